@@ -1,0 +1,82 @@
+# Every target makes the environment first when it is missing: `make demo` and `make test` work on a fresh clone.
+# Variables: VENV (where the environment is), PYTHON (what makes it), TORCH_INDEX (the address of a package index with another build
+# of PyTorch), PHOTOS (what the benchmarks read), KILLS (see soak).
+
+VENV ?= .venv
+ARTICLE_VENV ?= .venv-article
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
+TORCH_INDEX ?=
+PHOTOS ?= ../shared/data/cats-dogs/train
+KILLS ?= 100
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARTICLE_READY := $(ARTICLE_VENV)/.ready
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format soak bench bench-classic bench-reading bench-memory bench-start bench-step
+
+help:
+	@echo "make demo     draws photos, trains on them, predicts; needs nothing prepared"
+	@echo "make test     runs the tests"
+	@echo "make check    format, lint, types and import rules, changing nothing"
+	@echo "make format   formats the code and repairs what the linter can"
+	@echo "make bench    every benchmark; also bench-classic, -reading, -memory, -start, -step"
+	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
+	@echo "make setup    only the environment, in $(VENV)"
+
+setup: $(READY)
+
+# PyTorch goes first, so that the build asked for is there before anything else asks for any.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one or pass PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --upgrade pip
+	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/tellapart demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+check: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+soak: $(READY)
+	TELLAPART_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m soak
+
+bench: bench-classic bench-reading bench-memory bench-start bench-step
+
+# The article's pipeline runs on TensorFlow, in an environment of its own.
+$(ARTICLE_READY): benchmarks/article_requirements.txt
+	$(PYTHON) -m venv $(ARTICLE_VENV)
+	$(ARTICLE_VENV)/bin/python -m pip install -qq --upgrade pip
+	$(ARTICLE_VENV)/bin/python -m pip install -qq -r benchmarks/article_requirements.txt
+	@touch $@
+
+bench-classic: $(READY) $(ARTICLE_READY)
+	$(BIN)/python benchmarks/bench_classic.py --photos $(PHOTOS) --article-python $(ARTICLE_VENV)/bin/python
+
+bench-reading: $(READY)
+	$(BIN)/python benchmarks/bench_reading.py --photos $(PHOTOS)
+
+bench-memory: $(READY)
+	$(BIN)/python benchmarks/bench_memory.py --photos $(PHOTOS)
+
+bench-start: $(READY)
+	$(BIN)/python benchmarks/bench_start.py --photos $(PHOTOS)
+
+bench-step: $(READY)
+	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)

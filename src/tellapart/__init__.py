@@ -1,0 +1,87 @@
+"""tellapart teaches a computer to tell your own photos apart, on your own machine.
+
+    photos = tellapart.open_photos("photos/")
+    run = tellapart.train(photos, "runs/pets")
+    model = tellapart.load("runs/pets")
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tellapart.config import AugmentConfig, ImageLimits, SourceConfig, TrainConfig
+    from tellapart.errors import (
+        BundleError,
+        ConfigError,
+        DatasetError,
+        DependencyError,
+        ImageError,
+        OutputError,
+        TellapartError,
+    )
+    from tellapart.infer.predictor import Predictor, load
+    from tellapart.photos.sources import PhotoSet, list_photos, open_photos
+    from tellapart.records import EpochRecord, Evaluation, Prediction, Skipped, StepRecord
+    from tellapart.workflow.evaluate import evaluate
+    from tellapart.workflow.finish import Run
+    from tellapart.workflow.train import Watcher, train
+
+__all__ = [
+    "AugmentConfig",
+    "BundleError",
+    "ConfigError",
+    "DatasetError",
+    "DependencyError",
+    "EpochRecord",
+    "Evaluation",
+    "ImageError",
+    "ImageLimits",
+    "OutputError",
+    "PhotoSet",
+    "Prediction",
+    "Predictor",
+    "Run",
+    "Skipped",
+    "SourceConfig",
+    "StepRecord",
+    "TellapartError",
+    "TrainConfig",
+    "Watcher",
+    "evaluate",
+    "list_photos",
+    "load",
+    "open_photos",
+    "train",
+]
+
+_HOMES = {
+    "tellapart.config": ("AugmentConfig", "ImageLimits", "SourceConfig", "TrainConfig"),
+    "tellapart.errors": (
+        "BundleError",
+        "ConfigError",
+        "DatasetError",
+        "DependencyError",
+        "ImageError",
+        "OutputError",
+        "TellapartError",
+    ),
+    "tellapart.infer.predictor": ("Predictor", "load"),
+    "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
+    "tellapart.records": ("EpochRecord", "Evaluation", "Prediction", "Skipped", "StepRecord"),
+    "tellapart.workflow.evaluate": ("evaluate",),
+    "tellapart.workflow.finish": ("Run",),
+    "tellapart.workflow.train": ("Watcher", "train"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

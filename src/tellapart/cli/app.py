@@ -1,0 +1,75 @@
+"""The `tellapart` command: which commands there are, and how an error ends one.
+
+Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can mend, 130 stopped with Ctrl-C.
+"""
+
+import os
+import sys
+import traceback
+
+import click
+import typer
+
+from tellapart.cli.demo import demo
+from tellapart.cli.evaluate import evaluate
+from tellapart.cli.output import print_error
+from tellapart.cli.predict import predict
+from tellapart.cli.show import show
+from tellapart.cli.summary import summary
+from tellapart.cli.train import train
+from tellapart.errors import TellapartError
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Teach your computer to tell your own photos apart: on this machine, from a few dozen to a few thousand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (show, train, summary, predict, evaluate, demo):
+    app.command()(command)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tellapart {version('tellapart')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    try:
+        code = app(standalone_mode=False)
+    except TellapartError as exc:
+        print_error(str(exc))
+        code = 2
+    except click.ClickException as exc:
+        exc.show()
+        code = exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print_error("stopped.")
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has gone; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as exc:
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        print_error(
+            f"a defect of tellapart, not of your photos: {type(exc).__name__}: {exc} ({place.name}, line"
+            f" {place.lineno}). TELLAPART_TRACEBACK=1 shows where."
+        )
+        if os.environ.get("TELLAPART_TRACEBACK"):
+            traceback.print_exc()
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,59 @@
+"""`tellapart evaluate`: how right a model is on labelled photos it has never seen."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tellapart.records import Evaluation
+
+
+def evaluate(
+    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
+    source: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
+    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
+    label_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
+    ] = None,
+) -> None:
+    """Measure the model in MODEL_DIR on the labelled photos of SOURCE."""
+    from tellapart.config import SourceConfig
+    from tellapart.store import to_json_bytes, write_file
+    from tellapart.workflow.evaluate import evaluate as evaluate_photos
+    from tellapart.workflow.evaluate import evaluation_to_json
+
+    result, skipped = evaluate_photos(model_dir, source, SourceConfig(labels_csv, label_pattern))
+    if json_path is not None:
+        write_file(json_path, to_json_bytes(evaluation_to_json(result, len(skipped))))
+    console = make_console()
+    low, high = result.interval_95
+    print_line(
+        console,
+        f"On {result.num_photos:,} photos it was right {result.accuracy:.1%} of the time"
+        f" (95 % interval {low:.1%} to {high:.1%}); log-loss {result.log_loss:.3f}.",
+    )
+    _print_classes(console, result)
+    if skipped:
+        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")
+
+
+def _print_classes(console: "Console", result: "Evaluation") -> None:
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    rows = [
+        (score.class_name, f"{score.num_photos:,}", percent(score.precision), percent(score.recall))
+        for score in result.per_class
+    ]
+    print_table(console, ("class", "photos", "precision", "recall"), rows)
+    names = [score.class_name for score in result.per_class]
+    if len(names) <= 12:
+        matrix = zip(names, result.confusion_matrix, strict=True)
+        print_line(console, "\nRows: what it is; columns: what the model says")
+        print_table(console, ("", *names), [(name, *(f"{num:,}" for num in row)) for name, row in matrix])

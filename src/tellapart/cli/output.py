@@ -1,0 +1,50 @@
+"""What every command prints with: one console, lines and tables that take any name for what it is."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make_console() -> "Console":
+    """A console that never takes a name for markup, and never wraps what another program reads."""
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    return console if console.is_terminal else Console(markup=False, emoji=False, highlight=False, width=10_000)
+
+
+def print_line(console: "Console", text: str) -> None:
+    """Prints `text`, which may have several lines, unwrapped."""
+    console.print("\n".join(visible(line) for line in text.split("\n")), soft_wrap=True)
+
+
+def print_table(console: "Console", headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Prints a table: the first column to the left, the others to the right, plain where it is not a terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    if not console.is_terminal:  # on a terminal the table brings its own empty line
+        print_line(console, "")
+    console.print(table)
+
+
+def visible(text: str) -> str:
+    """The text without characters that would move the cursor or that an output cannot encode."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def print_error(message: str) -> None:
+    """One line on stderr, whatever is in the message."""
+    line = " ".join(visible(part) for part in message.split("\n"))
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(f"tellapart: {line}{os.linesep}".encode(encoding, "backslashreplace").decode(encoding))

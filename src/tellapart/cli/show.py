@@ -1,0 +1,83 @@
+"""`tellapart show`: what a source of photos holds, printed, and as pictures with `--out`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tellapart.workflow.show import ShapeSummary, Show
+
+
+def show(
+    source: Annotated[
+        str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="New folder for grid.png, classes.png and skipped.csv; without it nothing is written."
+        ),
+    ] = None,
+    labels_csv: Annotated[
+        str | None, typer.Option("--labels-csv", help="CSV with a path and a label column.", metavar="FILE")
+    ] = None,
+    label_pattern: Annotated[
+        str | None,
+        typer.Option("--label-pattern", help="Regular expression whose group is the label.", metavar="REGEX"),
+    ] = None,
+) -> None:
+    """Show what SOURCE holds: photos per class, their shapes, and the files that cannot be used, with reasons."""
+    from rich.console import Console
+
+    from tellapart.config import SourceConfig
+    from tellapart.workflow.show import show_photos, summarise_shapes
+
+    config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern)
+    with Console(stderr=True).status("Checking photos ..."):
+        result = show_photos(source, config, out)
+    console = make_console()
+    _print_counts(console, result)
+    _print_shapes(console, summarise_shapes(result.infos))
+    _print_skipped(console, result)
+    if out is not None:
+        print_line(console, f"\nWritten to {out}: grid.png, classes.png, skipped.csv, show.json")
+
+
+def _print_counts(console: "Console", result: "Show") -> None:
+    print_line(console, f"{result.photos.source}: {len(result.photos):,} photos, {len(result.skipped):,} files skipped")
+    if result.unlabelled_reason is not None:
+        print_line(console, "The photos are unlabelled: usable for predict, not for train.")
+        print_line(console, f"  why: {result.unlabelled_reason}")
+        return
+    print_table(console, ("class", "photos"), [(name, f"{num:,}") for name, num in result.counts.items()])
+
+
+def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
+    if summary is None:
+        return
+    rows = [("smallest", _shape_text(summary.smallest), ""), ("median", _shape_text(summary.median), "")]
+    rows += [("largest", _shape_text(summary.largest), "")]
+    rows += [("common", _shape_text(shape), f"{num:,}") for shape, num in summary.commonest]
+    print_table(console, ("shape", "height x width", "photos"), rows)
+    print_line(console, f"{summary.num_shapes:,} different shape{'s' * (summary.num_shapes != 1)}")
+    print_line(console, "Formats: " + ", ".join(f"{name} {num:,}" for name, num in summary.formats.items()))
+
+
+def _print_skipped(console: "Console", result: "Show") -> None:
+    from tellapart.workflow.show import group_skipped
+
+    for group in group_skipped(result.skipped):
+        print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")
+        for path in group.first:
+            print_line(console, f"  {path}")
+        if group.num_files > len(group.first):
+            print_line(console, f"  and {group.num_files - len(group.first):,} more")
+
+
+def _shape_text(shape: tuple[int, int]) -> str:
+    return f"{shape[0]:,} x {shape[1]:,}"

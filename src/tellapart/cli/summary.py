@@ -1,0 +1,30 @@
+"""`tellapart summary`: the network of a model folder, layer by layer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line, print_table
+
+
+def summary(
+    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
+) -> None:
+    """Show the network in MODEL_DIR layer by layer, with shapes and parameter counts."""
+    from tellapart.infer.bundle import read_bundle
+
+    bundle = read_bundle(model_dir)
+    console = make_console()
+    height, width = bundle.preprocess.image_size
+    print_line(console, f"{model_dir}: {bundle.recipe}, {height}x{width}x{bundle.preprocess.channels}")
+    print_line(console, f"Classes: {', '.join(bundle.class_names)}")
+    print_table(
+        console,
+        ("layer", "kind", "output shape", "parameters"),
+        [
+            (layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), f"{layer.num_parameters:,}")
+            for layer in bundle.layers
+        ],
+    )
+    print_line(console, f"Total parameters: {sum(layer.num_parameters for layer in bundle.layers):,}")

@@ -1,0 +1,188 @@
+"""Every setting, one frozen dataclass per stage, checked when it is made.
+
+Defaults stand here and nowhere else. The command line fills these from flags; Python callers make them directly.
+"""
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tellapart.errors import ConfigError
+
+OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
+RECIPE_NAMES = ("classic",)
+
+
+def check_choice(flag: str, value: str, accepted: tuple[str, ...]) -> None:
+    """Nothing, if `value` is one of `accepted`.
+
+    Raises:
+        ConfigError: it is not; the message names the flag and the nearest accepted value.
+    """
+    if value in accepted:
+        return
+    nearest = difflib.get_close_matches(value, accepted, n=1, cutoff=0.0)
+    raise ConfigError(f"{flag} {value!r} is not known; accepted: {', '.join(accepted)}. Did you mean {nearest[0]!r}?")
+
+
+def check_range(flag: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
+    """Nothing, if `value` is finite and within `[low, high]`, or `(low, high)` with `open_ends`.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    inside = low < value < high if open_ends else low <= value <= high
+    if not math.isfinite(value) or not inside:
+        words = "strictly between" if open_ends else "between"
+        raise ConfigError(f"{flag} {value!r} is outside what is accepted: {words} {low:g} and {high:g}.")
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """The largest photo that is decoded; anything above becomes a `Skipped` record.
+
+    Attributes:
+        max_bytes: size of the file, in bytes.
+        max_pixels: height times width as the header states it; 120 million covers today's 108-megapixel phones.
+    """
+
+    max_bytes: int = 256 * 1024 * 1024
+    max_pixels: int = 120_000_000
+
+    def __post_init__(self) -> None:
+        check_range("max_bytes", self.max_bytes, 1, 2**40)
+        check_range("max_pixels", self.max_pixels, 1, 2**40)
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """What a zip may hold before it is refused.
+
+    Attributes:
+        max_members: number of files.
+        max_total_bytes: bytes of all members together after decompression, as really counted.
+        max_ratio: decompressed size over compressed size of one member above 1 MiB; deflated photos stay below 10.
+    """
+
+    max_members: int = 500_000
+    max_total_bytes: int = 200 * 1024**3
+    max_ratio: float = 200.0
+
+    def __post_init__(self) -> None:
+        check_range("max_members", self.max_members, 1, 10**8)
+        check_range("max_total_bytes", self.max_total_bytes, 1, 2**50)
+        check_range("max_ratio", self.max_ratio, 1, 10_000)
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How labels are found and how many photos are taken.
+
+    Attributes:
+        labels_csv: path of a CSV with a path and a label column, whose paths are relative to the source.
+        label_pattern: regular expression with one group (or a group called `label`), searched in the file name.
+        per_class: photos to take of each class; `None` takes all.
+        cache_dir: folder for decoded photos; `None` is the user's cache folder.
+        limits: the largest photo that is decoded.
+    """
+
+    labels_csv: str | None = None
+    label_pattern: str | None = None
+    per_class: int | None = None
+    cache_dir: str | None = None
+    limits: ImageLimits = field(default_factory=ImageLimits)
+
+    def __post_init__(self) -> None:
+        if self.labels_csv is not None and self.label_pattern is not None:
+            raise ConfigError("--labels-csv and --label-pattern were both given; pass one of them.")
+        if self.per_class is not None:
+            check_range("--per-class", self.per_class, 2, 10**8)
+        if self.label_pattern is not None:
+            check_pattern(self.label_pattern)
+
+
+def check_pattern(pattern: str) -> None:
+    """Nothing, if `pattern` compiles and has a group that captures the label.
+
+    Raises:
+        ConfigError: it does not compile, or has no group.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as exc:
+        raise ConfigError(f"--label-pattern {pattern!r} is not a regular expression: {exc}.") from exc
+    if compiled.groups < 1:
+        raise ConfigError(
+            f"--label-pattern {pattern!r} has no group; put parentheses around the label, as in '^([a-z]+)_'."
+        )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Ranges of the random warp that a training photo goes through, as Keras' `ImageDataGenerator` defines them.
+
+    Attributes:
+        rotation_degrees: angle drawn from `[-r, r]`.
+        width_shift, height_shift: shift drawn from `[-s, s]`, as a fraction of the width or height.
+        shear_degrees: shear angle drawn from `[-s, s]`; the article's `shear_range=0.2` means degrees in Keras.
+        zoom: each axis is scaled by a factor drawn from `[1 - z, 1 + z]`.
+        horizontal_flip: mirror with probability one half.
+    """
+
+    rotation_degrees: float = 40.0
+    width_shift: float = 0.2
+    height_shift: float = 0.2
+    shear_degrees: float = 0.2
+    zoom: float = 0.2
+    horizontal_flip: bool = True
+
+    def __post_init__(self) -> None:
+        check_range("rotation_degrees", self.rotation_degrees, 0, 180)
+        check_range("width_shift", self.width_shift, 0, 1)
+        check_range("height_shift", self.height_shift, 0, 1)
+        check_range("shear_degrees", self.shear_degrees, 0, 89)
+        check_range("zoom", self.zoom, 0, 0.99)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one run is trained.
+
+    Attributes:
+        recipe: a name of `RECIPE_NAMES`.
+        image_size: `(height, width)` in pixels that every photo is resized to.
+        channels: 3 for colour, 1 for `--grayscale`.
+        validation_fraction: share of each class kept out of training, strictly between 0 and 1.
+        epochs: passes over the training photos.
+        batch_size: photos per step.
+        optimizer: a name of `OPTIMIZER_NAMES`.
+        learning_rate: step size of the optimizer.
+        augment: the random warp, or `None` for `--no-augment`.
+        seed: the one number all randomness comes from.
+    """
+
+    recipe: Literal["classic"] = "classic"
+    image_size: tuple[int, int] = (150, 150)
+    channels: Literal[1, 3] = 3
+    validation_fraction: float = 0.2
+    epochs: int = 64
+    batch_size: int = 32
+    optimizer: str = "rmsprop"
+    learning_rate: float = 1e-4
+    augment: AugmentConfig | None = field(default_factory=AugmentConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("--recipe", self.recipe, RECIPE_NAMES)
+        for side in self.image_size:
+            check_range("--image-size", side, 16, 4096)
+        if self.channels not in (1, 3):
+            raise ConfigError(f"channels {self.channels!r} is not accepted: 3 (colour) or 1 (--grayscale).")
+        check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
+        check_range("--epochs", self.epochs, 1, 100_000)
+        check_range("--batch-size", self.batch_size, 1, 65_536)
+        check_choice("--optimizer", self.optimizer, OPTIMIZER_NAMES)
+        check_range("--learning-rate", self.learning_rate, 0, 100, open_ends=True)
+        check_range("--seed", self.seed, 0, 2**32 - 1)

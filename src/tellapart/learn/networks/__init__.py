@@ -1,0 +1,1 @@
+"""One network a file, in plain Keras layers that run on every backend."""

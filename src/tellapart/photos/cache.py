@@ -1,0 +1,161 @@
+"""Decoded photos in a memory-mapped file, keyed by what is in the photos: the second run with the same photos decodes nothing.
+
+The key covers the bytes of every photo, their order, the preprocessing and the limits, so a changed photo, a renamed folder or another
+image size can never give stale images. Files are written under a temporary name and renamed when they are whole.
+"""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import ImageLimits
+from tellapart.errors import OutputError
+from tellapart.photos.loading import map_photos, stream_images
+from tellapart.photos.preprocess import PreprocessSpec
+from tellapart.photos.sources import PhotoSet
+from tellapart.records import Skipped
+from tellapart.store import to_json_bytes, write_file
+
+# Raised when decoding or resizing changes what comes out, so that images of an earlier version are not used.
+_DECODER_VERSION = 1
+# Least recently used files go first when the cache grows beyond this.
+_MAX_CACHE_BYTES = 16 * 1024**3
+# Files of a run that was killed while decoding are removed by a later run, after a day.
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """The usable photos of a set with their images.
+
+    Attributes:
+        photos: the photos that could be decoded; `photos.skipped` names the others.
+        store: their images, uint8, shape `(len(photos), height, width, channels)`, memory-mapped, read-only.
+        digests: content of each photo, hexadecimal; equal digests are byte-identical files.
+        key: hexadecimal name of this set of images.
+    """
+
+    photos: PhotoSet
+    store: NDArray[np.uint8]
+    digests: tuple[str, ...]
+    key: str
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of the images in `rows`, uint8, shape `(len(rows), height, width, channels)`."""
+        images = np.array(self.store[rows])
+        # Mapped pages count as resident memory, and a photo is not asked for again before the next epoch: without this a training on
+        # 40,000 photos would come to hold all 2.7 GB. The pages stay in the system's cache, so that the next reading is no slower.
+        release_pages(self.store)
+        return images
+
+    def groups(self) -> NDArray[np.int64]:
+        """Equal numbers for byte-identical photos, int64, shape `(len(photos),)`."""
+        return np.unique(self.digests, return_inverse=True)[1].astype(np.int64)
+
+
+def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path) -> CachedImages:
+    """The images of all usable photos, decoded now or found from an earlier run.
+
+    Args:
+        photos: what to decode; unusable ones are moved to `skipped` of the result.
+        spec: size and channels.
+        limits: the largest photo that is decoded.
+        cache_dir: folder for the files; made when missing.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is too full for the images.
+    """
+    digests = list(map_photos(photos, lambda data: hashlib.blake2b(data, digest_size=20).hexdigest()))
+    identity = [_DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
+    index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"
+    reasons = _read_index(index_path, images_path)
+    if reasons is None:
+        reasons = _decode_into(images_path, photos, spec, limits)
+        write_file(index_path, to_json_bytes(reasons))
+        _evict_others(cache_dir, keep=key)
+    rows = np.array([row for row in range(len(photos)) if str(row) not in reasons], dtype=np.int64)
+    skipped = tuple(Skipped(photos.paths[int(row)], reason) for row, reason in reasons.items())
+    usable = replace(photos.take(rows), skipped=photos.skipped + skipped)
+    images = np.load(images_path, mmap_mode="r")[: len(rows)]
+    os.utime(images_path)
+    return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
+
+
+def release_pages(images: NDArray[np.uint8]) -> None:
+    """Hands the mapped pages of `images` back to the system, where it has a call for that; the content stays."""
+    mapped = images
+    while isinstance(mapped, np.ndarray) and mapped.base is not None:
+        mapped = mapped.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _read_index(index_path: Path, images_path: Path) -> dict[str, str] | None:
+    """Row to reason of the unusable photos, or `None` when the pair of files is not there or not whole."""
+    try:
+        reasons = json.loads(index_path.read_bytes())
+        np.load(images_path, mmap_mode="r")
+    except (OSError, ValueError):
+        return None
+    return reasons if isinstance(reasons, dict) else None
+
+
+def _decode_into(
+    images_path: Path, photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits
+) -> dict[str, str]:
+    """Writes the images of the usable photos one after another; row to reason of the others."""
+    shape = (max(1, len(photos)), *spec.shape)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    reasons: dict[str, str] = {}
+    temporary: Path | None = None
+    try:
+        images_path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=images_path.parent, prefix=".images-", suffix=".partial")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            start = file.tell()
+            for row, item in enumerate(stream_images(photos, spec, limits)):
+                if isinstance(item, Skipped):
+                    reasons[str(row)] = item.reason
+                else:
+                    file.write(np.ascontiguousarray(item).data)
+            file.truncate(start + int(np.prod(shape)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(images_path)
+    except OSError as exc:
+        raise OutputError(
+            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror});"
+            f" {int(np.prod(shape)) / 1e6:.0f} MB are needed. Make room, or pass another --cache-dir."
+        ) from exc
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return reasons
+
+
+def _evict_others(cache_dir: Path, keep: str) -> None:
+    """Deletes the least recently used images beyond the bound, never `keep`, and what a killed run left."""
+    files = sorted(cache_dir.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in files:
+        total += path.stat().st_size
+        if total > _MAX_CACHE_BYTES and path.stem != keep:
+            with contextlib.suppress(OSError):
+                path.with_suffix(".json").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+    for path in cache_dir.glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()

@@ -1,0 +1,207 @@
+"""Where a photo's bytes are (a file on disk or a member of a zip), and the listing of all files below a source.
+
+Links are followed once and never in circles. What is a photo, and of which class, is decided elsewhere.
+"""
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from tellapart.errors import DatasetError, ImageError
+from tellapart.photos.archive import Archive
+from tellapart.photos.names import is_system_name, natural_key
+
+LeftOut = tuple[tuple[str, ...], str]
+
+SYSTEM_REASON = "a hidden or system file"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile:
+    """A file on disk; `path` is what the operating system opens."""
+
+    path: str
+
+    def head(self, num_bytes: int) -> bytes:
+        """At most the first `num_bytes` of the file.
+
+        Raises:
+            ImageError: it cannot be opened.
+        """
+        return self._read(num_bytes, whole=False)
+
+    def read(self, max_bytes: int) -> bytes:
+        """All bytes of the file.
+
+        Raises:
+            ImageError: it is larger than `max_bytes`, has vanished, or may not be read.
+        """
+        return self._read(max_bytes, whole=True)
+
+    def _read(self, max_bytes: int, *, whole: bool) -> bytes:
+        try:
+            with open(self.path, "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise ImageError("it is not a regular file")
+                if whole:
+                    _check_size(status.st_size, max_bytes)
+                return file.read(status.st_size if whole else max_bytes)
+        except FileNotFoundError as exc:
+            raise ImageError("the file is no longer there") from exc
+        except OSError as exc:
+            raise ImageError(f"the file cannot be read: {exc.strerror}") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveMember:
+    """A member of an open zip."""
+
+    archive: Archive = field(repr=False)
+    name: str
+
+    def head(self, num_bytes: int) -> bytes:
+        """At most the first `num_bytes` of the member.
+
+        Raises:
+            ImageError: it is damaged.
+        """
+        return self.archive.head(self.name, num_bytes)
+
+    def read(self, max_bytes: int) -> bytes:
+        """All bytes of the member.
+
+        Raises:
+            ImageError: it is larger than `max_bytes`, or damaged.
+        """
+        _check_size(self.archive.size(self.name), max_bytes)
+        return self.archive.read(self.name)
+
+
+def _check_size(num_bytes: int, max_bytes: int) -> None:
+    if num_bytes > max_bytes:
+        raise ImageError(f"the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file below a source: `parts` are its folders and its name relative to the source."""
+
+    parts: tuple[str, ...]
+    place: DiskFile | ArchiveMember
+
+    @property
+    def name(self) -> str:
+        """The file's name without folders."""
+        return self.parts[-1]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All files below a source in natural order, and what is not listed, as its parts and the reason.
+
+    Hidden files, and those that an operating system makes, are among the latter; of a hidden folder only the folder.
+    """
+
+    files: tuple[FoundFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def list_archive(archive: Archive) -> Listing:
+    """All members of the zip that are files, in natural order."""
+    files: list[FoundFile] = []
+    system: set[tuple[str, ...]] = set()
+    for name in archive.names:
+        parts = tuple(name.split("/"))
+        depth = next((depth for depth, part in enumerate(parts) if is_system_name(part)), None)
+        if depth is None:
+            files.append(FoundFile(parts, ArchiveMember(archive, name)))
+        else:
+            system.add(parts[: depth + 1])
+    files.sort(key=lambda file: natural_key(file.parts))
+    return Listing(tuple(files), tuple((parts, SYSTEM_REASON) for parts in sorted(system, key=natural_key)))
+
+
+def list_folder(folder: str) -> Listing:
+    """All regular files below the folder in natural order; a file or folder reached twice through links is listed once.
+
+    Raises:
+        DatasetError: the folder itself cannot be opened.
+    """
+    walk = _Walk(folder)
+    walk.run()
+    files = sorted(walk.files, key=lambda file: natural_key(file.parts))
+    return Listing(tuple(files), tuple(sorted(walk.left_out, key=lambda item: natural_key(item[0]))))
+
+
+class _Walk:
+    """One pass over a folder: first what really stands there, then what its links lead to."""
+
+    def __init__(self, folder: str) -> None:
+        self.root = os.path.realpath(folder)
+        self.files: list[FoundFile] = []
+        self.left_out: list[LeftOut] = []
+        self._links: list[tuple[tuple[str, ...], str]] = []
+        self._seen: set[str] = set()
+        self._shown = folder
+
+    def run(self) -> None:
+        self._walk_folder((), self.root)
+        # Links found while following links are appended, and so followed in turn.
+        for parts, path in self._links:
+            self._follow(parts, os.path.realpath(path))
+
+    def _walk_folder(self, parts: tuple[str, ...], path: str) -> None:
+        waiting = [(parts, path)]
+        while waiting:
+            here, folder = waiting.pop()
+            if folder in self._seen:
+                continue
+            self._seen.add(folder)
+            for entry in self._entries(here, folder):
+                child = (*here, entry.name)
+                if is_system_name(entry.name):
+                    self.left_out.append((child, SYSTEM_REASON))
+                elif entry.is_symlink():
+                    self._links.append((child, entry.path))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((child, entry.path))
+                else:
+                    self._add_file(child, entry.path, is_regular=entry.is_file(follow_symlinks=False))
+
+    def _entries(self, parts: tuple[str, ...], folder: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: natural_key((entry.name,)))
+        except OSError as exc:
+            if not parts:
+                raise DatasetError(
+                    f"folder {self._shown!r} cannot be opened: {exc.strerror}. Check the path and its rights."
+                ) from exc
+            self.left_out.append((parts, f"the folder cannot be opened: {exc.strerror}"))
+            return []
+
+    def _add_file(self, parts: tuple[str, ...], path: str, *, is_regular: bool) -> None:
+        if not is_regular:
+            self.left_out.append((parts, "it is not a regular file"))
+        elif path not in self._seen:
+            self._seen.add(path)
+            self.files.append(FoundFile(parts, DiskFile(path)))
+        else:
+            self.left_out.append((parts, "a link to a photo that is already taken"))
+
+    def _follow(self, parts: tuple[str, ...], target: str) -> None:
+        try:
+            mode = os.stat(target).st_mode
+        except OSError as exc:
+            self.left_out.append((parts, f"a link that leads nowhere: {exc.strerror}"))
+            return
+        if not stat.S_ISDIR(mode):
+            self._add_file(parts, target, is_regular=stat.S_ISREG(mode))
+        elif target in self._seen or self._holds_source(target):
+            self.left_out.append((parts, "a link to a folder that is already read"))
+        else:
+            self._walk_folder(parts, target)
+
+    def _holds_source(self, folder: str) -> bool:
+        return self.root.startswith(folder.rstrip(os.sep) + os.sep)

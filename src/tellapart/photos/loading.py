@@ -1,0 +1,66 @@
+"""Many photos to many images: decoding over all cores, in order, in bounded memory.
+
+What happens to one photo is `preprocess.py`'s; keeping the images is `cache.py`'s.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import ImageLimits
+from tellapart.errors import ImageError
+from tellapart.photos.preprocess import PreprocessSpec, load_image
+from tellapart.photos.sources import PhotoSet
+from tellapart.records import Skipped
+
+Result = TypeVar("Result")
+
+# Photos decoded ahead of the one that is asked for, per core. 16 keeps the cores busy when one photo is a hundred times larger than its
+# neighbours, and holds at most a few resized images.
+_LOOK_AHEAD_PER_CORE = 16
+
+
+def num_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Iterator[Result | Skipped]:
+    """What `work` makes of the bytes of each photo, in order, computed over all cores.
+
+    A photo that cannot be read, or that `work` refuses with an `ImageError`, gives a `Skipped`. Closing the iterator early stops the
+    work after the photos under way.
+    """
+
+    def one(row: int) -> Result | Skipped:
+        try:
+            return work(photos.read(row))
+        except ImageError as exc:
+            return Skipped(photos.paths[row], str(exc))
+
+    cores = num_cores()
+    pool = ThreadPoolExecutor(cores, thread_name_prefix="photos")
+    pending: deque[Future[Result | Skipped]] = deque()
+    try:
+        for row in range(len(photos)):
+            pending.append(pool.submit(one, row))
+            if len(pending) >= cores * _LOOK_AHEAD_PER_CORE:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def stream_images(
+    photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits
+) -> Iterator[NDArray[np.uint8] | Skipped]:
+    """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
+    return map_photos(photos, lambda data: load_image(data, spec, limits))

@@ -1,0 +1,58 @@
+"""Names of files and folders as people read them: natural order, and text that can always be printed.
+
+Holds no file access; every module that lists photos sorts with `natural_key`.
+"""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterable
+
+_DIGITS = re.compile(r"([0-9]+)")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
+
+NaturalKey = tuple[tuple[tuple[tuple[int, str], ...], str], ...]
+
+
+# Photos share their folders; a key takes longer to make than the name takes to read.
+@functools.lru_cache(maxsize=4096)
+def _part_key(part: str) -> tuple[tuple[tuple[int, str], ...], str]:
+    """A key that puts `2` before `10`, and `1` before `01`; numbers are compared as text of equal length."""
+    pieces = _DIGITS.split(part)
+    numbers = {index: pieces[index].lstrip("0") for index in range(1, len(pieces), 2)}
+    return tuple((len(numbers.get(i, "")), numbers.get(i, piece)) for i, piece in enumerate(pieces)), part
+
+
+def natural_key(parts: Iterable[str]) -> NaturalKey:
+    """A sort key for a path given as its parts: folder by folder, numbers by value, case-sensitive otherwise."""
+    return tuple(_part_key(part) for part in parts)
+
+
+def printable(name: str) -> str:
+    r"""The name as text that any UTF-8 output accepts: bytes that were not UTF-8 on disk become `\xNN`."""
+    return _SURROGATES.sub(_escape_surrogate, name)
+
+
+def _escape_surrogate(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def class_name(text: str) -> str:
+    """The text as a class name: printable, in one Unicode form (NFC), without surrounding blanks."""
+    return unicodedata.normalize("NFC", printable(text)).strip()
+
+
+def is_system_name(name: str) -> bool:
+    """Whether an operating system made this file or folder, or it is hidden."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def name_some(names: Iterable[str], limit: int = 5) -> str:
+    """The first names, quoted, and how many more there are: `'a', 'b' and 3 more`."""
+    everything = list(names)
+    shown = ", ".join(repr(name) for name in everything[:limit])
+    rest = len(everything) - limit
+    return f"{shown} and {rest:,} more" if rest > 0 else shown

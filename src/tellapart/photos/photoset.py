@@ -1,0 +1,167 @@
+"""`PhotoSet`: which photos there are, of which class, and how to read their bytes; holds no pixels.
+
+`photos/sources.py` makes them; training, scoring and prediction take them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import ImageLimits
+from tellapart.errors import DatasetError
+from tellapart.photos.files import ArchiveMember, DiskFile
+from tellapart.photos.names import name_some
+from tellapart.records import Skipped
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoSet:
+    """Photos in a fixed order, with a label each or without labels; rows are numbered from 0.
+
+    Attributes:
+        source: what the user named.
+        paths: one per photo, as the user would recognise it; `train.zip/cat.0.jpg` for a member of a zip.
+        labels: int64 numbers into `class_names`, shape `(n,)`, read-only; `None` for photos without labels.
+        class_names: the classes in natural order; empty without labels.
+        skipped: files of the source that are not used, with the reason.
+        places: where the bytes of each photo are.
+        limits: the largest photo that is read.
+        given_splits: the split folder each photo stands in (`train`, `validation`, `test`), `None` outside of one;
+            empty when the source has no split folders.
+    """
+
+    source: str
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    places: tuple[DiskFile | ArchiveMember, ...] = field(repr=False)
+    limits: ImageLimits = field(default_factory=ImageLimits, repr=False)
+    given_splits: tuple[str | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.paths) == len(self.places)
+        assert len(self.given_splits) in (0, len(self.paths))
+        if self.labels is not None:
+            assert self.labels.shape == (len(self.paths),)
+            self.labels.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one photo as they are in the file.
+
+        Raises:
+            ImageError: the file is too large, has vanished, may not be read, or is damaged in its archive.
+        """
+        return self.places[row].read(self.limits.max_bytes)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "PhotoSet":
+        """The photos of these rows, in this order; classes and skipped files stay the same."""
+        order = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in order),
+            places=tuple(self.places[row] for row in order),
+            labels=None if self.labels is None else self.labels[order],
+            given_splits=tuple(self.given_splits[row] for row in order) if self.given_splits else (),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Photos per class, in class order, classes without photos included; empty without labels."""
+        if self.labels is None:
+            return {}
+        numbers = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(number) for name, number in zip(self.class_names, numbers, strict=True)}
+
+    def shuffled(self, seed: int) -> "PhotoSet":
+        """The same photos in an order that the seed decides."""
+        return self.take(np.random.default_rng(seed).permutation(len(self)))
+
+    def per_class(self, num: int, seed: int) -> "PhotoSet":
+        """`num` photos of each class chosen by the seed, all of a class that has fewer; in the order they have here.
+
+        Raises:
+            DatasetError: the photos have no labels.
+        """
+        if self.labels is None:
+            raise DatasetError(f"the photos of {self.source!r} have no labels, so none can be taken per class.")
+        generator = np.random.default_rng(seed)
+        chosen = [
+            generator.permutation(np.flatnonzero(self.labels == label))[:num] for label in range(len(self.class_names))
+        ]
+        return self.take(np.sort(np.concatenate(chosen)) if chosen else [])
+
+    def arrays(
+        self, image_size: tuple[int, int] = (150, 150), channels: Literal[1, 3] = 3
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """All photos decoded and resized, and their labels.
+
+        A photo that cannot be used is left out, with one warning that says how many were and why the first was.
+
+        Args:
+            image_size: `(height, width)` in pixels.
+            channels: 3 for RGB, 1 for grey.
+
+        Returns:
+            uint8 `(n, height, width, channels)` and int64 `(n,)`; `n` is 0 for an empty set.
+
+        Raises:
+            DatasetError: the photos have no labels.
+        """
+        # Decoding needs OpenCV; listing photos does not.
+        from tellapart.photos.loading import stream_images
+        from tellapart.photos.preprocess import PreprocessSpec
+
+        if self.labels is None:
+            raise DatasetError(f"the photos of {self.source!r} have no labels; arrays() is for labelled photos.")
+        spec = PreprocessSpec(image_size, channels)
+        images = np.empty((len(self), *spec.shape), dtype=np.uint8)
+        used: list[int] = []
+        unusable: list[Skipped] = []
+        for row, item in enumerate(stream_images(self, spec, self.limits)):
+            if isinstance(item, Skipped):
+                unusable.append(item)
+            else:
+                images[len(used)] = item
+                used.append(row)
+        if unusable:
+            first = unusable[0]
+            warnings.warn(
+                f"{len(unusable):,} of {len(self):,} photos of {self.source!r} cannot be used and are left out; "
+                f"the first is {first.path!r}: {first.reason}",
+                stacklevel=2,
+            )
+        return images[: len(used)], self.labels[used]
+
+
+def check_classes(counts: Mapping[str, int], source: str) -> None:
+    """Nothing, if there are at least 2 classes and every class has at least 2 photos.
+
+    Args:
+        counts: usable photos per class.
+        source: what the user named.
+
+    Raises:
+        DatasetError: they are too few; the message names the classes and what to do.
+    """
+    if len(counts) < 2:
+        found = ", ".join(f"{name!r} ({num:,} photos)" for name, num in counts.items()) or "none"
+        raise DatasetError(
+            f"{source!r} holds photos of too few classes: {found}; at least 2 classes are needed to tell anything "
+            "apart. Add a folder of other photos beside it, one folder per class, or name the labels with --labels-csv "
+            "or --label-pattern."
+        )
+    small = {name: num for name, num in counts.items() if num < 2}
+    if small:
+        name, num = next(iter(small.items()))
+        others = f" (and so are {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
+        raise DatasetError(
+            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}; every class needs at "
+            "least 2. Add photos to it or take it out of the source."
+        )

@@ -1,0 +1,127 @@
+"""From the rows of a CSV to labelled photos: finds the file each row means, and tells what has none.
+
+`photos/label_table.py` reads the rows; `photos/sources.py` calls this for a CSV, and for a folder or zip with one.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tellapart.errors import DatasetError
+from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile
+from tellapart.photos.gate import PHOTO_SUFFIXES
+from tellapart.photos.label_table import LabelRow
+from tellapart.photos.layout import Labelled, Reading, split_of
+from tellapart.photos.names import name_some
+from tellapart.photos.stray import reason_no_photo
+
+_NOT_UNIQUE = "several files are called so; write the path in the CSV"
+
+
+@dataclass
+class RowFinder:
+    """Finds the file that the path or id in a row means.
+
+    Args:
+        folder: what relative paths start from on disk; `None` for a zip.
+        list_files: lists the files of the source, called when a path is not found on disk, at most once.
+        by_file_name: whether a name without folders may stand for a file in some folder of the source.
+    """
+
+    folder: str | None
+    list_files: Callable[[], Sequence[FoundFile]]
+    by_file_name: bool
+    _by_text: dict[str, list[FoundFile]] | None = field(default=None, init=False)
+
+    def find(self, text: str) -> list[FoundFile]:
+        """The files a row may mean: one when all is well, none when it is missing, several when it says too little."""
+        for path in dict.fromkeys((text, text.strip(), text.strip().replace("\\", "/"))):
+            found = self._on_disk(path) or self._listed(path)
+            if found:
+                return found
+        return []
+
+    def _on_disk(self, path: str) -> list[FoundFile]:
+        if self.folder is None or not path or not os.path.isfile(full := os.path.join(self.folder, path)):
+            return []
+        parts = (path,) if os.path.isabs(path) else tuple(part for part in path.split("/") if part not in ("", "."))
+        return [FoundFile(parts, DiskFile(os.path.realpath(full)))]
+
+    def _listed(self, path: str) -> list[FoundFile]:
+        is_id = os.path.splitext(path)[1].lower() not in PHOTO_SUFFIXES
+        if not (self.by_file_name or is_id):
+            return []
+        if self._by_text is None:
+            self._by_text = _index(self.list_files())
+        return self._by_text.get("/".join(part for part in path.split("/") if part not in ("", ".")), [])
+
+
+def _index(files: Sequence[FoundFile]) -> dict[str, list[FoundFile]]:
+    """Every text that may stand for a file: its path, or its name, with and without suffix; a path goes first."""
+    exact = {"/".join(file.parts): [file] for file in files}
+    loose: defaultdict[str, list[FoundFile]] = defaultdict(list)
+    for file in files:
+        path = "/".join(file.parts)
+        for text in dict.fromkeys((os.path.splitext(path)[0], file.name, os.path.splitext(file.name)[0])):
+            loose[text].append(file)
+    return {**loose, **exact}
+
+
+def match_rows(rows: Sequence[LabelRow], finder: RowFinder, csv_path: str, shown_folder: str) -> Reading:
+    """The photos that the rows name, with their labels; each photo once.
+
+    A photo that rows give different labels, a row without label, and a row whose file is missing are left out with the
+    reason.
+
+    Args:
+        csv_path: the table, for messages.
+        shown_folder: what paths in it are relative to, for messages.
+
+    Raises:
+        DatasetError: the files of more than half of the labelled rows are missing, or no row has a label.
+    """
+    reading = Reading()
+    found: dict[DiskFile | ArchiveMember, tuple[FoundFile, list[str]]] = {}
+    missing: list[str] = []
+    labelled_rows = [row for row in rows if row.label]
+    reading.left_out += [(_parts(row.path), "has no label in the CSV") for row in rows if not row.label]
+    for row in labelled_rows:
+        files = finder.find(row.path)
+        if not files:
+            missing.append(row.path)
+        elif len(files) > 1:
+            reading.left_out.append((_parts(row.path), _NOT_UNIQUE))
+        else:
+            found.setdefault(files[0].place, (files[0], []))[1].append(row.label)
+    _check_missing(missing, len(labelled_rows), csv_path, shown_folder)
+    reading.left_out += [(_parts(path), "is named in the CSV, but there is no such file") for path in missing]
+    for file, labels in found.values():
+        _add_photo(reading, file, list(dict.fromkeys(labels)))
+    return reading
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return (path,)
+
+
+def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_folder: str) -> None:
+    if num_rows == 0:
+        raise DatasetError(
+            f"no row of CSV {csv_path!r} has a label; one label per row is needed. Fill the label column."
+        )
+    if len(missing) * 2 > num_rows:
+        raise DatasetError(
+            f"{len(missing):,} of the {num_rows:,} files named in CSV {csv_path!r} are missing: {name_some(missing)}; "
+            f"paths relative to {shown_folder!r} are accepted. Correct the paths in the CSV, or the folder."
+        )
+
+
+def _add_photo(reading: Reading, file: FoundFile, labels: Sequence[str]) -> None:
+    reason = reason_no_photo(file.name, file.place)
+    if reason is not None:
+        reading.left_out.append((file.parts, reason))
+    elif len(labels) > 1:
+        reading.left_out.append((file.parts, f"rows of the CSV give it different labels: {name_some(labels)}"))
+    else:
+        reading.labelled.append(Labelled(file, labels[0], split_of(file)))

@@ -1,0 +1,230 @@
+"""From what a user names (folder, zip, CSV, photos) to a `PhotoSet`; the border where a source is checked once.
+
+Which class a photo has comes from `photos/layout.py` (folders and names) or `photos/label_table.py` (CSV).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from tellapart.config import ImageLimits, SourceConfig
+from tellapart.errors import DatasetError, ImageError
+from tellapart.photos.archive import open_archive
+from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, Listing, list_archive, list_folder
+from tellapart.photos.label_table import read_label_table
+from tellapart.photos.labels import labels_from_pattern
+from tellapart.photos.layout import Labelled, Reading, label_files, split_of
+from tellapart.photos.names import name_some, natural_key, printable
+from tellapart.photos.photoset import PhotoSet, check_classes
+from tellapart.photos.row_matching import RowFinder, match_rows
+from tellapart.photos.stray import reason_no_photo, sort_out
+from tellapart.records import Skipped
+
+__all__ = ["PhotoSet", "check_classes", "list_photos", "open_photos"]
+
+_HEAD_BYTES = 64
+_TABLE_SUFFIXES = (".csv", ".tsv")
+_ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def open_photos(source: str | Path, config: SourceConfig = SourceConfig(), *, check: bool = True) -> PhotoSet:
+    """The labelled photos of a folder, a zip or a CSV, sorted, and what is skipped with the reason.
+
+    `config.per_class` is not applied: which photos can be used is known only after decoding.
+
+    Args:
+        source: a folder per class, photos labelled by name, a zip of either, or a CSV with a path and a label column.
+        config: where labels come from, if not from folders or names.
+        check: whether to insist on 2 classes with 2 photos each, as training needs.
+
+    Raises:
+        DatasetError: there is nothing at `source`, or no photos, or no labels, or too few of them.
+    """
+    shown = str(source)
+    kind = _kind_of(shown)
+    if kind == "file":
+        _refuse_file(shown)
+    if kind == "table":
+        base, reading = _read_csv_source(shown, config)
+    else:
+        base, reading = shown, _read_listed(shown, _list(shown, kind), kind, config)
+    result = _build(shown, base, reading, config.limits)
+    if check:
+        check_classes(result.counts(), shown)
+    return result
+
+
+def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits()) -> PhotoSet:
+    """All photos of the sources without labels: in the order given, and in natural order inside a folder or zip.
+
+    Args:
+        sources: photo files, folders (searched to any depth) and zips.
+        limits: the largest photo that is read.
+
+    Raises:
+        DatasetError: there is nothing at one of the paths, a zip cannot be used, or the only folder or zip holds no
+            photos.
+    """
+    paths: list[str] = []
+    places: list[DiskFile | ArchiveMember] = []
+    skipped: list[Skipped] = []
+    for source in map(str, sources):
+        kind = _kind_of(source)
+        if kind in ("folder", "zip"):
+            listing = _list(source, kind)
+            photos, left_out = sort_out(listing.files, keep_masks=True)
+            paths += [_join(source, photo.parts) for photo in photos]
+            places += [photo.place for photo in photos]
+            skipped += _skipped(source, [*left_out, *listing.left_out])
+            if not photos and len(sources) == 1:
+                _refuse_empty(source, listing, kind)
+        elif (reason := reason_no_photo(source, DiskFile(source))) is not None:
+            skipped.append(Skipped(printable(source), reason))
+        else:
+            paths.append(printable(source))
+            places.append(DiskFile(source))
+    shown = ", ".join(map(str, sources))
+    return PhotoSet(shown, tuple(paths), None, (), tuple(skipped), tuple(places), limits)
+
+
+def _kind_of(source: str) -> str:
+    """What stands at a path: `folder`, `zip`, `table` or `file`.
+
+    Raises:
+        DatasetError: nothing, or nothing that can be opened.
+    """
+    if os.path.isdir(source):
+        return "folder"
+    if not os.path.isfile(source):
+        found = "what stands at" if os.path.exists(source) else "there is nothing at"
+        rest = " is no file and no folder" if os.path.exists(source) else ""
+        raise DatasetError(
+            f"{found} {source!r}{rest}; a folder, a zip, a CSV or a photo is accepted. Check the path for a slip."
+        )
+    suffix = os.path.splitext(source)[1].lower()
+    if suffix in _TABLE_SUFFIXES:
+        return "table"
+    if suffix == ".zip":
+        return "zip"
+    try:
+        return "zip" if DiskFile(source).head(_HEAD_BYTES).startswith(_ZIP_HEADS) else "file"
+    except ImageError:
+        return "file"
+
+
+def _refuse_file(source: str) -> NoReturn:
+    reason = reason_no_photo(source, DiskFile(source))
+    found = f"no folder, zip or CSV ({reason})" if reason else "a single photo"
+    raise DatasetError(
+        f"{source!r} is {found}; a folder per class, photos labelled by name, a zip of either or a CSV of paths and "
+        "labels is accepted. Name one of these; to have single photos recognised, use `tellapart predict`."
+    )
+
+
+def _list(source: str, kind: str) -> Listing:
+    return list_folder(source) if kind == "folder" else list_archive(open_archive(Path(source)))
+
+
+def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
+    """The folder that the paths of the CSV start from, as shown, and its photos."""
+    if config.labels_csv is not None or config.label_pattern is not None:
+        flag = "--labels-csv" if config.labels_csv is not None else "--label-pattern"
+        raise DatasetError(
+            f"{source!r} is a CSV, which names the labels itself; leave out {flag}, or name a folder or zip."
+        )
+    folder = os.path.dirname(source)
+    finder = RowFinder(folder or os.curdir, lambda: list_folder(folder or os.curdir).files, by_file_name=False)
+    return folder, match_rows(read_label_table(source), finder, source, folder or os.curdir)
+
+
+def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
+    """The photos of a folder or zip with their labels, and all else with the reason."""
+    photos, left_out = sort_out(listing.files, keep_masks=config.labels_csv is not None)
+    if not photos:
+        _refuse_empty(source, listing, kind)
+    if config.labels_csv is not None:
+        reading = _read_table(source, photos, kind, config.labels_csv)
+    elif config.label_pattern is not None:
+        reading = _read_pattern(source, photos, config.label_pattern)
+    else:
+        reading = _read_layout(source, photos)
+    reading.left_out += [*left_out, *listing.left_out]
+    return reading
+
+
+def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
+    others = [printable("/".join(file.parts)) for file in listing.files]
+    zips = [name for name in others if name.lower().endswith(".zip")]
+    if zips:
+        todo = "Name one of them." if kind == "folder" else "Unpack it once, then name one of the zips inside."
+        raise DatasetError(f"{source!r} holds no photos but zips: {name_some(zips)}. {todo}")
+    found = f"only {name_some(others)}" if others else "nothing"
+    raise DatasetError(
+        f"{source!r} holds no photos: {found} was found. Photos in a folder per class, or with their class in the "
+        "file name, are accepted; check the path."
+    )
+
+
+def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv: str) -> Reading:
+    finder = RowFinder(source if kind == "folder" else None, lambda: photos, by_file_name=True)
+    reading = match_rows(read_label_table(labels_csv), finder, labels_csv, source)
+    used = {item.file.place for item in reading.labelled}
+    told = {"/".join(parts) for parts, _ in reading.left_out}
+    reading.left_out += [
+        (photo.parts, "is not named in --labels-csv")
+        for photo in photos
+        if photo.place not in used and "/".join(photo.parts) not in told
+    ]
+    return reading
+
+
+def _read_layout(source: str, photos: Sequence[FoundFile]) -> Reading:
+    reading = label_files(photos, Path(source).stem)
+    if reading is None:
+        raise DatasetError(
+            f"the {len(photos):,} photos of {source!r} carry no labels: there is no folder per class, and no class in "
+            f"file names such as {name_some([photo.name for photo in photos[:3]])}. Sort them into a folder per class, "
+            "or pass --labels-csv or --label-pattern; to have photos recognised, use `tellapart predict`."
+        )
+    return reading
+
+
+def _read_pattern(source: str, photos: Sequence[FoundFile], pattern: str) -> Reading:
+    labels = labels_from_pattern([photo.name for photo in photos], pattern, source)
+    reading = Reading()
+    for photo, label in zip(photos, labels, strict=True):
+        if label is None:
+            reading.left_out.append((photo.parts, "its name does not match --label-pattern"))
+        else:
+            reading.labelled.append(Labelled(photo, label, split_of(photo)))
+    return reading
+
+
+def _build(source: str, base: str, reading: Reading, limits: ImageLimits) -> PhotoSet:
+    """The photos in natural order with numbered classes; paths are shown below `base`."""
+    items = sorted(reading.labelled, key=lambda item: natural_key(item.file.parts))
+    class_names = tuple(sorted({item.label for item in items}, key=lambda name: natural_key((name,))))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    splits = tuple(item.split for item in items)
+    return PhotoSet(
+        source=source,
+        paths=tuple(_join(base, item.file.parts) for item in items),
+        labels=np.array([numbers[item.label] for item in items], dtype=np.int64),
+        class_names=class_names,
+        skipped=tuple(_skipped(base, reading.left_out)),
+        places=tuple(item.file.place for item in items),
+        limits=limits,
+        given_splits=splits if any(splits) else (),
+    )
+
+
+def _join(source: str, parts: Iterable[str]) -> str:
+    return printable(os.path.join(source, *parts))
+
+
+def _skipped(source: str, left_out: Sequence[LeftOut]) -> list[Skipped]:
+    ordered = sorted(left_out, key=lambda item: natural_key(item[0]))
+    return [Skipped(_join(source, parts), reason) for parts, reason in ordered]

@@ -1,0 +1,55 @@
+"""Which photos train and which validate: stratified by class, by seed, with duplicates on one side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from tellapart.errors import DatasetError
+from tellapart.randomness import named_generator
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of the train and validation photos, int64, sorted, without a row in common."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+def split_indices(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], validation_fraction: float, seed: int
+) -> Split:
+    """Row numbers of the train and validation photos, stratified by class, never dividing a group.
+
+    Every class has at least one group on either side. A group that holds several classes (the same photo in two folders) is counted to
+    the class of its first photo.
+
+    Args:
+        labels: ints in `[0, num_classes)`, shape `(n,)`; not modified.
+        groups: ints, shape `(n,)`; equal numbers are duplicates of one another.
+        validation_fraction: share of every class, strictly between 0 and 1.
+        seed: decides which groups are drawn.
+
+    Raises:
+        DatasetError: a class has fewer than 2 groups, so it cannot be on both sides.
+    """
+    group_names, first_rows = np.unique(groups, return_index=True)
+    group_labels = labels[first_rows]
+    generator = named_generator(seed, "split")
+    drawn: list[NDArray[np.int64]] = []
+    for label in np.unique(labels):
+        members = group_names[group_labels == label]
+        if len(members) < 2:
+            raise DatasetError(
+                f"class number {label} has {len(members)} different photo(s) after removing duplicates;"
+                " every class needs at least 2. Add photos of it, or remove the class."
+            )
+        num_validation = int(np.clip(round(validation_fraction * len(members)), 1, len(members) - 1))
+        _, validation = train_test_split(
+            members, test_size=num_validation, random_state=int(generator.integers(2**32 - 1))
+        )
+        drawn.append(validation)
+    is_validation = np.isin(groups, np.concatenate(drawn))
+    return Split(np.flatnonzero(~is_validation), np.flatnonzero(is_validation))

@@ -1,0 +1,104 @@
+"""What crosses from one room to another: small frozen records, no behaviour, no file access."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not used, and why, in words for the person who owns it."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What the header of a photo says; `height` and `width` in pixels, after the EXIF orientation is applied."""
+
+    format: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Progress inside an epoch; means over the steps so far, `seconds_left` to the end of the whole run.
+
+    `epoch` and `step` count from 1.
+    """
+
+    epoch: int
+    num_epochs: int
+    step: int
+    num_steps: int
+    train_loss: float
+    train_accuracy: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch, counted from 1; losses in nats, accuracies in `[0, 1]`.
+
+    The training figures are means over the steps of the epoch, measured on augmented photos while the weights change;
+    the validation figures are measured once, at the end of the epoch, on photos that are only resized.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer of a network; `output_shape` without the batch axis."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    num_parameters: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one photo; `probabilities` in the order of the bundle's class names, summing to 1."""
+
+    path: str
+    predicted_class: str
+    probability: float
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fared; `precision` and `recall` are `None` where nothing was predicted or present."""
+
+    class_name: str
+    num_photos: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How right a model is on labelled photos it has never seen.
+
+    Attributes:
+        accuracy: share of photos whose predicted class is their label.
+        interval_95: Wilson interval of the accuracy.
+        num_photos: photos the figures rest on.
+        log_loss: mean of `-log p(label)` in nats.
+        per_class: one entry a class, in class order.
+        confusion_matrix: `[label][predicted]` counts.
+    """
+
+    accuracy: float
+    interval_95: tuple[float, float]
+    num_photos: int
+    log_loss: float
+    per_class: tuple[ClassScore, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]

@@ -1,0 +1,52 @@
+"""How accuracy and loss went over the epochs of a run."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from tellapart.records import EpochRecord
+from tellapart.report.figures import FAINT_INK, INK, TRAIN_COLOUR, VALIDATION_COLOUR, new_figure, style_axes
+from tellapart.score.curves import smooth
+
+SMOOTHING = 0.7
+
+
+def draw_curves(history: Sequence[EpochRecord]) -> Figure:
+    """Two panels, accuracy and loss, for train and validation: measured values pale, smoothed ones strong.
+
+    Args:
+        history: finished epochs in order; one epoch is drawn as points, none leaves the panels empty.
+    """
+    figure = new_figure(11, 4.2)
+    accuracy, loss = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    _draw_panel(
+        accuracy, "Accuracy", epochs,
+        [record.train_accuracy for record in history], [record.validation_accuracy for record in history],
+    )  # fmt: skip
+    _draw_panel(
+        loss, "Loss", epochs, [record.train_loss for record in history], [record.validation_loss for record in history]
+    )
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    low, high = accuracy.get_ylim()
+    accuracy.set_ylim(max(low, -0.02), min(max(high, low + 0.05), 1.02))
+    accuracy.legend(frameon=False, fontsize=10, loc="best", labelcolor=INK)
+    figure.supxlabel(f"pale: as measured, strong: smoothed with factor {SMOOTHING:g}", fontsize=9, color=FAINT_INK)
+    return figure
+
+
+def _draw_panel(axes: Axes, title: str, epochs: list[int], train: list[float], validation: list[float]) -> None:
+    marker = "o" if len(epochs) == 1 else ""
+    for name, values, colour in (("train", train, TRAIN_COLOUR), ("validation", validation, VALIDATION_COLOUR)):
+        axes.plot(epochs, values, color=colour, linewidth=1.0, alpha=0.35)
+        axes.plot(epochs, smooth(values, SMOOTHING), color=colour, linewidth=2.4, marker=marker, label=name)
+    style_axes(axes, grid_axis="y")
+    axes.set_title(title, fontsize=13, loc="left", pad=10, color=INK)
+    axes.set_xlabel("epoch", color=FAINT_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=1))
+    if epochs:
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + max(0.5, 0.01 * len(epochs)))
+    else:
+        axes.set_ylim(0, 1)

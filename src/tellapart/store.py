@@ -1,0 +1,262 @@
+"""The one way tellapart writes a file: whole or not at all, also when the disk fills up or the power goes.
+
+Checkpoints, bundles and every result file go through `write_file` or `write_files`. What is inside the files belongs
+to the callers.
+
+Several files as one set. `write_files` first writes each file beside its place as `<name>.next`, the file called `last`
+after all others, and then renames each to `<name>`, `last` again after all others. So there are three states, and
+the reader needs no more than the names to tell them apart:
+
+    no `<last>.next`             the files under their plain names are the set; any other `.next` is a leftover
+    `<last>.next`                the new set is complete: a file is `<name>.next` where that exists, else `<name>`
+    `<last>.next` renamed        the new set stands under its plain names
+
+`read_files` reads by that rule and changes nothing; `recover_files` finishes the renames. A set always has the same
+names.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tellapart.errors import OutputError
+
+_PARTIAL_PREFIX = ".tellapart-"
+_PARTIAL_SUFFIX = ".partial"
+_NEXT_SUFFIX = ".next"
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space or write to another disk",
+    errno.EDQUOT: "the disk quota is used up; free some space or write to another disk",
+    errno.EFBIG: "the file is larger than this disk allows; write to another disk",
+    errno.EROFS: "the disk is read-only; write to another place",
+    errno.EACCES: "permission denied; write to a folder that is yours",
+    errno.EPERM: "permission denied; write to a folder that is yours",
+    errno.ENOENT: "the folder does not exist; make it first or write to another one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; write to another place",
+    errno.EISDIR: "a folder has that name; pass the path of a file",
+    errno.ENAMETOOLONG: "the name is too long for this disk; pass a shorter one",
+}
+
+
+def sha256_hex(data: bytes) -> str:
+    """The SHA-256 of `data`, as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def to_json_bytes(value: Any) -> bytes:
+    r"""`value` as indented UTF-8 JSON with a trailing newline, dicts in their own order.
+
+    Characters that UTF-8 has no code for (stray bytes of a file name) are written as `\udcxx` and read back the same.
+
+    Raises:
+        ValueError: a number is not finite.
+        TypeError: something in it is not a dict, list, tuple, string, number, boolean or `None`.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """The file holds `data` and survives a crash; where that fails it is as it was before, never cut short.
+
+    A symbolic link is followed: the file it points to is replaced.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write_whole(path, data, path)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], last: str) -> None:
+    """The folder holds all of `files` as one set; on any failure a reader finds the old set or the new one, whole.
+
+    Args:
+        folder: exists already.
+        files: file name to content; the names never change from one writing of a set to the next.
+        last: the name in `files` whose content vouches for the others, with their checksums.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    assert last in files, f"{last!r} is not among the files"
+    names = [name for name in files if name != last]
+    recover_files(folder, names, last)
+    for name in files:
+        _check_replaceable(folder / name, folder / name)
+    try:
+        for name in [*names, last]:
+            _write_whole(folder / f"{name}{_NEXT_SUFFIX}", files[name], folder / name)
+    except BaseException:
+        # `last` goes first: without it the other `.next` files mean nothing.
+        for name in [last, *names]:
+            _remove_quietly(folder / f"{name}{_NEXT_SUFFIX}")
+        raise
+    recover_files(folder, names, last)
+
+
+def read_files(folder: Path, names: Iterable[str], last: str) -> dict[str, bytes]:
+    """The content of each of `names` and of `last`, all from one set; writes nothing.
+
+    Args:
+        names: the file names of the set; may or may not include `last`.
+        last: as given to `write_files`.
+
+    Raises:
+        FileNotFoundError: a file of the set is missing; `filename` says which.
+        OSError: a file cannot be read.
+    """
+    is_next = (folder / f"{last}{_NEXT_SUFFIX}").exists()
+    return {name: _read_one(folder / name, is_next) for name in dict.fromkeys([*names, last])}
+
+
+def recover_files(folder: Path, names: Iterable[str], last: str) -> None:
+    """A set whose writing was cut short stands under its plain names: the new one if it was complete, else the old.
+
+    Args:
+        names, last: as for `read_files`.
+
+    Raises:
+        OutputError: a file cannot be renamed.
+    """
+    final = folder / f"{last}{_NEXT_SUFFIX}"
+    if not final.exists():
+        return
+    target = folder / last
+    try:
+        for name in names:
+            target = folder / name
+            pending = folder / f"{name}{_NEXT_SUFFIX}"
+            if name != last and pending.exists():
+                os.replace(pending, target)
+        _sync_folder(folder)
+        target = folder / last
+        os.replace(final, target)
+        _sync_folder(folder)
+    except OSError as exc:
+        raise _output_error(target, exc) from exc
+
+
+def remove_partials(folder: Path) -> int:
+    """The number of unfinished files of ours that a killed process left in `folder`, now removed.
+
+    Only call this for a folder that nobody else is writing to. Files that are not ours stay.
+    """
+    leftovers = [path for path in folder.iterdir() if _is_partial(path.name)] if folder.is_dir() else []
+    for path in leftovers:
+        _remove_quietly(path)
+    return len(leftovers)
+
+
+def claim_dir(path: Path, marker: str) -> None:
+    """The folder exists and may be written to: it is new, empty, or carries the file `marker` that our runs carry.
+
+    Nothing in it is touched; the caller writes the marker.
+
+    Raises:
+        OutputError: it holds something else, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        names = [entry.name for entry in path.iterdir() if not _is_partial(entry.name)]
+    except FileExistsError as exc:
+        raise OutputError(f"{str(path)!r} exists and is not a folder; pass another --out.") from exc
+    except OSError as exc:
+        raise _output_error(path, exc) from exc
+    if names and not (path / marker).is_file():
+        raise OutputError(
+            f"{str(path)!r} exists and is not a tellapart run: it holds {_some_names(names)} and no {marker!r}; "
+            "nothing was changed. An empty folder, a new one or an earlier run is accepted; pass another --out."
+        )
+
+
+def _some_names(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in sorted(names)[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(_PARTIAL_PREFIX) and name.endswith(_PARTIAL_SUFFIX)
+
+
+def _check_replaceable(target: Path, shown: Path) -> None:
+    """Renaming would also replace a device such as `/dev/null`, or a file its owner has protected."""
+    try:
+        is_there = target.exists()
+    except OSError as exc:
+        raise _output_error(shown, exc) from exc
+    if is_there and target.is_dir():
+        raise _output_error(shown, IsADirectoryError(errno.EISDIR, "Is a directory"))
+    if is_there and not target.is_file():
+        raise OutputError(f"cannot write {str(shown)!r}: it is not an ordinary file; pass the path of a file.")
+    if is_there and not os.access(target, os.W_OK):
+        raise _output_error(shown, PermissionError(errno.EACCES, "Permission denied"))
+
+
+def _write_whole(path: Path, data: bytes, shown: Path) -> None:
+    """`write_file`, whose errors name the file as `shown`."""
+    target = Path(os.path.realpath(path))
+    _check_replaceable(target, shown)
+    partial = target.with_name(f"{_PARTIAL_PREFIX}{secrets.token_hex(6)}{_PARTIAL_SUFFIX}")
+    try:
+        _write_synced(partial, data)
+        os.replace(partial, target)
+        _sync_folder(target.parent)
+    except OSError as exc:
+        raise _output_error(shown, exc) from exc
+    finally:
+        _remove_quietly(partial)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on the disk only once its folder is; Windows and some network disks cannot do this."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder that may be written to but not listed
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _read_one(path: Path, is_next: bool) -> bytes:
+    if is_next:
+        try:
+            return path.with_name(f"{path.name}{_NEXT_SUFFIX}").read_bytes()
+        except FileNotFoundError:
+            pass
+    return path.read_bytes()
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the failure that led here is the one to report; `remove_partials` comes by later
+
+
+def _output_error(path: Path, exc: OSError) -> OutputError:
+    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk or write to another place")
+    return OutputError(f"cannot write {str(path)!r}: {advice}.")

@@ -1,0 +1,65 @@
+"""`tellapart demo`: the whole way from photos to predictions, on photos that it draws itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellapart.config import SourceConfig, TrainConfig
+from tellapart.photos.demo import write_demo_zips
+from tellapart.store import claim_dir, to_json_bytes, write_file
+from tellapart.workflow.finish import Run
+from tellapart.workflow.predict import open_model, predict_photos, write_predictions_csv, write_predictions_grid
+from tellapart.workflow.show import Show, show_photos
+from tellapart.workflow.train import Watcher, train
+
+_MARKER = "demo.json"
+_NUM_PER_CLASS = 300
+_NUM_TEST = 20
+# Smaller photos, fewer epochs and a larger step than for real photos, so that the demo is over in a minute or two.
+DEMO_CONFIG = TrainConfig(image_size=(96, 96), epochs=16, learning_rate=5e-4)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo left in its folder."""
+
+    shown: Show
+    run: Run
+    pictures: tuple[Path, ...]
+
+
+def run_demo(out_dir: Path, watcher: Watcher, config: TrainConfig = DEMO_CONFIG) -> Demo:
+    """Draws photos as Kaggle ships them, looks at them, trains on them and predicts unseen ones.
+
+    Args:
+        out_dir: new, empty, or the folder of an earlier demo, whose photos and pictures are replaced; the run gets a
+            folder of its own.
+        watcher: who is told about the training.
+        config: how to train; the seed also decides what is drawn.
+
+    Raises:
+        OutputError: the folder holds something else, or cannot be written.
+    """
+    claim_dir(out_dir, _MARKER)
+    write_file(out_dir / _MARKER, to_json_bytes({"kind": "tellapart demo"}))
+    train_zip, test_zip = write_demo_zips(out_dir, _NUM_PER_CLASS, _NUM_TEST, config.seed)
+    source = SourceConfig(cache_dir=str(out_dir / "cache"))
+    shown = show_photos(str(train_zip), source, out_dir / "show")
+    run = train(train_zip, _next_run_dir(out_dir), config, source=source, watcher=watcher)
+    model, photos = open_model(run.run_dir, [test_zip])
+    results = predict_photos(model, photos)
+    write_predictions_csv(out_dir / "predictions.csv", results, model.class_names)
+    write_predictions_grid(out_dir / "predictions.png", photos, results, _NUM_TEST)
+    pictures = (
+        out_dir / "show" / "grid.png",
+        out_dir / "show" / "classes.png",
+        run.run_dir / "curves.png",
+        out_dir / "predictions.png",
+    )
+    return Demo(shown, run, pictures)
+
+
+def _next_run_dir(out_dir: Path) -> Path:
+    number = 1
+    while (out_dir / f"run-{number}").exists():
+        number += 1
+    return out_dir / f"run-{number}"

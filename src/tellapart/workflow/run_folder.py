@@ -1,0 +1,130 @@
+"""The run folder: which files a training leaves, and how they are named and written."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tellapart.config import AugmentConfig, TrainConfig
+from tellapart.errors import BundleError, ConfigError
+from tellapart.learn.fit import FitData
+from tellapart.records import EpochRecord, Skipped
+from tellapart.store import to_json_bytes, write_file
+
+RUN_FILE_NAME = "run.json"
+CHECKPOINT_DIR_NAME = "checkpoints"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What `run.json` says of a run: enough to continue it.
+
+    Attributes:
+        source: the photos, as they were named.
+        config: the settings, with the number of epochs last asked for.
+        per_class: photos taken of each class, or `None`.
+        photos_key: name of the decoded photos; another key means that the photos have changed.
+        state: `training`, `stopped` by the user, or `finished`.
+    """
+
+    source: str
+    config: TrainConfig
+    per_class: int | None
+    photos_key: str
+    state: str
+
+
+def write_run_file(run_dir: Path, run: RunFile) -> None:
+    """Writes `run.json`, which also marks the folder as ours."""
+    write_file(run_dir / RUN_FILE_NAME, to_json_bytes({"kind": "tellapart run", "schema": _SCHEMA} | asdict(run)))
+
+
+def read_run_file(run_dir: Path) -> RunFile:
+    """What `run.json` says.
+
+    Raises:
+        BundleError: there is no run in the folder, or it is damaged or of another version.
+    """
+    path = run_dir / RUN_FILE_NAME
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise BundleError(
+            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}); pass the --out of one."
+        ) from exc
+    except (OSError, ValueError) as exc:
+        raise BundleError(f"{str(path)!r} cannot be read: {exc}; train again with another --out.") from exc
+    try:
+        if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
+            raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
+        return RunFile(
+            value["source"], _config_from(value["config"]), value["per_class"], value["photos_key"], value["state"]
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BundleError(
+            f"{str(path)!r} is damaged or of another version ({exc}); train again with another --out."
+        ) from exc
+
+
+def check_same_settings(stored: TrainConfig, config: TrainConfig) -> None:
+    """Nothing, if a run with `stored` settings can go on with `config`: all but the epochs are the same.
+
+    Raises:
+        ConfigError: some differ; it names them.
+    """
+    differing = [
+        f"{field.name} {getattr(config, field.name)!r} (the run has {getattr(stored, field.name)!r})"
+        for field in dataclasses.fields(TrainConfig)
+        if field.name != "epochs" and getattr(stored, field.name) != getattr(config, field.name)
+    ]
+    if differing:
+        raise ConfigError(
+            f"--resume goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
+            " Leave them out, or train anew with another --out."
+        )
+
+
+def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
+    """Writes `history.csv`, one row an epoch."""
+    names = [field.name for field in dataclasses.fields(EpochRecord)]
+    rows = [[getattr(record, name) for name in names] for record in history]
+    write_file(run_dir / "history.csv", csv_bytes([names, *rows]))
+
+
+def write_split(run_dir: Path, data: FitData) -> None:
+    """Writes `split.csv`: path, class and split of every photo used."""
+    photos, sides = data.images.photos, dict.fromkeys(data.split.validation.tolist(), "validation")
+    rows = [
+        [path, photos.class_names[label], sides.get(row, "train")]
+        for row, (path, label) in enumerate(zip(photos.paths, data.labels.tolist(), strict=True))
+    ]
+    write_file(run_dir / "split.csv", csv_bytes([["path", "class", "split"], *rows]))
+
+
+def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
+    """Writes `skipped.csv`: every file that was left out, and why; only the header when there is none."""
+    rows = [[item.path, item.reason] for item in skipped]
+    write_file(run_dir / "skipped.csv", csv_bytes([["path", "reason"], *rows]))
+
+
+def csv_bytes(rows: Sequence[Sequence[Any]]) -> bytes:
+    """The rows as CSV in UTF-8 with Unix line ends; characters UTF-8 has no code for are written as escapes."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _config_from(value: dict[str, Any]) -> TrainConfig:
+    augment = value["augment"]
+    return TrainConfig(
+        **value
+        | {
+            "image_size": tuple(value["image_size"]),
+            "augment": None if augment is None else AugmentConfig(**augment),
+        }
+    )

@@ -1,0 +1,210 @@
+"""`tellapart predict --submission`: predictions in the columns and the row order of a competition's sample file.
+
+The first column of the sample is the id, matched with a photo's file name with or without its suffix. What the other
+columns hold decides what is written, see `_plan`.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from tellapart.errors import DatasetError, OutputError
+from tellapart.photos.names import name_some
+from tellapart.records import Prediction, Skipped
+from tellapart.store import write_file
+
+Result = Prediction | Skipped
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was written: `num_rows` predictions, `num_ignored` photos that the sample does not ask for.
+
+    `meaning` says in words what the columns hold, such as `label: probability of 'dog'`.
+    """
+
+    num_rows: int
+    num_ignored: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class _Sample:
+    path: Path
+    header: list[str]
+    rows: list[list[str]]
+
+    @property
+    def ids(self) -> list[str]:
+        return [row[0] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    meaning: str
+    fill: Callable[[Prediction], list[str]]
+
+
+def write_submission(
+    sample_path: Path, out_path: Path, results: Iterable[Result], class_names: Sequence[str]
+) -> Submission:
+    """What was written to `out_path`: the sample's header and ids, with the model's answers.
+
+    Args:
+        sample_path: the competition's sample file; not modified.
+        out_path: the file to write.
+        results: one item a photo, in any order; photos that are not in the sample are ignored.
+        class_names: the classes of the model, in order.
+
+    Raises:
+        DatasetError: the sample cannot be read or does not fit the model, or an id in it has no readable photo.
+        OutputError: the file cannot be written, or is the sample itself.
+    """
+    sample = _read_sample(sample_path)
+    plan = _plan(sample, class_names)
+    if out_path.exists() and out_path.samefile(sample_path):
+        raise OutputError(f"{str(out_path)!r} is the sample file itself; pass another --out.")
+    everything = list(results)
+    matched = _match(sample, everything)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(sample.header)
+    for row_id, prediction in zip(sample.ids, matched, strict=True):
+        writer.writerow([row_id, *plan.fill(prediction)])
+    write_file(out_path, text.getvalue().encode("utf-8", "surrogateescape"))
+    num_predicted = sum(isinstance(result, Prediction) for result in everything)
+    return Submission(len(matched), num_predicted - len({prediction.path for prediction in matched}), plan.meaning)
+
+
+def _read_sample(path: Path) -> _Sample:
+    """The sample, blank lines left out.
+
+    Raises:
+        DatasetError: it is not a CSV with a header, at least two columns and one row, and ids that differ.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except OSError as exc:
+        raise DatasetError(
+            f"cannot read the sample {str(path)!r}: {exc.strerror}. Pass the competition's sample CSV with "
+            "--submission."
+        ) from exc
+    except csv.Error as exc:
+        raise _bad_sample(path, f"is not a CSV: {exc}") from exc
+    if len(lines) < 2 or len(lines[0]) < 2:
+        raise _bad_sample(path, f"has {max(len(lines) - 1, 0)} rows and the header {lines[0] if lines else []!r}")
+    header, rows = lines[0], lines[1:]
+    uneven = [row[0] for row in rows if len(row) != len(header)]
+    if uneven:
+        raise _bad_sample(path, f"has rows without exactly {len(header)} columns: {name_some(uneven)}")
+    repeated = [row_id for row_id, number in Counter(row[0] for row in rows).items() if number > 1]
+    if repeated:
+        raise _bad_sample(path, f"has the same id twice: {name_some(repeated)}")
+    return _Sample(path, header, rows)
+
+
+def _bad_sample(path: Path, found: str) -> DatasetError:
+    return DatasetError(
+        f"the sample {str(path)!r} {found}; accepted is a comma-separated file with a header, an id column, at least "
+        "one more column, and each id once. Pass the competition's sample CSV with --submission."
+    )
+
+
+def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
+    """What to write, by what the sample has beside the ids.
+
+    - a column for each class of the model, in any order: its probability
+    - one column of numbers, and two classes: the probability of the class the column is named after, else of the second
+    - one column of class names: the predicted class
+
+    Raises:
+        DatasetError: it has something else.
+    """
+    columns = sample.header[1:]
+    if len(columns) > 1:
+        return _plan_for_classes(sample, columns, class_names)
+    values = {row[1].strip() for row in sample.rows}
+    is_numeric = all(_is_number(value) for value in values)
+    if is_numeric and len(class_names) == 2:
+        wanted = columns[0] if columns[0] in class_names else class_names[1]
+        return _plan_for_numbers(columns[0], wanted, class_names)
+    if values <= set(class_names):
+        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.predicted_class])
+    strange = name_some(sorted(values - set(class_names)))
+    raise DatasetError(
+        f"column {columns[0]!r} of the sample {str(sample.path)!r} holds {strange}, and the model has "
+        f"{len(class_names)} classes: {name_some(class_names, 20)}; one column takes names of these classes, or "
+        "numbers if there are two classes. Pass the sample this model was trained for."
+    )
+
+
+def _plan_for_classes(sample: _Sample, columns: Sequence[str], class_names: Sequence[str]) -> _Plan:
+    unknown = [name for name in columns if name not in class_names]
+    absent = [name for name in class_names if name not in columns]
+    if unknown or absent or len(columns) != len(class_names):
+        found = f"columns that are no classes: {name_some(unknown)}" if unknown else f"the columns {name_some(columns)}"
+        raise DatasetError(
+            f"the sample {str(sample.path)!r} has {found}; accepted after the id is one column for each class of the "
+            f"model: {name_some(class_names, 20)}. Pass the sample this model was trained for."
+        )
+    places = [class_names.index(name) for name in columns]
+    meaning = "a column for each class: its probability"
+    return _Plan(meaning, lambda prediction: [_digits(prediction.probabilities[place]) for place in places])
+
+
+def _plan_for_numbers(column: str, wanted: str, class_names: Sequence[str]) -> _Plan:
+    place = class_names.index(wanted)
+    meaning = f"{column}: probability of {wanted!r}"
+    return _Plan(meaning, lambda prediction: [_digits(prediction.probabilities[place])])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _digits(probability: float) -> str:
+    """All digits of a float32: a probability rounded to 1 would cost dearly under a log loss."""
+    return f"{probability:.9g}"
+
+
+def _match(sample: _Sample, results: Sequence[Result]) -> list[Prediction]:
+    """The prediction for each id, in the sample's order.
+
+    Raises:
+        DatasetError: an id has no photo, more than one, or one that could not be read.
+    """
+    by_name: dict[str, list[Result]] = {}
+    by_stem: dict[str, list[Result]] = {}
+    for result in results:
+        path = PurePath(result.path)
+        by_name.setdefault(path.name, []).append(result)
+        by_stem.setdefault(path.stem, []).append(result)
+    found = {row_id: by_name.get(row_id) or by_stem.get(row_id) or [] for row_id in sample.ids}
+    # A mask or a text file beside a photo may share its stem: what can be predicted goes first.
+    best = {row_id: [one for one in matches if isinstance(one, Prediction)] for row_id, matches in found.items()}
+    absent = [row_id for row_id, predictions in best.items() if not predictions]
+    if absent:
+        reasons = [one.reason for row_id in absent for one in found[row_id] if isinstance(one, Skipped)]
+        because = f" ({len(reasons)} could not be read, the first because: {reasons[0]})" if reasons else ""
+        raise DatasetError(
+            f"{len(absent)} of {len(sample.rows)} ids in the sample {str(sample.path)!r} have no photo: "
+            f"{name_some(absent)}{because}; each id needs a photo of that file name, with or without its suffix. Name "
+            "the folder or zip that holds them."
+        )
+    double = {row_id: predictions for row_id, predictions in best.items() if len(predictions) > 1}
+    if double:
+        row_id, predictions = next(iter(double.items()))
+        raise DatasetError(
+            f"{len(double)} ids in the sample {str(sample.path)!r} fit more than one photo, such as {row_id!r}: "
+            f"{name_some([one.path for one in predictions])}; one photo an id is accepted. Name only the photos of the "
+            "competition."
+        )
+    return [best[row_id][0] for row_id in sample.ids]

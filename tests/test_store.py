@@ -1,0 +1,350 @@
+import errno
+import hashlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tellapart.errors import OutputError
+from tellapart.store import (
+    claim_dir,
+    read_files,
+    recover_files,
+    remove_partials,
+    sha256_hex,
+    to_json_bytes,
+    write_file,
+    write_files,
+)
+
+NAMES = ("weights", "optimizer", "manifest")
+OLD, NEW, NEWEST = ({name: f"{age} {name}".encode() for name in NAMES} for age in ("old", "new", "newest"))
+# As root every access is granted, so nothing can be protected from the tests.
+needs_permissions = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """A killed process loses nothing that was not synced, so the tests need not wait for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setitem(REAL, "fsync", os.fsync)
+        yield
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after it happens, cleaning up included."""
+
+
+class Murderer:
+    """Lets the first `num_steps` system calls through, then none; a write that dies has written half."""
+
+    def __init__(self, num_steps: int) -> None:
+        self.steps_left = num_steps
+        self.num_calls = 0
+
+    def step(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.num_calls += 1
+            self.steps_left -= 1
+            if self.steps_left == -1 and call is REAL["write"]:
+                call(args[0], args[1][: len(args[1]) // 2])
+            if self.steps_left < 0:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return watched
+
+
+REAL = {name: getattr(os, name) for name in ("open", "write", "fsync", "replace", "unlink")}
+
+
+def write_until_killed(folder: Path, files: dict[str, bytes], num_steps: int) -> int:
+    """The number of system calls made by a `write_files` that dies after `num_steps`."""
+    murderer = Murderer(num_steps)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, call in REAL.items():
+            patch.setattr(os, name, murderer.step(call))
+        try:
+            write_files(folder, files, last="manifest")
+        except Killed:
+            pass
+    return murderer.num_calls
+
+
+def fail_with(code: int) -> Callable[..., Any]:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def fail_at_call(number: int, code: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    calls = itertools.count(1)
+
+    def sometimes(*args: Any, **kwargs: Any) -> Any:
+        return (fail_with(code) if next(calls) == number else call)(*args, **kwargs)
+
+    return sometimes
+
+
+def test_write_file_writes_the_bytes_and_leaves_nothing_else(tmp_path: Path) -> None:
+    write_file(tmp_path / "metrics.json", b"{}\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"metrics.json": b"{}\n"}
+
+
+def test_write_file_replaces_an_earlier_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"earlier and longer")
+    write_file(tmp_path / "a", b"now")
+    assert (tmp_path / "a").read_bytes() == b"now"
+
+
+def test_write_file_goes_on_after_a_short_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", lambda descriptor, data: REAL["write"](descriptor, data[:3]))
+    write_file(tmp_path / "a", b"0123456789")
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_write_file_syncs_the_file_before_the_rename_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: order.append("sync"))
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("rename"), REAL["replace"](*paths)))
+    write_file(tmp_path / "a", b"data")
+    assert order == ["sync", "rename", "sync"]
+
+
+def test_write_file_is_content_where_a_folder_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", fail_at_call(2, errno.EINVAL, REAL["fsync"]))
+    write_file(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"
+
+
+def test_write_file_follows_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"earlier")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_file(tmp_path / "link", b"now")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"now"
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "disk is full; free some space"),
+        (errno.EDQUOT, "quota is used up; free some space"),
+        (errno.EROFS, "read-only; write to another place"),
+        (errno.EACCES, "permission denied; write to a folder that is yours"),
+        (errno.EIO, "check the disk"),
+    ],
+    ids=["full", "quota", "read-only", "permission", "broken"],
+)
+def test_a_failed_write_says_why_and_leaves_the_earlier_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int, words: str
+) -> None:
+    (tmp_path / "a").write_bytes(b"earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail_with(code))
+        with pytest.raises(OutputError, match=words) as caught:
+            write_file(tmp_path / "a", b"now")
+    assert "\n" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"earlier"}
+
+
+def test_a_failed_write_leaves_no_file_where_there_was_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", fail_with(errno.ENOSPC))
+    with pytest.raises(OutputError):
+        write_file(tmp_path / "a", b"now")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_write_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a", b"now")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="gone/a.csv': the folder does not exist; make it first"):
+        write_file(tmp_path / "gone" / "a.csv", b"")
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OutputError, match="a folder has that name; pass the path of a file"):
+        write_file(tmp_path / "a", b"")
+
+
+def test_a_device_is_not_replaced_by_a_file() -> None:
+    with pytest.raises(OutputError, match="not an ordinary file"):
+        write_file(Path(os.devnull), b"")
+    assert not Path(os.devnull).is_file()
+
+
+@needs_permissions
+def test_a_file_its_owner_protected_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"mine")
+    (tmp_path / "a").chmod(0o444)
+    with pytest.raises(OutputError, match="permission denied"):
+        write_file(tmp_path / "a", b"now")
+    assert (tmp_path / "a").read_bytes() == b"mine"
+
+
+def test_write_files_leaves_exactly_the_set(tmp_path: Path) -> None:
+    write_files(tmp_path, OLD, last="manifest")
+    write_files(tmp_path, NEW, last="manifest")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == NEW
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_disk_that_fills_up_while_staging_leaves_exactly_the_old_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write_files(tmp_path, OLD, last="manifest")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail_at_call(number, errno.ENOSPC, REAL["fsync"]))
+        with pytest.raises(OutputError, match="cannot write .*/(weights|optimizer|manifest)': the disk is full"):
+            write_files(tmp_path, NEW, last="manifest")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == OLD
+
+
+@settings(deadline=None, max_examples=100)
+@given(first=st.integers(0, 40), second=st.integers(0, 40))
+def test_a_kill_between_any_two_system_calls_leaves_one_whole_set(first: int, second: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_files(folder, OLD, last="manifest")
+        write_until_killed(folder, NEW, first)
+        after_first = read_files(folder, NAMES, last="manifest")
+        assert after_first in (OLD, NEW)
+        write_until_killed(folder, NEWEST, second)
+        after_second = read_files(folder, NAMES, last="manifest")
+        assert after_second in (after_first, NEWEST)
+
+        recover_files(folder, NAMES, last="manifest")
+        assert {name: (folder / name).read_bytes() for name in NAMES} == after_second
+        remove_partials(folder)
+        write_files(folder, OLD, last="manifest")
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == OLD
+
+
+def test_each_single_step_of_a_first_writing_can_be_the_last(tmp_path: Path) -> None:
+    num_steps = write_until_killed(tmp_path, OLD, 10**6)
+    assert 20 < num_steps < 41  # the range of the property above covers all of them
+    states = []
+    for step in range(num_steps + 1):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        write_until_killed(folder, NEW, step)
+        states.append((folder / "manifest").exists() or (folder / "manifest.next").exists())
+    # Nothing to be read before the manifest is staged, a whole set from then on.
+    assert states == sorted(states)
+    complete = tmp_path / str(states.index(True))
+    assert read_files(complete, NAMES, last="manifest") == NEW
+
+
+def test_read_files_names_the_file_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "manifest").write_bytes(b"")
+    with pytest.raises(FileNotFoundError) as caught:
+        read_files(tmp_path, ["weights"], last="manifest")
+    assert Path(caught.value.filename).name == "weights"
+
+
+def test_read_files_ignores_a_next_file_without_the_last_one(tmp_path: Path) -> None:
+    write_files(tmp_path, OLD, last="manifest")
+    (tmp_path / "weights.next").write_bytes(b"leftover")
+    assert read_files(tmp_path, NAMES, last="manifest") == OLD
+
+
+def test_recover_files_touches_no_other_next_file(tmp_path: Path) -> None:
+    write_files(tmp_path, OLD, last="manifest")
+    (tmp_path / "manifest.next").write_bytes(b"new manifest")
+    (tmp_path / "notes.next").write_bytes(b"the user's")
+    recover_files(tmp_path, NAMES, last="manifest")
+    assert (tmp_path / "notes.next").read_bytes() == b"the user's"
+    assert (tmp_path / "manifest").read_bytes() == b"new manifest"
+
+
+def test_remove_partials_removes_ours_and_only_ours(tmp_path: Path) -> None:
+    write_until_killed(tmp_path, OLD, 3)
+    (tmp_path / "film.partial").write_bytes(b"a download")
+    assert remove_partials(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["film.partial"]
+
+
+def test_remove_partials_of_a_missing_folder_is_zero(tmp_path: Path) -> None:
+    assert remove_partials(tmp_path / "gone") == 0
+
+
+def test_claim_dir_makes_a_new_folder_with_its_parents(tmp_path: Path) -> None:
+    claim_dir(tmp_path / "runs" / "first", "run.json")
+    assert (tmp_path / "runs" / "first").is_dir()
+
+
+@pytest.mark.parametrize("name", ["run.json", ".tellapart-0123456789ab.partial"], ids=["our run", "killed at once"])
+def test_claim_dir_takes_a_folder_of_ours(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"kept")
+    claim_dir(tmp_path, "run.json")
+    assert (tmp_path / name).read_bytes() == b"kept"
+
+
+def test_claim_dir_takes_an_empty_folder(tmp_path: Path) -> None:
+    claim_dir(tmp_path, "run.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_claim_dir_refuses_a_foreign_folder_and_names_what_is_in_it(tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"cat.{number}.jpg").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="not a tellapart run.*'cat.0.jpg'.* and 2 more.*pass another --out"):
+        claim_dir(tmp_path, "run.json")
+    assert len(list(tmp_path.iterdir())) == 7
+
+
+def test_claim_dir_refuses_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="not a folder; pass another --out"):
+        claim_dir(tmp_path / "out", "run.json")
+
+
+def test_claim_dir_says_when_a_part_of_the_path_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="a part of the path is a file"):
+        claim_dir(tmp_path / "out" / "run", "run.json")
+
+
+def test_sha256_hex_agrees_with_hashlib() -> None:
+    assert sha256_hex(b"abc") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_json_keeps_the_order_and_the_letters() -> None:
+    assert to_json_bytes({"z": "Kätzchen", "a": [1]}) == '{\n  "z": "Kätzchen",\n  "a": [\n    1\n  ]\n}\n'.encode()
+
+
+@given(st.dictionaries(st.text(st.characters()), st.floats(allow_nan=False, allow_infinity=False) | st.text()))
+def test_json_reads_back_the_same(value: dict[str, float | str]) -> None:
+    assert json.loads(to_json_bytes(value).decode("utf-8")) == value
+
+
+def test_json_keeps_stray_bytes_of_a_file_name() -> None:
+    name = b"cat\xff.jpg".decode("utf-8", "surrogateescape")
+    assert json.loads(to_json_bytes([name]).decode("utf-8")) == [name]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_refuses_numbers_that_are_not_finite(value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json_bytes([value])
