@@ -4,7 +4,6 @@ Defaults stand here and nowhere else. The command line fills these from flags; P
 """
 
 import difflib
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,20 +22,33 @@ def check_choice(flag: str, value: str, accepted: tuple[str, ...]) -> None:
     """
     if value in accepted:
         return
-    nearest = difflib.get_close_matches(value, accepted, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(str(value).lower(), accepted, n=1, cutoff=0.0)
     raise ConfigError(f"{flag} {value!r} is not known; accepted: {', '.join(accepted)}. Did you mean {nearest[0]!r}?")
 
 
 def check_range(flag: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
-    """Nothing, if `value` is finite and within `[low, high]`, or `(low, high)` with `open_ends`.
+    """Nothing, if `value` is within `[low, high]`, or `(low, high)` with `open_ends`.
+
+    Raises:
+        ConfigError: it is not, or is no number.
+    """
+    words = f"{'strictly between' if open_ends else 'between'} {low:,} and {high:,}"
+    if not isinstance(value, (int, float)):
+        raise ConfigError(f"{flag} {value!r} is not a number; accepted: {words}.")
+    inside = low < value < high if open_ends else low <= value <= high
+    if not inside:
+        raise ConfigError(f"{flag} {value!r} is outside what is accepted: {words}.")
+
+
+def check_whole(flag: str, value: int, low: int, high: int) -> None:
+    """Nothing, if `value` is an `int` within `[low, high]`.
 
     Raises:
         ConfigError: it is not.
     """
-    inside = low < value < high if open_ends else low <= value <= high
-    if not math.isfinite(value) or not inside:
-        words = "strictly between" if open_ends else "between"
-        raise ConfigError(f"{flag} {value!r} is outside what is accepted: {words} {low:g} and {high:g}.")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{flag} {value!r} is not a whole number (an int); accepted: between {low:,} and {high:,}.")
+    check_range(flag, value, low, high)
 
 
 @dataclass(frozen=True)
@@ -52,8 +64,8 @@ class ImageLimits:
     max_pixels: int = 120_000_000
 
     def __post_init__(self) -> None:
-        check_range("max_bytes", self.max_bytes, 1, 2**40)
-        check_range("max_pixels", self.max_pixels, 1, 2**40)
+        check_whole("max_bytes", self.max_bytes, 1, 2**40)
+        check_whole("max_pixels", self.max_pixels, 1, 2**40)
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,8 @@ class ArchiveLimits:
     max_ratio: float = 200.0
 
     def __post_init__(self) -> None:
-        check_range("max_members", self.max_members, 1, 10**8)
-        check_range("max_total_bytes", self.max_total_bytes, 1, 2**50)
+        check_whole("max_members", self.max_members, 1, 10**8)
+        check_whole("max_total_bytes", self.max_total_bytes, 1, 2**50)
         check_range("max_ratio", self.max_ratio, 1, 10_000)
 
 
@@ -98,7 +110,7 @@ class SourceConfig:
         if self.labels_csv is not None and self.label_pattern is not None:
             raise ConfigError("--labels-csv and --label-pattern were both given; pass one of them.")
         if self.per_class is not None:
-            check_range("--per-class", self.per_class, 2, 10**8)
+            check_whole("--per-class", self.per_class, 2, 10**8)
         if self.label_pattern is not None:
             check_pattern(self.label_pattern)
 
@@ -176,13 +188,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choice("--recipe", self.recipe, RECIPE_NAMES)
+        if not isinstance(self.image_size, tuple) or len(self.image_size) != 2:
+            raise ConfigError(f"--image-size {self.image_size!r} is not accepted: a pair (height, width) in pixels.")
         for side in self.image_size:
-            check_range("--image-size", side, 16, 4096)
+            check_whole("--image-size", side, 16, 4096)
         if self.channels not in (1, 3):
             raise ConfigError(f"channels {self.channels!r} is not accepted: 3 (colour) or 1 (--grayscale).")
         check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
-        check_range("--epochs", self.epochs, 1, 100_000)
-        check_range("--batch-size", self.batch_size, 1, 65_536)
+        check_whole("--epochs", self.epochs, 1, 100_000)
+        check_whole("--batch-size", self.batch_size, 1, 65_536)
         check_choice("--optimizer", self.optimizer, OPTIMIZER_NAMES)
         check_range("--learning-rate", self.learning_rate, 0, 100, open_ends=True)
-        check_range("--seed", self.seed, 0, 2**32 - 1)
+        check_whole("--seed", self.seed, 0, 2**32 - 1)

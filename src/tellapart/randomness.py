@@ -1,7 +1,7 @@
 """One seed becomes many independent random generators, each with a name.
 
-A generator is made afresh from `(seed, name, numbers)` where it is needed, so nothing has to be carried along or saved: epoch 7 of a
-resumed run draws what epoch 7 of an unbroken run drew.
+A generator is made afresh from `(seed, name, numbers)` where it is needed, so nothing has to be carried along or saved:
+epoch 7 of a resumed run draws what epoch 7 of an unbroken run drew.
 """
 
 import zlib
@@ -15,6 +15,7 @@ def named_generator(seed: int, name: str, *numbers: int) -> np.random.Generator:
     Args:
         seed: the run's seed, 0 or more.
         name: what is drawn, such as `"split"`; different names give independent streams.
-        numbers: further keys, such as the epoch, each 0 or more.
+        numbers: further keys, such as the epoch, each 0 or more. One name always takes equally many: numpy's
+            `SeedSequence` fills up with zeros, so `("x")` and `("x", 0)` are the same stream.
     """
     return np.random.default_rng([seed, zlib.crc32(name.encode()), *numbers])

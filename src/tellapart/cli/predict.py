@@ -51,16 +51,16 @@ def predict(
 
 
 def _print_results(console: "Console", results: "Sequence[Prediction | Skipped]", limit: int) -> None:
-    from tellapart.records import Prediction
+    from tellapart.records import Prediction, Skipped
 
     predictions = [item for item in results if isinstance(item, Prediction)]
-    skipped = [item for item in results if not isinstance(item, Prediction)]
+    skipped = [item for item in results if isinstance(item, Skipped)]
     for item in predictions[:limit]:
         print_line(console, f"{item.path}  {item.predicted_class} {item.probability:.2f}")
     counts = Counter(item.predicted_class for item in predictions)
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(counts.items()))
     print_line(console, f"{len(predictions):,} photos: {parts}" if parts else "no photo could be read")
-    for item in skipped[: max(limit, 1)]:
-        print_line(console, f"skipped {item.path}: {item.reason}")
+    for skip in skipped[: max(limit, 1)]:
+        print_line(console, f"skipped {skip.path}: {skip.reason}")
     if len(skipped) > max(limit, 1):
         print_line(console, f"skipped {len(skipped) - max(limit, 1):,} more")

@@ -5,9 +5,10 @@ needs neither TensorFlow nor a tracing exporter (docs/decisions/002-own-onnx-wri
 inside; the batch axis is free.
 """
 
+import logging
 import tempfile
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,7 @@ def to_onnx(model: keras.Model) -> bytes:
 def to_keras_files(model: keras.Model) -> dict[str, bytes]:
     """The network in the three formats Keras users know, file name to content."""
     files = {}
-    with tempfile.TemporaryDirectory(prefix="tellapart-") as folder, warnings.catch_warnings():
-        # Keras calls HDF5 a legacy format; the file is for those who still want it.
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(prefix="tellapart-") as folder, _without_legacy_warning():
         for name in KERAS_FILE_NAMES:
             path = Path(folder) / name
             if name.endswith(".weights.h5"):
@@ -113,6 +112,18 @@ def to_keras_files(model: keras.Model) -> dict[str, bytes]:
                 model.save(path)
             files[name] = path.read_bytes()
     return files
+
+
+@contextmanager
+def _without_legacy_warning() -> Iterator[None]:
+    """Keras logs that HDF5 is a legacy format; the file is for those who still want it."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def describe_layers(model: keras.Model) -> tuple[LayerRecord, ...]:
@@ -153,7 +164,9 @@ def _convert_rescaling(graph: _Graph, layer: layers.Rescaling, source: str) -> s
     scaled = graph.add("Mul", [source, scale], f"{layer.name}_scaled")
     if not np.any(layer.offset):
         return scaled
-    return graph.add("Add", [scaled, graph.constant(f"{layer.name}_offset", np.float32(layer.offset))], layer.name)
+    return graph.add(
+        "Add", [scaled, graph.constant(f"{layer.name}_offset", np.asarray(layer.offset, np.float32))], layer.name
+    )
 
 
 def _convert_permute(graph: _Graph, layer: layers.Permute, source: str) -> str:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import TrainConfig
+from tellapart.learn.backend import release_freed_memory
 from tellapart.photos.augment import draw_warps, warp_images
 from tellapart.photos.cache import CachedImages
 from tellapart.photos.splits import Split
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord, StepRecord
 
-_PREDICT_BATCH_SIZE = 64
+_PREDICT_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def fit_epochs(
     started, steps_done = time.perf_counter(), 0
     for epoch in range(num_done + 1, config.epochs + 1):
         epoch_started = time.perf_counter()
-        # Dropout on PyTorch draws from PyTorch's global state, which no checkpoint holds: it starts anew with each epoch.
+        # Dropout on PyTorch draws from PyTorch's global state, which no checkpoint holds: it starts anew with each
+        # epoch.
         keras.utils.set_random_seed(int(named_generator(config.seed, "dropout", epoch).integers(2**31 - 1)))
         means = _RunningMeans()
         for step, (images, labels) in enumerate(_batches(data, config, epoch), start=1):
@@ -72,6 +74,7 @@ def fit_epochs(
             )
         train_seconds = time.perf_counter() - epoch_started
         validation_loss, validation_accuracy = _validate(model, data)
+        release_freed_memory()
         yield EpochRecord(
             epoch=epoch,
             train_loss=means.loss,

@@ -1,4 +1,4 @@
-"""Random geometry for training photos: every photo goes through one affine warp, whatever the number of steps it stands for.
+"""Random geometry for training photos: one affine warp a photo, whatever the number of steps it stands for.
 
 Drawing the warps and applying them are apart, so the random numbers do not depend on threads or batch size.
 """
@@ -18,8 +18,9 @@ def draw_warps(
 ) -> NDArray[np.float64]:
     """Random affine maps from output to input pixels, one an image.
 
-    Composed as in Keras' `ImageDataGenerator` (keras/src/legacy/preprocessing/image.py, `apply_affine_transform` followed by the flip):
-    rotation, shift, shear and zoom about the centre of the image.
+    Rotation, shift, shear, zoom and mirror about the centre of the image, composed in the order of Keras'
+    `ImageDataGenerator` (keras/src/legacy/preprocessing/image.py) with each step on the axis of its name. Keras itself
+    exchanges rows and columns there: its `height_shift_range` moves columns.
 
     Args:
         config: the ranges.
@@ -50,7 +51,8 @@ def draw_warps(
     centre = np.eye(3)
     centre[:2, 2] = (height - 1) / 2, (width - 1) / 2
     by_rows = centre @ rotation @ shift @ skew @ scale @ mirror @ np.linalg.inv(centre)
-    return (_SWAP_AXES @ by_rows @ _SWAP_AXES)[:, :2, :]
+    by_x: NDArray[np.float64] = _SWAP_AXES @ by_rows @ _SWAP_AXES
+    return by_x[:, :2, :]
 
 
 def warp_images(images: NDArray[np.uint8], warps: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -1,16 +1,21 @@
-"""Decoded photos in a memory-mapped file, keyed by what is in the photos: the second run with the same photos decodes nothing.
+"""Decoded photos in a memory-mapped file, keyed by what is in them: a second run with the same photos decodes nothing.
 
-The key covers the bytes of every photo, their order, the preprocessing and the limits, so a changed photo, a renamed folder or another
-image size can never give stale images. Files are written under a temporary name and renamed when they are whole.
+The key covers the bytes of every photo, their order, the preprocessing and the limits, so a changed photo, a renamed
+folder or another image size can never give stale images. Files are written under a temporary name and renamed when they
+are whole.
 """
 
 import contextlib
 import hashlib
+import io
 import json
+import math
 import mmap
 import os
+import re
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,6 +36,9 @@ _DECODER_VERSION = 1
 _MAX_CACHE_BYTES = 16 * 1024**3
 # Files of a run that was killed while decoding are removed by a later run, after a day.
 _STALE_SECONDS = 24 * 3600
+# What is deleted carries a name of ours: `--cache-dir` may be a folder with other people's arrays in it.
+_IMAGES_NAME = re.compile(r"[0-9a-f]{40}\.npy")
+_PARTIAL_NAMES = (".images-*.partial", ".tellapart-*.partial")
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,9 @@ class CachedImages:
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images in `rows`, uint8, shape `(len(rows), height, width, channels)`."""
         images = np.array(self.store[rows])
-        # Mapped pages count as resident memory, and a photo is not asked for again before the next epoch: without this a training on
-        # 40,000 photos would come to hold all 2.7 GB. The pages stay in the system's cache, so that the next reading is no slower.
+        # Mapped pages count as resident memory, and a photo is not asked for again before the next epoch: without this
+        # a training on 40,000 photos would come to hold all 2.7 GB. The pages stay in the system's cache, so that the
+        # next reading is no slower.
         release_pages(self.store)
         return images
 
@@ -78,16 +87,18 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
     identity = [_DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
     index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"
-    reasons = _read_index(index_path, images_path)
+    shape = (max(1, len(photos)), *spec.shape)
+    reasons = _read_index(index_path, images_path, shape)
     if reasons is None:
-        reasons = _decode_into(images_path, photos, spec, limits)
+        reasons = _decode_into(images_path, shape, stream_images(photos, spec, limits))
         write_file(index_path, to_json_bytes(reasons))
         _evict_others(cache_dir, keep=key)
     rows = np.array([row for row in range(len(photos)) if str(row) not in reasons], dtype=np.int64)
     skipped = tuple(Skipped(photos.paths[int(row)], reason) for row, reason in reasons.items())
     usable = replace(photos.take(rows), skipped=photos.skipped + skipped)
     images = np.load(images_path, mmap_mode="r")[: len(rows)]
-    os.utime(images_path)
+    with contextlib.suppress(OSError):  # a cache that others filled may be read-only
+        os.utime(images_path)
     return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
 
 
@@ -100,22 +111,26 @@ def release_pages(images: NDArray[np.uint8]) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _read_index(index_path: Path, images_path: Path) -> dict[str, str] | None:
+def _read_index(index_path: Path, images_path: Path, shape: tuple[int, ...]) -> dict[str, str] | None:
     """Row to reason of the unusable photos, or `None` when the pair of files is not there or not whole."""
+    header = _npy_header(shape)
     try:
         reasons = json.loads(index_path.read_bytes())
-        np.load(images_path, mmap_mode="r")
+        with open(images_path, "rb") as file:
+            is_whole = file.read(len(header)) == header
+            is_whole = is_whole and os.fstat(file.fileno()).st_size == len(header) + math.prod(shape)
     except (OSError, ValueError):
         return None
-    return reasons if isinstance(reasons, dict) else None
+    if not is_whole or not isinstance(reasons, dict):
+        return None
+    rows = {str(row) for row in range(shape[0])}
+    return reasons if all(row in rows and isinstance(reason, str) for row, reason in reasons.items()) else None
 
 
 def _decode_into(
-    images_path: Path, photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits
+    images_path: Path, shape: tuple[int, ...], items: Iterator[NDArray[np.uint8] | Skipped]
 ) -> dict[str, str]:
-    """Writes the images of the usable photos one after another; row to reason of the others."""
-    shape = (max(1, len(photos)), *spec.shape)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    """Writes the images among `items` one after another; row to reason of the others."""
     reasons: dict[str, str] = {}
     temporary: Path | None = None
     try:
@@ -123,21 +138,21 @@ def _decode_into(
         descriptor, name = tempfile.mkstemp(dir=images_path.parent, prefix=".images-", suffix=".partial")
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            for row, item in enumerate(stream_images(photos, spec, limits)):
+            header = _npy_header(shape)
+            file.write(header)
+            for row, item in enumerate(items):
                 if isinstance(item, Skipped):
                     reasons[str(row)] = item.reason
                 else:
                     file.write(np.ascontiguousarray(item).data)
-            file.truncate(start + int(np.prod(shape)))
+            file.truncate(len(header) + math.prod(shape))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(images_path)
     except OSError as exc:
         raise OutputError(
-            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror});"
-            f" {int(np.prod(shape)) / 1e6:.0f} MB are needed. Make room, or pass another --cache-dir."
+            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror or exc});"
+            f" {math.prod(shape) / 1e6:.0f} MB are needed. Make room, or pass another --cache-dir."
         ) from exc
     finally:
         if temporary is not None:
@@ -145,17 +160,28 @@ def _decode_into(
     return reasons
 
 
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    """How a `.npy` file of uint8 images of this shape begins."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
 def _evict_others(cache_dir: Path, keep: str) -> None:
     """Deletes the least recently used images beyond the bound, never `keep`, and what a killed run left."""
-    files = sorted(cache_dir.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
-    total = 0
-    for path in files:
-        total += path.stat().st_size
-        if total > _MAX_CACHE_BYTES and path.stem != keep:
+    found: list[tuple[float, int, Path]] = []
+    for path in cache_dir.glob("*.npy"):
+        with contextlib.suppress(OSError):  # another run deletes too
+            if _IMAGES_NAME.fullmatch(path.name):
+                found.append((path.stat().st_mtime, path.stat().st_size, path))
+    num_bytes = 0
+    for _, size_bytes, path in sorted(found, reverse=True):
+        num_bytes += size_bytes
+        if num_bytes > _MAX_CACHE_BYTES and path.stem != keep:
             with contextlib.suppress(OSError):
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
-    for path in cache_dir.glob(".*.partial"):
+    for path in [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()

@@ -3,6 +3,8 @@
 `gate.py` decides with this which decoder a file meets, and names what was found where it meets none.
 """
 
+from tellapart.photos.jpeg import find_end
+
 # Suffixes of photos, lower case, with the dot. A photo under another name is found by its content.
 PHOTO_SUFFIXES = frozenset(
     ".apng .avif .bmp .dib .gif .heic .heics .heif .hif .jfif .jpe .jpeg .jpg .mpo .png .tif .tiff .webp".split()
@@ -125,6 +127,8 @@ def is_cut(data: bytes, found: str) -> bool:
     """
     if found == "WEBP":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if found == "JPEG":
+        return find_end(data, len(b"\xff\xd8")) < 0
     if found == "PNG":
         return b"IEND" not in data[-4096:]
     if found == "GIF":

@@ -67,7 +67,8 @@ _DECODER_ERRORS = (
     *(SyntaxError, TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 # Behind a cut, this is read as pixels unlike those that an EOI marker there gives, which libjpeg continues with zeros.
-_FILL = b"\xaa\x55" * 64
+# Each restart marker is there twice, so that the one that a file is cut in front of comes up, whichever it is.
+_FILL = b"\xaa\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number % 8)) + b"\xaa\x55" * 16 for number in range(16))
 _ZERO_RUN = bytes(64)
 _KIND_WORDS = ("unsupported", "not supported", "unknown")
 _CUT = "is cut off: the {} data ends before the picture does"
@@ -228,7 +229,9 @@ def _explain(found: str, data: bytes, error: BaseException) -> str:
     """The reason for a person, from what a decoder raised."""
     words = str(error).lower()
     if isinstance(error, MemoryError):
-        return f"needs more memory than there is to decode its {found} data; save it smaller"
+        return f"is too large: its {found} data needs more memory than there is; save it smaller"
+    if isinstance(error, Image.DecompressionBombError):  # where `limits` go beyond twice Pillow's own, 179 megapixels
+        return f"is too large: Pillow refuses a {found} of so many pixels; {_ADVICE}"
     if "truncated" in words or isinstance(error, EOFError) or is_cut(data, found):
         return _CUT.format(found)
     if isinstance(error, NotImplementedError) or any(word in words for word in _KIND_WORDS):

@@ -18,7 +18,7 @@ _HEADER_CUT = "is cut off: the JPEG data ends inside its header"
 _EXIF = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])[\"'<]")
-# With a segment behind it, over stray bytes and repeated 0xFF, as libjpeg does; restart markers and SOI have no segment.
+# Those with a segment behind them, so neither restart markers nor SOI; stray bytes are passed over, as libjpeg does.
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 # Inside a scan, 0xFF is followed by 0 (a stuffed byte) or is a restart marker; anything else ends the scan.
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")

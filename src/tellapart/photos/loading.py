@@ -20,8 +20,8 @@ from tellapart.records import Skipped
 
 Result = TypeVar("Result")
 
-# Photos decoded ahead of the one that is asked for, per core. 16 keeps the cores busy when one photo is a hundred times larger than its
-# neighbours, and holds at most a few resized images.
+# Photos decoded ahead of the one that is asked for, per core. 16 keeps the cores busy when one photo is many times
+# larger than its neighbours, and holds at most a few resized images.
 _LOOK_AHEAD_PER_CORE = 16
 
 
@@ -35,8 +35,8 @@ def num_cores() -> int:
 def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Iterator[Result | Skipped]:
     """What `work` makes of the bytes of each photo, in order, computed over all cores.
 
-    A photo that cannot be read, or that `work` refuses with an `ImageError`, gives a `Skipped`. Closing the iterator early stops the
-    work after the photos under way.
+    A photo that cannot be read, or that `work` refuses with an `ImageError`, gives a `Skipped`. Closing the iterator
+    early stops the work after the photos under way.
     """
 
     def one(row: int) -> Result | Skipped:
@@ -59,8 +59,6 @@ def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Iterator[Re
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def stream_images(
-    photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits
-) -> Iterator[NDArray[np.uint8] | Skipped]:
+def stream_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
     """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
     return map_photos(photos, lambda data: load_image(data, spec, limits))

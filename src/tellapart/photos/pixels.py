@@ -35,7 +35,7 @@ def scale_to_8_bits(pixels: NDArray[np.generic], num_bits: int | None = None) ->
 
 def repeat_grey(grey: _PIXELS) -> _PIXELS:
     """An RGB image, shape `(height, width, 3)`, from a grey one of shape `(height, width)`."""
-    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    return np.asarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2), np.uint8)
 
 
 def put_on_white(rgba: _PIXELS) -> _PIXELS:

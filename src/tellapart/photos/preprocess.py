@@ -1,6 +1,7 @@
 """The one way a photo becomes what a network sees; training, inference and tests all call it.
 
-Decoding is `photos/gate.py`'s; scaling to `[0, 1]` is inside the network, so that everyone feeds it the same uint8 pixels.
+Decoding is `photos/gate.py`'s; scaling to `[0, 1]` is inside the network, so that everyone feeds it the same uint8
+pixels.
 """
 
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ class PreprocessSpec:
 def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
     """The image at the size and with the channels of `spec`, bicubic.
 
-    OpenCV's bicubic kernel looks at 4x4 pixels whatever the reduction, so a photo more than twice as large in both directions is first
-    reduced by averaging whole blocks of pixels, which keeps fine texture from turning into noise.
+    OpenCV's bicubic kernel looks at 4x4 pixels whatever the reduction, so a photo at least twice as large in both
+    directions is first reduced by averaging blocks of pixels, which keeps fine texture from turning into noise.
 
     Args:
         image: uint8 RGB, shape `(height, width, 3)`; not modified.
@@ -63,14 +64,16 @@ def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
         uint8, shape `spec.shape`.
     """
     height, width = spec.image_size
+    resized: cv2.typing.MatLike = image
     factor = min(image.shape[0] // height, image.shape[1] // width)
     if factor >= 2:
-        image = cv2.resize(image, (image.shape[1] // factor, image.shape[0] // factor), interpolation=cv2.INTER_AREA)
-    if image.shape[:2] != spec.image_size:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+        reduced_size = (image.shape[1] // factor, image.shape[0] // factor)
+        resized = cv2.resize(resized, reduced_size, interpolation=cv2.INTER_AREA)
+    if resized.shape[:2] != spec.image_size:
+        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
     if spec.channels == 1:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
-    return image
+        resized = cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
+    return resized.astype(np.uint8, copy=False)
 
 
 def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXELS:

@@ -18,13 +18,11 @@ class Split:
     validation: NDArray[np.int64]
 
 
-def split_indices(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], validation_fraction: float, seed: int
-) -> Split:
+def split_indices(labels: NDArray[np.int64], groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
     """Row numbers of the train and validation photos, stratified by class, never dividing a group.
 
-    Every class has at least one group on either side. A group that holds several classes (the same photo in two folders) is counted to
-    the class of its first photo.
+    Every class has at least one group on either side. A group that holds several classes (the same photo in two
+    folders) is counted to the class of its first photo.
 
     Args:
         labels: ints in `[0, num_classes)`, shape `(n,)`; not modified.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tellapart.config import SourceConfig, TrainConfig
+from tellapart.config import AugmentConfig, SourceConfig, TrainConfig
 from tellapart.photos.demo import write_demo_zips
 from tellapart.store import claim_dir, to_json_bytes, write_file
 from tellapart.workflow.finish import Run
@@ -14,8 +14,13 @@ from tellapart.workflow.train import Watcher, train
 _MARKER = "demo.json"
 _NUM_PER_CLASS = 300
 _NUM_TEST = 20
-# Smaller photos, fewer epochs and a larger step than for real photos, so that the demo is over in a minute or two.
-DEMO_CONFIG = TrainConfig(image_size=(96, 96), epochs=16, learning_rate=5e-4)
+# Smaller photos, fewer epochs, a larger step and less augmentation than for real photos: over in a minute or so.
+DEMO_CONFIG = TrainConfig(
+    image_size=(96, 96),
+    epochs=16,
+    learning_rate=5e-4,
+    augment=AugmentConfig(rotation_degrees=10.0, width_shift=0.1, height_shift=0.1, zoom=0.1),
+)
 
 
 @dataclass(frozen=True)
