@@ -79,6 +79,7 @@ def test_the_reference_images_are_really_warped() -> None:
     assert np.abs(warped.astype(int) - images).mean(axis=(1, 2, 3)).min() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*scipy.ndimage.interpolation.*:DeprecationWarning")
 def test_square_images_are_warped_as_keras_composes_the_steps() -> None:
     pytest.importorskip(

@@ -294,7 +294,7 @@ def test_the_newest_images_stay_even_when_they_alone_are_too_many(
 def test_the_least_recently_used_images_go_first(
     photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "_MAX_CACHE_BYTES", 2 * NUM_BYTES + 1000)
+    monkeypatch.setattr(cache, "_MAX_CACHE_BYTES", 2 * NUM_BYTES + 300)
     first, second = cached(photos.take([0])), cached(photos.take([1]))
     for images in (first, second):
         os.utime(cache_dir / f"{images.key}.npy", (1_000_000, 1_000_000))

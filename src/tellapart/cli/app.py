@@ -7,8 +7,8 @@ import os
 import sys
 import traceback
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from tellapart.cli.demo import demo
 from tellapart.cli.evaluate import evaluate
@@ -23,7 +23,6 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     help="Teach your computer to tell your own photos apart: on this machine, from a few dozen to a few thousand.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -49,14 +48,14 @@ def _options(
 def main() -> None:
     """Runs the command line and exits with its code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except TellapartError as exc:
         print_error(str(exc))
         code = 2
-    except click.ClickException as exc:
-        exc.show()
-        code = exc.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as exc:
+        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, say what is accepted.")
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
         print_error("stopped.")
         code = _INTERRUPTED
     except BrokenPipeError:

@@ -30,7 +30,8 @@ def scale_to_8_bits(pixels: NDArray[np.generic], num_bits: int | None = None) ->
         low, high = 0.0, fitting[0]
     # Multiplied before it is shifted, no value overflows, however far apart the two ends are.
     factor = 255.0 / (high - low) if high > low else 0.0
-    return np.clip(np.rint(values * np.float32(factor) - np.float32(low * factor)), 0, 255).astype(np.uint8)
+    scaled = np.rint(values * np.float32(factor) - np.float32(low * factor))
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
 def repeat_grey(grey: _PIXELS) -> _PIXELS:

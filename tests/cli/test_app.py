@@ -1,0 +1,213 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tellapart.cli import app as cli_app
+from tellapart.cli.app import main
+from tellapart.cli.train import default_run_dir, parse_image_size
+from tellapart.errors import ConfigError, DatasetError
+from tellapart.photos.demo import write_demo_folder
+
+
+@pytest.fixture(scope="module")
+def animals_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder per class with 10 drawn photos each."""
+    return write_demo_folder(tmp_path_factory.mktemp("cli") / "animals", 10, seed=3)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code of a command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["tellapart", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def run_dir(animals_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the command line trained."""
+    folder = tmp_path_factory.mktemp("cli-run")
+    with pytest.MonkeyPatch.context() as patch:
+        flags = ["--epochs", 1, "--image-size", "46x48", "--batch-size", 8, "--cache-dir", folder / "cache"]
+        assert run(patch, "train", animals_dir, "--recipe", "classic", "--out", folder / "run", *flags) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("command", ["show", "train", "summary", "predict", "evaluate", "demo"])
+def test_every_command_has_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, command, "--help") == 0
+
+
+def test_training_says_what_it_did(
+    animals_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--epochs", 1, "--image-size", "46", "--batch-size", 8, "--seed", 4, "--grayscale", "--no-augment"]
+    code = run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", "--cache-dir", tmp_path / "c", *flags)
+    output = capsys.readouterr().out
+    assert code == 0
+    assert "20 photos: cat 10, dog 10" in output
+    assert "16 to train, 4 to validate" in output
+    assert "epoch   1  loss" in output
+    assert "On 4 validation photos it was right" in output
+    config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
+    assert (config["image_size"], config["channels"], config["augment"], config["seed"]) == ([46, 46], 1, None, 4)
+
+
+def test_resume_goes_on_to_more_epochs(
+    animals_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    assert (
+        run(monkeypatch, "train", animals_dir, "--out", run_dir, "--resume", "--epochs", 2, "--cache-dir", cache) == 0
+    )
+    assert json.loads((run_dir / "metrics.json").read_bytes())["num_epochs"] == 2
+
+
+def test_summary_adds_up(run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "summary", run_dir) == 0
+    output = capsys.readouterr().out
+    assert "conv_1" in output
+    assert "Total parameters: 307,393" in output
+
+
+def test_predict_prints_writes_and_draws(
+    animals_dir: Path,
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    csv_path, grid_path = tmp_path / "answers.csv", tmp_path / "answers.png"
+    flags = ["--csv", csv_path, "--grid", grid_path, "--limit", 3]
+    assert run(monkeypatch, "predict", run_dir, animals_dir / "cat", animals_dir / "dog", *flags) == 0
+    lines = csv_path.read_text().splitlines()
+    assert lines[0] == "path,predicted_class,probability,p_cat,p_dog"
+    assert len(lines) == 21
+    assert grid_path.read_bytes().startswith(b"\x89PNG")
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_a_submission_keeps_the_columns_and_order_of_the_sample(
+    animals_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sample.csv").write_text("id,label\ncat.3,0.5\ncat.1,0.5\n")
+    flags = ["--submission", tmp_path / "sample.csv", "--out", tmp_path / "mine.csv"]
+    assert run(monkeypatch, "predict", run_dir, animals_dir / "cat", *flags) == 0
+    header, first, second = (tmp_path / "mine.csv").read_text().splitlines()
+    assert header == "id,label"
+    assert (first.split(",")[0], second.split(",")[0]) == ("cat.3", "cat.1")
+    assert 0 < float(first.split(",")[1]) < 1
+
+
+def test_evaluate_writes_the_promised_numbers(
+    animals_dir: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, "evaluate", run_dir, animals_dir, "--json", tmp_path / "scores.json") == 0
+    scores = json.loads((tmp_path / "scores.json").read_bytes())
+    promised = {"accuracy", "interval_95", "num_photos", "log_loss", "per_class", "confusion_matrix"}
+    assert promised <= set(scores)
+    assert scores["num_photos"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "nowhere"], "nowhere"),
+        (["train", ".", "--optimizer", "rmsprob"], "Did you mean 'rmsprop'"),
+        (["train", ".", "--image-size", "big"], "--image-size 'big' is not accepted"),
+        (["train", ".", "--validation", "1"], "--validation 1.0 is outside"),
+        (["train", ".", "--epochs", "many"], "--epochs"),
+        (["predict", "nowhere", "x.jpg"], "nowhere"),
+        (["predict", "m", "x.jpg", "--submission", "s.csv"], "--submission and --out go together"),
+        (["frobnicate"], "frobnicate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_users_mistake_is_explained_and_ends_with_code_2(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_ours_is_one_line_whatever_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "train", tmp_path / "two\nlines") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_defect_ends_with_code_1_and_says_that_it_is_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str], **settings: object) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(cli_app, "app", fail)
+    assert run(monkeypatch, "show", ".") == 1
+    assert "a defect of tellapart, not of your photos: ZeroDivisionError: boom" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(arguments: list[str], **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_app, "app", interrupt)
+    assert run(monkeypatch, "show", ".") == 130
+
+
+def test_image_size_is_height_by_width() -> None:
+    assert parse_image_size("150") == (150, 150)
+    assert parse_image_size("100x200") == (100, 200)
+    with pytest.raises(ConfigError, match="HEIGHTxWIDTH"):
+        parse_image_size("1x2x3")
+
+
+def test_runs_without_out_are_numbered_and_resume_takes_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="--resume finds no run of 'pets'"):
+        default_run_dir("pets", "classic", resume=True)
+    assert default_run_dir("pets", "classic", resume=False) == Path("runs/pets-classic")
+    Path("runs/pets-classic").mkdir(parents=True)
+    assert default_run_dir("pets.zip", "classic", resume=False) == Path("runs/pets-classic-2")
+    assert default_run_dir("pets", "classic", resume=True) == Path("runs/pets-classic")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['tellapart', '--help']\n"
+        "from tellapart.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'cv2', 'keras', 'torch', 'onnxruntime', 'matplotlib', 'pandas', 'sklearn'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_predicting_with_a_csv_loads_neither_keras_nor_pytorch(
+    animals_dir: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    photo = animals_dir / "cat" / "cat.0.jpg"
+    code = (
+        f"import sys; sys.argv = ['tellapart', 'predict', {str(run_dir)!r}, {str(photo)!r}, '--csv',"
+        f" {str(tmp_path / 'answer.csv')!r}]\n"
+        "from tellapart.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'keras', 'torch', 'tensorflow', 'jax', 'matplotlib', 'pandas', 'sklearn', 'scipy'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "loaded: []"
+    assert (tmp_path / "answer.csv").exists()

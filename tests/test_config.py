@@ -1,0 +1,280 @@
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tellapart import config
+from tellapart.config import (
+    OPTIMIZER_NAMES,
+    ArchiveLimits,
+    AugmentConfig,
+    ImageLimits,
+    SourceConfig,
+    TrainConfig,
+    check_choice,
+    check_pattern,
+    check_range,
+    check_whole,
+)
+from tellapart.errors import ConfigError
+
+STAGES = [ArchiveLimits, AugmentConfig, ImageLimits, SourceConfig, TrainConfig]
+
+# Per setting: the stage, the field, what the message calls it, and the smallest and largest accepted value.
+WHOLE = [
+    (ImageLimits, "max_bytes", "max_bytes", 1, 2**40),
+    (ImageLimits, "max_pixels", "max_pixels", 1, 2**40),
+    (ArchiveLimits, "max_members", "max_members", 1, 10**8),
+    (ArchiveLimits, "max_total_bytes", "max_total_bytes", 1, 2**50),
+    (SourceConfig, "per_class", "--per-class", 2, 10**8),
+    (TrainConfig, "epochs", "--epochs", 1, 100_000),
+    (TrainConfig, "batch_size", "--batch-size", 1, 65_536),
+    (TrainConfig, "seed", "--seed", 0, 2**32 - 1),
+]
+CLOSED = [
+    (ArchiveLimits, "max_ratio", "max_ratio", 1.0, 10_000.0),
+    (AugmentConfig, "rotation_degrees", "rotation_degrees", 0.0, 180.0),
+    (AugmentConfig, "width_shift", "width_shift", 0.0, 1.0),
+    (AugmentConfig, "height_shift", "height_shift", 0.0, 1.0),
+    (AugmentConfig, "shear_degrees", "shear_degrees", 0.0, 89.0),
+    (AugmentConfig, "zoom", "zoom", 0.0, 0.99),
+]
+OPEN = [
+    (TrainConfig, "validation_fraction", "--validation", 0.0, 1.0),
+    (TrainConfig, "learning_rate", "--learning-rate", 0.0, 100.0),
+]
+
+Setting = tuple[type, str, str, Any, Any]
+
+
+def ids(settings: list[Setting]) -> list[str]:
+    return [field for _, field, *_ in settings]
+
+
+def message(stage: type, **fields: Any) -> str:
+    """What the stage says of these fields."""
+    with pytest.raises(ConfigError) as caught:
+        stage(**fields)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_defaults_are_accepted(stage: type) -> None:
+    assert stage() == stage()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_setting_cannot_be_changed_afterwards(stage: type) -> None:
+    first = dataclasses.fields(stage)[0].name
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(stage(), first, None)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_setting_is_explained(stage: type) -> None:
+    lines = stage.__doc__.split("Attributes:")[1].splitlines()
+    explained = {name.strip() for line in lines for name in line.split(":")[0].split(",")}
+
+    assert {field.name for field in dataclasses.fields(stage)} <= explained
+
+
+@pytest.mark.parametrize("setting", WHOLE + CLOSED, ids=ids(WHOLE + CLOSED))
+def test_both_ends_of_a_range_are_accepted(setting: Setting) -> None:
+    stage, field, _, low, high = setting
+
+    assert [getattr(stage(**{field: value}), field) for value in (low, high)] == [low, high]
+
+
+@pytest.mark.parametrize("setting", WHOLE, ids=ids(WHOLE))
+def test_a_count_beyond_its_range_is_refused_by_name(setting: Setting) -> None:
+    stage, field, flag, low, high = setting
+
+    for value in (low - 1, high + 1, -(10**400)):
+        expected = f"{flag} {value!r} is outside what is accepted: between {low:,} and {high:,}."
+        assert message(stage, **{field: value}) == expected
+
+
+@pytest.mark.parametrize("setting", CLOSED, ids=ids(CLOSED))
+def test_a_number_beyond_its_range_is_refused_by_name(setting: Setting) -> None:
+    stage, field, flag, low, high = setting
+
+    for value in (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), math.nan, math.inf, -math.inf):
+        assert message(stage, **{field: value}).startswith(f"{flag} {value!r} is outside what is accepted: between ")
+
+
+@pytest.mark.parametrize("setting", OPEN, ids=ids(OPEN))
+def test_the_ends_of_an_open_range_are_refused_by_name(setting: Setting) -> None:
+    stage, field, flag, low, high = setting
+
+    for value in (low, high, -0.5, math.nan, math.inf):
+        found = message(stage, **{field: value})
+        assert found.startswith(f"{flag} {value!r} is outside what is accepted: strictly between 0 and {high:.0f}.")
+
+
+@pytest.mark.parametrize("setting", OPEN, ids=ids(OPEN))
+def test_anything_inside_an_open_range_is_accepted(setting: Setting) -> None:
+    stage, field, _, low, high = setting
+
+    for value in (math.nextafter(low, 1), high / 2, math.nextafter(high, 0)):
+        assert getattr(stage(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize("value", [2.5, 3.0, "3", True, np.int64(3)], ids=["2.5", "3.0", "text", "bool", "numpy"])
+@pytest.mark.parametrize("setting", WHOLE, ids=ids(WHOLE))
+def test_a_count_that_is_no_whole_number_is_refused_by_name(setting: Setting, value: Any) -> None:
+    stage, field, flag, low, _ = setting
+
+    assert f"{flag} {value!r} is not a whole number (an int); accepted: between {low:,}" in message(
+        stage, **{field: value}
+    )
+
+
+@pytest.mark.parametrize("value", ["0.1", None, 1j], ids=["text", "None", "complex"])
+@pytest.mark.parametrize("setting", CLOSED + OPEN, ids=ids(CLOSED + OPEN))
+def test_what_is_no_number_is_refused_by_name(setting: Setting, value: Any) -> None:
+    stage, field, flag, *_ = setting
+
+    assert message(stage, **{field: value}).startswith(f"{flag} {value!r} is not a number; accepted: ")
+
+
+@pytest.mark.parametrize(
+    ("image_size", "words"),
+    [
+        ((15, 150), "--image-size 15 is outside what is accepted: between 16 and 4,096."),
+        ((150, 4097), "--image-size 4097 is outside what is accepted: between 16 and 4,096."),
+        ((150.0, 150), "--image-size 150.0 is not a whole number"),
+        (150, "--image-size 150 is not accepted: a pair (height, width) in pixels."),
+        ((150, 150, 3), "--image-size (150, 150, 3) is not accepted: a pair (height, width) in pixels."),
+        ((), "--image-size () is not accepted: a pair (height, width) in pixels."),
+    ],
+    ids=["too low", "too wide", "no whole number", "one number", "three numbers", "no number"],
+)
+def test_an_image_size_that_is_not_accepted_is_named(image_size: Any, words: str) -> None:
+    assert words in message(TrainConfig, image_size=image_size)
+
+
+@pytest.mark.parametrize("image_size", [(16, 16), (4096, 4096), (46, 150)])
+def test_an_image_size_in_range_is_accepted(image_size: tuple[int, int]) -> None:
+    assert TrainConfig(image_size=image_size).image_size == image_size
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4, None])
+def test_other_numbers_of_channels_are_refused(channels: Any) -> None:
+    assert message(TrainConfig, channels=channels) == (
+        f"channels {channels!r} is not accepted: 3 (colour) or 1 (--grayscale)."
+    )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+def test_every_optimizer_of_the_list_is_accepted(optimizer: str) -> None:
+    assert TrainConfig(optimizer=optimizer).optimizer == optimizer
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("adamm", "adam"),
+        ("Adam", "adam"),
+        ("ADAM", "adam"),
+        ("AdamW", "adamw"),
+        ("rms_prop", "rmsprop"),
+        ("RMSProp", "rmsprop"),
+        ("sdg", "sgd"),
+        ("adagard", "adagrad"),
+        ("AdaDelta", "adadelta"),
+    ],
+)
+def test_the_nearest_optimizer_is_suggested(typed: str, nearest: str) -> None:
+    found = message(TrainConfig, optimizer=typed)
+
+    assert found.startswith(f"--optimizer {typed!r} is not known; accepted: adadelta, adagrad, adam, adamw, ")
+    assert found.endswith(f"Did you mean {nearest!r}?")
+
+
+@pytest.mark.parametrize("optimizer", ["", None, 3], ids=["empty", "None", "a number"])
+def test_any_other_optimizer_is_refused_with_the_list(optimizer: Any) -> None:
+    assert f"--optimizer {optimizer!r} is not known; accepted: {', '.join(OPTIMIZER_NAMES)}." in message(
+        TrainConfig, optimizer=optimizer
+    )
+
+
+def test_the_nearest_recipe_is_suggested() -> None:
+    assert message(TrainConfig, recipe="clasic") == (
+        "--recipe 'clasic' is not known; accepted: classic. Did you mean 'classic'?"
+    )
+
+
+def test_two_ways_to_find_labels_are_refused() -> None:
+    found = message(SourceConfig, labels_csv="labels.csv", label_pattern="(a)")
+
+    assert found == "--labels-csv and --label-pattern were both given; pass one of them."
+
+
+@pytest.mark.parametrize(
+    "fields", [{"labels_csv": "labels.csv"}, {"label_pattern": r"^([a-z]+)\."}, {"label_pattern": "(?P<label>x)"}]
+)
+def test_one_way_to_find_labels_is_accepted(fields: dict[str, str]) -> None:
+    assert dataclasses.replace(SourceConfig(), **fields) == SourceConfig(**fields)
+
+
+def test_a_pattern_that_is_no_expression_is_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match=r"--label-pattern '\(' is not a regular expression: missing \)") as caught:
+        check_pattern("(")
+
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("pattern", ["", "cat|dog", "(?:cat|dog)"], ids=["empty", "no group", "no capturing group"])
+def test_a_pattern_without_a_group_is_refused_with_an_example(pattern: str) -> None:
+    assert "has no group; put parentheses around the label, as in '^([a-z]+)_'." in message(
+        SourceConfig, label_pattern=pattern
+    )
+
+
+def test_stages_that_stand_as_defaults_are_not_shared_by_mistake() -> None:
+    assert TrainConfig().augment == AugmentConfig()
+    assert TrainConfig(augment=None).augment is None
+    assert SourceConfig().limits == ImageLimits()
+
+
+@given(value=st.floats(), low=st.floats(-1e6, 1e6), span=st.floats(0, 1e6))
+def test_a_range_accepts_exactly_what_lies_inside(value: float, low: float, span: float) -> None:
+    high = low + span
+
+    assert accepts(check_range, value, low, high) == (low <= value <= high)
+
+
+@given(value=st.integers(-20, 20))
+def test_a_whole_range_accepts_exactly_what_lies_inside(value: int) -> None:
+    assert accepts(check_whole, value, -5, 5) == (-5 <= value <= 5)
+
+
+def accepts(check: Any, *values: float) -> bool:
+    try:
+        check("--flag", *values)
+    except ConfigError:
+        return False
+    return True
+
+
+@given(value=st.text(max_size=12))
+def test_an_unknown_choice_is_always_answered_with_an_accepted_one(value: str) -> None:
+    with pytest.raises(ConfigError, match="Did you mean '(one|two|three)'\\?$"):
+        check_choice("--flag", f"{value}?", ("one", "two", "three"))
+
+
+@given(value=st.text(max_size=12))
+def test_messages_are_one_line(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_choice("--flag", f"\n{value}", ("one", "two"))
+
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_recipes_of_the_list_are_accepted() -> None:
+    assert [TrainConfig(recipe=name).recipe for name in config.RECIPE_NAMES] == list(config.RECIPE_NAMES)

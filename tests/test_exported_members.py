@@ -1,0 +1,77 @@
+import ast
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import tellapart
+
+PACKAGE_DIR = Path(tellapart.__file__).parent
+HEAVY = ("cv2", "keras", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "PIL", "scipy", "sklearn", "torch")
+
+
+def run(code: str) -> str:
+    """What `code` prints in a fresh interpreter that finds this very package."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_DIR.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def names_for_type_checkers() -> dict[str, str]:
+    """Name to module of the imports that only type checkers read."""
+    tree = ast.parse((PACKAGE_DIR / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    return {alias.name: node.module for node in block.body for alias in node.names}
+
+
+def test_the_public_names_are_sorted_and_stand_once() -> None:
+    assert tellapart.__all__ == sorted(set(tellapart.__all__))
+
+
+def test_type_checkers_see_every_public_name_from_the_module_it_is_loaded_from() -> None:
+    assert names_for_type_checkers() == tellapart._HOME_OF
+    assert sorted(tellapart._HOME_OF) == tellapart.__all__
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("keras") is None, reason="the part that learns is not installed")
+def test_every_public_name_resolves_in_its_module() -> None:
+    code = "import tellapart; print([name for name in tellapart.__all__ if getattr(tellapart, name).__name__ != name])"
+
+    assert run(code) == "[]"
+
+
+def test_the_public_names_are_listed_for_completion() -> None:
+    assert dir(tellapart) == tellapart.__all__
+
+
+def test_a_name_that_does_not_exist_is_named() -> None:
+    with pytest.raises(AttributeError, match="module 'tellapart' has no attribute 'trian'"):
+        _ = tellapart.trian
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert run(f"import sys, tellapart; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+def test_settings_and_errors_load_nothing_heavy() -> None:
+    code = (
+        "import sys, tellapart; tellapart.TrainConfig(); tellapart.SourceConfig(); tellapart.ConfigError; "
+        f"tellapart.Skipped; print([name for name in {HEAVY} if name in sys.modules])"
+    )
+
+    assert run(code) == "[]"
+
+
+def test_loading_a_model_needs_no_keras() -> None:
+    code = "import sys, tellapart; tellapart.load; print([name for name in ('keras', 'torch') if name in sys.modules])"
+
+    assert run(code) == "[]"
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE_DIR / "py.typed").is_file()
