@@ -175,6 +175,20 @@ def claim_dir(path: Path, marker: str) -> None:
         )
 
 
+def check_outside(out_dir: Path, source: Path) -> None:
+    """Nothing, if `out_dir` is not within the folder of photos `source`; a source that is no folder holds no other.
+
+    Raises:
+        OutputError: it is.
+    """
+    folder, target = source.resolve(), out_dir.resolve()
+    if folder.is_dir() and target.is_relative_to(folder):
+        raise OutputError(
+            f"--out {str(out_dir)!r} lies inside the photos of {str(source)!r}, where what is written would count as "
+            "photos; a folder outside of them is accepted. Pass another --out."
+        )
+
+
 def _some_names(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in sorted(names)[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -246,3 +246,34 @@ def test_the_watcher_hears_of_the_photos_once_and_of_every_epoch(
     )
     assert len(prepared) == 1
     assert tuple(epochs) == run.history
+
+
+def test_a_run_folder_inside_the_photos_is_refused(animals_dir: Path) -> None:
+    with pytest.raises(OutputError, match=r"lies inside the photos.*Pass another --out"):
+        train(animals_dir, animals_dir / "run")
+    assert not (animals_dir / "run").exists()
+
+
+def test_a_class_of_copies_of_one_photo_is_named(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    shutil.copytree(animals_dir, tmp_path / "photos")
+    first, *others = sorted((tmp_path / "photos" / "dog").iterdir())
+    for path in others:
+        path.write_bytes(first.read_bytes())
+    with pytest.raises(DatasetError, match=r"class 'dog' .* has 1 different photo.*Every class needs at least 2"):
+        train(tmp_path / "photos", tmp_path / "run", source=source_config)
+
+
+def test_byte_identical_photos_stay_on_one_side_of_the_split(
+    animals_dir: Path, settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(animals_dir, photos)
+    for path in sorted(photos.rglob("*.jpg")):
+        shutil.copy(path, path.with_name(f"again-{path.name}"))
+    train(photos, tmp_path / "run", replace(settings, epochs=1), source=source_config)
+    sides = {Path(row["path"]).name: row["split"] for row in read_csv(tmp_path / "run" / "split.csv")}
+    originals = [path.name for path in animals_dir.rglob("*.jpg")]
+    assert [sides[name] for name in originals] == [sides[f"again-{name}"] for name in originals]
+    assert set(sides.values()) == {"train", "validation"}

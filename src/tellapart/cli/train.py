@@ -10,7 +10,7 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import TrainConfig
+    from tellapart.config import SourceConfig, TrainConfig
     from tellapart.workflow.finish import Run
 
 _STOPPED = 130
@@ -116,7 +116,7 @@ def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "TrainConfig":
     return replace(read_run_file(out).config, **given)
 
 
-def _train(source: str, out: Path, config: "TrainConfig", source_config: Any, resume: bool) -> None:
+def _train(source: str, out: Path, config: "TrainConfig", source_config: "SourceConfig", resume: bool) -> None:
     from tellapart.cli.progress import watch_training
     from tellapart.workflow.train import train as train_photos
 

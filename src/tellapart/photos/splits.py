@@ -18,6 +18,16 @@ class Split:
     validation: NDArray[np.int64]
 
 
+def count_groups(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> list[int]:
+    """Groups of each class, in class order; a group that holds several classes counts to that of its first photo.
+
+    Args:
+        labels, groups: as for `split_indices`.
+    """
+    _, first_rows = np.unique(groups, return_index=True)
+    return [int(number) for number in np.bincount(labels[first_rows], minlength=int(labels.max()) + 1)]
+
+
 def split_indices(labels: NDArray[np.int64], groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
     """Row numbers of the train and validation photos, stratified by class, never dividing a group.
 

@@ -14,7 +14,7 @@ from tellapart.photos.cache import CachedImages, cache_images
 from tellapart.photos.photoset import check_classes
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import PhotoSet
-from tellapart.photos.splits import Split, split_indices
+from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
 
 
@@ -70,7 +70,11 @@ def _split(images: CachedImages, labels: NDArray[np.int64], config: TrainConfig)
         classes = set(labels.tolist())
         if all(set(labels[rows].tolist()) == classes for rows in sides.values()):
             return Split(sides["train"], sides["validation"])
-    try:
-        return split_indices(labels, images.groups(), config.validation_fraction, config.seed)
-    except DatasetError as exc:
-        raise DatasetError(f"{images.photos.source!r} cannot be split: {exc}") from exc
+    for label, num_groups in enumerate(count_groups(labels, images.groups())):
+        if num_groups < 2:
+            raise DatasetError(
+                f"class {images.photos.class_names[label]!r} in {images.photos.source!r} has {num_groups} different"
+                " photo; its others are copies of that one, or of photos of other classes. Every class needs at least 2."
+                " Add photos of it, or remove the class."
+            )
+    return split_indices(labels, images.groups(), config.validation_fraction, config.seed)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits, SourceConfig
-from tellapart.errors import DatasetError, OutputError
+from tellapart.errors import DatasetError
 from tellapart.photos.gate import decode_image, read_info
 from tellapart.photos.loading import map_photos
 from tellapart.photos.names import printable
@@ -24,7 +24,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.sources import list_photos, open_photos
 from tellapart.records import ImageInfo, Skipped
-from tellapart.store import claim_dir, sha256_hex, to_json_bytes, write_files
+from tellapart.store import check_outside, claim_dir, sha256_hex, to_json_bytes, write_files
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
 
@@ -99,7 +99,7 @@ def show_photos(source: str | Path, config: SourceConfig, out_dir: Path | None =
     """
     photos, unlabelled_reason = _open_source(source, config)
     if out_dir is not None:
-        _check_outside(out_dir, Path(source))
+        check_outside(out_dir, Path(source))
         claim_dir(out_dir, MARKER_NAME)
     show = _check_photos(photos, config.limits, unlabelled_reason)
     if out_dir is not None:
@@ -154,15 +154,6 @@ def _open_source(source: str | Path, config: SourceConfig) -> tuple[PhotoSet, st
         if len(photos) == 0:
             raise
         return photos, str(exc)
-
-
-def _check_outside(out_dir: Path, source: Path) -> None:
-    folder, target = source.resolve(), out_dir.resolve()
-    if folder.is_dir() and target.is_relative_to(folder):
-        raise OutputError(
-            f"--out {str(out_dir)!r} lies inside the photos of {str(source)!r}, where its pictures would count as "
-            "photos; a folder outside of them is accepted. Pass another --out."
-        )
 
 
 def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str | None) -> Show:

@@ -13,7 +13,7 @@ from tellapart.learn.fit import FitData, fit_epochs
 from tellapart.learn.recipes import build_network, compile_network
 from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.records import EpochRecord, StepRecord
-from tellapart.store import claim_dir, remove_partials
+from tellapart.store import check_outside, claim_dir, remove_partials
 from tellapart.workflow.finish import FinishedTraining, Run, finish_run
 from tellapart.workflow.prepare import prepare_photos
 from tellapart.workflow.run_folder import (
@@ -83,6 +83,7 @@ def train(
     run_dir, watcher = Path(out), watcher or Watcher()
     if run_dir.exists():  # found now rather than after the photos are decoded
         claim_dir(run_dir, RUN_FILE_NAME)
+    check_outside(run_dir, Path(photos.source if isinstance(photos, PhotoSet) else photos))
     config, source, stored = _settings(run_dir, config, source or SourceConfig(), resume)
     photos = photos if isinstance(photos, PhotoSet) else open_photos(photos, source)
     backend = start_backend(config.seed)
