@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tellapart.infer.predictor import load
 from tellapart.workflow.finish import Run
 
 # The same settings as the shared run `trained`; a line a step tells the test how far it is.
@@ -72,3 +74,21 @@ def test_many_kills_at_random_moments_change_nothing(
 ) -> None:
     survive_kills(int(os.environ["TELLAPART_TEST_KILLS"]), animals_dir, tmp_path / "killed", cache_dir)
     assert final_bytes(tmp_path / "killed") == final_bytes(trained.run_dir)
+
+
+def test_ctrl_c_on_the_command_line_leaves_a_usable_run_and_says_how_to_go_on(
+    animals_dir: Path, cache_dir: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "stopped"
+    flags = ["--image-size", "46", "--epochs", "500", "--batch-size", "8", "--cache-dir", cache_dir]
+    command = [sys.executable, "-c", "from tellapart.cli.app import main; main()", "train", str(animals_dir)]
+    process = subprocess.Popen([*command, "--out", str(out), *flags], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("epoch   2"):
+        pass
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the model is usable as it is. Go on with: tellapart train" in output
+    assert load(out).class_names == ("cat", "dog")
+    assert len((out / "history.csv").read_text().splitlines()) >= 3

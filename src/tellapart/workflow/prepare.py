@@ -74,7 +74,7 @@ def _split(images: CachedImages, labels: NDArray[np.int64], config: TrainConfig)
         if num_groups < 2:
             raise DatasetError(
                 f"class {images.photos.class_names[label]!r} in {images.photos.source!r} has {num_groups} different"
-                " photo; its others are copies of that one, or of photos of other classes. Every class needs at least 2."
-                " Add photos of it, or remove the class."
+                " photo; its others are copies of that one, or of photos of other classes. Every class needs at least"
+                " 2. Add photos of it, or remove the class."
             )
     return split_indices(labels, images.groups(), config.validation_fraction, config.seed)
