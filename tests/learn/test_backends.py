@@ -32,7 +32,9 @@ print(keras.backend.backend())
 def run(backend: str, code: str, *arguments: Path) -> str:
     environment = {**os.environ, "KERAS_BACKEND": backend}
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    result = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
 
 
 @pytest.mark.parametrize(

@@ -86,10 +86,8 @@ def _version(name: str) -> str:
 def _device_kind(name: str) -> str:
     """`cpu` or `gpu`, the device that the backend puts new tensors on."""
     if name == "torch":
-        from keras.src.backend.torch.core import get_device
-
-        return "cpu" if str(get_device()).startswith("cpu") else "gpu"
-    return "gpu" if any("gpu" in device.lower() for device in keras.distribution.list_devices("gpu")) else "cpu"
+        return "cpu" if keras.ops.zeros(1).device.type == "cpu" else "gpu"
+    return "gpu" if any("gpu" in device.lower() for device in keras.distribution.list_devices()) else "cpu"
 
 
 def _keep_freed_memory() -> None:
