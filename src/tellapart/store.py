@@ -15,12 +15,14 @@ the reader needs no more than the names to tell them apart:
 names.
 """
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,13 @@ def to_json_bytes(value: Any) -> bytes:
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def to_csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
+    r"""The rows as UTF-8 CSV with `\n` line ends; characters that UTF-8 has no code for are written as `\udcxx`."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
 def write_file(path: Path, data: bytes) -> None:

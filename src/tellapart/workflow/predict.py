@@ -1,7 +1,5 @@
 """`tellapart predict`: photos nobody has labelled in, what the model says of each out."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from tellapart.photos.gate import decode_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
 from tellapart.records import Prediction, Skipped
-from tellapart.store import write_file
+from tellapart.store import to_csv_bytes, write_file
 
 # A photo in the grid is at most this large on paper; larger JPEGs are decoded at a reduced scale.
 _GRID_SIZE = (480, 480)
@@ -58,16 +56,14 @@ def write_predictions_csv(
         OutputError: the file cannot be written; an earlier file of that name is then as it was.
     """
     skipped: list[Skipped] = []
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)])
+    rows = [["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)]]
     for result in results:
         if isinstance(result, Skipped):
             skipped.append(result)
         else:
             numbers = [f"{value:.6g}" for value in (result.probability, *result.probabilities)]
-            writer.writerow([result.path, result.predicted_class, *numbers])
-    write_file(path, text.getvalue().encode("utf-8", "backslashreplace"))
+            rows.append([result.path, result.predicted_class, *numbers])
+    write_file(path, to_csv_bytes(rows))
     return tuple(skipped)
 
 

@@ -1,8 +1,6 @@
 """The run folder: which files a training leaves, and how they are named and written."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +11,7 @@ from tellapart.config import AugmentConfig, TrainConfig
 from tellapart.errors import BundleError, ConfigError
 from tellapart.learn.fit import FitData
 from tellapart.records import EpochRecord, Skipped
-from tellapart.store import to_json_bytes, write_file
+from tellapart.store import to_csv_bytes, to_json_bytes, write_file
 
 RUN_FILE_NAME = "run.json"
 CHECKPOINT_DIR_NAME = "checkpoints"
@@ -93,7 +91,7 @@ def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
     """Writes `history.csv`, one row an epoch."""
     names = [field.name for field in dataclasses.fields(EpochRecord)]
     rows = [[getattr(record, name) for name in names] for record in history]
-    write_file(run_dir / "history.csv", csv_bytes([names, *rows]))
+    write_file(run_dir / "history.csv", to_csv_bytes([names, *rows]))
 
 
 def write_split(run_dir: Path, data: FitData) -> None:
@@ -103,20 +101,13 @@ def write_split(run_dir: Path, data: FitData) -> None:
         [path, photos.class_names[label], sides.get(row, "train")]
         for row, (path, label) in enumerate(zip(photos.paths, data.labels.tolist(), strict=True))
     ]
-    write_file(run_dir / "split.csv", csv_bytes([["path", "class", "split"], *rows]))
+    write_file(run_dir / "split.csv", to_csv_bytes([["path", "class", "split"], *rows]))
 
 
 def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
     """Writes `skipped.csv`: every file that was left out, and why; only the header when there is none."""
     rows = [[item.path, item.reason] for item in skipped]
-    write_file(run_dir / "skipped.csv", csv_bytes([["path", "reason"], *rows]))
-
-
-def csv_bytes(rows: Sequence[Sequence[Any]]) -> bytes:
-    """The rows as CSV in UTF-8 with Unix line ends; characters UTF-8 has no code for are written as escapes."""
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode("utf-8", "backslashreplace")
+    write_file(run_dir / "skipped.csv", to_csv_bytes([["path", "reason"], *rows]))
 
 
 def _config_from(value: dict[str, Any]) -> TrainConfig:

@@ -3,8 +3,6 @@
 Every photo is really decoded, for a header says little about whether the rest of the file is there.
 """
 
-import csv
-import io
 import re
 import statistics
 from collections import Counter
@@ -19,12 +17,11 @@ from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.gate import decode_image, read_info
 from tellapart.photos.loading import map_photos
-from tellapart.photos.names import printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.sources import list_photos, open_photos
 from tellapart.records import ImageInfo, Skipped
-from tellapart.store import check_outside, claim_dir, sha256_hex, to_json_bytes, write_files
+from tellapart.store import check_outside, claim_dir, sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
 
@@ -187,7 +184,7 @@ def _make_files(show: Show, limits: ImageLimits) -> dict[str, bytes]:
     files = {
         GRID_NAME: figure_png(draw_grid(images, [_grid_title(show.photos, row) for row in rows])),
         CLASSES_NAME: figure_png(draw_class_counts(show.counts)),
-        SKIPPED_NAME: _skipped_csv(show.skipped),
+        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in show.skipped)]),
     }
     return {**files, MARKER_NAME: _marker_json(show, files)}
 
@@ -218,14 +215,6 @@ def _grid_title(photos: PhotoSet, row: int) -> str:
     if photos.labels is None:
         return Path(photos.paths[row]).name
     return photos.class_names[int(photos.labels[row])]
-
-
-def _skipped_csv(skipped: Sequence[Skipped]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "reason"))
-    writer.writerows((item.path, item.reason) for item in skipped)
-    return printable(text.getvalue()).encode("utf-8")
 
 
 def _marker_json(show: Show, files: dict[str, bytes]) -> bytes:
