@@ -14,8 +14,8 @@ from tellapart.photos.preprocess import PreprocessSpec, load_image
 from tellapart.photos.sources import PhotoSet, list_photos
 from tellapart.records import Skipped
 
-NUM_PHOTOS = 120
-LOOK_AHEAD = 32
+NUM_PHOTOS = 400
+LOOK_AHEAD = 128  # two cores, two tasks each, 32 photos a task
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def test_results_come_in_order_when_the_first_photo_is_the_slowest(photos: Photo
         number = number_of(data)
         if number == 0:
             assert others_done.wait(10)
-        if number == 5:
+        if number == 40:
             others_done.set()
         done.append(number)
         return number
 
     assert list(map_photos(photos, work)) == list(range(NUM_PHOTOS))
-    assert done.index(0) > done.index(5)
+    assert done.index(0) > done.index(40)
 
 
 def test_every_photo_is_read_once(photos: PhotoSet) -> None:
@@ -148,7 +148,7 @@ def test_closing_early_cancels_what_has_not_begun(photos: PhotoSet) -> None:
 
     def work(data: bytes) -> None:
         begun.append(number_of(data))
-        if number_of(data) > 0:
+        if number_of(data) >= 32:
             assert closing.wait(10)
 
     items = map_photos(photos, work)
@@ -156,7 +156,7 @@ def test_closing_early_cancels_what_has_not_begun(photos: PhotoSet) -> None:
     threading.Timer(0.2, closing.set).start()
     items.close()
 
-    assert len(begun) < LOOK_AHEAD
+    assert len(begun) <= 34
 
 
 def test_an_empty_set_gives_nothing(photos: PhotoSet) -> None:
