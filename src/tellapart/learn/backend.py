@@ -94,10 +94,8 @@ def _keep_freed_memory() -> None:
     """Tells glibc to reuse freed memory instead of handing it back to the kernel and faulting it in anew.
 
     A step of the article's network frees and asks again for about 1 GB in blocks of up to 90 MB. glibc maps each such
-    block, and the kernel
-    zeroes every page of it on first touch: 41 images/s, against 70 with the blocks kept (batch 32, 2 cores,
-        2026-11-24). No effect, and no
-    harm, where the C library is another one.
+    block, and the kernel zeroes every page of it on first touch: 41 images/s, against 70 with the blocks kept (batch
+    32, 2 cores, 2026-11-24). No effect, and no harm, where the C library is another one.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -29,7 +29,7 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     _draw_panel(
         loss, "Loss", epochs, [record.train_loss for record in history], [record.validation_loss for record in history]
     )
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     low, high = accuracy.get_ylim()
     accuracy.set_ylim(max(low, -0.02), min(max(high, low + 0.05), 1.02))
     accuracy.legend(frameon=False, fontsize=10, loc="best", labelcolor=INK)
