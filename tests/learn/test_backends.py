@@ -61,7 +61,7 @@ def test_a_model_trained_on_one_backend_predicts_the_same_on_another(
 
 
 def test_the_environment_chooses_the_backend() -> None:
-    assert run("torch", "import tellapart.learn, keras; print(keras.backend.backend())").strip() == "torch"
+    assert run("torch", "import tellapart.learn.backend, keras; print(keras.backend.backend())").strip() == "torch"
 
 
 def test_a_backend_nobody_wrote_for_is_named() -> None:

@@ -1,6 +1,1 @@
-"""Everything that learns.
-
-Keras takes its backend when it is first imported, so that choice stands before any module here.
-"""
-
-from tellapart.learn import backend as backend
+"""Everything that learns: networks and their training with Keras, and heads on embeddings without it."""

@@ -1,7 +1,8 @@
 """Which Keras backend learns, on which device, in which data format; the only reader of environment variables.
 
-Import this module before keras: it decides the backend. `KERAS_BACKEND` of the environment wins; otherwise PyTorch,
-which of the three gives the fastest step for the networks here (docs/performance.md).
+The other modules take `keras` from here, for the backend is decided before Keras is first imported. `KERAS_BACKEND` of
+the environment wins; otherwise PyTorch, which of the three gives the fastest step for the networks here
+(docs/performance.md).
 """
 
 import ctypes
@@ -35,7 +36,7 @@ def _import_keras() -> None:
 
 _import_keras()
 
-import keras  # noqa: E402
+import keras as keras  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import BundleError
+from tellapart.learn.backend import keras
 from tellapart.records import EpochRecord
 from tellapart.store import sha256_hex, to_json_bytes, write_file
 

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import onnx
-from keras import layers
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from tellapart.learn.backend import keras
 from tellapart.records import LayerRecord
 
 _OPSET = 17
@@ -70,7 +69,7 @@ def to_onnx(model: keras.Model) -> bytes:
     graph = _Graph()
     names = {id(model.inputs[0]): graph.add("Cast", [INPUT_NAME], "image_float", to=TensorProto.FLOAT)}
     for layer in model.layers:
-        if isinstance(layer, layers.InputLayer):
+        if isinstance(layer, keras.layers.InputLayer):
             continue
         convert = _CONVERTERS.get(type(layer))
         if convert is None:
@@ -159,7 +158,7 @@ def _activate(graph: _Graph, layer: keras.Layer, source: str) -> str:
     return graph.add(operator, [source], f"{layer.name}_{name}", **attributes)
 
 
-def _convert_rescaling(graph: _Graph, layer: layers.Rescaling, source: str) -> str:
+def _convert_rescaling(graph: _Graph, layer: keras.layers.Rescaling, source: str) -> str:
     scale = graph.constant(f"{layer.name}_scale", np.asarray(layer.scale, np.float32))
     scaled = graph.add("Mul", [source, scale], f"{layer.name}_scaled")
     if not np.any(layer.offset):
@@ -169,11 +168,11 @@ def _convert_rescaling(graph: _Graph, layer: layers.Rescaling, source: str) -> s
     )
 
 
-def _convert_permute(graph: _Graph, layer: layers.Permute, source: str) -> str:
+def _convert_permute(graph: _Graph, layer: keras.layers.Permute, source: str) -> str:
     return graph.add("Transpose", [source], layer.name, perm=[0, *layer.dims])
 
 
-def _convert_conv(graph: _Graph, layer: layers.Conv2D, source: str) -> str:
+def _convert_conv(graph: _Graph, layer: keras.layers.Conv2D, source: str) -> str:
     assert layer.data_format == "channels_first" and layer.padding == "valid" and layer.use_bias
     kernel, bias = _weights(layer)
     inputs = [
@@ -192,28 +191,28 @@ def _convert_conv(graph: _Graph, layer: layers.Conv2D, source: str) -> str:
     return _activate(graph, layer, output)
 
 
-def _convert_pool(graph: _Graph, layer: layers.MaxPooling2D, source: str) -> str:
+def _convert_pool(graph: _Graph, layer: keras.layers.MaxPooling2D, source: str) -> str:
     assert layer.data_format == "channels_first" and layer.padding == "valid"
     return graph.add("MaxPool", [source], layer.name, kernel_shape=list(layer.pool_size), strides=list(layer.strides))
 
 
-def _convert_relu(graph: _Graph, layer: layers.ReLU, source: str) -> str:
+def _convert_relu(graph: _Graph, layer: keras.layers.ReLU, source: str) -> str:
     assert layer.max_value is None and layer.negative_slope == 0 and layer.threshold == 0
     return graph.add("Relu", [source], layer.name)
 
 
-def _convert_flatten(graph: _Graph, layer: layers.Flatten, source: str) -> str:
+def _convert_flatten(graph: _Graph, layer: keras.layers.Flatten, source: str) -> str:
     # Keras flattens with the channels last, whatever the data format, so that dense weights fit both.
     if layer.data_format == "channels_first":
         source = graph.add("Transpose", [source], f"{layer.name}_channels_last", perm=[0, 2, 3, 1])
     return graph.add("Flatten", [source], layer.name, axis=1)
 
 
-def _convert_dropout(graph: _Graph, layer: layers.Dropout, source: str) -> str:
+def _convert_dropout(graph: _Graph, layer: keras.layers.Dropout, source: str) -> str:
     return source
 
 
-def _convert_dense(graph: _Graph, layer: layers.Dense, source: str) -> str:
+def _convert_dense(graph: _Graph, layer: keras.layers.Dense, source: str) -> str:
     assert layer.use_bias
     kernel, bias = _weights(layer)
     inputs = [source, graph.constant(f"{layer.name}_kernel", kernel), graph.constant(f"{layer.name}_bias", bias)]
@@ -221,12 +220,12 @@ def _convert_dense(graph: _Graph, layer: layers.Dense, source: str) -> str:
 
 
 _CONVERTERS: dict[type, Callable[[_Graph, Any, str], str]] = {
-    layers.Rescaling: _convert_rescaling,
-    layers.Permute: _convert_permute,
-    layers.Conv2D: _convert_conv,
-    layers.MaxPooling2D: _convert_pool,
-    layers.ReLU: _convert_relu,
-    layers.Flatten: _convert_flatten,
-    layers.Dropout: _convert_dropout,
-    layers.Dense: _convert_dense,
+    keras.layers.Rescaling: _convert_rescaling,
+    keras.layers.Permute: _convert_permute,
+    keras.layers.Conv2D: _convert_conv,
+    keras.layers.MaxPooling2D: _convert_pool,
+    keras.layers.ReLU: _convert_relu,
+    keras.layers.Flatten: _convert_flatten,
+    keras.layers.Dropout: _convert_dropout,
+    keras.layers.Dense: _convert_dense,
 }

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import TrainConfig
-from tellapart.learn.backend import release_freed_memory
+from tellapart.learn.backend import keras, release_freed_memory
 from tellapart.photos.augment import draw_warps, warp_images
 from tellapart.photos.cache import CachedImages
 from tellapart.photos.splits import Split

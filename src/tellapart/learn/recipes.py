@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
-
 from tellapart.config import TrainConfig
 from tellapart.errors import ConfigError
-from tellapart.learn.backend import DataFormat
+from tellapart.learn.backend import DataFormat, keras
 from tellapart.learn.networks.article import build_article_network
 
 

@@ -1,9 +1,8 @@
 """The article's network: four convolutions and a dense layer, from scratch."""
 
-import keras
-from keras import layers
+from tellapart.learn.backend import DataFormat, keras
 
-from tellapart.learn.backend import DataFormat
+layers = keras.layers
 
 _FILTERS = (32, 64, 128, 128)
 _DENSE_UNITS = 512
