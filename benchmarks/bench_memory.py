@@ -28,7 +28,17 @@ def peak_memory_gb(photos_dir: Path, work_dir: Path, max_seconds: float | None) 
         SystemExit: the training failed.
     """
     run_dir, log_path = work_dir / f"run-{photos_dir.name}", work_dir / f"{photos_dir.name}.log"
-    command = [*tellapart_command(), "train", str(photos_dir), "--epochs", "1", "--out", str(run_dir)]
+    command = [
+        *tellapart_command(),
+        "train",
+        str(photos_dir),
+        "--recipe",
+        "classic",
+        "--epochs",
+        "1",
+        "--out",
+        str(run_dir),
+    ]
     with log_path.open("wb") as log:
         environment = isolated_environment(work_dir / "cache")
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

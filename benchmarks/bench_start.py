@@ -30,7 +30,7 @@ def train_small_model(photos_dir: Path, work_dir: Path) -> Path:
     """The folder of a classic model that had one epoch on a few photos; as large and as slow as a good one."""
     few_dir, model_dir = work_dir / "few", work_dir / "model"
     link_photos(photos_dir, 40, few_dir)
-    run_tellapart(["train", few_dir, "--epochs", "1", "--out", model_dir], work_dir / "cache")
+    run_tellapart(["train", few_dir, "--recipe", "classic", "--epochs", "1", "--out", model_dir], work_dir / "cache")
     return model_dir
 
 

@@ -1,5 +1,6 @@
 """Fixtures that several test folders share: a model that sees only colour, and photos of one colour."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,6 +52,69 @@ def make_bundle() -> Callable[..., Bundle]:
         return Bundle(**{**values, "model": model, **fields})
 
     return make
+
+
+def map_model(class_names: Sequence[str], sharpness: float = 6.0) -> bytes:
+    """`colour_model` for 4x6 pixels in the form of a transfer model: it also gives maps, 2x3, as second output."""
+    weights = np.array([COLOURS[name] for name in class_names], np.float32) / 255 * sharpness / 255
+    nodes = [
+        onnx.helper.make_node("Cast", ["image"], ["float"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        onnx.helper.make_node("AveragePool", ["planes"], ["features"], kernel_shape=[2, 2], strides=[2, 2]),
+        onnx.helper.make_node("Conv", ["features", "kernel", "bias"], ["activation_map"], name="map"),
+        onnx.helper.make_node("ReduceMean", ["features"], ["embedding"], axes=[2, 3], keepdims=0),
+        onnx.helper.make_node("Gemm", ["embedding", "weights", "bias"], ["logits"], transB=1),
+        onnx.helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    num_classes = len(class_names)
+    values = {"weights": weights, "kernel": weights[:, :, None, None], "bias": np.linspace(0, 1, num_classes)}
+    graph = onnx.helper.make_graph(
+        nodes,
+        "map",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["batch", 4, 6, 3])],
+        [
+            onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", num_classes]),
+            onnx.helper.make_tensor_value_info("activation_map", onnx.TensorProto.FLOAT, ["batch", num_classes, 2, 3]),
+        ],
+        [onnx.numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    return model.SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def map_bundle(make_bundle: Callable[..., Bundle]) -> Bundle:
+    """A bundle for the classes blue and red whose model also gives activation maps."""
+    return make_bundle(model=map_model(("blue", "red")))
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file with its preprocessing beside it: two random convolutions over 32x32 pixels, 24 features on 7x7."""
+    generator = np.random.default_rng(0)
+    kernels = {
+        "first": generator.normal(0, 0.3, (12, 3, 5, 5)).astype(np.float32),
+        "second": generator.normal(0, 0.15, (24, 12, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        onnx.helper.make_node("Conv", ["pixels", "first"], ["edges"], strides=[2, 2]),
+        onnx.helper.make_node("Relu", ["edges"], ["bright"]),
+        onnx.helper.make_node("Conv", ["bright", "second"], ["parts"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        onnx.helper.make_node("Relu", ["parts"], ["features"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "tiny",
+        [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 3, 32, 32])],
+        [onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["batch", 24, 7, 7])],
+        [onnx.numpy_helper.from_array(kernel, name) for name, kernel in kernels.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    folder = tmp_path_factory.mktemp("backbone")
+    (folder / "tiny.onnx").write_bytes(model.SerializeToString())
+    described = {"image_size": [32, 32], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    (folder / "tiny.json").write_text(json.dumps(described))
+    return folder / "tiny.onnx"
 
 
 @pytest.fixture

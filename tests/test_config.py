@@ -15,6 +15,7 @@ from tellapart.config import (
     ImageLimits,
     SourceConfig,
     TrainConfig,
+    TransferConfig,
     check_choice,
     check_pattern,
     check_range,
@@ -22,7 +23,7 @@ from tellapart.config import (
 )
 from tellapart.errors import ConfigError
 
-STAGES = [ArchiveLimits, AugmentConfig, ImageLimits, SourceConfig, TrainConfig]
+STAGES = [ArchiveLimits, AugmentConfig, ImageLimits, SourceConfig, TrainConfig, TransferConfig]
 
 # Per setting: the stage, the field, what the message calls it, and the smallest and largest accepted value.
 WHOLE = [
@@ -277,4 +278,23 @@ def test_messages_are_one_line(value: str) -> None:
 
 
 def test_the_recipes_of_the_list_are_accepted() -> None:
-    assert [TrainConfig(recipe=name).recipe for name in config.RECIPE_NAMES] == list(config.RECIPE_NAMES)
+    assert [TrainConfig(recipe=name).recipe for name in config.NETWORK_RECIPES] == list(config.NETWORK_RECIPES)
+    assert config.RECIPE_NAMES == (TransferConfig().recipe, *config.NETWORK_RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"recipe": "classic"}, r"--recipe 'classic' is not known; accepted: transfer"),
+        ({"backbone": ""}, r"--backbone '' is not accepted: a name such as 'efficientnet-lite0', the path of an ONNX"),
+        ({"validation_fraction": 1.0}, r"--validation 1.0 is outside what is accepted: strictly between 0 and 1"),
+        ({"folds": 1}, r"--folds 1 is outside what is accepted: between 2 and 100"),
+        ({"seed": -1}, r"--seed -1 is outside"),
+    ],
+    ids=["recipe", "backbone", "validation", "folds", "seed"],
+)
+def test_a_transfer_setting_outside_what_is_accepted_is_refused_by_its_flag(
+    settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TransferConfig(**settings)

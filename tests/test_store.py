@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
 from tellapart.store import (
+    check_outside,
     claim_dir,
+    open_whole,
     read_files,
     recover_files,
     remove_partials,
     sha256_hex,
+    sync_folder,
     to_json_bytes,
     write_file,
     write_files,
@@ -348,3 +351,62 @@ def test_json_keeps_stray_bytes_of_a_file_name() -> None:
 def test_json_refuses_numbers_that_are_not_finite(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json_bytes([value])
+
+
+def test_open_whole_shows_the_file_only_when_the_block_has_ended(tmp_path: Path) -> None:
+    with open_whole(tmp_path / "a.csv") as file:
+        file.write(b"one\n")
+        file.write(b"two\n")
+        assert not (tmp_path / "a.csv").exists()
+        assert file.path.read_bytes() == b"one\ntwo\n"
+    assert (tmp_path / "a.csv").read_bytes() == b"one\ntwo\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError], ids=lambda error: error.__name__)
+def test_open_whole_leaves_the_earlier_file_when_the_block_fails(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "a.csv").write_bytes(b"earlier")
+    with pytest.raises(error, match="of the block"), open_whole(tmp_path / "a.csv") as file:
+        file.write(b"new")
+        raise error("of the block")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.csv", b"earlier")]
+
+
+def test_open_whole_names_the_file_when_the_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutputError, match="a.csv': the disk is full"), open_whole(tmp_path / "a.csv") as file:
+        monkeypatch.setattr(os, "write", fail_with(errno.ENOSPC))
+        file.write(b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_open_whole_refuses_a_place_it_cannot_write_to_before_the_block(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="gone"), open_whole(tmp_path / "gone" / "a.csv"):
+        pytest.fail("the block has begun")
+
+
+@pytest.mark.parametrize(("is_synced", "num_syncs"), [(True, 2), (False, 0)], ids=["synced", "not synced"])
+def test_open_whole_waits_for_the_disk_only_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_synced: bool, num_syncs: int
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with open_whole(tmp_path / "a.jpg", is_synced=is_synced) as file:
+        file.write(b"photo")
+    assert len(synced) == num_syncs
+
+
+def test_sync_folder_says_when_the_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", fail_with(errno.EIO))
+    with pytest.raises(OutputError, match="cannot write"):
+        sync_folder(tmp_path)
+
+
+def test_check_outside_names_the_flag_that_was_given(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="^--sort-into .*lies inside the photos.*Pass another --sort-into"):
+        check_outside(tmp_path / "sorted", tmp_path, "--sort-into")
+
+
+def test_claim_dir_names_the_flag_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="'mine.txt' and no 'sorted.json'.*pass another --sort-into"):
+        claim_dir(tmp_path, "sorted.json", "--sort-into")

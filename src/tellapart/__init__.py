@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tellapart.config import AugmentConfig, ImageLimits, SourceConfig, TrainConfig
+    from tellapart.config import AugmentConfig, ImageLimits, SourceConfig, TrainConfig, TransferConfig
     from tellapart.errors import (
         BundleError,
         ConfigError,
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tellapart.photos.sources import PhotoSet, list_photos, open_photos
     from tellapart.records import EpochRecord, Evaluation, Prediction, Skipped, StepRecord
     from tellapart.workflow.evaluate import evaluate
-    from tellapart.workflow.finish import Run
-    from tellapart.workflow.train import Watcher, train
+    from tellapart.workflow.job import Run, Watcher
+    from tellapart.workflow.train import train
 
 __all__ = [
     "AugmentConfig",
@@ -48,6 +48,7 @@ __all__ = [
     "StepRecord",
     "TellapartError",
     "TrainConfig",
+    "TransferConfig",
     "Watcher",
     "evaluate",
     "list_photos",
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "tellapart.config": ("AugmentConfig", "ImageLimits", "SourceConfig", "TrainConfig"),
+    "tellapart.config": ("AugmentConfig", "ImageLimits", "SourceConfig", "TrainConfig", "TransferConfig"),
     "tellapart.errors": (
         "BundleError",
         "ConfigError",
@@ -71,8 +72,8 @@ _HOMES = {
     "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
     "tellapart.records": ("EpochRecord", "Evaluation", "Prediction", "Skipped", "StepRecord"),
     "tellapart.workflow.evaluate": ("evaluate",),
-    "tellapart.workflow.finish": ("Run",),
-    "tellapart.workflow.train": ("Watcher", "train"),
+    "tellapart.workflow.job": ("Run", "Watcher"),
+    "tellapart.workflow.train": ("train",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

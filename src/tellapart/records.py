@@ -37,6 +37,16 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class EmbedRecord:
+    """Progress of embedding: photos done so far, found in the cache or computed, of all there are."""
+
+    num_done: int
+    num_photos: int
+    num_found: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
 class EpochRecord:
     """One finished epoch, counted from 1; losses in nats, accuracies in `[0, 1]`.
 
@@ -102,3 +112,48 @@ class Evaluation:
     log_loss: float
     per_class: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """What one recipe made of the photos that all compared recipes share.
+
+    Attributes:
+        recipe: its name.
+        validation: the figures on the validation photos.
+        train_seconds: wall time of the training.
+        photos_per_second: speed of prediction, from files to answers.
+        model_bytes: size of the model on disk.
+    """
+
+    recipe: str
+    validation: Evaluation
+    train_seconds: float
+    photos_per_second: float
+    model_bytes: int
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """McNemar's exact test of two recipes on the same photos.
+
+    Attributes:
+        first, second: names of the recipes.
+        num_only_first: photos that only the first got right.
+        num_only_second: photos that only the second got right.
+        p_value: how often chance alone splits their sum at least as unevenly, in `[0, 1]`.
+    """
+
+    first: str
+    second: str
+    num_only_first: int
+    num_only_second: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes side by side on one split, and the test of each pair."""
+
+    results: tuple[RecipeResult, ...]
+    tests: tuple[PairedTest, ...]

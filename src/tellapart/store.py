@@ -1,7 +1,7 @@
 """The one way tellapart writes a file: whole or not at all, also when the disk fills up or the power goes.
 
-Checkpoints, bundles and every result file go through `write_file` or `write_files`. What is inside the files belongs
-to the callers.
+Checkpoints, bundles and every result file go through `write_file`, `open_whole` or `write_files`. What is inside the
+files belongs to the callers.
 
 Several files as one set. `write_files` first writes each file beside its place as `<name>.next`, the file called `last`
 after all others, and then renames each to `<name>`, `last` again after all others. So there are three states, and
@@ -22,7 +22,9 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,22 @@ _ADVICE = {
 def sha256_hex(data: bytes) -> str:
     """The SHA-256 of `data`, as 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class PartialFile:
+    """A file being written under the temporary name `path`; errors name it as `shown`, what it is to become."""
+
+    path: Path
+    shown: Path
+    descriptor: int
+
+    def write(self, data: bytes) -> None:
+        """All of `data` stands in the file, without a buffer in between."""
+        rest = memoryview(data)
+        with _telling(self.shown):
+            while rest:
+                rest = rest[os.write(self.descriptor, rest) :]
 
 
 def to_json_bytes(value: Any) -> bytes:
@@ -79,7 +97,26 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    _write_whole(path, data, path)
+    with open_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_whole(path: Path, *, is_synced: bool = True) -> Iterator[PartialFile]:
+    """A file to write to, which stands under its name once the block has ended without an error.
+
+    Until then, and for good where the block or the disk fails, an earlier file of that name is as it was.
+
+    Args:
+        path: as for `write_file`.
+        is_synced: whether it also survives a power cut. Waiting for the disk takes longer than copying a photo: whoever
+            writes thousands of files leaves it out and calls `sync_folder` at the end.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with _open_partial(path, path, is_synced) as file:
+        yield file
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], last: str) -> None:
@@ -100,7 +137,8 @@ def write_files(folder: Path, files: Mapping[str, bytes], last: str) -> None:
         _check_replaceable(folder / name, folder / name)
     try:
         for name in [*names, last]:
-            _write_whole(folder / f"{name}{_NEXT_SUFFIX}", files[name], folder / name)
+            with _open_partial(folder / f"{name}{_NEXT_SUFFIX}", folder / name, is_synced=True) as file:
+                file.write(files[name])
     except BaseException:
         # `last` goes first: without it the other `.next` files mean nothing.
         for name in [last, *names]:
@@ -151,6 +189,16 @@ def recover_files(folder: Path, names: Iterable[str], last: str) -> None:
         raise _output_error(target, exc) from exc
 
 
+def sync_folder(folder: Path) -> None:
+    """Nothing; the names in the folder survive a power cut from now on.
+
+    Raises:
+        OutputError: the disk fails.
+    """
+    with _telling(folder):
+        _sync_folder(folder)
+
+
 def remove_partials(folder: Path) -> int:
     """The number of unfinished files of ours that a killed process left in `folder`, now removed.
 
@@ -162,10 +210,10 @@ def remove_partials(folder: Path) -> int:
     return len(leftovers)
 
 
-def claim_dir(path: Path, marker: str) -> None:
+def claim_dir(path: Path, marker: str, flag: str = "--out") -> None:
     """The folder exists and may be written to: it is new, empty, or carries the file `marker` that our runs carry.
 
-    Nothing in it is touched; the caller writes the marker.
+    Nothing in it is touched; the caller writes the marker. `flag` is what the user named the folder with.
 
     Raises:
         OutputError: it holds something else, or cannot be made.
@@ -174,17 +222,17 @@ def claim_dir(path: Path, marker: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
         names = [entry.name for entry in path.iterdir() if not _is_partial(entry.name)]
     except FileExistsError as exc:
-        raise OutputError(f"{str(path)!r} exists and is not a folder; pass another --out.") from exc
+        raise OutputError(f"{str(path)!r} exists and is not a folder; pass another {flag}.") from exc
     except OSError as exc:
         raise _output_error(path, exc) from exc
     if names and not (path / marker).is_file():
         raise OutputError(
             f"{str(path)!r} exists and is not a tellapart run: it holds {_some_names(names)} and no {marker!r}; "
-            "nothing was changed. An empty folder, a new one or an earlier run is accepted; pass another --out."
+            f"nothing was changed. An empty folder, a new one or an earlier run is accepted; pass another {flag}."
         )
 
 
-def check_outside(out_dir: Path, source: Path) -> None:
+def check_outside(out_dir: Path, source: Path, flag: str = "--out") -> None:
     """Nothing, if `out_dir` is not within the folder of photos `source`; a source that is no folder holds no other.
 
     Raises:
@@ -193,8 +241,8 @@ def check_outside(out_dir: Path, source: Path) -> None:
     folder, target = source.resolve(), out_dir.resolve()
     if folder.is_dir() and target.is_relative_to(folder):
         raise OutputError(
-            f"--out {str(out_dir)!r} lies inside the photos of {str(source)!r}, where what is written would count as "
-            "photos; a folder outside of them is accepted. Pass another --out."
+            f"{flag} {str(out_dir)!r} lies inside the photos of {str(source)!r}, where what is written would count as "
+            f"photos; a folder outside of them is accepted. Pass another {flag}."
         )
 
 
@@ -221,30 +269,37 @@ def _check_replaceable(target: Path, shown: Path) -> None:
         raise _output_error(shown, PermissionError(errno.EACCES, "Permission denied"))
 
 
-def _write_whole(path: Path, data: bytes, shown: Path) -> None:
-    """`write_file`, whose errors name the file as `shown`."""
+@contextmanager
+def _open_partial(path: Path, shown: Path, is_synced: bool) -> Iterator[PartialFile]:
+    """`open_whole`, whose errors name the file as `shown`."""
     target = Path(os.path.realpath(path))
     _check_replaceable(target, shown)
     partial = target.with_name(f"{_PARTIAL_PREFIX}{secrets.token_hex(6)}{_PARTIAL_SUFFIX}")
     try:
-        _write_synced(partial, data)
-        os.replace(partial, target)
-        _sync_folder(target.parent)
-    except OSError as exc:
-        raise _output_error(shown, exc) from exc
+        with _telling(shown):
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            yield PartialFile(partial, shown, descriptor)
+            if is_synced:
+                with _telling(shown):
+                    os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        with _telling(shown):
+            os.replace(partial, target)
+            if is_synced:
+                _sync_folder(target.parent)
     finally:
         _remove_quietly(partial)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+@contextmanager
+def _telling(shown: Path) -> Iterator[None]:
+    """Errors of the operating system become ours."""
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as exc:
+        raise _output_error(shown, exc) from exc
 
 
 def _sync_folder(folder: Path) -> None:

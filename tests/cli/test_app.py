@@ -36,7 +36,7 @@ def run_dir(animals_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "run"
 
 
-@pytest.mark.parametrize("command", ["show", "train", "summary", "predict", "evaluate", "demo"])
+@pytest.mark.parametrize("command", ["show", "train", "summary", "predict", "evaluate", "compare", "embed", "cache", "demo"])
 def test_every_command_has_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, command, "--help") == 0
 
@@ -45,6 +45,7 @@ def test_training_says_what_it_did(
     animals_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--epochs", 1, "--image-size", "46", "--batch-size", 8, "--seed", 4, "--grayscale", "--no-augment"]
+    flags += ["--recipe", "classic"]
     code = run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", "--cache-dir", tmp_path / "c", *flags)
     output = capsys.readouterr().out
     assert code == 0
@@ -116,10 +117,17 @@ def test_evaluate_writes_the_promised_numbers(
     ("arguments", "words"),
     [
         (["train", "nowhere"], "nowhere"),
-        (["train", ".", "--optimizer", "rmsprob"], "Did you mean 'rmsprop'"),
+        (["train", ".", "--recipe", "classic", "--optimizer", "rmsprob"], "Did you mean 'rmsprop'"),
         (["train", ".", "--image-size", "big"], "--image-size 'big' is not accepted"),
         (["train", ".", "--validation", "1"], "--validation 1.0 is outside"),
         (["train", ".", "--epochs", "many"], "--epochs"),
+        (["train", ".", "--epochs", "3"], "--epochs plays no part in the recipe 'transfer'"),
+        (["train", ".", "--recipe", "classic", "--folds", "3"], "--folds plays no part in the recipe 'classic'"),
+        (["train", ".", "--grayscale", "--no-augment"], "--grayscale, --no-augment plays no part"),
+        (["train", ".", "--recipe", "transfr"], "Did you mean 'transfer'"),
+        (["train", ".", "--folds", "1"], "--folds 1 is outside"),
+        (["compare", ".", "--recipes", "transfer"], "names 1 of them; accepted are at least two different ones"),
+        (["compare", ".", "--recipes", "transfer,magic"], "--recipes 'magic' is not known"),
         (["predict", "nowhere", "x.jpg"], "nowhere"),
         (["predict", "m", "x.jpg", "--submission", "s.csv"], "--submission and --out go together"),
         (["frobnicate"], "frobnicate"),

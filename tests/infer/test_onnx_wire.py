@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from tellapart.errors import BundleError
 from tellapart.infer.bundle import Bundle, write_bundle
-from tellapart.infer.onnx_wire import has_external_data
+from tellapart.infer.onnx_wire import has_external_data, keep_output, output_names
 
 NOTHING = helper.make_graph([], "empty", [], [])
 
@@ -105,3 +105,55 @@ def test_a_bundle_with_such_a_model_is_refused(
 ) -> None:
     with pytest.raises(BundleError, match=words):
         write_bundle(tmp_path, make_bundle(model=model))
+
+
+def value(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch"])
+
+
+def branching_model() -> onnx.ModelProto:
+    """Two outputs from one input; `kept` also depends, through the branches of an `If`, on `inside`."""
+    then_branch = helper.make_graph([helper.make_node("Neg", ["inside"], ["then"])], "then", [], [value("then")])
+    else_branch = helper.make_graph([helper.make_node("Abs", ["shared"], ["else"])], "else", [], [value("else")])
+    nodes = [
+        helper.make_node("Exp", ["x"], ["shared"]),
+        helper.make_node("Sin", ["x"], ["inside"]),
+        helper.make_node("Cos", ["shared"], ["dropped"]),
+        helper.make_node("If", ["flag"], ["chosen"], then_branch=then_branch, else_branch=else_branch),
+        helper.make_node("Dropout", ["chosen"], ["kept", ""]),
+    ]
+    flag = helper.make_tensor("flag", TensorProto.BOOL, [], [True])
+    graph = helper.make_graph(nodes, "g", [value("x")], [value("kept"), value("dropped")], [flag])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="test", ir_version=9)
+
+
+def test_the_outputs_are_named_in_order() -> None:
+    assert output_names(branching_model().SerializeToString()) == ["kept", "dropped"]
+
+
+def test_what_only_another_output_needs_is_taken_out() -> None:
+    model = onnx.load_from_string(keep_output(branching_model().SerializeToString(), "dropped"))
+    assert [node.op_type for node in model.graph.node] == ["Exp", "Cos"]
+    assert [output.name for output in model.graph.output] == ["dropped"]
+
+
+def test_what_branches_use_stays() -> None:
+    model = onnx.load_from_string(keep_output(branching_model().SerializeToString(), "kept"))
+    assert [node.op_type for node in model.graph.node] == ["Exp", "Sin", "If", "Dropout"]
+    onnx.checker.check_model(model)
+
+
+def test_all_else_stays_as_it_was() -> None:
+    whole = branching_model()
+    model = onnx.load_from_string(keep_output(whole.SerializeToString(), "kept"))
+    del whole.graph.output[1]
+    del whole.graph.node[2]
+    assert model == whole
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_model_have_no_outputs_or_are_refused(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        output_names(data)
+    with contextlib.suppress(ValueError):
+        keep_output(data, "probabilities")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tellapart.errors import BundleError, DatasetError
+from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.infer.bundle import Bundle
 from tellapart.infer.predictor import Predictor, load
-from tellapart.photos.preprocess import PreprocessSpec
+from tellapart.infer.session import open_session
+from tellapart.photos.preprocess import PreprocessSpec, load_image
 from tellapart.photos.sources import list_photos
 from tellapart.records import Prediction, Skipped
 
@@ -106,7 +108,7 @@ def test_predict_keeps_the_order_and_names_the_class(predictor: Predictor, paint
     assert results[0].probability == max(results[0].probabilities) == pytest.approx(1 / (1 + np.exp(-6)), rel=1e-5)
 
 
-@pytest.mark.parametrize("num_photos", [1, 31, 32, 33, 80])
+@pytest.mark.parametrize("num_photos", [1, 15, 16, 17, 80])
 def test_an_unreadable_photo_is_skipped_in_its_place(predictor: Predictor, paint: Paint, num_photos: int) -> None:
     paths = [paint(f"{number}.png", "red") for number in range(num_photos)]
     paths[num_photos // 2].write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
@@ -147,14 +149,15 @@ def test_photos_are_not_all_decoded_before_the_first_prediction(
     photos = list_photos([paint("a.png", "red")])
     seen: list[int] = []
 
-    def endless(*args: object) -> object:
-        while True:
-            seen.append(1)
-            yield np.zeros((4, 6, 3), np.uint8)
+    def load_counting(data: bytes, *settings: object) -> np.ndarray:
+        seen.append(1)
+        return load_image(data, *settings)
 
-    monkeypatch.setattr("tellapart.infer.predictor.stream_images", endless)
-    next(predictor.predict(photos.take([0] * 1000)))
-    assert len(seen) == 32
+    monkeypatch.setattr("tellapart.photos.loading.load_image", load_counting)
+    results = predictor.predict(photos.take([0] * 1000))
+    next(results)
+    assert len(seen) <= 32  # one thread, two batches of 16
+    results.close()
 
 
 def test_the_temperature_divides_the_logits(make_bundle: MakeBundle) -> None:
@@ -223,3 +226,125 @@ def test_predicting_a_photo_loads_nothing_that_only_learning_or_drawing_needs(mo
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"keras", "torch", "tensorflow", "jax", "onnx", "pandas", "matplotlib", "seaborn", "sklearn", "scipy"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+@pytest.fixture(scope="module")
+def map_predictor(map_bundle: Bundle) -> Predictor:
+    return Predictor(map_bundle, num_threads=2)
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    """40 images."""
+    return np.random.default_rng(0).integers(0, 256, (40, 4, 6, 3)).astype(np.uint8)
+
+
+def test_a_model_says_whether_it_has_activation_maps(predictor: Predictor, map_predictor: Predictor) -> None:
+    assert (predictor.has_activation_maps, map_predictor.has_activation_maps) == (False, True)
+
+
+def test_the_softmax_of_the_mean_of_a_map_is_the_probability(map_predictor: Predictor, noise: np.ndarray) -> None:
+    maps = map_predictor.activation_maps(noise)
+    assert maps.dtype == np.float32
+    assert maps.shape == (40, 2, 2, 3)
+    powers = np.exp(maps.mean(axis=(2, 3)))
+    np.testing.assert_allclose(
+        powers / powers.sum(axis=1, keepdims=True), map_predictor.probabilities(noise), rtol=1e-5
+    )
+
+
+def test_a_map_is_high_where_the_colour_of_its_class_is(map_predictor: Predictor) -> None:
+    image = np.zeros((1, 4, 6, 3), np.uint8)
+    image[0, 2:, 4:, 0] = 255
+    (maps,) = map_predictor.activation_maps(image)
+    assert np.unravel_index(maps[1].argmax(), maps[1].shape) == (1, 2)
+
+
+def test_the_temperature_divides_the_maps_as_well(map_bundle: Bundle, noise: np.ndarray) -> None:
+    hot, cold = Predictor(replace(map_bundle, temperature=2.0)), Predictor(map_bundle)
+    np.testing.assert_allclose(hot.activation_maps(noise) * 2, cold.activation_maps(noise), rtol=1e-5)
+
+
+def test_the_maps_are_not_computed_when_only_probabilities_are_wanted(
+    map_bundle: Bundle, noise: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bytes] = []
+
+    def open_and_keep(model: bytes, num_threads: int) -> object:
+        opened.append(model)
+        return open_session(model, num_threads)
+
+    monkeypatch.setattr("tellapart.infer.predictor.open_session", open_and_keep)
+    Predictor(map_bundle).probabilities(noise)
+    (model,) = opened
+    assert "map" not in [node.name for node in onnx.load_from_string(model).graph.node]
+
+
+def test_no_images_give_no_maps(map_predictor: Predictor) -> None:
+    assert map_predictor.activation_maps(np.empty((0, 4, 6, 3), np.uint8)).shape == (0, 2, 0, 0)
+
+
+def test_maps_of_a_model_without_them_are_refused_with_the_models_that_have_them(predictor: Predictor) -> None:
+    with pytest.raises(
+        ConfigError, match="--heatmap needs .* gives only probabilities; .*'transfer'.*efficientnet-lite"
+    ):
+        predictor.activation_maps(np.zeros((1, 4, 6, 3), np.uint8))
+
+
+def test_maps_of_another_number_of_classes_are_refused(map_bundle: Bundle) -> None:
+    model = onnx.load_from_string(map_bundle.model)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "three"))
+    model.graph.node[3].input[:] = ["features", "three"]
+    model.graph.output[1].type.tensor_type.shape.dim[1].dim_value = 3
+    predictor = Predictor(replace(map_bundle, model=model.SerializeToString()))
+    found = r"float \(batch, 3, 2, 3\); accepted is .*float \(batch, 2, size, size\) with .*train again"
+    with pytest.raises(BundleError, match=found):
+        predictor.activation_maps(np.zeros((1, 4, 6, 3), np.uint8))
+
+
+def test_a_second_output_of_another_name_is_refused(map_bundle: Bundle) -> None:
+    model = onnx.load_from_string(map_bundle.model)
+    model.graph.output[1].name = "features"
+    model.graph.node[2].output[0] = "features"
+    with pytest.raises(BundleError, match="does not fit its bundle.json: found .*train again"):
+        Predictor(replace(map_bundle, model=model.SerializeToString()))
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3, 0], ids=["one", "two", "three", "all cores"])
+def test_the_number_of_threads_does_not_change_the_answer(
+    make_bundle: MakeBundle, noise: np.ndarray, num_threads: int
+) -> None:
+    got = Predictor(make_bundle(), num_threads).probabilities(noise)
+    np.testing.assert_allclose(got, Predictor(make_bundle(), 1).probabilities(noise), atol=1e-6)
+
+
+def test_several_threads_may_predict_at_once(map_predictor: Predictor, noise: np.ndarray) -> None:
+    expected = map_predictor.probabilities(noise), map_predictor.activation_maps(noise)
+    results: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def work() -> None:
+        for _ in range(20):
+            results.append((map_predictor.probabilities(noise), map_predictor.activation_maps(noise)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 80
+    np.testing.assert_allclose([result[0] for result in results], [expected[0]] * 80, atol=1e-6)
+    np.testing.assert_allclose([result[1] for result in results], [expected[1]] * 80, atol=1e-5)
+
+
+def test_two_streams_at_once_keep_their_own_order(predictor: Predictor, paint: Paint) -> None:
+    paths = [paint(f"{number}.png", ["red", "blue"][number % 2]) for number in range(40)]
+    pairs = list(zip(predictor.predict(paths), predictor.predict(paths[::-1]), strict=True))
+    assert [result.path for result, _ in pairs] == list(map(str, paths))
+    assert [result.path for _, result in pairs] == list(map(str, paths[::-1]))
+
+
+def test_closing_a_stream_early_ends_its_threads(predictor: Predictor, paint: Paint) -> None:
+    results = predictor.predict(list_photos([paint("a.png", "red")]).take([0] * 500))
+    next(results)
+    results.close()
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("photos")] == []

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from tellapart.config import OPTIMIZER_NAMES, RECIPE_NAMES, TrainConfig
+from tellapart.config import NETWORK_RECIPES, OPTIMIZER_NAMES, TrainConfig
 from tellapart.errors import ConfigError
 from tellapart.learn.recipes import RECIPES, build_network, compile_network
 
 
 def test_every_recipe_that_may_be_asked_for_exists() -> None:
-    assert set(RECIPES) == set(RECIPE_NAMES)
+    assert set(RECIPES) == set(NETWORK_RECIPES)
 
 
 @pytest.mark.parametrize("name", OPTIMIZER_NAMES)

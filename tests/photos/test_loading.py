@@ -1,15 +1,18 @@
+import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.photos.loading import map_photos, num_cores, stream_images
+from tellapart.photos.loading import digest_photos, even_size, map_images, map_photos, num_cores, stream_images
 from tellapart.photos.preprocess import PreprocessSpec, load_image
 from tellapart.photos.sources import PhotoSet, list_photos
 from tellapart.records import Skipped
@@ -213,3 +216,109 @@ def test_bytes_that_are_no_photo_are_skipped(plant: Callable[..., Path]) -> None
 
     assert isinstance(item, Skipped)
     assert item.path == photos.paths[0]
+
+
+def sums(images: np.ndarray) -> np.ndarray:
+    """A number for each image, and how many images it was computed with."""
+    return np.stack([images.astype(np.int64).sum(axis=(1, 2, 3)), np.full(len(images), len(images))], axis=1)
+
+
+def batch_sizes(items: Iterable[np.ndarray]) -> list[int]:
+    return [int(item[1]) for item in items]
+
+
+def test_each_photo_gets_its_row_of_what_its_batch_gave(real_photos: PhotoSet) -> None:
+    spec = PreprocessSpec((9, 13))
+    rows = [item[0] for item in map_images(real_photos, spec, ImageLimits(), sums, 3)]
+    assert rows == [
+        load_image(real_photos.read(row), spec, ImageLimits()).astype(np.int64).sum() for row in range(len(real_photos))
+    ]
+
+
+def test_photos_that_cannot_be_used_are_skipped_in_their_place_and_leave_the_batch(real_photos: PhotoSet) -> None:
+    Path(real_photos.paths[0]).write_bytes(b"\x89PNG\r\n\x1a\n")
+    Path(real_photos.paths[5]).unlink()
+    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), sums, 4, num_threads=1))
+    assert [isinstance(item, Skipped) for item in items] == [row in (0, 5) for row in range(8)]
+    assert [item.path for item in (items[0], items[5])] == [real_photos.paths[0], real_photos.paths[5]]
+    assert batch_sizes(items[row] for row in (1, 2, 3, 4, 6, 7)) == [3] * 6
+
+
+def test_a_batch_without_usable_photos_is_not_worked_on(real_photos: PhotoSet) -> None:
+    def refuse(images: np.ndarray) -> np.ndarray:
+        raise AssertionError(images.shape)
+
+    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(max_pixels=1), refuse, 4))
+    assert [type(item) for item in items] == [Skipped] * 8
+
+
+@pytest.mark.parametrize(
+    ("num_photos", "sizes"),
+    [(1, [1]), (2, [1, 1]), (10, [5] * 10), (32, [16] * 32), (34, [9] * 27 + [7] * 7)],
+    ids=str,
+)
+@pytest.mark.usefixtures("two_cores")
+def test_batches_are_as_large_as_allowed_and_as_many_for_each_core(
+    real_photos: PhotoSet, num_photos: int, sizes: list[int]
+) -> None:
+    some = real_photos.take([0] * num_photos)
+    assert batch_sizes(map_images(some, PreprocessSpec((9, 13)), ImageLimits(), sums, 16)) == sizes
+
+
+@given(st.integers(0, 5000), st.integers(1, 64), st.integers(1, 32))
+def test_an_even_size_keeps_to_the_largest_and_leaves_no_thread_without_work(
+    num_items: int, largest: int, num_threads: int
+) -> None:
+    size = even_size(num_items, largest, num_threads)
+    num_rounds = -(-num_items // (largest * num_threads))
+    assert 1 <= size <= largest
+    assert -(-num_items // size) <= max(num_rounds * num_threads, 1)
+
+
+def test_batches_are_worked_on_at_once(real_photos: PhotoSet) -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(images: np.ndarray) -> np.ndarray:
+        meeting.wait()
+        return sums(images)
+
+    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), work, 4, num_threads=2))
+    assert len(items) == 8
+
+
+def test_an_error_in_the_work_on_a_batch_is_not_hidden(real_photos: PhotoSet) -> None:
+    def fail(images: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), fail, 4))
+    assert photo_threads() == []
+
+
+def test_no_more_than_two_batches_a_thread_are_loaded_ahead(
+    real_photos: PhotoSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def load_counting(data: bytes, *settings: object) -> np.ndarray:
+        seen.append(1)
+        return load_image(data, *settings)
+
+    monkeypatch.setattr("tellapart.photos.loading.load_image", load_counting)
+    many = real_photos.take([0] * 200)
+    items = map_images(many, PreprocessSpec((9, 13)), ImageLimits(), sums, 5, num_threads=2)
+    ahead = [len(seen) - num_taken for num_taken, _ in enumerate(items)]
+    assert max(ahead) <= 20
+    assert len(seen) == 200
+
+
+def test_no_photos_give_no_rows(real_photos: PhotoSet) -> None:
+    assert list(map_images(real_photos.take([]), PreprocessSpec((9, 13)), ImageLimits(), sums, 4)) == []
+
+
+def test_digests_are_those_of_the_bytes_and_a_photo_that_vanished_is_skipped(photos: PhotoSet) -> None:
+    expected = [hashlib.blake2b(photos.read(row), digest_size=20).hexdigest() for row in range(NUM_PHOTOS)]
+    Path(photos.paths[7]).unlink()
+    digests = digest_photos(photos)
+    assert digests[7] == Skipped(photos.paths[7], "the file is no longer there")
+    assert digests[:7] + digests[8:] == expected[:7] + expected[8:]

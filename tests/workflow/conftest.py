@@ -6,7 +6,7 @@ import pytest
 
 from tellapart.config import SourceConfig, TrainConfig
 from tellapart.photos.demo import write_demo_folder
-from tellapart.workflow.finish import Run
+from tellapart.workflow.job import Run
 from tellapart.workflow.train import train
 
 TINY = TrainConfig(image_size=(46, 48), epochs=2, batch_size=8, learning_rate=1e-3)

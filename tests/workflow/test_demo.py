@@ -6,7 +6,7 @@ import pytest
 from tellapart.config import TrainConfig
 from tellapart.errors import OutputError
 from tellapart.workflow import demo
-from tellapart.workflow.train import Watcher
+from tellapart.workflow.job import Watcher
 
 QUICK = TrainConfig(image_size=(46, 46), epochs=1, batch_size=8)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.infer.predictor import load
-from tellapart.workflow.finish import Run
+from tellapart.workflow.job import Run
 
 # The same settings as the shared run `trained`; a line a step tells the test how far it is.
 CHILD = """

@@ -1,11 +1,11 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tellapart.errors import DatasetError, OutputError
 from tellapart.records import Prediction, Skipped
-from tellapart.workflow.submission import Result, Submission, write_submission
+from tellapart.workflow.submission import Result, Submission, SubmissionWriter
 
 PETS = ("cat", "dog")
 ZOO = ("ape", "bat", "cow")
@@ -18,6 +18,13 @@ def predicted(path: str, *probabilities: float, names: Sequence[str] = PETS) -> 
 
 TWO = [predicted("test1/2.jpg", 0.75, 0.25), predicted("test1/1.jpg", 0.125, 0.875)]
 THREE = [predicted("2.png", 0.5, 0.25, 0.25, names=ZOO), predicted("1.png", 0.125, 0.125, 0.75, names=ZOO)]
+
+
+def write_submission(sample_path: Path, out_path: Path, results: Iterable[Result], names: Sequence[str]) -> Submission:
+    writer = SubmissionWriter(sample_path, out_path, names)
+    for result in results:
+        writer.add(result)
+    return writer.write()
 
 
 def submit(

@@ -13,8 +13,8 @@ from tellapart.config import SourceConfig, TrainConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
 from tellapart.photos.demo import write_demo_folder
 from tellapart.records import EpochRecord, Skipped, StepRecord
-from tellapart.workflow.finish import Run
-from tellapart.workflow.train import Watcher, train
+from tellapart.workflow.job import Run, Watcher
+from tellapart.workflow.train import train
 
 PROMISED_FILES = (
     *("model.keras", "model.h5", "model.weights.h5", "bundle.json", "model.onnx", "history.csv", "curves.png"),
@@ -235,16 +235,16 @@ def test_the_users_files_are_not_touched(trained: Run, animals_dir: Path, tmp_pa
 def test_the_watcher_hears_of_the_photos_once_and_of_every_epoch(
     animals_dir: Path, settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    prepared: list[object] = []
+    prepared: list[tuple[object, ...]] = []
     epochs: list[EpochRecord] = []
     run = train(
         animals_dir,
         tmp_path / "run",
         settings,
         source=source_config,
-        watcher=Watcher(on_prepared=prepared.append, on_epoch=epochs.append),
+        watcher=Watcher(on_prepared=lambda *told: prepared.append(told), on_epoch=epochs.append),
     )
-    assert len(prepared) == 1
+    assert [told[1:] for told in prepared] == [(20, 4)]
     assert tuple(epochs) == run.history
 
 
@@ -262,7 +262,7 @@ def test_a_class_of_copies_of_one_photo_is_named(
     for path in others:
         path.write_bytes(first.read_bytes())
     with pytest.raises(DatasetError, match=r"class 'dog' .* has 1 different photo.*Every class needs at least 2"):
-        train(tmp_path / "photos", tmp_path / "run", source=source_config)
+        train(tmp_path / "photos", tmp_path / "run", TrainConfig(), source=source_config)
 
 
 def test_byte_identical_photos_stay_on_one_side_of_the_split(

@@ -10,7 +10,9 @@ import traceback
 import typer
 from typer.exceptions import TyperException
 
+from tellapart.cli.compare import compare
 from tellapart.cli.demo import demo
+from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.output import print_error
 from tellapart.cli.predict import predict
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, train, summary, predict, evaluate, demo):
+for command in (show, train, summary, predict, evaluate, compare, embed, demo):
     app.command()(command)
 
 

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def make_console() -> "Console":
+def make_console(stderr: bool = False) -> "Console":
     """A console that never takes a name for markup, and never wraps what another program reads."""
     from rich.console import Console
 
-    console = Console(markup=False, emoji=False, highlight=False)
-    return console if console.is_terminal else Console(markup=False, emoji=False, highlight=False, width=10_000)
+    console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
+    if console.is_terminal:
+        return console
+    return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=10_000)
 
 
 def print_line(console: "Console", text: str) -> None:

@@ -1,19 +1,16 @@
 """`tellapart predict`: what a model says of photos nobody has labelled."""
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tellapart.cli.output import make_console, print_line
+from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from tellapart.records import Prediction, Skipped
+    from tellapart.workflow.predict import PredictOutputs, PredictSummary
 
 
 def predict(
@@ -23,6 +20,10 @@ def predict(
     grid: Annotated[
         Path | None, typer.Option(help="Draw the first photos with their class here.", metavar="FILE.png")
     ] = None,
+    heatmap: Annotated[bool, typer.Option("--heatmap", help="Show in the grid where the model looked.")] = False,
+    sort_into: Annotated[
+        Path | None, typer.Option(help="Copy each photo into a folder per class in here.", metavar="DIR")
+    ] = None,
     limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
     submission: Annotated[
         Path | None,
@@ -31,36 +32,33 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
     """Say what is on the photos of SOURCE, in the order given."""
-    from tellapart.workflow.predict import open_model, predict_photos, write_predictions_csv, write_predictions_grid
+    from tellapart.workflow.predict import PredictOutputs, predict_photos
 
     if (submission is None) != (out is None):
         raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")
-    predictor, photos = open_model(model_dir, sources)
-    results = predict_photos(predictor, photos)
+    both = (submission, out) if submission is not None and out is not None else None
+    outputs = PredictOutputs(csv_path, grid, heatmap, both, sort_into, limit)
+    with watch_prediction() as show:
+        summary = predict_photos(model_dir, sources, outputs, on_photo=show)
+    _print_summary(summary, outputs)
+
+
+def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None:
     console = make_console()
-    if csv_path is not None:
-        write_predictions_csv(csv_path, results, predictor.class_names)
-    if grid is not None:
-        write_predictions_grid(grid, photos, results, max(1, limit))
-    if submission is not None and out is not None:
-        from tellapart.workflow.submission import write_submission
-
-        written = write_submission(submission, out, results, predictor.class_names)
-        print_line(console, f"Submission with {written.num_rows:,} rows in {out} ({written.meaning})")
-    _print_results(console, results, limit)
-
-
-def _print_results(console: "Console", results: "Sequence[Prediction | Skipped]", limit: int) -> None:
-    from tellapart.records import Prediction, Skipped
-
-    predictions = [item for item in results if isinstance(item, Prediction)]
-    skipped = [item for item in results if isinstance(item, Skipped)]
-    for item in predictions[:limit]:
+    if summary.submission is not None and outputs.submission is not None:
+        written = summary.submission
+        print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
+    for _, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {item.predicted_class} {item.probability:.2f}")
-    counts = Counter(item.predicted_class for item in predictions)
-    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(counts.items()))
-    print_line(console, f"{len(predictions):,} photos: {parts}" if parts else "no photo could be read")
-    for skip in skipped[: max(limit, 1)]:
+    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
+    print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
+    if summary.sorted_photos is not None:
+        copied = summary.sorted_photos
+        kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
+        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_dir}{kept}")
+        for skip in copied.lost[: max(outputs.limit, 1)]:
+            print_line(console, f"not copied {skip.path}: {skip.reason}")
+    for skip in summary.first_skipped:
         print_line(console, f"skipped {skip.path}: {skip.reason}")
-    if len(skipped) > max(limit, 1):
-        print_line(console, f"skipped {len(skipped) - max(limit, 1):,} more")
+    if summary.num_skipped > len(summary.first_skipped):
+        print_line(console, f"skipped {summary.num_skipped - len(summary.first_skipped):,} more")

@@ -1,65 +1,110 @@
-"""How a training shows itself: a live line on a terminal, one plain line an epoch elsewhere."""
+"""How a training or a prediction shows itself: a live line on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line
-from tellapart.records import EpochRecord, StepRecord
+from tellapart.records import EmbedRecord, EpochRecord, StepRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.learn.fit import FitData
-    from tellapart.workflow.train import Watcher
+    from tellapart.photos.photoset import PhotoSet
+    from tellapart.workflow.job import Watcher
 
-# Without a terminal an epoch that takes longer than this shows a line in between.
+# Without a terminal a line is shown in between at most this often.
 _PLAIN_SECONDS = 60.0
+# Predictions of a small model come faster than a terminal need be redrawn.
+_LIVE_SECONDS = 0.1
 
 
 @contextmanager
 def watch_training() -> Iterator["Watcher"]:
     """A watcher that prints, for the time of a training."""
-    from tellapart.workflow.train import Watcher
-
     console = make_console()
+    with _show_progress(console) as progress:
+        yield _make_watcher(console, progress)
+
+
+@contextmanager
+def watch_prediction() -> Iterator[Callable[[int, int], None]]:
+    """What takes the number of photos done and of all photos, and shows them on stderr with the time left."""
+    started = time.monotonic()
+    next_shown = started
+
+    with _show_progress(make_console(stderr=True)) as progress:
+
+        def show(num_done: int, num_photos: int) -> None:
+            nonlocal next_shown
+            now = time.monotonic()
+            if now >= next_shown or num_done == num_photos:
+                next_shown = now + _LIVE_SECONDS
+                seconds_left = (now - started) / num_done * (num_photos - num_done)
+                what = f"photo {num_done:,}/{num_photos:,}"
+                progress.show(what, num_done, num_photos, f"{format_seconds(seconds_left)} left")
+
+        yield show
+
+
+@contextmanager
+def _show_progress(console: "Console") -> Iterator["_PlainProgress | _LiveProgress"]:
+    """A line that shows how far things are, as the console allows."""
     if not console.is_terminal:
-        plain = _PlainProgress(console)
-        yield Watcher(lambda data: _print_prepared(console, data), plain.show_step, lambda r: _print_epoch(console, r))
+        yield _PlainProgress(console)
         return
 
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("epoch {task.fields[epoch]}"), BarColumn(), TextColumn("{task.fields[state]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("training", epoch="", state="reading photos", total=None)
+        yield _LiveProgress(progress)
 
-        def show_step(record: StepRecord) -> None:
-            progress.update(
-                task,
-                completed=record.step,
-                total=record.num_steps,
-                epoch=f"{record.epoch}/{record.num_epochs}",
-                state=_step_text(record),
-            )
 
-        yield Watcher(lambda data: _print_prepared(console, data), show_step, lambda r: _print_epoch(console, r))
+def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress") -> "Watcher":
+    from tellapart.workflow.job import Watcher
+
+    return Watcher(
+        on_prepared=lambda photos, num_train, num_validation: _print_prepared(
+            console, photos, num_train, num_validation
+        ),
+        on_embedded=lambda record: progress.show(
+            f"photo {record.num_done:,}/{record.num_photos:,}", record.num_done, record.num_photos, _embed_text(record)
+        ),
+        on_step=lambda record: progress.show(
+            f"epoch {record.epoch}/{record.num_epochs}", record.step, record.num_steps, _step_text(record)
+        ),
+        on_epoch=lambda record: _print_epoch(console, record),
+        on_note=lambda text: print_line(console, f"note: {text}"),
+    )
+
+
+class _LiveProgress:
+    """A line that is drawn over itself."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", state="reading photos", total=None)
+
+    def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
+        self._progress.update(self._task, description=what, completed=num_done, total=num_all, state=state)
 
 
 class _PlainProgress:
-    """Steps as plain lines, at most one a minute."""
+    """Plain lines, at most one a minute."""
 
-    def __init__(self, console: "Console") -> None:
+    def __init__(self, console: "Console", now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._last_shown = time.monotonic()
+        self._now = now
+        self._last_shown = now()
 
-    def show_step(self, record: StepRecord) -> None:
-        if record.step == record.num_steps:
-            self._last_shown = time.monotonic()
-        if time.monotonic() - self._last_shown >= _PLAIN_SECONDS:
-            self._last_shown = time.monotonic()
-            print_line(self._console, f"  epoch {record.epoch}/{record.num_epochs}, {_step_text(record)}")
+    def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
+        if num_done == num_all:
+            self._last_shown = self._now()
+        if self._now() - self._last_shown >= _PLAIN_SECONDS:
+            self._last_shown = self._now()
+            print_line(self._console, f"  {what}, {state}")
 
 
 def format_seconds(seconds: float) -> str:
@@ -79,13 +124,17 @@ def _step_text(record: StepRecord) -> str:
     )
 
 
-def _print_prepared(console: "Console", data: "FitData") -> None:
-    photos, split = data.images.photos, data.split
+def _embed_text(record: EmbedRecord) -> str:
+    return f"{format_seconds(record.seconds_left)} left"
+
+
+def _print_prepared(console: "Console", photos: "PhotoSet", num_train: int, num_validation: int) -> None:
     classes = ", ".join(f"{name} {num:,}" for name, num in photos.counts().items())
     print_line(console, f"{len(photos):,} photos: {classes}")
     if photos.skipped:
         print_line(console, f"{len(photos.skipped):,} files skipped; skipped.csv in the run folder says why")
-    print_line(console, f"{len(split.train):,} to train, {len(split.validation):,} to validate")
+    rest = f"{num_validation:,} to validate" if num_validation else "validated by cross-validation"
+    print_line(console, f"{num_train:,} to train, {rest}")
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:

@@ -1,6 +1,6 @@
 """`tellapart train`: from photos to a run folder with a classifier in it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,38 +10,40 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import SourceConfig, TrainConfig
-    from tellapart.workflow.finish import Run
+    from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+    from tellapart.workflow.job import Run
 
 _STOPPED = 130
+_TRANSFER_PANEL = "Recipe transfer"
+_FROM_SCRATCH_PANEL = "Recipe classic"
+# Settings whose flag has another name.
+_FLAGS = {"channels": "--grayscale", "augment": "--no-augment", "validation_fraction": "--validation"}
 
 
 def train(
     source: Annotated[
         str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
     ],
-    recipe: Annotated[str | None, typer.Option(help="How to train: classic.", show_default="classic")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="transfer: a head on a pretrained backbone, in seconds. classic: the article's network from scratch.",
+            show_default="transfer",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.", show_default="runs/SOURCE-RECIPE", metavar="DIR")
     ] = None,
     per_class: Annotated[
         int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(help="Pixels, or HEIGHTxWIDTH.", show_default="150", metavar="N")
-    ] = None,
-    grayscale: Annotated[bool, typer.Option("--grayscale", help="One channel instead of three.")] = False,
     validation: Annotated[
-        float | None, typer.Option(help="Share of each class to validate with.", show_default="0.2")
+        float | None,
+        typer.Option(
+            help="Share of each class to validate with.",
+            show_default="0.2; transfer below 1,000 photos: cross-validation",
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training photos.", show_default="64")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photos per step.", show_default="32")] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(help="rmsprop, sgd, adam, adamw, adagrad or adadelta.", show_default="rmsprop"),
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(show_default="0.0001")] = None,
-    no_augment: Annotated[bool, typer.Option("--no-augment", help="Train on the photos as they are.")] = False,
     seed: Annotated[int | None, typer.Option(help="The number all randomness comes from.", show_default="0")] = None,
     labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
     label_pattern: Annotated[
@@ -52,28 +54,81 @@ def train(
     ] = False,
     cache_dir: Annotated[
         str | None,
-        typer.Option(help="Folder for decoded photos.", show_default="the user's cache folder", metavar="DIR"),
+        typer.Option(
+            help="Folder for decoded photos, embeddings and backbones.",
+            show_default="the user's cache folder",
+            metavar="DIR",
+        ),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.",
+            show_default="efficientnet-lite0",
+            rich_help_panel=_TRANSFER_PANEL,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Parts of the cross-validation.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Pixels, or HEIGHTxWIDTH.", show_default="150", metavar="N", rich_help_panel=_FROM_SCRATCH_PANEL
+        ),
+    ] = None,
+    grayscale: Annotated[
+        bool,
+        typer.Option("--grayscale", help="One channel instead of three.", rich_help_panel=_FROM_SCRATCH_PANEL),
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the training photos.", show_default="64", rich_help_panel=_FROM_SCRATCH_PANEL
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_FROM_SCRATCH_PANEL)
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help="rmsprop, sgd, adam, adamw, adagrad or adadelta.",
+            show_default="rmsprop",
+            rich_help_panel=_FROM_SCRATCH_PANEL,
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Step size.", show_default="0.0001", rich_help_panel=_FROM_SCRATCH_PANEL),
+    ] = None,
+    no_augment: Annotated[
+        bool,
+        typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_FROM_SCRATCH_PANEL),
+    ] = False,
 ) -> None:
-    """Train a classifier on SOURCE and leave it in a run folder, with its curves and numbers."""
-    from tellapart.config import SourceConfig, TrainConfig
+    """Train a classifier on SOURCE and leave it in a run folder, with its pictures and numbers."""
+    from tellapart.config import SourceConfig, TransferConfig
 
     flags: dict[str, Any] = {
         "recipe": recipe,
+        "validation_fraction": validation,
+        "seed": seed,
+        "backbone": backbone,
+        "folds": folds,
         "image_size": None if image_size is None else parse_image_size(image_size),
         "channels": 1 if grayscale else None,
-        "validation_fraction": validation,
         "epochs": epochs,
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,
-        "seed": seed,
     }
     given = {name: value for name, value in flags.items() if value is not None}
     if no_augment:
         given["augment"] = None
     source_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
-    out = out or default_run_dir(source, recipe or TrainConfig.recipe, resume)
+    out = out or default_run_dir(source, recipe or TransferConfig.recipe, resume)
     _train(source, out, _resolve(given, out, resume), source_config, resume)
 
 
@@ -105,18 +160,45 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "TrainConfig":
-    """The settings: the flags over those of the run to resume, or over the defaults."""
-    from tellapart.config import TrainConfig
+def make_config(given: dict[str, Any]) -> "TransferConfig | TrainConfig":
+    """The settings of the recipe in `given`, or of the default recipe.
 
+    Raises:
+        ConfigError: the recipe is not known, a value is not accepted, or a flag belongs to another recipe.
+    """
+    from tellapart.config import RECIPE_NAMES, TrainConfig, TransferConfig, check_choice
+
+    recipe = given.get("recipe", TransferConfig.recipe)
+    check_choice("--recipe", recipe, RECIPE_NAMES)
+    kind: type[TransferConfig] | type[TrainConfig] = TransferConfig if recipe == "transfer" else TrainConfig
+    _check_flags(given, recipe, {field.name for field in fields(kind)})
+    return kind(**given)
+
+
+def _check_flags(given: dict[str, Any], recipe: str, accepted: set[str]) -> None:
+    strange = [name for name in given if name not in accepted]
+    if strange:
+        flags = ", ".join(_FLAGS.get(name, "--" + name.replace("_", "-")) for name in strange)
+        other = "classic" if recipe == "transfer" else "transfer"
+        raise ConfigError(
+            f"{flags} plays no part in the recipe {recipe!r}; leave it out, or pass --recipe {other}, which takes it."
+        )
+
+
+def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "TransferConfig | TrainConfig":
+    """The settings: the flags over those of the run to resume, or over the defaults."""
     if not resume:
-        return TrainConfig(**given)
+        return make_config(given)
     from tellapart.workflow.run_folder import read_run_file
 
-    return replace(read_run_file(out).config, **given)
+    stored = read_run_file(out).config
+    _check_flags(given, stored.recipe, {field.name for field in fields(stored)})
+    return replace(stored, **given)
 
 
-def _train(source: str, out: Path, config: "TrainConfig", source_config: "SourceConfig", resume: bool) -> None:
+def _train(
+    source: str, out: Path, config: "TransferConfig | TrainConfig", source_config: "SourceConfig", resume: bool
+) -> None:
     from tellapart.cli.progress import watch_training
     from tellapart.workflow.train import train as train_photos
 
@@ -126,9 +208,10 @@ def _train(source: str, out: Path, config: "TrainConfig", source_config: "Source
     for line in describe_run(run):
         print_line(console, line)
     if run.is_stopped:
+        num_epochs = f" of {config.epochs}" if config.recipe != "transfer" else ""
         print_line(
             console,
-            f"stopped after epoch {len(run.history)} of {config.epochs}; the model is usable as it is."
+            f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."
             f" Go on with: tellapart train {source} --out {out} --resume",
         )
         raise typer.Exit(_STOPPED)
@@ -136,10 +219,19 @@ def _train(source: str, out: Path, config: "TrainConfig", source_config: "Source
 
 def describe_run(run: "Run") -> list[str]:
     """What a person wants to know when a training is over, a line each."""
-    validation = run.validation
-    low, high = validation.interval_95
+    where = f"The model, its pictures and its numbers are in {run.run_dir}"
+    if run.validation is None:
+        return ["How often it is right is unknown: that takes at least 2 different photos of a class.", where]
+    low, high = run.validation.interval_95
+    photos = f"{run.validation.num_photos:,} photos"
+    if run.is_cross_validated:
+        return [
+            f"In cross-validation over {photos} it was right {run.validation.accuracy:.1%} of the time (95 % interval"
+            f" {low:.1%} to {high:.1%}, approximately); the model itself has learnt from all of them.",
+            where,
+        ]
     return [
-        f"On {validation.num_photos:,} validation photos it was right {validation.accuracy:.1%} of the time"
+        f"On {run.validation.num_photos:,} validation photos it was right {run.validation.accuracy:.1%} of the time"
         f" (95 % interval {low:.1%} to {high:.1%}).",
-        f"The model, its curves and its numbers are in {run.run_dir}",
+        where,
     ]

@@ -3,40 +3,28 @@
 Reading the model folder is `infer/bundle.py`'s, decoding photos is `photos/`'s.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from tellapart.errors import BundleError, DatasetError
+from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.infer.bundle import Bundle, read_bundle
-from tellapart.photos.loading import stream_images
+from tellapart.infer.onnx_wire import keep_output, output_names
+from tellapart.infer.session import ORT_ERRORS, WHAT_TO_DO, open_session, refused, signature
+from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import list_photos
 from tellapart.records import Prediction, Skipped
 
-_BATCH_SIZE = 32
-_WHAT_TO_DO = "copy the model folder again or train again"
-
-# Each is a direct subclass of `Exception`: ONNX Runtime has no common base.
-_ORT_ERRORS = (
-    ort_errors.EPFail,
-    ort_errors.EngineError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoModel,
-    ort_errors.NoSuchFile,
-    ort_errors.NotFound,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
+# Photos a thread predicts at once, at most.
+_BATCH_SIZE = 16
+_PROBABILITIES, _MAP = "probabilities", "activation_map"
 
 
 class Predictor:
@@ -44,7 +32,10 @@ class Predictor:
 
     Args:
         bundle: as `read_bundle` gives it.
-        num_threads: threads of one prediction; 0 uses all cores.
+        num_threads: threads that photos are shared out to; 0 is one a core.
+
+    Attributes:
+        has_activation_maps: whether the model can also say where it looked, see `activation_maps`.
 
     Raises:
         BundleError: the model inside the bundle does not run, or does not fit the rest of the bundle.
@@ -53,10 +44,16 @@ class Predictor:
     def __init__(self, bundle: Bundle, num_threads: int = 0) -> None:
         self.class_names: tuple[str, ...] = bundle.class_names
         self.preprocess: PreprocessSpec = bundle.preprocess
+        self.has_activation_maps: bool = _find_outputs(bundle.model) == [_PROBABILITIES, _MAP]
         self._temperature = bundle.temperature
-        self._session = _open_session(bundle.model, num_threads)
-        _check_session(self._session, bundle)
-        self._input_name: str = self._session.get_inputs()[0].name
+        self._num_threads = num_threads or num_cores()
+        # The maps are computed in a session of their own, opened when one is asked for.
+        self._map_model = bundle.model if self.has_activation_maps else b""
+        self._map_session: onnxruntime.InferenceSession | None = None
+        model = keep_output(bundle.model, _PROBABILITIES) if self.has_activation_maps else bundle.model
+        # One thread a run, and as many runs at once as there are threads: so no core waits for another between layers.
+        self._session = open_session(model, num_threads=1)
+        _check_session(self._session, bundle.preprocess.shape, [(len(bundle.class_names),)])
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
@@ -68,23 +65,50 @@ class Predictor:
             DatasetError: the images have another shape or dtype.
             BundleError: the model fails, or gives numbers that are not finite.
         """
-        expected = self.preprocess.shape
-        if images.dtype != np.uint8 or images.shape[1:] != expected or images.ndim != 4:
-            raise DatasetError(
-                f"images are {images.dtype} of shape {images.shape}; accepted is uint8 of shape (n, "
-                f"{', '.join(str(side) for side in expected)}). Prepare them with `load_image` or `PhotoSet.arrays`."
-            )
-        result = np.empty((len(images), len(self.class_names)), np.float32)
-        for start in range(0, len(images), _BATCH_SIZE):
-            rows = slice(start, start + _BATCH_SIZE)
-            result[rows] = self._run(images[rows])
-        return result
+        self._check_images(images)
+        if not len(images):
+            return np.empty((0, len(self.class_names)), np.float32)
+        return self._share_out(images, self._probabilities)
 
-    def predict(self, photos: PhotoSet | Sequence[str | Path]) -> Iterator[Prediction | Skipped]:
+    def activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where the evidence for each class is: float32, shape `(n, num_classes, map_height, map_width)`.
+
+        A map is spread over the whole image; its mean is the logit of its class, before the softmax. No images give no
+        rows, of maps without positions.
+
+        Args:
+            images: as for `probabilities`.
+
+        Raises:
+            ConfigError: the model has no maps.
+            DatasetError: the images have another shape or dtype.
+            BundleError: the model fails, or gives numbers that are not finite.
+        """
+        self.check_activation_maps()
+        self._check_images(images)
+        if not len(images):
+            return np.empty((0, len(self.class_names), 0, 0), np.float32)
+        return self._share_out(images, self._activation_maps)
+
+    def check_activation_maps(self) -> None:
+        """Nothing, if the model has activation maps.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not self.has_activation_maps:
+            raise ConfigError(
+                f"--heatmap needs a model that gives activation maps, and this one gives only {_PROBABILITIES}; models "
+                "of the recipe 'transfer' give them, with a backbone that ends in a mean over positions, as all "
+                "efficientnet-lite do. Train such a model or leave --heatmap out."
+            )
+
+    def predict(self, photos: PhotoSet | Sequence[str | Path]) -> Generator[Prediction | Skipped, None, None]:
         """One item for each of `photos.paths`, in order, then one for each of `photos.skipped`.
 
-        Photos are decoded ahead while the model works, so memory does not grow with their number. A photo that
-        cannot be read is a `Skipped` in its place.
+        Photos are decoded and predicted ahead on all threads, a bounded number of them, so memory does not grow with
+        their number. A photo that cannot be read is a `Skipped` in its place. Closing the iterator early ends the
+        threads.
 
         Args:
             photos: a `PhotoSet`, or paths of photos, folders and zips.
@@ -95,37 +119,54 @@ class Predictor:
         """
         return self._stream(photos if isinstance(photos, PhotoSet) else list_photos(photos))
 
-    def _stream(self, photos: PhotoSet) -> Iterator[Prediction | Skipped]:
-        items = stream_images(photos, self.preprocess, photos.limits)
-        paths = iter(photos.paths)
-        while batch := list(islice(items, _BATCH_SIZE)):
-            images = [item for item in batch if not isinstance(item, Skipped)]
-            rows = iter(self.probabilities(np.stack(images)) if images else ())
-            for item, path in zip(batch, paths, strict=False):  # in this order: the shorter one ends it
-                yield item if isinstance(item, Skipped) else self._prediction(path, next(rows))
+    def _stream(self, photos: PhotoSet) -> Generator[Prediction | Skipped, None, None]:
+        items = map_images(photos, self.preprocess, photos.limits, self._probabilities, _BATCH_SIZE, self._num_threads)
+        with closing(items):
+            for path, item in zip(photos.paths, items, strict=True):
+                yield item if isinstance(item, Skipped) else self._prediction(path, item)
         yield from photos.skipped
 
     def _prediction(self, path: str, probabilities: NDArray[np.float32]) -> Prediction:
         best = int(probabilities.argmax())
         return Prediction(path, self.class_names[best], float(probabilities[best]), tuple(probabilities.tolist()))
 
-    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        try:
-            (raw,) = self._session.run(None, {self._input_name: images})
-        except _ORT_ERRORS as exc:
-            raise _refused("fails on a batch of photos", exc) from exc
-        result = np.asarray(raw)
+    def _check_images(self, images: NDArray[np.uint8]) -> None:
+        expected = self.preprocess.shape
+        if images.dtype != np.uint8 or images.shape[1:] != expected or images.ndim != 4:
+            raise DatasetError(
+                f"images are {images.dtype} of shape {images.shape}; accepted is uint8 of shape (n, "
+                f"{', '.join(str(side) for side in expected)}). Prepare them with `load_image` or `PhotoSet.arrays`."
+            )
+
+    def _share_out(
+        self, images: NDArray[np.uint8], run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """What `run` gives for the images, a batch at a time, on all threads."""
+        size = even_size(len(images), _BATCH_SIZE, self._num_threads)
+        batches = [images[start : start + size] for start in range(0, len(images), size)]
+        if len(batches) == 1:
+            return run(images)
+        with ThreadPoolExecutor(min(self._num_threads, len(batches)), thread_name_prefix="images") as pool:
+            return np.concatenate(list(pool.map(run, batches)))
+
+    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities of one batch, at least one image."""
+        result = _run(self._session, 0, images)
         if result.shape != (len(images), len(self.class_names)):
             raise BundleError(
                 f"the model gives an array of shape {result.shape} for {len(images)} photos and "
-                f"{len(self.class_names)} classes; {_WHAT_TO_DO}."
-            )
-        if not np.isfinite(result).all():
-            raise BundleError(
-                "the model gives probabilities that are not finite, as after a training that diverged; "
-                "train again with a smaller --learning-rate."
+                f"{len(self.class_names)} classes; {WHAT_TO_DO}."
             )
         return _tempered(result, self._temperature)
+
+    def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The maps of one batch, at least one image."""
+        if self._map_session is None:  # two threads may both open one, and the later is kept
+            session = open_session(self._map_model, num_threads=1)
+            num_classes = len(self.class_names)
+            _check_session(session, self.preprocess.shape, [(num_classes,), (num_classes, None, None)])
+            self._map_session = session
+        return _run(self._map_session, 1, images) / np.float32(self._temperature)
 
 
 def load(model_dir: str | Path) -> Predictor:
@@ -137,43 +178,61 @@ def load(model_dir: str | Path) -> Predictor:
     return Predictor(read_bundle(Path(model_dir)))
 
 
-def _open_session(model: bytes, num_threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.log_severity_level = 4  # fatal only; what goes wrong is raised
-    # Idle threads of ONNX Runtime would otherwise spin on the cores that decode the next photos.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _find_outputs(model: bytes) -> list[str]:
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as exc:
-        raise _refused("does not load", exc) from exc
+        return output_names(model)
+    except ValueError:
+        return []  # no ONNX at all, which ONNX Runtime refuses with its reason
 
 
-def _check_session(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    """Nothing, if the model takes the images of `bundle.preprocess` and gives a column for each of its classes.
+def _check_session(
+    session: onnxruntime.InferenceSession, shape: tuple[int, int, int], output_shapes: list[tuple[int | None, ...]]
+) -> None:
+    """Nothing, if the model takes images of this shape and gives these outputs.
+
+    Args:
+        session: the opened model.
+        shape: `(height, width, channels)`.
+        output_shapes: without the batch axis; `None` is any size.
 
     Raises:
         BundleError: it does not.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    found = f"{_signature(inputs)} -> {_signature(outputs)}"
-    shape, num_classes = bundle.preprocess.shape, len(bundle.class_names)
     fits_input = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and tuple(inputs[0].shape[1:]) == shape
     has_free_batch = fits_input and not isinstance(inputs[0].shape[0], int)
-    fits_output = len(outputs) == 1 and outputs[0].type == "tensor(float)" and outputs[0].shape[1:] == [num_classes]
-    if not (has_free_batch and fits_output):
-        height, width, channels = shape
+    fits_outputs = len(outputs) == len(output_shapes) and all(map(_fits, outputs, output_shapes))
+    if not (has_free_batch and fits_outputs):
+        wanted = ", ".join(
+            f"float ({', '.join(['batch', *('size' if side is None else str(side) for side in sides)])})"
+            for sides in output_shapes
+        )
         raise BundleError(
-            f"the model does not fit its bundle.json: found {found}; accepted is uint8 (batch, {height}, {width}, "
-            f"{channels}) -> float (batch, {num_classes}) with a free batch axis; {_WHAT_TO_DO}."
+            f"the model does not fit its bundle.json: found {signature(inputs)} -> {signature(outputs)}; accepted is "
+            f"uint8 (batch, {', '.join(map(str, shape))}) -> {wanted} with a free batch axis; {WHAT_TO_DO}."
         )
 
 
-def _signature(tensors: Sequence[onnxruntime.NodeArg]) -> str:
-    return ", ".join(
-        f"{tensor.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(str(side) for side in tensor.shape)})"
-        for tensor in tensors
+def _fits(output: onnxruntime.NodeArg, sides: tuple[int | None, ...]) -> bool:
+    return (
+        output.type == "tensor(float)"
+        and len(output.shape) == 1 + len(sides)
+        and all(wanted is None or found == wanted for found, wanted in zip(output.shape[1:], sides, strict=True))
     )
+
+
+def _run(session: onnxruntime.InferenceSession, output: int, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    try:
+        (raw,) = session.run([session.get_outputs()[output].name], {session.get_inputs()[0].name: images})
+    except ORT_ERRORS as exc:
+        raise refused("the model fails on a batch of photos", exc) from exc
+    result = np.asarray(raw, np.float32)
+    if not np.isfinite(result).all():
+        raise BundleError(
+            "the model gives numbers that are not finite, as after a training that diverged; "
+            "train again with a smaller --learning-rate."
+        )
+    return result
 
 
 def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -183,9 +242,3 @@ def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
-
-
-def _refused(what: str, exc: Exception) -> BundleError:
-    reason = " ".join(str(exc).split())
-    reason = reason if len(reason) <= 200 else f"{reason[:197]}..."
-    return BundleError(f"the model {what} in ONNX Runtime {onnxruntime.__version__}: {reason}; {_WHAT_TO_DO}.")

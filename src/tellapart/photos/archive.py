@@ -5,6 +5,7 @@ a bad archive is refused before any work starts; what only decompression can tel
 Nothing is ever extracted to disk. `photos/files.py` makes photos of the members.
 """
 
+import datetime
 import stat
 import struct
 import threading
@@ -59,6 +60,17 @@ class Archive:
     def size(self, name: str) -> int:
         """Bytes of the member after decompression, as the archive states them; reading never gives more."""
         return self._members[name].file_size
+
+    def modified_ns(self, name: str) -> int | None:
+        """The time that the archive states for the member, nanoseconds since 1970; `None` if it states none.
+
+        Zip knows neither time zones nor odd seconds: the time is taken as local.
+        """
+        try:
+            moment = datetime.datetime(*self._members[name].date_time)
+            return int(moment.timestamp()) * 1_000_000_000
+        except (ValueError, OverflowError, OSError):
+            return None
 
     def read(self, name: str) -> bytes:
         """The bytes of a member, decompressed and compared with its checksum.

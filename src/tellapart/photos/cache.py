@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
-from tellapart.photos.loading import map_photos, stream_images
+from tellapart.photos.loading import digest_photos, stream_images
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import PhotoSet
 from tellapart.records import Skipped
@@ -83,7 +83,7 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
     Raises:
         OutputError: the folder cannot be written, or the disk is too full for the images.
     """
-    digests = list(map_photos(photos, lambda data: hashlib.blake2b(data, digest_size=20).hexdigest()))
+    digests = digest_photos(photos)
     identity = [_DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
     index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"

@@ -38,6 +38,13 @@ class DiskFile:
         """
         return self._read(max_bytes, whole=True)
 
+    def modified_ns(self) -> int | None:
+        """When the file was last changed, nanoseconds since 1970; `None` if it has vanished."""
+        try:
+            return os.stat(self.path).st_mtime_ns
+        except OSError:
+            return None
+
     def _read(self, max_bytes: int, *, whole: bool) -> bytes:
         try:
             with open(self.path, "rb") as file:
@@ -76,6 +83,10 @@ class ArchiveMember:
         """
         _check_size(self.archive.size(self.name), max_bytes)
         return self.archive.read(self.name)
+
+    def modified_ns(self) -> int | None:
+        """When the file was last changed before it was packed, nanoseconds since 1970; `None` if that is not said."""
+        return self.archive.modified_ns(self.name)
 
 
 def _check_size(num_bytes: int, max_bytes: int) -> None:

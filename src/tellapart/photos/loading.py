@@ -1,12 +1,14 @@
-"""Many photos to many images: decoding over all cores, in order, in bounded memory.
+"""Many photos to many images: reading, decoding and what is done with the images, over all cores, in order.
 
 What happens to one photo is `preprocess.py`'s; keeping the images is `cache.py`'s.
 """
 
+import hashlib
+import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,11 +17,12 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
+from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec, load_image
-from tellapart.photos.sources import PhotoSet
 from tellapart.records import Skipped
 
 Result = TypeVar("Result")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # Photos a thread takes at once, at most. With one at a time the threads spend their time handing the interpreter to
 # each other: 241 microseconds a 200x200 photo, against 207 with 32 (2 cores, medians of 4 runs in turn, 2026-11-24).
@@ -36,43 +39,97 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Iterator[Result | Skipped]:
+def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Generator[Result | Skipped, None, None]:
     """What `work` makes of the bytes of each photo, in order, computed over all cores.
 
     A photo that cannot be read, or that `work` refuses with an `ImageError`, gives a `Skipped`. Closing the iterator
     early stops the work after the photos under way.
     """
+    cores = num_cores()
+    # A few dozen large photos are still shared out evenly.
+    size = max(1, min(_PHOTOS_A_TASK, len(photos) // (4 * cores)))
+    return _share_out(len(photos), size, lambda rows: [_try_photo(photos, row, work) for row in rows], cores)
 
-    def one(row: int) -> Result | Skipped:
-        try:
-            return work(photos.read(row))
-        except ImageError as exc:
-            return Skipped(photos.paths[row], str(exc))
 
+def stream_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
+    """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
+    return map_photos(photos, lambda data: load_image(data, spec, limits))
+
+
+def digest_photos(photos: PhotoSet) -> list[str | Skipped]:
+    """One item a photo, in order: BLAKE2b of its bytes, 40 hexadecimal digits, or why it cannot be read."""
+    return list(map_photos(photos, lambda data: hashlib.blake2b(data, digest_size=20).hexdigest()))
+
+
+def map_images(
+    photos: PhotoSet,
+    spec: PreprocessSpec,
+    limits: ImageLimits,
+    work: Callable[[NDArray[np.uint8]], NDArray[Scalar]],
+    batch_size: int,
+    num_threads: int = 0,
+) -> Generator[NDArray[Scalar] | Skipped, None, None]:
+    """One item a photo, in order: its row of what `work` makes of a batch of images, or why there is none.
+
+    A batch is read, decoded and worked on by one thread, and as many batches are under way as there are threads: with a
+    `work` that uses one core, decoding and working overlap without waiting for each other.
+
+    Args:
+        photos: the photos.
+        spec: what each is turned into.
+        limits: the largest photo that is decoded.
+        work: from the usable images of a batch, uint8 `(n, height, width, channels)`, n at least 1, to an array of n
+            rows; called from several threads at once.
+        batch_size: photos a batch, at most; fewer where there are so few photos that a thread would have none.
+        num_threads: batches worked on at once; 0 is one a core.
+    """
+    threads = num_threads or num_cores()
+
+    def run(rows: Iterator[int]) -> list[NDArray[Scalar] | Skipped]:
+        items = [_try_photo(photos, row, lambda data: load_image(data, spec, limits)) for row in rows]
+        images = [item for item in items if not isinstance(item, Skipped)]
+        results = iter(work(np.stack(images)) if images else ())
+        return [item if isinstance(item, Skipped) else next(results) for item in items]
+
+    return _share_out(len(photos), even_size(len(photos), batch_size, threads), run, threads)
+
+
+def even_size(num_items: int, largest: int, num_threads: int) -> int:
+    """Items a task, at most `largest`, so that each of the threads has the same number of tasks; at least 1."""
+    num_tasks = num_threads * max(1, math.ceil(num_items / (largest * num_threads)))
+    return max(1, math.ceil(num_items / num_tasks))
+
+
+def _try_photo(photos: PhotoSet, row: int, work: Callable[[bytes], Result]) -> Result | Skipped:
+    try:
+        return work(photos.read(row))
+    except ImageError as exc:
+        return Skipped(photos.paths[row], str(exc))
+
+
+def _share_out(
+    num_photos: int, size: int, run: Callable[[Iterator[int]], Sequence[Result]], num_threads: int
+) -> Generator[Result, None, None]:
+    """What `run` gives for `size` rows at a time, in order, from a pool of threads that is a few tasks ahead.
+
+    Closing the iterator early ends the rows that the tasks under way are given.
+    """
     is_closed = threading.Event()
 
-    def some(rows: range) -> list[Result | Skipped]:
-        return [one(row) for row in rows if not is_closed.is_set()]
+    def task(rows: range) -> Sequence[Result]:
+        return run(row for row in rows if not is_closed.is_set())
 
     # OpenCV's own threads are left alone: their number is a setting of the whole process, and decoding 40 PNGs of 2
     # megapixels took the same 1.9 s of CPU time with 1, 2 and 16 of them (2 cores, 2026-11-24).
-    cores = num_cores()
-    pool = ThreadPoolExecutor(cores, thread_name_prefix="photos")
-    pending: deque[Future[list[Result | Skipped]]] = deque()
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="photos")
+    pending: deque[Future[Sequence[Result]]] = deque()
     try:
-        # A few dozen large photos are still shared out evenly.
-        size = max(1, min(_PHOTOS_A_TASK, len(photos) // (4 * cores)))
-        for start in range(0, len(photos), size):
-            pending.append(pool.submit(some, range(start, min(start + size, len(photos)))))
-            if len(pending) >= cores * _TASKS_PER_CORE:
+        for start in range(0, num_photos, size):
+            pending.append(pool.submit(task, range(start, min(start + size, num_photos))))
+            if len(pending) >= num_threads * _TASKS_PER_CORE:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     finally:
         is_closed.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def stream_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
-    """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
-    return map_photos(photos, lambda data: load_image(data, spec, limits))

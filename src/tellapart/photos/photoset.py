@@ -140,12 +140,13 @@ class PhotoSet:
         return images[: len(used)], self.labels[used]
 
 
-def check_classes(counts: Mapping[str, int], source: str) -> None:
-    """Nothing, if there are at least 2 classes and every class has at least 2 photos.
+def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -> None:
+    """Nothing, if there are at least 2 classes and every class has at least `min_photos` photos.
 
     Args:
         counts: usable photos per class.
         source: what the user named.
+        min_photos: 1 or 2.
 
     Raises:
         DatasetError: they are too few; the message names the classes and what to do.
@@ -157,11 +158,11 @@ def check_classes(counts: Mapping[str, int], source: str) -> None:
             "apart. Add a folder of other photos beside it, one folder per class, or name the labels with --labels-csv "
             "or --label-pattern."
         )
-    small = {name: num for name, num in counts.items() if num < 2}
+    small = {name: num for name, num in counts.items() if num < min_photos}
     if small:
         name, num = next(iter(small.items()))
         others = f" (and so are {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
         raise DatasetError(
             f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}; every class needs at "
-            "least 2. Add photos to it or take it out of the source."
+            f"least {min_photos}. Add photos to it or take it out of the source."
         )

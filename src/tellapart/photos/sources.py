@@ -23,7 +23,7 @@ from tellapart.photos.row_matching import RowFinder, match_rows
 from tellapart.photos.stray import reason_no_photo, sort_out
 from tellapart.records import Skipped
 
-__all__ = ["PhotoSet", "check_classes", "list_photos", "open_photos"]
+__all__ = ["PhotoSet", "check_classes", "list_photos", "open_any_photos", "open_photos"]
 
 _HEAD_BYTES = 64
 _TABLE_SUFFIXES = (".csv", ".tsv")
@@ -55,6 +55,23 @@ def open_photos(source: str | Path, config: SourceConfig = SourceConfig(), *, ch
     if check:
         check_classes(result.counts(), shown)
     return result
+
+
+def open_any_photos(source: str | Path, config: SourceConfig = SourceConfig()) -> tuple[PhotoSet, str | None]:
+    """The photos, labelled if they can be, and why they have no labels where they have none.
+
+    Raises:
+        DatasetError: there is nothing at `source`, or no photos, or no labels although `config` says where they are.
+    """
+    try:
+        return open_photos(source, config, check=False), None
+    except DatasetError as exc:
+        if config.labels_csv is not None or config.label_pattern is not None or not Path(source).exists():
+            raise
+        photos = list_photos([source], config.limits)
+        if len(photos) == 0:
+            raise
+        return photos, str(exc)
 
 
 def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits()) -> PhotoSet:

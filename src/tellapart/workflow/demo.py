@@ -6,10 +6,10 @@ from pathlib import Path
 from tellapart.config import AugmentConfig, SourceConfig, TrainConfig
 from tellapart.photos.demo import write_demo_zips
 from tellapart.store import claim_dir, to_json_bytes, write_file
-from tellapart.workflow.finish import Run
-from tellapart.workflow.predict import open_model, predict_photos, write_predictions_csv, write_predictions_grid
+from tellapart.workflow.job import Run, Watcher
+from tellapart.workflow.predict import PredictOutputs, predict_photos
 from tellapart.workflow.show import Show, show_photos
-from tellapart.workflow.train import Watcher, train
+from tellapart.workflow.train import train
 
 _MARKER = "demo.json"
 _NUM_PER_CLASS = 300
@@ -50,10 +50,8 @@ def run_demo(out_dir: Path, watcher: Watcher, config: TrainConfig = DEMO_CONFIG)
     source = SourceConfig(cache_dir=str(out_dir / "cache"))
     shown = show_photos(str(train_zip), source, out_dir / "show")
     run = train(train_zip, _next_run_dir(out_dir), config, source=source, watcher=watcher)
-    model, photos = open_model(run.run_dir, [test_zip])
-    results = predict_photos(model, photos)
-    write_predictions_csv(out_dir / "predictions.csv", results, model.class_names)
-    write_predictions_grid(out_dir / "predictions.png", photos, results, _NUM_TEST)
+    outputs = PredictOutputs(out_dir / "predictions.csv", out_dir / "predictions.png", limit=_NUM_TEST)
+    predict_photos(run.run_dir, [test_zip], outputs)
     pictures = (
         out_dir / "show" / "grid.png",
         out_dir / "show" / "classes.png",

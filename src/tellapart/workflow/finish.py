@@ -1,9 +1,7 @@
 """The end of a training: the files for Keras users, the verified bundle, the curves and the numbers."""
 
-import platform
 import statistics
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +17,19 @@ from tellapart.learn.export import describe_layers, to_keras_files, to_onnx
 from tellapart.learn.fit import FitData, predict_probabilities
 from tellapart.learn.recipes import build_network
 from tellapart.photos.preprocess import PreprocessSpec
-from tellapart.records import EpochRecord, Evaluation, Skipped
+from tellapart.records import EpochRecord, Evaluation
 from tellapart.report.curves import draw_curves
 from tellapart.report.figures import figure_png
-from tellapart.score.metrics import evaluate_probabilities
 from tellapart.store import to_json_bytes, write_file
-from tellapart.workflow.run_folder import write_history
+from tellapart.workflow.job import Run
+from tellapart.workflow.outcome import Outcome, write_outcome
+from tellapart.workflow.run_folder import installed_versions, write_history
 
 if TYPE_CHECKING:
     import keras
 
 # Largest accepted difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
 _PARITY_TOLERANCE = 1e-4
-_PACKAGES = ("tellapart", "keras", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,6 @@ class FinishedTraining:
     config: TrainConfig
     backend: Backend
     history: tuple[EpochRecord, ...]
-    is_stopped: bool
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training left.
-
-    Attributes:
-        run_dir: the folder; `tellapart.load` opens it.
-        history: one record an epoch.
-        validation: how the model does on the validation photos.
-        skipped: files that were left out, and why.
-        is_stopped: the user stopped it before its last epoch.
-    """
-
-    run_dir: Path
-    history: tuple[EpochRecord, ...]
-    validation: Evaluation
-    skipped: tuple[Skipped, ...]
     is_stopped: bool
 
 
@@ -82,15 +61,27 @@ def finish_run(training: FinishedTraining) -> Run:
             f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
             f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
         )
-    validation = evaluate_probabilities(training.data.labels[rows], probabilities, photos.class_names)
+    outcome = Outcome(photos.take(rows), probabilities)
+    validation = outcome.evaluate()
     run_dir = training.run_dir
     for name, content in to_keras_files(_portable_model(training)).items():
         write_file(run_dir / name, content)
     write_history(run_dir, training.history)
     write_file(run_dir / "curves.png", figure_png(draw_curves(training.history)))
+    write_outcome(run_dir, outcome, validation)
     write_file(run_dir / "metrics.json", to_json_bytes(_metrics(training, validation, difference)))
     write_bundle(run_dir, bundle)
-    return Run(run_dir, training.history, validation, photos.skipped, training.is_stopped)
+    return Run(
+        run_dir=run_dir,
+        validation=validation,
+        validation_paths=outcome.photos.paths,
+        is_right=tuple(outcome.is_right.tolist()),
+        is_cross_validated=False,
+        skipped=photos.skipped,
+        seconds=sum(record.seconds for record in training.history),
+        history=training.history,
+        is_stopped=training.is_stopped,
+    )
 
 
 def _make_bundle(training: FinishedTraining) -> Bundle:
@@ -103,7 +94,7 @@ def _make_bundle(training: FinishedTraining) -> Bundle:
         preprocess=PreprocessSpec(training.config.image_size, training.config.channels),
         layers=describe_layers(_portable_model(training)),
         model=to_onnx(network),
-        versions=_versions(training.backend),
+        versions=installed_versions("keras") | {training.backend.name: training.backend.version},
         recipe=training.config.recipe,
     )
 
@@ -140,11 +131,5 @@ def _metrics(training: FinishedTraining, validation: Evaluation, difference: flo
         "num_parameters": int(training.model.count_params()),
         "config": asdict(training.config),
         "device": training.backend.device,
-        "versions": _versions(training.backend),
+        "versions": installed_versions("keras") | {training.backend.name: training.backend.version},
     }
-
-
-def _versions(backend: Backend) -> dict[str, str]:
-    """Versions of all that could change a result."""
-    packages = {name: version(name) for name in _PACKAGES}
-    return {"python": platform.python_version()} | packages | {backend.name: backend.version}

@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import AugmentConfig, TrainConfig
-from tellapart.errors import BundleError, ConfigError
-from tellapart.learn.fit import FitData
+from tellapart.config import AugmentConfig, TrainConfig, TransferConfig
+from tellapart.errors import BundleError, ConfigError, DatasetError
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
-from tellapart.store import to_csv_bytes, to_json_bytes, write_file
+from tellapart.store import claim_dir, to_csv_bytes, to_json_bytes, write_file
+from tellapart.workflow.job import TrainJob
 
 RUN_FILE_NAME = "run.json"
 CHECKPOINT_DIR_NAME = "checkpoints"
@@ -26,15 +30,38 @@ class RunFile:
         source: the photos, as they were named.
         config: the settings, with the number of epochs last asked for.
         per_class: photos taken of each class, or `None`.
-        photos_key: name of the decoded photos; another key means that the photos have changed.
+        photos_key: names the content of the photos; another key means that they have changed.
         state: `training`, `stopped` by the user, or `finished`.
     """
 
     source: str
-    config: TrainConfig
+    config: TrainConfig | TransferConfig
     per_class: int | None
     photos_key: str
     state: str
+
+
+def claim_run(job: TrainJob, photos_key: str) -> RunFile:
+    """What `run.json` now says: the folder is that of a training under way on these photos.
+
+    Raises:
+        DatasetError: the run to resume was trained on other photos.
+        OutputError: the folder is not ours, or cannot be written.
+    """
+    if job.resumed is not None and job.resumed.photos_key != photos_key:
+        raise DatasetError(
+            f"the photos of {job.photos.source!r} are not those that {str(job.run_dir)!r} was trained on;"
+            " --resume needs the same ones. Train anew with another --out."
+        )
+    run_file = RunFile(job.photos.source, job.config, job.source.per_class, photos_key, "training")
+    claim_dir(job.run_dir, RUN_FILE_NAME)
+    write_run_file(job.run_dir, run_file)
+    return run_file
+
+
+def finish_run_file(run_dir: Path, run_file: RunFile, is_stopped: bool = False) -> None:
+    """Writes to `run.json` that the training is over."""
+    write_run_file(run_dir, dataclasses.replace(run_file, state="stopped" if is_stopped else "finished"))
 
 
 def write_run_file(run_dir: Path, run: RunFile) -> None:
@@ -69,22 +96,31 @@ def read_run_file(run_dir: Path) -> RunFile:
         ) from exc
 
 
-def check_same_settings(stored: TrainConfig, config: TrainConfig) -> None:
+def check_same_settings(stored: TrainConfig | TransferConfig, config: TrainConfig | TransferConfig) -> None:
     """Nothing, if a run with `stored` settings can go on with `config`: all but the epochs are the same.
 
     Raises:
         ConfigError: some differ; it names them.
     """
+    names = [field.name for field in dataclasses.fields(stored) if field.name != "epochs"]
+    if stored.recipe != config.recipe:
+        names = ["recipe"]
     differing = [
-        f"{field.name} {getattr(config, field.name)!r} (the run has {getattr(stored, field.name)!r})"
-        for field in dataclasses.fields(TrainConfig)
-        if field.name != "epochs" and getattr(stored, field.name) != getattr(config, field.name)
+        f"{name} {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
+        for name in names
+        if getattr(stored, name) != getattr(config, name)
     ]
     if differing:
         raise ConfigError(
             f"--resume goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
             " Leave them out, or train anew with another --out."
         )
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of what every result depends on, and of `packages`."""
+    shared = ("tellapart", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in (*shared, *packages)}
 
 
 def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
@@ -94,12 +130,13 @@ def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
     write_file(run_dir / "history.csv", to_csv_bytes([names, *rows]))
 
 
-def write_split(run_dir: Path, data: FitData) -> None:
+def write_split(run_dir: Path, photos: PhotoSet, split: Split) -> None:
     """Writes `split.csv`: path, class and split of every photo used."""
-    photos, sides = data.images.photos, dict.fromkeys(data.split.validation.tolist(), "validation")
+    assert photos.labels is not None
+    sides = dict.fromkeys(split.validation.tolist(), "validation")
     rows = [
         [path, photos.class_names[label], sides.get(row, "train")]
-        for row, (path, label) in enumerate(zip(photos.paths, data.labels.tolist(), strict=True))
+        for row, (path, label) in enumerate(zip(photos.paths, photos.labels.tolist(), strict=True))
     ]
     write_file(run_dir / "split.csv", to_csv_bytes([["path", "class", "split"], *rows]))
 
@@ -110,7 +147,9 @@ def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
     write_file(run_dir / "skipped.csv", to_csv_bytes([["path", "reason"], *rows]))
 
 
-def _config_from(value: dict[str, Any]) -> TrainConfig:
+def _config_from(value: dict[str, Any]) -> TrainConfig | TransferConfig:
+    if value["recipe"] == "transfer":
+        return TransferConfig(**value)
     augment = value["augment"]
     return TrainConfig(
         **value

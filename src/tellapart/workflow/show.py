@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits, SourceConfig
-from tellapart.errors import DatasetError
 from tellapart.photos.gate import decode_image, read_info
 from tellapart.photos.loading import map_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec, resize_image
-from tellapart.photos.sources import list_photos, open_photos
+from tellapart.photos.sources import open_any_photos
 from tellapart.records import ImageInfo, Skipped
 from tellapart.store import check_outside, claim_dir, sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
@@ -94,7 +93,7 @@ def show_photos(source: str | Path, config: SourceConfig, out_dir: Path | None =
         DatasetError: the source cannot be read, or labels that were asked for are not there.
         OutputError: `out_dir` holds something else, lies inside the source, or cannot be written.
     """
-    photos, unlabelled_reason = _open_source(source, config)
+    photos, unlabelled_reason = open_any_photos(source, config)
     if out_dir is not None:
         check_outside(out_dir, Path(source))
         claim_dir(out_dir, MARKER_NAME)
@@ -138,19 +137,6 @@ def group_skipped(skipped: Sequence[Skipped], num_first: int = 5) -> tuple[Skipp
         )
         for pattern, items in ordered
     )
-
-
-def _open_source(source: str | Path, config: SourceConfig) -> tuple[PhotoSet, str | None]:
-    """The photos, and why they have no labels where they have none; labels that were asked for must be there."""
-    try:
-        return open_photos(source, config, check=False), None
-    except DatasetError as exc:
-        if config.labels_csv is not None or config.label_pattern is not None or not Path(source).exists():
-            raise
-        photos = list_photos([source], config.limits)
-        if len(photos) == 0:
-            raise
-        return photos, str(exc)
 
 
 def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str | None) -> Show:

@@ -7,8 +7,8 @@ columns hold decides what is written, see `_plan`.
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from tellapart.errors import DatasetError, OutputError
@@ -17,6 +17,8 @@ from tellapart.records import Prediction, Skipped
 from tellapart.store import write_file
 
 Result = Prediction | Skipped
+
+_ENOUGH = 2
 
 
 @dataclass(frozen=True)
@@ -48,35 +50,101 @@ class _Plan:
     fill: Callable[[Prediction], list[str]]
 
 
-def write_submission(
-    sample_path: Path, out_path: Path, results: Iterable[Result], class_names: Sequence[str]
-) -> Submission:
-    """What was written to `out_path`: the sample's header and ids, with the model's answers.
+@dataclass
+class _Found:
+    """What was predicted for one id: the first two photos that fit it, and why the first unreadable one cannot be read.
+
+    Two are enough to say that the id is not clear.
+    """
+
+    predictions: list[Prediction] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.predictions and self.reason is None
+
+    def add(self, result: Result) -> None:
+        if isinstance(result, Skipped):
+            self.reason = self.reason or result.reason
+        elif len(self.predictions) < _ENOUGH:
+            self.predictions.append(result)
+
+
+class SubmissionWriter:
+    """Predictions on their way into a submission: the sample's header and ids, with the model's answers.
+
+    Only what the sample asks for is kept; photos that are not in it are counted and forgotten.
 
     Args:
         sample_path: the competition's sample file; not modified.
         out_path: the file to write.
-        results: one item a photo, in any order; photos that are not in the sample are ignored.
         class_names: the classes of the model, in order.
 
     Raises:
-        DatasetError: the sample cannot be read or does not fit the model, or an id in it has no readable photo.
-        OutputError: the file cannot be written, or is the sample itself.
+        DatasetError: the sample cannot be read or does not fit the model.
+        OutputError: the file to write is the sample itself.
     """
-    sample = _read_sample(sample_path)
-    plan = _plan(sample, class_names)
-    if out_path.exists() and out_path.samefile(sample_path):
-        raise OutputError(f"{str(out_path)!r} is the sample file itself; pass another --out.")
-    everything = list(results)
-    matched = _match(sample, everything)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(sample.header)
-    for row_id, prediction in zip(sample.ids, matched, strict=True):
-        writer.writerow([row_id, *plan.fill(prediction)])
-    write_file(out_path, text.getvalue().encode("utf-8", "surrogateescape"))
-    num_predicted = sum(isinstance(result, Prediction) for result in everything)
-    return Submission(len(matched), num_predicted - len({prediction.path for prediction in matched}), plan.meaning)
+
+    def __init__(self, sample_path: Path, out_path: Path, class_names: Sequence[str]) -> None:
+        self._sample = _read_sample(sample_path)
+        self._plan = _plan(self._sample, class_names)
+        if out_path.exists() and out_path.samefile(sample_path):
+            raise OutputError(f"{str(out_path)!r} is the sample file itself; pass another --out.")
+        self._out_path = out_path
+        self._by_name = {row_id: _Found() for row_id in self._sample.ids}
+        self._by_stem = {row_id: _Found() for row_id in self._sample.ids}
+        self._num_predicted = 0
+
+    def add(self, result: Result) -> None:
+        """Takes one item; they may come in any order."""
+        self._num_predicted += isinstance(result, Prediction)
+        path = PurePath(result.path)
+        for found in (self._by_name.get(path.name), self._by_stem.get(path.stem)):
+            if found is not None:
+                found.add(result)
+
+    def write(self) -> Submission:
+        """What was written, now that every photo has been added.
+
+        Raises:
+            DatasetError: an id in the sample has no photo, more than one, or one that could not be read.
+            OutputError: the file cannot be written.
+        """
+        matched = self._match()
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._sample.header)
+        for row_id, prediction in zip(self._sample.ids, matched, strict=True):
+            writer.writerow([row_id, *self._plan.fill(prediction)])
+        write_file(self._out_path, text.getvalue().encode("utf-8", "surrogateescape"))
+        num_asked = len({prediction.path for prediction in matched})
+        return Submission(len(matched), self._num_predicted - num_asked, self._plan.meaning)
+
+    def _match(self) -> list[Prediction]:
+        """The prediction for each id, in the sample's order."""
+        # The whole file name goes before the name without its suffix, which a mask or a text file may share.
+        found = {
+            row_id: self._by_stem[row_id] if by_name.is_empty else by_name for row_id, by_name in self._by_name.items()
+        }
+        absent = [row_id for row_id, one in found.items() if not one.predictions]
+        if absent:
+            reasons = [reason for row_id in absent if (reason := found[row_id].reason) is not None]
+            because = f" ({len(reasons)} could not be read, the first because: {reasons[0]})" if reasons else ""
+            raise DatasetError(
+                f"{len(absent)} of {len(found)} ids in the sample {str(self._sample.path)!r} have no photo: "
+                f"{name_some(absent)}{because}; each id needs a photo of that file name, with or without its suffix. "
+                "Name the folder or zip that holds them."
+            )
+        double = [row_id for row_id, one in found.items() if len(one.predictions) > 1]
+        if double:
+            paths = [prediction.path for prediction in found[double[0]].predictions]
+            raise DatasetError(
+                f"{len(double)} ids in the sample {str(self._sample.path)!r} fit more than one photo, such as "
+                f"{double[0]!r}: {name_some(paths)}; one photo an id is accepted. Name only the photos of the "
+                "competition."
+            )
+        return [found[row_id].predictions[0] for row_id in self._sample.ids]
 
 
 def _read_sample(path: Path) -> _Sample:
@@ -173,38 +241,3 @@ def _is_number(text: str) -> bool:
 def _digits(probability: float) -> str:
     """All digits of a float32: a probability rounded to 1 would cost dearly under a log loss."""
     return f"{probability:.9g}"
-
-
-def _match(sample: _Sample, results: Sequence[Result]) -> list[Prediction]:
-    """The prediction for each id, in the sample's order.
-
-    Raises:
-        DatasetError: an id has no photo, more than one, or one that could not be read.
-    """
-    by_name: dict[str, list[Result]] = {}
-    by_stem: dict[str, list[Result]] = {}
-    for result in results:
-        path = PurePath(result.path)
-        by_name.setdefault(path.name, []).append(result)
-        by_stem.setdefault(path.stem, []).append(result)
-    found = {row_id: by_name.get(row_id) or by_stem.get(row_id) or [] for row_id in sample.ids}
-    # A mask or a text file beside a photo may share its stem: what can be predicted goes first.
-    best = {row_id: [one for one in matches if isinstance(one, Prediction)] for row_id, matches in found.items()}
-    absent = [row_id for row_id, predictions in best.items() if not predictions]
-    if absent:
-        reasons = [one.reason for row_id in absent for one in found[row_id] if isinstance(one, Skipped)]
-        because = f" ({len(reasons)} could not be read, the first because: {reasons[0]})" if reasons else ""
-        raise DatasetError(
-            f"{len(absent)} of {len(sample.rows)} ids in the sample {str(sample.path)!r} have no photo: "
-            f"{name_some(absent)}{because}; each id needs a photo of that file name, with or without its suffix. Name "
-            "the folder or zip that holds them."
-        )
-    double = {row_id: predictions for row_id, predictions in best.items() if len(predictions) > 1}
-    if double:
-        row_id, predictions = next(iter(double.items()))
-        raise DatasetError(
-            f"{len(double)} ids in the sample {str(sample.path)!r} fit more than one photo, such as {row_id!r}: "
-            f"{name_some([one.path for one in predictions])}; one photo an id is accepted. Name only the photos of the "
-            "competition."
-        )
-    return [best[row_id][0] for row_id in sample.ids]

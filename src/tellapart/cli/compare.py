@@ -1,0 +1,93 @@
+"""`tellapart compare`: which recipe is better on these photos, and whether the difference could be chance."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tellapart.records import Comparison
+    from tellapart.workflow.job import Watcher
+
+
+def compare(
+    source: Annotated[
+        str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
+    ],
+    recipes: Annotated[str, typer.Option(help="Recipes to compare, with commas between.")] = "classic,transfer",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="64")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of each class that all are measured on.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="The number all randomness comes from.")] = 0,
+    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
+    label_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
+    ] = None,
+    cache_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder for decoded photos, embeddings and backbones.",
+            show_default="the user's cache folder",
+            metavar="DIR",
+        ),
+    ] = None,
+) -> None:
+    """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
+    from tellapart.cli.progress import watch_training
+    from tellapart.cli.train import default_run_dir
+    from tellapart.config import SourceConfig
+    from tellapart.score.mcnemar import describe_test
+    from tellapart.workflow.compare import FIGURE_NAME, CompareConfig, compare_recipes
+
+    config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation, seed)
+    photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
+    out = out or default_run_dir(source, "compare", resume=False)
+    console = make_console()
+    with watch_training() as watcher:
+        result = compare_recipes(
+            source, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)
+        )
+    _print_table(console, result)
+    for test in result.tests:
+        print_line(console, describe_test(test))
+    print_line(console, f"The runs and the picture {FIGURE_NAME} are in {out}")
+
+
+def _announce(console: "Console", recipe: str, watcher: "Watcher") -> "Watcher":
+    """The watcher, after a line that says which recipe is next."""
+    print_line(console, f"{recipe}:")
+    return watcher
+
+
+def _print_table(console: "Console", result: "Comparison") -> None:
+    from tellapart.cli.progress import format_seconds
+
+    headers = ("recipe", "right", "95 % interval", "log-loss", "training", "photos/s", "model")
+    rows = []
+    for one in result.results:
+        low, high = one.validation.interval_95
+        rows.append(
+            (
+                one.recipe,
+                f"{one.validation.accuracy:.1%}",
+                f"{low:.1%} to {high:.1%}",
+                f"{one.validation.log_loss:.3f}",
+                format_seconds(one.train_seconds),
+                f"{one.photos_per_second:,.0f}",
+                f"{one.model_bytes / 1e6:.1f} MB",
+            )
+        )
+    num_photos = result.results[0].validation.num_photos
+    print_line(console, f"On the same {num_photos:,} validation photos:")
+    print_table(console, headers, rows)

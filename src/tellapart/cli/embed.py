@@ -1,0 +1,40 @@
+"""`tellapart embed`: the vectors themselves, for people who want to do something else with them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line
+
+
+def embed(
+    source: Annotated[str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.")],
+    out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
+    backbone: Annotated[
+        str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")
+    ] = "efficientnet-lite0",
+    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
+    label_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
+    ] = None,
+    cache_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder for embeddings and backbones.", show_default="the user's cache folder", metavar="DIR"
+        ),
+    ] = None,
+) -> None:
+    """Write what the backbone sees in each photo of SOURCE as vectors, readable with numpy.load."""
+    from tellapart.cli.progress import watch_training
+    from tellapart.config import SourceConfig
+    from tellapart.workflow.embed import embed_to_file
+
+    config = SourceConfig(labels_csv, label_pattern, cache_dir=cache_dir)
+    with watch_training() as watcher:
+        embedded = embed_to_file(source, out, backbone, config=config, watcher=watcher)
+    console = make_console()
+    num_photos, size = embedded.embeddings.shape
+    print_line(console, f"{num_photos:,} photos as vectors of {size:,} numbers in {out}")
+    if skipped := embedded.photos.skipped:
+        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")

@@ -1,0 +1,65 @@
+"""How ONNX Runtime is opened, and what its errors become; `predictor.py` and `embedder.py` share it."""
+
+from collections.abc import Sequence
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from tellapart.errors import BundleError
+
+WHAT_TO_DO = "copy the model folder again or train again"
+
+# Each is a direct subclass of `Exception`: ONNX Runtime has no common base.
+ORT_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.EngineError,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotFound,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+def open_session(
+    model: bytes, num_threads: int, shown_name: str = "the model", what_to_do: str = WHAT_TO_DO
+) -> onnxruntime.InferenceSession:
+    """The model, ready to run; several threads may run it at once.
+
+    Args:
+        model: ONNX bytes.
+        num_threads: threads that one run uses, the calling one included; 0 uses all cores.
+        shown_name: how an error begins.
+        what_to_do: how an error ends.
+
+    Raises:
+        BundleError: ONNX Runtime cannot load it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.log_severity_level = 4  # fatal only; what goes wrong is raised
+    # Idle threads of ONNX Runtime would otherwise spin on the cores that decode the next photos.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except ORT_ERRORS as exc:
+        raise refused(f"{shown_name} does not load", exc, what_to_do) from exc
+
+
+def signature(tensors: Sequence[onnxruntime.NodeArg]) -> str:
+    """Type and shape of inputs or outputs as an error shows them: `uint8 (batch, 224, 224, 3)`."""
+    return ", ".join(
+        f"{tensor.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(str(side) for side in tensor.shape)})"
+        for tensor in tensors
+    )
+
+
+def refused(found: str, exc: Exception, what_to_do: str = WHAT_TO_DO) -> BundleError:
+    """The error to raise for one of ONNX Runtime's, such as "the model does not load", in one line."""
+    reason = " ".join(str(exc).split())
+    reason = reason if len(reason) <= 200 else f"{reason[:197]}..."
+    return BundleError(f"{found} in ONNX Runtime {onnxruntime.__version__}: {reason}; {what_to_do}.")
