@@ -363,19 +363,27 @@ def test_open_whole_shows_the_file_only_when_the_block_has_ended(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+def write_then(path: Path, then: Callable[[], object]) -> None:
+    with open_whole(path) as file:
+        file.write(b"new")
+        then()
+        file.write(b"more")
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, OSError], ids=lambda error: error.__name__)
 def test_open_whole_leaves_the_earlier_file_when_the_block_fails(tmp_path: Path, error: type[BaseException]) -> None:
-    (tmp_path / "a.csv").write_bytes(b"earlier")
-    with pytest.raises(error, match="of the block"), open_whole(tmp_path / "a.csv") as file:
-        file.write(b"new")
+    def fail() -> None:
         raise error("of the block")
+
+    (tmp_path / "a.csv").write_bytes(b"earlier")
+    with pytest.raises(error, match="of the block"):
+        write_then(tmp_path / "a.csv", fail)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.csv", b"earlier")]
 
 
 def test_open_whole_names_the_file_when_the_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OutputError, match="a.csv': the disk is full"), open_whole(tmp_path / "a.csv") as file:
-        monkeypatch.setattr(os, "write", fail_with(errno.ENOSPC))
-        file.write(b"new")
+    with pytest.raises(OutputError, match="a.csv': the disk is full"):
+        write_then(tmp_path / "a.csv", lambda: monkeypatch.setattr(os, "write", fail_with(errno.ENOSPC)))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -36,7 +36,9 @@ def run_dir(animals_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "run"
 
 
-@pytest.mark.parametrize("command", ["show", "train", "summary", "predict", "evaluate", "compare", "embed", "cache", "demo"])
+@pytest.mark.parametrize(
+    "command", ["show", "train", "summary", "predict", "evaluate", "compare", "embed", "cache", "demo"]
+)
 def test_every_command_has_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, command, "--help") == 0
 

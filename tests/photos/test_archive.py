@@ -1,3 +1,4 @@
+import datetime
 import stat
 import struct
 import warnings
@@ -249,3 +250,18 @@ def test_a_closed_archive_gives_a_reason(pack: Pack) -> None:
 
     with pytest.raises(ImageError, match="cannot be read from the archive any more"):
         archive.read("1.jpg")
+
+
+def test_a_member_has_the_time_that_the_archive_states(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.jpg", date_time=(2011, 7, 31, 12, 30, 20)), b"photo")
+    expected = int(datetime.datetime(2011, 7, 31, 12, 30, 20).timestamp()) * 10**9
+    assert open_archive(tmp_path / "a.zip").modified_ns("a.jpg") == expected
+
+
+def test_a_member_without_a_possible_time_has_none(tmp_path: Path) -> None:
+    member = zipfile.ZipInfo("a.jpg")
+    member.date_time = (1980, 0, 0, 0, 0, 0)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(member, b"photo")
+    assert open_archive(tmp_path / "a.zip").modified_ns("a.jpg") is None

@@ -10,6 +10,7 @@ import traceback
 import typer
 from typer.exceptions import TyperException
 
+from tellapart.cli.cache import cache
 from tellapart.cli.compare import compare
 from tellapart.cli.demo import demo
 from tellapart.cli.embed import embed
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, train, summary, predict, evaluate, compare, embed, demo):
+for command in (show, train, summary, predict, evaluate, compare, embed, cache, demo):
     app.command()(command)
 
 
@@ -51,6 +52,8 @@ def main() -> None:
     """Runs the command line and exits with its code."""
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code
+            print_error("stopped.")
     except TellapartError as exc:
         print_error(str(exc))
         code = 2

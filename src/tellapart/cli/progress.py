@@ -29,19 +29,18 @@ def watch_training() -> Iterator["Watcher"]:
 
 
 @contextmanager
-def watch_prediction() -> Iterator[Callable[[int, int], None]]:
+def watch_prediction(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int, int], None]]:
     """What takes the number of photos done and of all photos, and shows them on stderr with the time left."""
-    started = time.monotonic()
+    started = now()
     next_shown = started
-
-    with _show_progress(make_console(stderr=True)) as progress:
+    with _show_progress(make_console(stderr=True), now) as progress:
 
         def show(num_done: int, num_photos: int) -> None:
             nonlocal next_shown
-            now = time.monotonic()
-            if now >= next_shown or num_done == num_photos:
-                next_shown = now + _LIVE_SECONDS
-                seconds_left = (now - started) / num_done * (num_photos - num_done)
+            moment = now()
+            if moment >= next_shown or num_done == num_photos:
+                next_shown = moment + _LIVE_SECONDS
+                seconds_left = (moment - started) / num_done * (num_photos - num_done)
                 what = f"photo {num_done:,}/{num_photos:,}"
                 progress.show(what, num_done, num_photos, f"{format_seconds(seconds_left)} left")
 
@@ -49,10 +48,12 @@ def watch_prediction() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def _show_progress(console: "Console") -> Iterator["_PlainProgress | _LiveProgress"]:
+def _show_progress(
+    console: "Console", now: Callable[[], float] = time.monotonic
+) -> Iterator["_PlainProgress | _LiveProgress"]:
     """A line that shows how far things are, as the console allows."""
     if not console.is_terminal:
-        yield _PlainProgress(console)
+        yield _PlainProgress(console, now)
         return
 
     from rich.progress import BarColumn, Progress, TextColumn
@@ -94,7 +95,7 @@ class _LiveProgress:
 class _PlainProgress:
     """Plain lines, at most one a minute."""
 
-    def __init__(self, console: "Console", now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: "Console", now: Callable[[], float]) -> None:
         self._console = console
         self._now = now
         self._last_shown = now()

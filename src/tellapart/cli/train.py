@@ -84,9 +84,7 @@ def train(
     ] = False,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            help="Passes over the training photos.", show_default="64", rich_help_panel=_FROM_SCRATCH_PANEL
-        ),
+        typer.Option(help="Passes over the training photos.", show_default="64", rich_help_panel=_FROM_SCRATCH_PANEL),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_FROM_SCRATCH_PANEL)

@@ -18,6 +18,7 @@ from tellapart.records import Skipped
 from tellapart.store import sha256_hex
 
 _EMBEDDING_NAME = "embedding"
+_WHAT_TO_DO = "pass another --backbone"
 # Photos a thread embeds at once; docs/performance.md has the measurement.
 _BATCH_SIZE = 8
 # Raised when decoding or resizing changes what comes out, so that embeddings of an earlier version are not used.
@@ -49,7 +50,7 @@ class Embedder:
         self._shown_name = shown_name
         # One thread a call: the photos of a batch are decoded and embedded by the same thread, with as many batches
         # under way as there are cores.
-        self._session = open_session(model, num_threads=1)
+        self._session = open_session(model, 1, f"--backbone {shown_name!r}", _WHAT_TO_DO)
         self._input_name = self._session.get_inputs()[0].name
         self._check_signature()
         probe = self.embed(np.zeros((1, *self.preprocess.shape), np.uint8))
@@ -64,7 +65,7 @@ class Embedder:
         try:
             (raw,) = self._session.run([_EMBEDDING_NAME], {self._input_name: images})
         except ORT_ERRORS as exc:
-            raise refused(f"--backbone {self._shown_name!r} fails on a batch of photos", exc) from exc
+            raise refused(f"--backbone {self._shown_name!r} fails on a batch of photos", exc, _WHAT_TO_DO) from exc
         embeddings = np.asarray(raw, np.float32)
         if embeddings.ndim != 2 or len(embeddings) != len(images) or not np.isfinite(embeddings).all():
             found = "numbers that are not finite" if embeddings.ndim == 2 else f"an array of shape {embeddings.shape}"

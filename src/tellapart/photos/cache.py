@@ -96,10 +96,29 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
     rows = np.array([row for row in range(len(photos)) if str(row) not in reasons], dtype=np.int64)
     skipped = tuple(Skipped(photos.paths[int(row)], reason) for row, reason in reasons.items())
     usable = replace(photos.take(rows), skipped=photos.skipped + skipped)
-    images = np.load(images_path, mmap_mode="r")[: len(rows)]
+    try:
+        images = np.load(images_path, mmap_mode="r")[: len(rows)]
+    except FileNotFoundError:  # another process has cleared or evicted it in between
+        return cache_images(photos, spec, limits, cache_dir)
     with contextlib.suppress(OSError):  # a cache that others filled may be read-only
         os.utime(images_path)
     return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
+
+
+def list_cached_images(cache_dir: Path) -> list[Path]:
+    """The files of ours in the folder: images, what is known of them, and what a killed run left."""
+    found = [path for path in cache_dir.glob("*.npy") if _IMAGES_NAME.fullmatch(path.name)]
+    indexes = [path.with_suffix(".json") for path in found]
+    partials = [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]
+    return found + [path for path in indexes if path.is_file()] + partials
+
+
+def list_image_files(cache_dir: Path) -> list[Path]:
+    """The files in the folder that are ours: indexes, images, and those that are being written, or were when killed."""
+    partial = [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]
+    images = [path for path in cache_dir.glob("*.npy") if _IMAGES_NAME.fullmatch(path.name)]
+    indexes = [path for path in cache_dir.glob("*.json") if _IMAGES_NAME.fullmatch(path.with_suffix(".npy").name)]
+    return [path for path in (*sorted(indexes), *sorted(images), *sorted(partial)) if path.is_file()]
 
 
 def release_pages(images: NDArray[np.uint8]) -> None:

@@ -67,3 +67,51 @@ def split_indices(labels: NDArray[np.int64], groups: NDArray[np.int64], validati
         drawn.append(validation)
     is_validation = np.isin(groups, np.concatenate(drawn))
     return Split(np.flatnonzero(~is_validation), np.flatnonzero(is_validation))
+
+
+def fold_numbers(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold in which each photo is held out, stratified by class, never dividing a group.
+
+    A class is always trained on: where all its photos would fall into one fold, as with a single photo or with copies
+    of one, they get -1, which means that they are never held out. A class with fewer groups than folds is held out in
+    as many folds as it has groups. A group that holds several classes is counted to the class of its first photo.
+
+    Args:
+        labels: ints in `[0, num_classes)`, shape `(n,)`; not modified.
+        groups: ints, shape `(n,)`; equal numbers are duplicates of one another.
+        num_folds: at least 2; some folds stay empty where the photos do not suffice for so many.
+        seed: decides which groups come together.
+
+    Returns:
+        int64 in `[-1, num_folds)`, shape `(n,)`.
+    """
+    _, first_rows, group_of_row, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    order = named_generator(seed, "folds").permutation(len(first_rows))
+    # Large groups first, so that the small ones can even out the folds; within one size the order is random.
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    fold_of_group = np.empty(len(first_rows), np.int64)
+    # One photo at a time, for scikit-learn's StratifiedGroupKFold looks at all classes for every group: 1,000 classes
+    # of 4 photos take it 1.4 s, and this 0.02 s.
+    in_class = np.zeros((int(labels.max(initial=0)) + 1, num_folds), np.int64).tolist()
+    in_all = [0] * num_folds
+    for group, label, size in zip(order, labels[first_rows[order]].tolist(), sizes[order].tolist(), strict=True):
+        counts = in_class[label]
+        fold = min(range(num_folds), key=lambda number: (counts[number], in_all[number]))
+        counts[fold] += size
+        in_all[fold] += size
+        fold_of_group[group] = fold
+    return _keep_trainable(labels, group_of_row.reshape(-1), fold_of_group)
+
+
+def _keep_trainable(
+    labels: NDArray[np.int64], group_of_row: NDArray[np.int64], fold_of_group: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The fold of each photo, with -1 for the groups of every class that lies in a single fold."""
+    folds = fold_of_group[group_of_row]
+    lowest = np.full(int(labels.max(initial=0)) + 1, np.iinfo(np.int64).max)
+    highest = np.full_like(lowest, -1)
+    np.minimum.at(lowest, labels, folds)
+    np.maximum.at(highest, labels, folds)
+    fixed = fold_of_group.copy()
+    fixed[group_of_row[(lowest == highest)[labels]]] = -1
+    return fixed[group_of_row]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from tellapart.config import RECIPE_NAMES, SourceConfig, TrainConfig, TransferConfig, check_choice
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.infer.bundle import MODEL_FILE
@@ -48,8 +50,8 @@ class CompareConfig:
             check_choice("--recipes", recipe, RECIPE_NAMES)
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
-                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least two"
-                f" different ones of {', '.join(RECIPE_NAMES)}, with commas between."
+                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
+                f" two different ones of {', '.join(RECIPE_NAMES)}, with commas between."
             )
         for recipe in self.recipes:
             self.train_config(recipe)
@@ -122,9 +124,7 @@ def _train_one(
 ) -> Run:
     run_dir = out_dir / recipe
     is_begun, watcher = (run_dir / RUN_FILE_NAME).exists(), watch(recipe)
-    run = train(
-        photos, run_dir, config.train_config(recipe), source=photos_config, resume=is_begun, watcher=watcher
-    )
+    run = train(photos, run_dir, config.train_config(recipe), source=photos_config, resume=is_begun, watcher=watcher)
     if run.is_stopped:
         raise KeyboardInterrupt
     if run.num_found_in_cache:
@@ -159,7 +159,7 @@ def _time_prediction(predictor: Predictor, photos: PhotoSet) -> float:
 
 
 def _test(first: str, second: str, runs: dict[str, Run]) -> PairedTest:
-    return compare_paired(first, second, runs[first].is_right, runs[second].is_right)
+    return compare_paired(first, second, np.array(runs[first].is_right), np.array(runs[second].is_right))
 
 
 def comparison_rows(comparison: Comparison) -> list[Sequence[object]]:

@@ -1,4 +1,4 @@
-"""`tellapart embed`, and the first half of a transfer training: photos in, one vector a photo out, each embedded once."""
+"""`tellapart embed`, and the first half of a transfer training: photos in, a vector a photo out, each embedded once."""
 
 import io
 import time
@@ -154,8 +154,8 @@ def embed_to_file(
 ) -> EmbeddedPhotos:
     """The embeddings of the photos of `source`, also written to `out_path` as `.npz`.
 
-    The file holds `paths` (text, shape `(n,)`), `embeddings` (float32 `(n, d)`), `backbone` (text) and, where the source
-    has labels, `labels` (int64 `(n,)`) and `class_names` (text); `numpy.load` reads it without pickle.
+    The file holds `paths` (text, shape `(n,)`), `embeddings` (float32 `(n, d)`), `backbone` (text) and, where the
+    source has labels, `labels` (int64 `(n,)`) and `class_names` (text); `numpy.load` reads it without pickle.
 
     Raises:
         DatasetError: the source cannot be used, or no photo can be read.

@@ -89,9 +89,10 @@ class PhotoSorter:
         self._photos = photos
         self._folders = {name: sort_dir / folder for name, folder in folder_names(class_names).items()}
         self._table = table
-        # Each place that a photo of this sorting has: the number to try for the next photo of that name. As text, which
-        # takes a third of the memory of a `Path`.
-        self._numbers: dict[str, int] = {}
+        # The places that photos of this sorting have, as text, which takes a third of the memory of a `Path`; and for a
+        # name that came more than once the number below which all are taken.
+        self._taken: set[str] = set()
+        self._next_numbers: dict[str, int] = {}
         self._used_folders: set[Path] = set()
         self._num_copied = self._num_kept = 0
         self._lost: list[Skipped] = []
@@ -150,16 +151,19 @@ class PhotoSorter:
 
     def _find_place(self, wanted: Path, data: bytes) -> tuple[Path, bool]:
         """Where the copy goes, and whether it is there already."""
-        number = self._numbers.get(str(wanted), 1)
-        while True:
-            path = wanted if number == 1 else wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
+        number = self._next_numbers.get(str(wanted), 1)
+        while str(_numbered(wanted, number)) in self._taken:
             number += 1
-            is_taken = str(path) in self._numbers
+        if number > 1:
+            self._next_numbers[str(wanted)] = number
+        while True:
+            path = _numbered(wanted, number)
+            is_taken = str(path) in self._taken
             is_there = not is_taken and _holds(path, data)
             if is_there or not (is_taken or os.path.lexists(path)):
-                self._numbers[str(path)] = 2
-                self._numbers[str(wanted)] = number
+                self._taken.add(str(path))
                 return path, is_there
+            number += 1
 
 
 def folder_names(class_names: Iterable[str]) -> dict[str, str]:
@@ -185,6 +189,10 @@ def _safe_name(text: str) -> str:
 def _key(name: str) -> str:
     """Equal for names that a file system may take for the same."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem} ({number}){path.suffix}")
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -1,0 +1,58 @@
+"""`tellapart cache`: what tellapart keeps between runs, and clearing it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.output import make_console, print_line, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tellapart.workflow.cache import CacheState
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it; it is made again when needed.")] = False,
+    cache_dir: Annotated[
+        str | None,
+        typer.Option(help="Folder to look at.", show_default="the user's cache folder", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Show where decoded photos, embeddings and backbones are kept and how large they are, or clear them."""
+    from tellapart.workflow.cache import clear_cache, measure_cache
+
+    console = make_console()
+    if not clear:
+        _print_state(console, measure_cache(cache_dir))
+        return
+    cleared = clear_cache(cache_dir)
+    print_line(console, f"{format_bytes(cleared.freed_bytes)} freed in {cleared.root}")
+    if cleared.kept:
+        others = f" and {len(cleared.kept) - 5:,} more" if len(cleared.kept) > 5 else ""
+        names = ", ".join(str(path) for path in cleared.kept[:5])
+        print_line(console, f"Still there, because it is being written or cannot be deleted: {names}{others}")
+
+
+def format_bytes(num_bytes: int) -> str:
+    """A size as a person says it, in powers of 1,000: `0 bytes`, `412 kB`, `21.3 MB`, `1.9 GB`."""
+    if num_bytes < 1000:
+        return f"{num_bytes} bytes"
+    if num_bytes < 999_500:
+        return f"{num_bytes / 1e3:.0f} kB"
+    if num_bytes < 999_950_000:
+        return f"{num_bytes / 1e6:.1f} MB"
+    return f"{num_bytes / 1e9:,.1f} GB"
+
+
+def _print_state(console: "Console", state: "CacheState") -> None:
+    if state.note:
+        print_line(console, f"note: {state.note}")
+    print_line(console, str(state.root))
+    units = ("sets", "vectors", "networks")
+    rows = [
+        (part.name, part.path.name, f"{part.num_items:,} {unit}", format_bytes(part.size_bytes))
+        for part, unit in zip(state.parts, units, strict=True)
+    ]
+    rows.append(("together", "", "", format_bytes(state.size_bytes)))
+    print_table(console, ("part", "where", "holds", "size"), rows)

@@ -1,0 +1,162 @@
+"""What is tried for a head: each kind of model under each penalty, and how it fares on photos held out.
+
+Called by `learn/head.py`, which chooses among the results.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.learn.linear_models import Examples, LinearModel, LogisticPath, fit_lda, fit_nearest_mean
+from tellapart.score.calibration import fit_temperature, log_loss_terms
+
+NEAREST_MEAN, LDA, LOGISTIC = "nearest mean", "LDA", "logistic regression"
+# `None` is what Ledoit and Wolf estimate.
+_SHRINKAGES = (None, 0.5, 0.8)
+# scikit-learn's C, from much penalty to little, where the embeddings have a mean squared length of 1.
+_INVERSE_PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+_MIDDLE_PENALTY = (10.0,)
+# Photos x dimensions x (classes + 8) up to which all penalties are tried, and up to which the middle one is: the time of
+# a step of logistic regression grows with it, the 8 standing for reading the embeddings. Never measured time, so that
+# the same photos give the same head on any machine.
+_ALL_PENALTIES_COST = 5e8
+_LOGISTIC_COST = 2e9
+_FLOATS = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One thing that was tried; the figures are of photos it had not seen, in cross-validation.
+
+    Attributes:
+        name: the kind of model.
+        setting: how much it is held back: `shrinkage 0.5`, `C 10`, or nothing.
+        log_loss: mean of `-log p(label)` in nats, after its temperature, weighted as the classes are; `None` where there
+            was nothing to measure it on.
+        standard_error: of the log-loss; `None` likewise.
+        temperature: what its logits are divided by.
+    """
+
+    name: str
+    setting: str
+    log_loss: float | None
+    standard_error: float | None
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate, with what it takes to use it.
+
+    Attributes:
+        candidate: what it was, and how it did.
+        logits: of the photos held out, divided by its temperature, float32, shape `(num_held_out, num_classes)`.
+        fit: gives its model for all the examples, before the temperature.
+    """
+
+    candidate: Candidate
+    logits: _FLOATS
+    fit: Callable[[], LinearModel]
+
+
+class CrossValidation:
+    """The examples in folds.
+
+    Args:
+        examples: all of them.
+        held_out: for each fold whether a photo is held out in it, shape `(n,)`; some photos may be in none.
+    """
+
+    def __init__(self, examples: Examples, held_out: Sequence[NDArray[np.bool_]]) -> None:
+        self.examples, self.held_out = examples, held_out
+        # The photos held out, fold after fold: the rows of all logits below.
+        rows = np.concatenate([np.flatnonzero(fold) for fold in held_out]) if held_out else np.zeros(0, np.int64)
+        self.labels = examples.labels[rows]
+        self.weights = None if examples.class_weights is None else examples.class_weights[self.labels]
+
+    def try_nearest_mean(self) -> Trial:
+        """The nearest class mean; its temperature is 1 where nothing is held out."""
+        parts = [self._logits(fold, fit_nearest_mean(self.examples.take(~fold))) for fold in self.held_out]
+        logits = np.concatenate([np.zeros((0, self.examples.num_classes), np.float32), *parts])
+        return self._trial(NEAREST_MEAN, "", logits, lambda: fit_nearest_mean(self.examples))
+
+    def try_lda(self) -> list[Trial]:
+        """LDA under each shrinkage."""
+        models = [fit_lda(self.examples.take(~fold), _SHRINKAGES) for fold in self.held_out]
+        trials = []
+        for number, shrinkage in enumerate(_SHRINKAGES):
+            parts = [self._logits(fold, of[number]) for fold, of in zip(self.held_out, models, strict=True)]
+            setting = "shrinkage of Ledoit and Wolf" if shrinkage is None else f"shrinkage {shrinkage:g}"
+            trials.append(self._trial(LDA, setting, np.concatenate(parts), self._lda_fit(shrinkage)))
+        return trials
+
+    def try_logistic(self) -> list[Trial]:
+        """Logistic regression under less and less penalty, until the log-loss has got worse twice in a row.
+
+        Of very many photos and classes only the middle penalty is tried, or none.
+        """
+        penalties = _affordable_penalties(self.examples)
+        paths = [LogisticPath() for _ in self.held_out]
+        trials: list[Trial] = []
+        for number, penalty in enumerate(penalties):
+            parts = [
+                self._logits(fold, path.fit(self.examples.take(~fold), penalty))
+                for fold, path in zip(self.held_out, paths, strict=True)
+            ]
+            fit = self._logistic_fit(penalties[: number + 1])
+            trials.append(self._trial(LOGISTIC, f"C {penalty:g}", np.concatenate(parts), fit))
+            losses = [_loss(trial) for trial in trials[-3:]]
+            if len(losses) == 3 and losses[0] < losses[1] < losses[2]:
+                break
+        return trials
+
+    def _lda_fit(self, shrinkage: float | None) -> Callable[[], LinearModel]:
+        return lambda: fit_lda(self.examples, [shrinkage])[0]
+
+    def _logistic_fit(self, penalties: Sequence[float]) -> Callable[[], LinearModel]:
+        """Along the same path as in the folds, for where it stops depends a little on where it began."""
+        path = LogisticPath()
+        return lambda: [path.fit(self.examples, penalty) for penalty in penalties][-1]
+
+    def _logits(self, fold: NDArray[np.bool_], model: LinearModel) -> _FLOATS:
+        return model.logits(self.examples.vectors[fold])
+
+    def _trial(self, name: str, setting: str, logits: _FLOATS, fit: Callable[[], LinearModel]) -> Trial:
+        temperature = fit_temperature(logits, self.labels, self.weights)
+        cooled = (logits / temperature).astype(np.float32)
+        log_loss, standard_error = self.measure(cooled)
+        return Trial(Candidate(name, setting, log_loss, standard_error, temperature), cooled, fit)
+
+    def measure(self, logits: _FLOATS) -> tuple[float | None, float | None]:
+        """The log-loss of these logits of the photos held out, and its standard error."""
+        terms = log_loss_terms(logits, self.labels)
+        if len(terms) == 0:
+            return None, None
+        weights = np.ones(len(terms)) if self.weights is None else self.weights
+        mean = float(np.average(terms, weights=weights))
+        return mean, float(np.sqrt(np.square(weights * (terms - mean)).sum()) / weights.sum())
+
+
+def best_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """The best trial, and the best of another kind where one standard error does not tell the two apart."""
+    best = min(trials, key=_loss)
+    others = [trial for trial in trials if trial.candidate.name != best.candidate.name]
+    if others and best.candidate.standard_error is not None:
+        second = min(others, key=_loss)
+        if _loss(second) <= _loss(best) + best.candidate.standard_error:
+            return [best, second]
+    return [best]
+
+
+def _loss(trial: Trial) -> float:
+    return math.inf if trial.candidate.log_loss is None else trial.candidate.log_loss
+
+
+def _affordable_penalties(examples: Examples) -> tuple[float, ...]:
+    cost = examples.vectors.size * (examples.num_classes + 8)
+    if cost <= _ALL_PENALTIES_COST:
+        return _INVERSE_PENALTIES
+    return _MIDDLE_PENALTY if cost <= _LOGISTIC_COST else ()
