@@ -1,6 +1,6 @@
 # Every target makes the environment first when it is missing: `make demo` and `make test` work on a fresh clone.
 # Variables: VENV (where the environment is), PYTHON (what makes it), TORCH_INDEX (the address of a package index with another build
-# of PyTorch), PHOTOS (what the benchmarks read), KILLS (see soak).
+# of PyTorch), PHOTOS (what the benchmarks read), KILLS (see soak), MEMORY_FILES (see bench-transfer).
 
 VENV ?= .venv
 ARTICLE_VENV ?= .venv-article
@@ -9,6 +9,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 TORCH_INDEX ?=
 PHOTOS ?= ../shared/data/cats-dogs/train
 KILLS ?= 100
+MEMORY_FILES ?= 100000
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -16,14 +17,15 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format soak bench bench-classic bench-reading bench-memory bench-start bench-step
+.PHONY: help setup demo test check format soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+	bench-start bench-step
 
 help:
 	@echo "make demo     draws photos, trains on them, predicts; needs nothing prepared"
 	@echo "make test     runs the tests"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
-	@echo "make bench    every benchmark; also bench-classic, -reading, -memory, -start, -step"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
 
@@ -57,7 +59,7 @@ format: $(READY)
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-reading bench-memory bench-start bench-step
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -68,6 +70,12 @@ $(ARTICLE_READY): benchmarks/article_requirements.txt
 
 bench-classic: $(READY) $(ARTICLE_READY)
 	$(BIN)/python benchmarks/bench_classic.py --photos $(PHOTOS) --article-python $(ARTICLE_VENV)/bin/python
+
+bench-transfer: $(READY)
+	$(BIN)/python benchmarks/bench_transfer.py --photos $(PHOTOS) --memory-files $(MEMORY_FILES)
+
+bench-peers: $(READY) $(ARTICLE_READY)
+	$(BIN)/python benchmarks/bench_peers.py --photos $(PHOTOS) --keras-python $(ARTICLE_VENV)/bin/python
 
 bench-reading: $(READY)
 	$(BIN)/python benchmarks/bench_reading.py --photos $(PHOTOS)

@@ -2,10 +2,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from tellapart.errors import BundleError, ConfigError
+from tellapart.errors import BundleError, ConfigError, TellapartError
 from tellapart.learn import onnx_preprocessing
 from tellapart.learn.foreign_onnx import wrap_onnx
 from tellapart.learn.onnx_head import add_head
@@ -137,7 +139,7 @@ def test_of_several_outputs_the_likeliest_is_taken_and_said(outputs: tuple[str, 
     wrapped = wrap_onnx(conv_model(outputs=outputs), "m.onnx", PLAIN)
     np.testing.assert_allclose(run(wrapped.model)["embedding"], expected[taken], atol=1e-5)
     assert "is taken as the embedding, not" in wrapped.notes[0]
-    assert "'m.json'" in wrapped.notes[0]
+    assert 'name it as "output"' in wrapped.notes[0]
 
 
 def test_of_equally_good_outputs_the_first_in_the_graph_is_taken() -> None:
@@ -258,9 +260,10 @@ def test_the_same_file_gives_the_same_bytes() -> None:
         (b"", "no ONNX graph"),
         (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
         (conv_model()[:-40], "damaged or no ONNX file"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "no text"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
     ],
-    ids=["empty", "web page", "cut short", "git lfs pointer"],
+    ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],
 )
 def test_what_is_no_onnx_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(BundleError, match=rf"--backbone 'm\.onnx' .*{words}.*Download or export it again"):
@@ -321,7 +324,7 @@ def test_no_input_is_refused() -> None:
 )
 def test_an_input_that_is_no_colour_image_is_refused(shape: Shape, kind: int) -> None:
     data = one_node("Identity", shape, None, kind)
-    with pytest.raises(BundleError, match=r"takes pixels .* no colour image; accepted is a float input \(batch, 3,"):
+    with pytest.raises(BundleError, match=r"takes 'pixels' .* no colour image; accepted is a float input \(batch, 3,"):
         wrap_onnx(data, "m.onnx", PLAIN)
 
 
@@ -338,7 +341,7 @@ def reshaping_model(shape: list[int]) -> bytes:
 
 
 def test_a_batch_that_is_fixed_behind_a_free_input_is_refused() -> None:
-    with pytest.raises(BundleError, match=r"gives result float \(1, 144\), exactly 1 at a time.*free batch axis"):
+    with pytest.raises(BundleError, match=r"gives 'result' float \(1, 144\), exactly 1 at a time.*free batch axis"):
         wrap_onnx(reshaping_model([1, 144]), "m.onnx", PLAIN)
 
 
@@ -348,7 +351,7 @@ def test_an_embedding_of_unknown_size_is_refused() -> None:
     which = numpy_helper.from_array(np.array([True, False, True]), "which")
     image = info("image", ["batch", 3, *SIZE])
     data = serialise(helper.make_graph([node, flatten], "compress", [image], [info("result", None)], [which]))
-    with pytest.raises(BundleError, match=r"does not say how many numbers its output result float \(\?, \?\) has"):
+    with pytest.raises(BundleError, match=r"does not say how many numbers its output 'result' float \(\?, \?\) has"):
         wrap_onnx(data, "m.onnx", PLAIN)
 
 
@@ -359,21 +362,21 @@ def test_outputs_that_are_no_float_of_two_to_four_axes_are_refused_and_shown() -
     ]
     outputs = [info("best", ["batch"], TensorProto.INT64)]
     data = serialise(helper.make_graph(nodes, "best", [info("image", ["batch", 3, *SIZE])], outputs))
-    with pytest.raises(BundleError, match=r"no output that could be an embedding: best int64 \(\?\); accepted is a"):
+    with pytest.raises(BundleError, match=r"no output that could be an embedding: 'best' int64 \(\?\); accepted is a"):
         wrap_onnx(data, "m.onnx", PLAIN)
 
 
 def test_an_output_that_is_not_there_names_the_nearest() -> None:
     preprocessing = OnnxPreprocessing("m.json", SIZE, output="poold")
     with pytest.raises(
-        ConfigError, match="output 'poold' in 'm.json' is not in .*: pooled, logits. Did you mean 'pooled'"
+        ConfigError, match="output 'poold' in 'm.json' is not in .*: 'pooled', 'logits'. Did you mean 'pooled'"
     ):
         wrap_onnx(conv_model(outputs=("pooled", "logits")), "m.onnx", preprocessing)
 
 
 def test_the_first_token_of_an_output_without_tokens_is_refused() -> None:
     preprocessing = OnnxPreprocessing("m.json", SIZE, pooling="first")
-    with pytest.raises(ConfigError, match=r"pooling in 'm\.json' is 'first', and the output pooled .* no tokens"):
+    with pytest.raises(ConfigError, match=r"pooling in 'm\.json' is 'first', and the output 'pooled' .* no tokens"):
         wrap_onnx(conv_model(outputs=("pooled",)), "m.onnx", preprocessing)
 
 
@@ -415,3 +418,24 @@ def test_a_file_too_large_for_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(onnx_preprocessing, "_MAX_ONNX_BYTES", 100)
     with pytest.raises(BundleError, match=r"has .* GB; accepted is an ONNX file of less than 2 GB"):
         wrap_onnx(conv_model(), "m.onnx", PLAIN)
+
+
+def message_of(data: bytes) -> str:
+    """What is said against the file, nothing if it is wrapped."""
+    try:
+        wrap_onnx(data, "m.onnx", PLAIN)
+    except TellapartError as exc:
+        return str(exc)
+    return ""
+
+
+@given(st.integers(0, len(conv_model()) - 1), st.binary(min_size=0, max_size=8))
+def test_a_damaged_file_is_wrapped_or_refused_in_one_line(place: int, damage: bytes) -> None:
+    data = conv_model()
+    assert "\n" not in message_of(data[:place] + damage + data[place + len(damage) :])
+
+
+@given(st.integers(0, len(conv_model()) - 1))
+def test_a_file_cut_short_is_refused(length: int) -> None:
+    with pytest.raises(BundleError, match=r"'m\.onnx'"):
+        wrap_onnx(conv_model()[:length], "m.onnx", PLAIN)

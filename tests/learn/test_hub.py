@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
@@ -53,10 +56,10 @@ class StandIn(ThreadingHTTPServer):
 class Answer(BaseHTTPRequestHandler):
     server: StandIn
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer(has_content=False)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(has_content=True)
 
     def log_message(self, *arguments: Any) -> None:
@@ -121,7 +124,6 @@ def gone(server: StandIn) -> str:
 def test_the_model_and_its_preprocessing_are_fetched(server: StandIn, tmp_path: Path) -> None:
     fetched = fetch_backbone(NAME, tmp_path / "new" / "hub", server.endpoint)
     assert (fetched.model, fetched.preprocessing, fetched.notes) == (MODEL, SETTINGS, ())
-    assert fetched.preprocessing_path.endswith("preprocessor_config.json")
 
 
 def test_what_was_fetched_once_needs_no_network(server: StandIn, gone: str, tmp_path: Path) -> None:
@@ -132,7 +134,18 @@ def test_what_was_fetched_once_needs_no_network(server: StandIn, gone: str, tmp_
     assert len(server.requests) == num_requests
 
 
-def test_a_model_in_the_first_folder_is_found_too(server: StandIn, gone: str, tmp_path: Path) -> None:
+def test_without_an_address_it_is_the_one_huggingface_hub_is_set_to(server: StandIn, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tellapart.learn.hub import fetch_backbone\n"
+        f"print(len(fetch_backbone({NAME!r}, Path(sys.argv[1])).model))"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": server.endpoint, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+    command = [sys.executable, "-c", code, tmp_path]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str(len(MODEL))
+
+
+def test_a_model_outside_of_the_onnx_folder_is_found_too(server: StandIn, gone: str, tmp_path: Path) -> None:
     server.files["model.onnx"] = server.files.pop("onnx/model.onnx")
     assert fetch_backbone(NAME, tmp_path, server.endpoint).model == MODEL
     assert fetch_backbone(NAME, tmp_path, gone).model == MODEL
@@ -157,7 +170,7 @@ def test_a_repository_that_has_changed_is_used_as_it_was_fetched(server: StandIn
 
 def test_without_network_and_nothing_fetched_the_message_says_what_to_do(gone: str, tmp_path: Path) -> None:
     with pytest.raises(
-        BundleError, match=r"'hf:someone/net' .*cannot be reached.*needed once.*works offline.*FILE|ONNX"
+        BundleError, match=r"'hf:someone/net' .*cannot be reached.*needed once.*works offline.*an ONNX file"
     ):
         fetch_backbone(NAME, tmp_path, gone)
 
@@ -201,7 +214,7 @@ def test_a_repository_without_preprocessing_says_how_to_use_it_all_the_same(serv
         ((401, ""), "was not found: there is no public model at .*hf auth login"),
         ((403, "GatedRepo"), "is gated: .*Ask for access at .*/someone/net, log in with `hf auth login`"),
         ((404, "RevisionNotFound"), "has no revision 'main'; accepted is a branch, tag or commit"),
-        ((500, ""), "answered '500 Internal Server Error'. Try again later"),
+        ((500, ""), "answered with HTTP status 500. Try again later"),
     ],
     ids=["no repository", "not logged in", "gated", "no revision", "server error"],
 )
@@ -218,7 +231,10 @@ def test_a_server_that_is_no_hub_is_named(server: StandIn, tmp_path: Path, monke
         fetch_backbone(NAME, tmp_path, server.endpoint)
 
 
-def test_a_download_that_breaks_off_is_resumed(server: StandIn, tmp_path: Path) -> None:
+def test_a_download_that_breaks_off_is_resumed(
+    server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", len(MODEL) // 10)
     server.cuts = 1
     assert fetch_backbone(NAME, tmp_path, server.endpoint).model == MODEL
     assert [part for _, path, part in server.requests if part] == [f"bytes={len(MODEL) // 2}-"]

@@ -1,13 +1,24 @@
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tellapart.errors import ConfigError
 from tellapart.learn.onnx_preprocessing import EXAMPLE, OnnxPreprocessing, parse_preprocessing, read_preprocessing
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+KEYS = st.sampled_from(
+    "image_size scale mean std channel_order output pooling size crop_size do_center_crop do_rescale rescale_factor "
+    "do_normalize image_mean image_std do_flip_channel_order rescale_offset".split()
+)
 
 
 def parse(value: Any) -> OnnxPreprocessing:
@@ -157,3 +168,15 @@ def test_without_a_json_the_message_shows_what_to_write_and_where(tmp_path: Path
         read_preprocessing(tmp_path / "net.onnx")
     assert str(caught.value).endswith(EXAMPLE)
     assert "\n" not in str(caught.value)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES)
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(parse(value), OnnxPreprocessing)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_preprocessing(data, "m.json")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
-from tellapart.photos.splits import split_indices
+from tellapart.photos.splits import fold_numbers, split_indices
 
 Arrays = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -150,3 +150,108 @@ def test_a_class_of_fewer_than_two_different_photos_is_refused(
         split_indices(np.array(labels), np.array(groups), 0.5, seed=0)
 
     assert "\n" not in str(caught.value)
+
+
+@st.composite
+def any_photos(draw: st.DrawFn) -> Arrays:
+    """Labels and groups without any order between them: a group may hold several classes."""
+    pairs = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(-6, 6)), min_size=1, max_size=40))
+    labels, groups = np.array(pairs, np.int64).T
+    return labels, groups
+
+
+@settings(deadline=None)
+@given(photos=any_photos(), num_folds=st.integers(2, 7), seed=SEEDS)
+def test_a_group_is_never_divided_between_folds(photos: Arrays, num_folds: int, seed: int) -> None:
+    folds = fold_numbers(*photos, num_folds, seed)
+
+    pairs = set(zip(photos[1].tolist(), folds.tolist(), strict=True))
+    assert len(pairs) == len(set(photos[1].tolist()))
+
+
+@settings(deadline=None)
+@given(photos=any_photos(), num_folds=st.integers(2, 7), seed=SEEDS)
+def test_every_class_is_trained_on_whatever_fold_is_held_out(photos: Arrays, num_folds: int, seed: int) -> None:
+    labels = photos[0]
+
+    folds = fold_numbers(*photos, num_folds, seed)
+
+    for number in range(num_folds):
+        assert set(labels[folds != number]) == set(labels)
+
+
+@settings(deadline=None)
+@given(photos=any_photos(), num_folds=st.integers(2, 7), seed=SEEDS)
+def test_fold_numbers_are_int64_from_minus_one(photos: Arrays, num_folds: int, seed: int) -> None:
+    folds = fold_numbers(*photos, num_folds, seed)
+
+    assert folds.dtype == np.int64
+    assert folds.shape == photos[0].shape
+    assert set(folds) <= set(range(-1, num_folds))
+
+
+@settings(deadline=None)
+@given(photos=grouped_photos(max_group=1), num_folds=st.integers(2, 7), seed=SEEDS)
+def test_every_fold_holds_out_its_share_of_every_class(photos: Arrays, num_folds: int, seed: int) -> None:
+    labels = photos[0]
+
+    folds = fold_numbers(*photos, num_folds, seed)
+
+    for label in set(labels):
+        counts = np.bincount(folds[labels == label], minlength=num_folds)
+        assert counts.max() - counts.min() <= 1
+
+
+@settings(deadline=None)
+@given(photos=any_photos(), num_folds=st.integers(2, 7), seed=SEEDS)
+def test_the_same_seed_gives_the_same_folds(photos: Arrays, num_folds: int, seed: int) -> None:
+    first, second = (fold_numbers(*photos, num_folds, seed) for _ in range(2))
+
+    np.testing.assert_array_equal(first, second)
+
+
+def test_another_seed_gives_other_folds() -> None:
+    labels, groups = np.repeat([0, 1], 30), np.arange(60)
+
+    assert len({tuple(fold_numbers(labels, groups, 5, seed)) for seed in range(10)}) == 10
+
+
+def test_copies_of_one_photo_are_always_trained_on() -> None:
+    labels, groups = np.array([0, 0, 0, 1, 1, 1]), np.array([7, 7, 7, 1, 2, 3])
+
+    folds = fold_numbers(labels, groups, 3, seed=0)
+
+    np.testing.assert_array_equal(folds[:3], [-1, -1, -1])
+    assert set(folds[3:]) == {0, 1, 2}
+
+
+def test_a_photo_in_two_classes_is_held_out_in_both_at_once() -> None:
+    labels, groups = np.repeat([0, 1], 4), np.array([0, 1, 2, 3, 0, 4, 5, 6])
+
+    for seed in range(20):
+        folds = fold_numbers(labels, groups, 2, seed)
+        assert folds[0] == folds[4]
+
+
+def test_small_classes_are_spread_so_that_the_folds_are_of_one_size() -> None:
+    labels = np.repeat(np.arange(50), 2)
+
+    folds = fold_numbers(labels, np.arange(100), 5, seed=0)
+
+    np.testing.assert_array_equal(np.bincount(folds), [20] * 5)
+
+
+def test_fold_numbers_do_not_modify_labels_and_groups() -> None:
+    labels, groups = np.repeat([0, 1], 10), np.arange(20) // 2 * 7
+    labels.setflags(write=False)
+    groups.setflags(write=False)
+
+    fold_numbers(labels, groups, 5, seed=0)
+
+    np.testing.assert_array_equal(groups, np.arange(20) // 2 * 7)
+
+
+def test_no_photos_have_no_folds() -> None:
+    none = np.zeros(0, np.int64)
+
+    assert fold_numbers(none, none, 5, seed=0).shape == (0,)

@@ -79,16 +79,19 @@ def test_few_photos_are_measured_by_cross_validation_and_all_of_them_train(heade
     assert {row["split"] for row in read_csv(headed.run_dir / "split.csv")} == {"train"}
 
 
-def test_drawn_animals_are_told_apart(headed: Run) -> None:
-    assert headed.validation is not None
-    assert headed.validation.accuracy >= 0.75
-
-
-def test_the_model_says_of_the_photos_what_the_head_said(headed: Run, photos_dir: Path) -> None:
+def test_the_model_differs_from_the_head_by_no_more_than_rounding(headed: Run) -> None:
     assert float(str(read_metrics(headed)["onnx_largest_difference"])) < 1e-4
-    results = [item for item in tellapart.load(headed.run_dir).predict([photos_dir]) if isinstance(item, Prediction)]
-    right = [item.predicted_class == Path(item.path).parent.name for item in results]
-    assert np.mean(right) >= 0.9
+
+
+@pytest.mark.slow
+def test_the_default_backbone_tells_drawn_animals_apart(
+    photos_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    run = train(photos_dir, tmp_path / "run", source=source_config)
+    assert run.validation is not None
+    assert run.validation.accuracy >= 0.9
+    results = [item for item in tellapart.load(run.run_dir).predict([photos_dir]) if isinstance(item, Prediction)]
+    assert np.mean([item.predicted_class == Path(item.path).parent.name for item in results]) >= 0.95
 
 
 def test_what_was_tried_and_chosen_is_in_the_metrics(headed: Run) -> None:

@@ -35,6 +35,8 @@ _MAX_TRIES = 3
 _SIDE_SUFFIXES = ("-journal", "-wal", "-shm")
 _DAMAGED_SUFFIX = ".damaged-"
 
+# Another process has replaced or cleared the file, or deleted its journal with it.
+_TAKEN_AWAY = {sqlite3.SQLITE_READONLY_DBMOVED, sqlite3.SQLITE_IOERR_DELETE_NOENT}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # What speaks of the content of the file; anything else, such as a full disk, speaks of what is around it.
 _DAMAGED = {
@@ -150,7 +152,7 @@ class EmbeddingCache:
                 code = getattr(exc, "sqlite_errorcode", None)
                 if code is None:  # Python's own complaint: a defect of ours, no fault of the file
                     raise
-                if code == sqlite3.SQLITE_READONLY_DBMOVED:  # another process has replaced or cleared the file
+                if code in _TAKEN_AWAY:
                     self.close()
                 elif code & 0xFF in _LOCKED:
                     self._seconds_to_wait = 0.0
@@ -180,28 +182,29 @@ class EmbeddingCache:
         return self._connection
 
     def _replace(self, trouble: str) -> bool:
-        """Whether the file is out of the way, so that whoever opens the cache next makes a new one.
-
-        Another process may be about the same. So the file is renamed before it is deleted, and what turns out not to be
-        the file that was opened, but the new one of that process, stays.
-        """
-        is_known = _file_identity(self._path) == self._opened_file
-        self.close()
-        if not is_known:
-            return True
-        aside = self._path.with_name(f"{self._path.name}{_DAMAGED_SUFFIX}{secrets.token_hex(6)}")
+        """Whether the file is out of the way, so that whoever opens the cache next makes a new one."""
+        if os.name == "nt":  # where no open file can be renamed; elsewhere its number is not given to another so long
+            self.close()
         try:
-            os.rename(self._path, aside)
-            if _file_identity(aside) != self._opened_file:
-                with contextlib.suppress(OSError):  # a third process has made one by now: that is as good
-                    os.link(aside, self._path)
-            os.unlink(aside)
-        except FileNotFoundError:
-            return True
+            if _file_identity(self._path) == self._opened_file:
+                self._set_aside()
+                self._tell(f"{trouble} and is made anew; its photos are embedded again")
+        except FileNotFoundError:  # another process was faster
+            pass
         except OSError as exc:
             return self._go_without(f"{trouble} and cannot be replaced ({exc.strerror})", False)
-        self._tell(f"{trouble} and is made anew; its photos are embedded again")
+        finally:
+            self.close()
         return True
+
+    def _set_aside(self) -> None:
+        """Renames the file before it is deleted: what turns out to be another process' new one is put back."""
+        aside = self._path.with_name(f"{self._path.name}{_DAMAGED_SUFFIX}{secrets.token_hex(6)}")
+        os.rename(self._path, aside)
+        if _file_identity(aside) != self._opened_file:
+            with contextlib.suppress(OSError):  # a third process has made one by now: that is as good
+                os.link(aside, self._path)
+        os.unlink(aside)
 
 
 def list_embedding_files(path: Path) -> list[Path]:

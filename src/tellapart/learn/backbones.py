@@ -15,6 +15,7 @@ from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.learn.backbone_names import PACKAGED_BACKBONES
 from tellapart.learn.hub import HUB_PREFIX, fetch_backbone
 from tellapart.learn.onnx_preprocessing import (
+    HUGGING_FACE_FILE,
     OnnxPreprocessing,
     check_onnx_size,
     parse_preprocessing,
@@ -135,7 +136,7 @@ def _open_file(path: Path, name: str) -> Backbone:
 
 def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
     fetched = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
-    preprocessing = parse_preprocessing(fetched.preprocessing, fetched.preprocessing_path)
+    preprocessing = parse_preprocessing(fetched.preprocessing, f"{HUGGING_FACE_FILE} of {name}")
     wrapped = _wrap(fetched.model, name, preprocessing)
     return Backbone(name, wrapped.model, wrapped.image_size, fetched.notes + wrapped.notes)
 

@@ -28,8 +28,8 @@ def check_embeddings(
     _check_finite(embeddings)
     if are_same(embeddings):
         raise DatasetError(
-            f"the embeddings of all {len(embeddings):,} photos are the same, so they tell no classes apart; accepted are"
-            " embeddings that differ. Look whether the photos differ, or try another --backbone."
+            f"the embeddings of all {len(embeddings):,} photos are the same, so they tell no classes apart; accepted"
+            " are embeddings that differ. Look whether the photos differ, or try another --backbone."
         )
 
 
@@ -72,7 +72,7 @@ def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
     empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
     if len(empty):
         raise DatasetError(
-            f"{_name_numbers('class number', 'class numbers', empty)} of {num_classes} without a photo to learn from;"
+            f"of {num_classes} classes, {_name_numbers('number', 'numbers', empty)} without a photo to learn from;"
             " every class needs at least 1. Add photos, or take the class out of the source."
         )
 
@@ -81,13 +81,13 @@ def _check_finite(embeddings: NDArray[np.float32]) -> None:
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         raise DatasetError(
-            f"{_name_numbers('the embedding in row', 'the embeddings in rows', bad)} of {len(embeddings):,} not finite;"
+            f"of {len(embeddings):,} embeddings, {_name_numbers('that in row', 'those in rows', bad)} not finite;"
             " accepted are finite numbers. Try another --backbone, or take these photos out of the source."
         )
 
 
 def _name_numbers(one: str, several: str, numbers: NDArray[np.intp]) -> str:
-    """Such as `class number 3 is` or `class numbers 0, 1, 2, 3, 4 and 12 more are`."""
+    """Such as `number 3 is` or `numbers 0, 1, 2, 3, 4 and 12 more are`."""
     if len(numbers) == 1:
         return f"{one} {numbers[0]} is"
     shown = ", ".join(str(number) for number in numbers[:_SHOWN])

@@ -40,6 +40,9 @@ def read_model(data: bytes, shown_name: str) -> ModelProto:
         model = onnx.load_model_from_string(data)
     except DecodeError as exc:
         raise BundleError(f"--backbone {shown_name!r} is damaged or no ONNX file; {advice}") from exc
+    if any(isinstance(value.name, bytes) for value in (*model.graph.input, *model.graph.output)):
+        # What Protocol buffers give for text that is not UTF-8.
+        raise BundleError(f"--backbone {shown_name!r} is damaged: the name of an input or output is no text; {advice}")
     if not model.ir_version or not model.graph.node or not model.graph.output:
         raise BundleError(f"--backbone {shown_name!r} holds no ONNX graph; {advice}")
     external = [tensor.name for tensor in _all_tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
@@ -125,8 +128,8 @@ def find_input(graph: GraphProto, shown_name: str) -> ForeignInput:
     if shape[0].dim_value:
         raise BundleError(
             f"--backbone {shown_name!r} takes exactly {shape[0].dim_value} photos at a time; accepted is a free batch "
-            "axis. Export it with one: dynamic_axes={"
-            f"{inputs[0].name!r}: {{0: 'batch'}}}} in torch.onnx.export, or --dynamic-batch in other exporters."
+            "axis. Export it with one, as torch.onnx.export does with dynamic_axes="
+            f"{{{inputs[0].name!r}: {{0: 'batch'}}}}."
         )
     height, width = (shape[1], shape[2]) if is_channels_last else (shape[2], shape[3])
     return ForeignInput(

@@ -28,6 +28,8 @@ from tellapart.learn.onnx_preprocessing import OnnxPreprocessing
 _INPUT_NAME = "image"
 _FOREIGN_PREFIX = "backbone/"
 _IR_VERSION = 10
+# ValueError is for types that ONNX does not know, and for messages of its own with damaged text in them.
+_ONNX_ERRORS = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _infer_outputs(model: ModelProto, declared: list[ForeignOutput], shown_name:
         output.type.tensor_type.ClearField("shape")
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except onnx.shape_inference.InferenceError as exc:
+    except _ONNX_ERRORS as exc:
         raise _refuse(shown_name, exc) from exc
     return [_merge(old, describe_value(output)) for old, output in zip(declared, inferred.graph.output, strict=True)]
 
@@ -202,7 +204,7 @@ def _to_bytes(model: ModelProto, shown_name: str) -> bytes:
     try:
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as exc:
+    except _ONNX_ERRORS as exc:
         raise _refuse(shown_name, exc) from exc
 
 

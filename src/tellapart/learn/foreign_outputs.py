@@ -41,8 +41,9 @@ class ForeignOutput:
 
     def __str__(self) -> str:
         sizes = "?" if self.shape is None else ", ".join("?" if size is None else str(size) for size in self.shape)
-        kind = TensorProto.DataType.Name(self.element_type).lower() if self.element_type else "no tensor"
-        return f"{self.name} {kind} ({sizes})"
+        known = self.element_type in TensorProto.DataType.values() and self.element_type
+        kind = TensorProto.DataType.Name(self.element_type).lower() if known else "of unknown type"
+        return f"{self.name!r} {kind} ({sizes})"
 
 
 def describe_value(value: ValueInfoProto) -> ForeignOutput:
@@ -81,7 +82,7 @@ def choose_output(
             others = _some([repr(output.name) for output in usable if output is not chosen])
             notes = (
                 f"--backbone {shown_name!r}: {chosen.name!r} is taken as the embedding, not {others}; to take another, "
-                f'add "output" to {preprocessing.shown_source!r}.',
+                'name it as "output" in the JSON beside a FILE.onnx.',
             )
     if preprocessing.pooling == "first" and chosen.rank != 3:
         raise ConfigError(
@@ -98,7 +99,7 @@ def _find_output(outputs: Sequence[ForeignOutput], preprocessing: OnnxPreprocess
         nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)
         raise ConfigError(
             f"output {name!r} in {preprocessing.shown_source!r} is not in --backbone {shown_name!r}; accepted: "
-            f"{_some(list(by_name))}. Did you mean {nearest[0]!r}?"
+            f"{_some([repr(known) for known in by_name])}. Did you mean {nearest[0]!r}?"
         )
     return by_name[name]
 

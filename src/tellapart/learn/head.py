@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from tellapart.learn.embedding_checks import are_same, check_embeddings
-from tellapart.learn.head_candidates import Candidate, CrossValidation, Trial, best_trials
+from tellapart.learn.head_candidates import Candidate, CrossValidation, Trial, affordable_penalties, best_trials
 from tellapart.learn.linear_models import Coordinates, Examples, LinearModel, average
 from tellapart.photos.splits import fold_numbers
 from tellapart.score.calibration import fit_temperature
@@ -153,7 +153,7 @@ def _fit(data: HeadData, folds: int, seed: int, class_weights: NDArray[np.float6
         tried=tuple(trial.candidate for trial in trials),
         num_folds=len(held_out),
         class_weights=None if class_weights is None else tuple(class_weights.tolist()),
-        notes=tuple(_notes(data, folds, held_out, class_weights)),
+        notes=tuple(_notes(data, validation, class_weights)),
     )
 
 
@@ -190,7 +190,23 @@ def _balance(data: HeadData) -> NDArray[np.float64] | None:
     return len(data.labels) / (data.num_classes * counts.astype(np.float64))
 
 
-def _notes(
-    data: HeadData, folds: int, held_out: list[NDArray[np.bool_]], class_weights: NDArray[np.float64] | None
-) -> list[str]:
-    return []
+def _notes(data: HeadData, validation: CrossValidation, class_weights: NDArray[np.float64] | None) -> list[str]:
+    """What was out of the ordinary, in sentences for the person whose photos they are."""
+    counts, different = np.bincount(data.labels, minlength=data.num_classes), _count_different(data)
+    notes = []
+    if class_weights is not None:
+        notes.append(
+            f"the largest class has {counts.max():,} photos and the smallest {counts.min():,}, so each class counts as"
+            " much as any other, whatever the number of its photos."
+        )
+    num_copies = sum(1 for number, count in zip(different, counts, strict=True) if number == 1 < count)
+    if num_copies:
+        what = "1 class has" if num_copies == 1 else f"{num_copies:,} classes have"
+        notes.append(f"{what} only copies of one photo, so how often it is recognised is unknown.")
+    if max(different) > _MOST_FOR_NEAREST_MEAN:
+        num_penalties = len(affordable_penalties(validation.examples))
+        if num_penalties == 0:
+            notes.append("too many photos and classes for logistic regression, so only LDA was tried.")
+        elif num_penalties == 1:
+            notes.append("very many photos and classes, so logistic regression was tried with a single penalty.")
+    return notes

@@ -2,7 +2,7 @@
 
 What was downloaded once is used from then on without asking the network again, also when the repository has changed;
 `@REVISION` asks for another state of it. `huggingface_hub` downloads, draws its own progress bar on stderr, and goes on
-after an interruption; only the names of the files are sent, never a photo.
+where a connection broke off; only the names of the files are sent, never a photo.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ _DEFAULT_REVISION = "main"
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 # Seconds for the server to answer before it counts as unreachable.
 _TIMEOUT_SECONDS = 10.0
+_NOT_LOGGED_IN = 401
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,11 @@ class HubBackbone:
     Attributes:
         model: content of the ONNX file.
         preprocessing: content of `preprocessor_config.json`.
-        preprocessing_path: where that is on this machine, for messages.
         notes: sentences for the user.
     """
 
     model: bytes
     preprocessing: bytes
-    preprocessing_path: str
     notes: tuple[str, ...] = ()
 
 
@@ -101,7 +100,7 @@ class _Repository:
         self._revision = path.parents[filename.count("/")].name
         path = self._find(HUGGING_FACE_FILE) or self._download_first((HUGGING_FACE_FILE,))[1]
         preprocessing = self._read_checked(HUGGING_FACE_FILE, path)
-        return HubBackbone(model, preprocessing, str(path), tuple(self._notes))
+        return HubBackbone(model, preprocessing, tuple(self._notes))
 
     def _find_model(self) -> tuple[str, Path]:
         for filename in _MODEL_FILES:
@@ -121,7 +120,7 @@ class _Repository:
         for filename in filenames:
             with self._telling():
                 try:
-                    self._check_size(filename)
+                    self._check_remote(filename)
                 except self._hub.errors.RemoteEntryNotFoundError:
                     continue
                 return filename, self._download(filename)
@@ -133,12 +132,17 @@ class _Repository:
         )
         raise BundleError(f"{self._shown} has no {looked_for}, which was looked for at {self._revision!r}. {advice}")
 
-    def _check_size(self, filename: str) -> None:
-        """Asks for the file without the retries of the download, so that no network is told at once."""
+    def _check_remote(self, filename: str) -> None:
+        """Asks about the file without the retries of the download, so that no network is told at once."""
         url = self._hub.hf_hub_url(self._repository, filename, revision=self._revision, endpoint=self._endpoint)
         found = self._hub.get_hf_file_metadata(
             url, timeout=_TIMEOUT_SECONDS, endpoint=self._endpoint, library_name="tellapart"
         )
+        if found.commit_hash is None or found.etag is None:
+            raise BundleError(
+                f"{self._shown} cannot be downloaded: what answers at {self._endpoint} is no Hugging Face Hub. Check "
+                "HF_ENDPOINT and the proxy, or pass the path of an ONNX file."
+            )
         check_onnx_size(found.size or 0, f"{filename} of {self._shown}")
 
     def _download(self, filename: str, *, is_forced: bool = False) -> Path:
@@ -160,7 +164,7 @@ class _Repository:
         if _matches_name(data, path):
             return data
         with self._telling():
-            self._check_size(filename)
+            self._check_remote(filename)
             path = self._download(filename, is_forced=True)
         data = self._read(path)
         if not _matches_name(data, path):
@@ -210,7 +214,9 @@ class _Repository:
                 f"is gated: only those whom its owner has let in may download it. Ask for access at {page}, log in "
                 "with `hf auth login`, and try again."
             )
-        if isinstance(exc, errors.RepositoryNotFoundError):
+        status = exc.response.status_code if isinstance(exc, errors.HfHubHTTPError) else None
+        # The Hub answers 401 for what is private and for what does not exist alike.
+        if isinstance(exc, errors.RepositoryNotFoundError) or status == _NOT_LOGGED_IN:
             return (
                 f"was not found: there is no public model at {page}. Check the spelling of OWNER/NAME; for a private "
                 "one, log in with `hf auth login`."
@@ -220,16 +226,10 @@ class _Repository:
                 f"has no revision {self._revision!r}; accepted is a branch, tag or commit of {page}. Check the part "
                 "behind the @, or leave it out."
             )
-        if isinstance(exc, errors.HfHubHTTPError):
-            answer = f"{exc.response.status_code} {exc.response.reason_phrase}".strip()
+        if status is not None:
             return (
-                f"cannot be downloaded: {self._endpoint} answered {answer!r}. Try again later, or pass the path of an "
-                "ONNX file."
-            )
-        if isinstance(exc, errors.FileMetadataError):
-            return (
-                f"cannot be downloaded: what answers at {self._endpoint} is no Hugging Face Hub. Check HF_ENDPOINT and "
-                "the proxy, or pass the path of an ONNX file."
+                f"cannot be downloaded: {self._endpoint} answered with HTTP status {status}. Try again later, or pass "
+                "the path of an ONNX file."
             )
         return (
             f"is not, or no longer, whole on this machine, and {self._endpoint} cannot be reached to download it. The "

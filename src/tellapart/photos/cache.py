@@ -105,14 +105,6 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
     return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
 
 
-def list_cached_images(cache_dir: Path) -> list[Path]:
-    """The files of ours in the folder: images, what is known of them, and what a killed run left."""
-    found = [path for path in cache_dir.glob("*.npy") if _IMAGES_NAME.fullmatch(path.name)]
-    indexes = [path.with_suffix(".json") for path in found]
-    partials = [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]
-    return found + [path for path in indexes if path.is_file()] + partials
-
-
 def list_image_files(cache_dir: Path) -> list[Path]:
     """The files in the folder that are ours: indexes, images, and those that are being written, or were when killed."""
     partial = [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]

@@ -82,21 +82,21 @@ class PredictSummary:
 
 
 def open_model(
-    model_dir: str | Path, sources: Sequence[str | Path], limits: ImageLimits = ImageLimits()
+    model_dir: str | Path, sources: PhotoSet | Sequence[str | Path], limits: ImageLimits = ImageLimits()
 ) -> tuple[Predictor, PhotoSet]:
     """The model and the photos it is to look at, both checked; no photo is read yet.
 
     Args:
         model_dir: the folder that training made.
-        sources: photos, folders and zips.
-        limits: the largest photo that is decoded.
+        sources: an opened photo set, or photos, folders and zips.
+        limits: the largest photo that is decoded; a photo set has its own.
 
     Raises:
         BundleError: the folder holds no model that can be used.
         DatasetError: a source does not exist, or there is no photo in any.
     """
     predictor = load(model_dir)
-    photos = list_photos(sources, limits)
+    photos = sources if isinstance(sources, PhotoSet) else list_photos(sources, limits)
     if not len(photos) and not photos.skipped:
         raise DatasetError(
             f"there are no photos in {photos.source!r}; photos, and folders and zips with photos in them, are "
@@ -107,7 +107,7 @@ def open_model(
 
 def predict_photos(
     model_dir: str | Path,
-    sources: Sequence[str | Path],
+    sources: PhotoSet | Sequence[str | Path],
     outputs: PredictOutputs = PredictOutputs(),
     *,
     limits: ImageLimits = ImageLimits(),
@@ -138,7 +138,8 @@ def predict_photos(
             takers.append(stack.enter_context(_csv_taker(outputs.csv_path, predictor.class_names)))
         sorter: PhotoSorter | None = None
         if outputs.sort_dir is not None:
-            sorter = stack.enter_context(sort_photos(outputs.sort_dir, sources, photos, predictor.class_names))
+            named = [photos.source] if isinstance(sources, PhotoSet) else sources
+            sorter = stack.enter_context(sort_photos(outputs.sort_dir, named, photos, predictor.class_names))
             takers.append(sorter.add)
         _run(predictor, photos, takers, on_photo)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
