@@ -20,7 +20,7 @@ from tellapart.store import sha256_hex
 _EMBEDDING_NAME = "embedding"
 _WHAT_TO_DO = "pass another --backbone"
 # Photos a thread embeds at once; docs/performance.md has the measurement.
-_BATCH_SIZE = 8
+_BATCH_SIZE = 2
 # Raised when decoding or resizing changes what comes out, so that embeddings of an earlier version are not used.
 _DECODER_VERSION = 1
 

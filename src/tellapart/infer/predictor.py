@@ -23,7 +23,7 @@ from tellapart.photos.sources import list_photos
 from tellapart.records import Prediction, Skipped
 
 # Photos a thread predicts at once, at most.
-_BATCH_SIZE = 16
+_BATCH_SIZE = 8
 _PROBABILITIES, _MAP = "probabilities", "activation_map"
 
 
