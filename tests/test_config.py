@@ -279,7 +279,7 @@ def test_messages_are_one_line(value: str) -> None:
 
 def test_the_recipes_of_the_list_are_accepted() -> None:
     assert [TrainConfig(recipe=name).recipe for name in config.NETWORK_RECIPES] == list(config.NETWORK_RECIPES)
-    assert config.RECIPE_NAMES == (TransferConfig().recipe, *config.NETWORK_RECIPES)
+    assert (TransferConfig().recipe, *config.NETWORK_RECIPES) == config.RECIPE_NAMES
 
 
 @pytest.mark.parametrize(

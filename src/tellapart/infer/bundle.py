@@ -34,7 +34,8 @@ class Bundle:
         preprocess: what a photo is turned into before the model.
         layers: the network as `tellapart summary` shows it.
         model: ONNX bytes; one input `image`, uint8 `(batch, height, width, channels)`; one output `probabilities`,
-            float32 `(batch, num_classes)`.
+            float32 `(batch, num_classes)`; and maybe a second, `activation_map`, float32
+            `(batch, num_classes, h, w)`, of which the logits are the mean over the places.
         versions: package name to version, of the installation that trained it.
         recipe: name of the recipe it was trained with.
         temperature: what the logits behind the model's output are still to be divided by; 1 leaves them alone.

@@ -25,13 +25,12 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.photos.loading import digest_photos, stream_images
-from tellapart.photos.preprocess import PreprocessSpec
+from tellapart.photos.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.photos.sources import PhotoSet
+from tellapart.photos.splits import group_by_content
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
 
-# Raised when decoding or resizing changes what comes out, so that images of an earlier version are not used.
-_DECODER_VERSION = 1
 # Least recently used files go first when the cache grows beyond this.
 _MAX_CACHE_BYTES = 16 * 1024**3
 # Files of a run that was killed while decoding are removed by a later run, after a day.
@@ -68,7 +67,7 @@ class CachedImages:
 
     def groups(self) -> NDArray[np.int64]:
         """Equal numbers for byte-identical photos, int64, shape `(len(photos),)`."""
-        return np.unique(self.digests, return_inverse=True)[1].astype(np.int64)
+        return group_by_content(self.digests)
 
 
 def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path) -> CachedImages:
@@ -84,7 +83,7 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
         OutputError: the folder cannot be written, or the disk is too full for the images.
     """
     digests = digest_photos(photos)
-    identity = [_DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
+    identity = [DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
     index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"
     shape = (max(1, len(photos)), *spec.shape)

@@ -16,6 +16,9 @@ from tellapart.photos.gate import decode_image
 
 _PIXELS = NDArray[np.uint8]
 
+# Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
+DECODER_VERSION = 1
+
 
 @dataclass(frozen=True)
 class PreprocessSpec:

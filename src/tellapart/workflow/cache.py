@@ -20,10 +20,11 @@ from pathlib import Path
 import platformdirs
 
 from tellapart.infer.embedding_cache import EmbeddingCache, list_embedding_files
+from tellapart.learn.backbones import EXPORTED_NAME
 from tellapart.photos.cache import list_image_files
 
-# Names that learn/backbones.py gives, and those of a file that tellapart/store.py is writing.
-_BACKBONE_NAME = re.compile(r"[a-z0-9-]+-v\d+-[0-9a-f]{64}\.onnx|\.tellapart-[0-9a-f]+\.partial")
+# What tellapart/store.py calls a file that it is writing.
+_PARTIAL_NAME = re.compile(r"\.tellapart-[0-9a-f]+\.partial")
 # What another process writes at this moment stays; what was not touched for so long was left by one that was killed.
 _UNFINISHED_SUFFIXES = (".partial", ".incomplete")
 _UNFINISHED_SECONDS = 3600
@@ -152,7 +153,8 @@ def _hub_dir(root: Path) -> Path:
 
 def _list_backbone_files(root: Path) -> list[Path]:
     folder = backbones_dir(root)
-    return [path for path in sorted(folder.glob("*")) if _BACKBONE_NAME.fullmatch(path.name) and path.is_file()]
+    names = (EXPORTED_NAME, _PARTIAL_NAME)
+    return [path for path in sorted(folder.glob("*")) if any(n.fullmatch(path.name) for n in names) and path.is_file()]
 
 
 def _list_repositories(root: Path) -> list[Path]:
