@@ -25,8 +25,9 @@ _MIDDLE_PENALTY = (10.0,)
 # embeddings. Never measured time, so that the same photos give the same head on a slow machine.
 _ALL_PENALTIES_COST = 5e8
 _LOGISTIC_COST = 1.5e9
-# Photos held out from which the nearest mean gets a temperature of its own. With 4 to 8 of them its fixed scale gave a
-# lower log-loss: 0.95 against 1.00 with 2 photos of each of 4 kinds of weather, 10 seeds.
+# Photos held out from which the nearest mean gets a temperature of its own. With 4 or 8 of them that is mostly luck:
+# 2 photos a class, 30 seeds, log-loss of the fixed scale and of a fitted temperature, mean and spread: cats and dogs
+# 0.39 (0.06) and 0.29 (0.15), 4 kinds of weather 0.91 (0.12) and 0.99 (0.15).
 _FEWEST_FOR_TEMPERATURE = 50
 _FLOATS = NDArray[np.float32]
 
