@@ -221,3 +221,52 @@ def test_predicting_with_a_csv_loads_neither_keras_nor_pytorch(
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "loaded: []"
     assert (tmp_path / "answer.csv").exists()
+
+
+def test_embed_says_what_it_wrote(
+    animals_dir: Path,
+    tiny_backbone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache"]
+    assert run(monkeypatch, "embed", animals_dir, "--out", tmp_path / "out.npz", *flags) == 0
+    assert "20 photos as vectors of 24 numbers in" in capsys.readouterr().out
+
+
+def test_training_with_a_backbone_says_how_it_was_measured(
+    animals_dir: Path,
+    tiny_backbone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache"]
+    assert run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", *flags) == 0
+    output = capsys.readouterr().out
+    assert "20 to train, validated by cross-validation" in output
+    assert "In cross-validation over 20 photos it was right" in output
+    assert "the model itself has learnt from all of them" in output
+
+
+def test_resume_keeps_the_settings_of_a_transfer_run(
+    animals_dir: Path, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = ["train", animals_dir, "--out", tmp_path / "run", "--cache-dir", tmp_path / "cache"]
+    assert run(monkeypatch, *shared, "--backbone", tiny_backbone, "--folds", 3, "--seed", 8) == 0
+    assert run(monkeypatch, *shared, "--resume") == 0
+    config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
+    assert (config["folds"], config["seed"], config["backbone"]) == (3, 8, str(tiny_backbone))
+
+
+@pytest.mark.slow
+def test_compare_prints_a_table_and_the_test_in_words(
+    animals_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--epochs", 1, "--out", tmp_path / "runs", "--cache-dir", tmp_path / "cache"]
+    assert run(monkeypatch, "compare", animals_dir, *flags) == 0
+    output = capsys.readouterr().out
+    assert "On the same 4 validation photos:" in output
+    assert "chance" in output or "the same photos" in output
+    assert (tmp_path / "runs" / "comparison.png").exists()

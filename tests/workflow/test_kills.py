@@ -80,12 +80,22 @@ def test_ctrl_c_on_the_command_line_leaves_a_usable_run_and_says_how_to_go_on(
     animals_dir: Path, cache_dir: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "stopped"
-    flags = ["--image-size", "46", "--epochs", "500", "--batch-size", "8", "--cache-dir", cache_dir]
+    flags = [
+        "--recipe",
+        "classic",
+        "--image-size",
+        "46",
+        "--epochs",
+        "500",
+        "--batch-size",
+        "8",
+        "--cache-dir",
+        cache_dir,
+    ]
     command = [sys.executable, "-c", "from tellapart.cli.app import main; main()", "train", str(animals_dir)]
     process = subprocess.Popen([*command, "--out", str(out), *flags], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    while not process.stdout.readline().startswith("epoch   2"):
-        pass
+    assert any(line.startswith("epoch   2") for line in process.stdout)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
-from tellapart.photos.loading import digest_photos, stream_images
+from tellapart.photos.loading import digest_photos, group_by_content, stream_images
 from tellapart.photos.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.photos.sources import PhotoSet
-from tellapart.photos.splits import group_by_content
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
 

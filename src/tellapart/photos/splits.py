@@ -1,6 +1,5 @@
 """Which photos train and which validate: stratified by class, by seed, with duplicates on one side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +16,6 @@ class Split:
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-
-
-def group_by_content(digests: Sequence[str]) -> NDArray[np.int64]:
-    """Equal numbers for byte-identical photos, int64, shape `(len(digests),)`."""
-    return np.unique(np.asarray(digests, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
 
 
 def count_groups(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> list[int]:

@@ -14,10 +14,9 @@ from tellapart.errors import DatasetError
 from tellapart.infer.embedder import Embedder
 from tellapart.infer.embedding_cache import EmbeddingCache
 from tellapart.learn.backbones import Backbone, open_backbone
-from tellapart.photos.loading import digest_photos
+from tellapart.photos.loading import digest_photos, group_by_content
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
-from tellapart.photos.splits import group_by_content
 from tellapart.records import EmbedRecord, Skipped
 from tellapart.store import write_file
 from tellapart.workflow.cache import backbones_dir, cache_root, embeddings_path
