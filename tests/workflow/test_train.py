@@ -4,13 +4,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 import tellapart
 from tellapart.config import SourceConfig, TrainConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
+from tellapart.learn.backend import keras
 from tellapart.photos.demo import write_demo_folder
 from tellapart.records import EpochRecord, Skipped, StepRecord
 from tellapart.workflow.job import Run, Watcher
@@ -175,7 +175,7 @@ def test_a_class_left_with_one_photo_is_an_error_that_names_it_and_leaves_no_fol
     for path in sorted((photos / "dog").iterdir())[1:]:
         path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DatasetError, match=r"class 'dog' .* 1 photo"):
-        train(photos, tmp_path / "run", source=source_config)
+        train(photos, tmp_path / "run", TrainConfig(), source=source_config)
     assert not (tmp_path / "run").exists()
 
 
