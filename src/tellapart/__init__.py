@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tellapart.infer.predictor import Predictor, load
     from tellapart.photos.sources import PhotoSet, list_photos, open_photos
     from tellapart.records import EpochRecord, Evaluation, Prediction, Skipped, StepRecord
+    from tellapart.workflow.compare import CompareConfig, compare_recipes
+    from tellapart.workflow.embed import embed_to_file
     from tellapart.workflow.evaluate import evaluate
     from tellapart.workflow.job import Run, Watcher
     from tellapart.workflow.train import train
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AugmentConfig",
     "BundleError",
+    "CompareConfig",
     "ConfigError",
     "DatasetError",
     "DependencyError",
@@ -50,6 +53,8 @@ __all__ = [
     "TrainConfig",
     "TransferConfig",
     "Watcher",
+    "compare_recipes",
+    "embed_to_file",
     "evaluate",
     "list_photos",
     "load",
@@ -71,6 +76,8 @@ _HOMES = {
     "tellapart.infer.predictor": ("Predictor", "load"),
     "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
     "tellapart.records": ("EpochRecord", "Evaluation", "Prediction", "Skipped", "StepRecord"),
+    "tellapart.workflow.compare": ("CompareConfig", "compare_recipes"),
+    "tellapart.workflow.embed": ("embed_to_file",),
     "tellapart.workflow.evaluate": ("evaluate",),
     "tellapart.workflow.job": ("Run", "Watcher"),
     "tellapart.workflow.train": ("train",),

@@ -5,13 +5,23 @@ Called by `learn/head.py`, which chooses among the results.
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from tellapart.learn.linear_models import Examples, LinearModel, LogisticPath, fit_lda, fit_nearest_mean
+from tellapart.learn.linear_models import (
+    Examples,
+    LinearModel,
+    LogisticPath,
+    fit_lda,
+    fit_nearest_mean,
+    unfinished_fits_accepted,
+)
+from tellapart.photos.loading import num_cores
 from tellapart.score.calibration import fit_temperature, log_loss_terms
 
 NEAREST_MEAN, LDA, LOGISTIC = "nearest mean", "LDA", "logistic regression"
@@ -84,18 +94,17 @@ class CrossValidation:
 
     def try_nearest_mean(self) -> Trial:
         """The nearest class mean; its temperature is 1 where few photos are held out, or none."""
-        parts = [self._logits(fold, fit_nearest_mean(self.examples.take(~fold))) for fold in self.held_out]
-        logits = np.concatenate([np.zeros((0, self.examples.num_classes), np.float32), *parts])
+        parts = self._over_folds(lambda number, part: [fit_nearest_mean(part)])
+        logits = np.concatenate(
+            [np.zeros((0, self.examples.num_classes), np.float32), *(of_fold for (of_fold,) in parts)]
+        )
         is_enough = len(logits) >= _FEWEST_FOR_TEMPERATURE
         temperature = fit_temperature(logits, self.labels, self.weights) if is_enough else 1.0
         return self._trial((NEAREST_MEAN, ""), logits, temperature, partial(fit_nearest_mean, self.examples))
 
     def try_lda(self) -> list[Trial]:
         """LDA under each shrinkage."""
-        parts = [
-            [self._logits(fold, model) for model in fit_lda(self.examples.take(~fold), _SHRINKAGES)]
-            for fold in self.held_out
-        ]
+        parts = self._over_folds(lambda number, part: fit_lda(part, _SHRINKAGES))
         trials = []
         for shrinkage, of_folds in zip(_SHRINKAGES, zip(*parts, strict=True), strict=True):
             setting = "shrinkage of Ledoit and Wolf" if shrinkage is None else f"shrinkage {shrinkage:g}"
@@ -113,12 +122,8 @@ class CrossValidation:
         paths = [LogisticPath() for _ in self.held_out]
         trials: list[Trial] = []
         for number, penalty in enumerate(penalties):
-            logits = np.concatenate(
-                [
-                    self._logits(fold, path.fit(self.examples.take(~fold), penalty))
-                    for fold, path in zip(self.held_out, paths, strict=True)
-                ]
-            )
+            parts = self._over_folds(partial(_go_on, paths, penalty))
+            logits = np.concatenate([of_fold for (of_fold,) in parts])
             temperature = fit_temperature(logits, self.labels, self.weights)
             fit = partial(self._fit_logistic, penalties[: number + 1])
             trials.append(self._trial((LOGISTIC, f"C {penalty:g}"), logits, temperature, fit))
@@ -127,13 +132,31 @@ class CrossValidation:
                 break
         return trials
 
+    def _over_folds(self, fit: Callable[[int, Examples], Sequence[LinearModel]]) -> list[list[_FLOATS]]:
+        """Fold by fold the logits of its held-out photos under each model that `fit` gives for all other photos.
+
+        Folds are fitted side by side, one core each: the products here are too small to be shared out well.
+        """
+
+        def run(number: int) -> list[_FLOATS]:
+            fold = self.held_out[number]
+            return [self._logits(fold, model) for model in fit(number, self.examples.take(~fold))]
+
+        with (
+            unfinished_fits_accepted(),
+            threadpool_limits(limits=1, user_api="blas"),
+            ThreadPoolExecutor(num_cores(), thread_name_prefix="folds") as pool,
+        ):
+            return list(pool.map(run, range(len(self.held_out))))
+
     def _fit_lda(self, shrinkage: float | None) -> LinearModel:
         return fit_lda(self.examples, [shrinkage])[0]
 
     def _fit_logistic(self, penalties: Sequence[float]) -> LinearModel:
         """Along the same path as in the folds, for where it ends depends a little on where it began."""
         path = LogisticPath()
-        return [path.fit(self.examples, penalty) for penalty in penalties][-1]
+        with unfinished_fits_accepted():
+            return [path.fit(self.examples, penalty) for penalty in penalties][-1]
 
     def _logits(self, fold: NDArray[np.bool_], model: LinearModel) -> _FLOATS:
         return model.logits(self.examples.vectors[fold])
@@ -152,6 +175,11 @@ class CrossValidation:
         weights = np.ones(len(terms)) if self.weights is None else self.weights
         mean = float(np.average(terms, weights=weights))
         return mean, float(np.sqrt(np.square(weights * (terms - mean)).sum()) / weights.sum())
+
+
+def _go_on(paths: Sequence[LogisticPath], penalty: float, number: int, part: Examples) -> list[LinearModel]:
+    """The next model of the path of one fold."""
+    return [paths[number].fit(part, penalty)]
 
 
 def best_trials(trials: Sequence[Trial]) -> list[Trial]:

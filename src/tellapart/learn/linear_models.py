@@ -5,7 +5,8 @@ Each fit is arrays in, `LinearModel` out. Which of them to use is chosen in `lea
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -180,6 +181,18 @@ def ledoit_wolf(residuals: NDArray[np.float32], covariance: NDArray[np.float64],
     return min(max(noise / distance, 0.0), 1.0) if distance > 0 else 1.0
 
 
+@contextmanager
+def unfinished_fits_accepted() -> Iterator[None]:
+    """A stretch in which a fit that stopped after the most steps is no reason for a warning.
+
+    It is judged like any other, on photos it has not seen. To be entered before threads begin to fit, for what is
+    ignored is a setting of the whole process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 class LogisticPath:
     """Multinomial logistic regressions of the same examples under less and less penalty, each begun at the last."""
 
@@ -194,10 +207,7 @@ class LogisticPath:
             inverse_penalty: scikit-learn's C, above 0, for vectors of mean squared length 1.
         """
         self._model.set_params(C=inverse_penalty)
-        with warnings.catch_warnings():
-            # A fit that stopped after the most steps is judged like any other, on photos it has not seen.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._model.fit(examples.vectors, examples.labels, sample_weight=examples.weights)
+        self._model.fit(examples.vectors, examples.labels, sample_weight=examples.weights)
         weights = np.asarray(self._model.coef_, np.float64).T
         bias = np.asarray(self._model.intercept_, np.float64)
         if weights.shape[1] == 1:
