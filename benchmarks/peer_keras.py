@@ -50,7 +50,8 @@ def main() -> None:
     answers = model.predict(read_images(validation.paths), batch_size=BATCH_SIZE, verbose=0)[:, 0] > 0.5
     seconds = time.perf_counter() - started
     result["photos_per_second"] = len(validation.paths) / seconds
-    result["validation_accuracy"] = float((answers == validation.labels).mean())
+    if not arguments.only_predict:
+        result["validation_accuracy"] = float((answers == validation.labels).mean())
     print(json.dumps(result))
 
 
