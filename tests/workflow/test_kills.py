@@ -76,6 +76,11 @@ def test_many_kills_at_random_moments_change_nothing(
     assert final_bytes(tmp_path / "killed") == final_bytes(trained.run_dir)
 
 
+def heed_ctrl_c() -> None:
+    """Undoes what the child of a shell's background job inherits, which is to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_on_the_command_line_leaves_a_usable_run_and_says_how_to_go_on(
     animals_dir: Path, cache_dir: str, tmp_path: Path
 ) -> None:
@@ -93,7 +98,9 @@ def test_ctrl_c_on_the_command_line_leaves_a_usable_run_and_says_how_to_go_on(
         cache_dir,
     ]
     command = [sys.executable, "-c", "from tellapart.cli.app import main; main()", "train", str(animals_dir)]
-    process = subprocess.Popen([*command, "--out", str(out), *flags], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--out", str(out), *flags], stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
     assert process.stdout is not None
     assert any(line.startswith("epoch   2") for line in process.stdout)
     process.send_signal(signal.SIGINT)
