@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    source: Annotated[
-        str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
-    ],
+    source: LabelledSource,
     recipes: Annotated[str, typer.Option(help="Recipes to compare, with commas between.")] = "classic,transfer",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
@@ -25,23 +24,12 @@ def compare(
     epochs: Annotated[
         int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="64")
     ] = None,
-    per_class: Annotated[
-        int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
-    ] = None,
+    per_class: PerClass = None,
     validation: Annotated[float, typer.Option(help="Share of each class that all are measured on.")] = 0.2,
     seed: Annotated[int, typer.Option(help="The number all randomness comes from.")] = 0,
-    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
-    label_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
-    ] = None,
-    cache_dir: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder for decoded photos, embeddings and backbones.",
-            show_default="the user's cache folder",
-            metavar="DIR",
-        ),
-    ] = None,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
     from tellapart.cli.progress import watch_training

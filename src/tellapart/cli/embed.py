@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tellapart.cli.options import CacheDir, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
 
 
@@ -14,16 +15,9 @@ def embed(
     backbone: Annotated[
         str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")
     ] = "efficientnet-lite0",
-    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
-    label_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
-    ] = None,
-    cache_dir: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder for embeddings and backbones.", show_default="the user's cache folder", metavar="DIR"
-        ),
-    ] = None,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Write what the backbone sees in each photo of SOURCE as vectors, readable with numpy.load."""
     from tellapart.cli.progress import watch_training

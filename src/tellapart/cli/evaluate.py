@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.options import LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ def evaluate(
     model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
     source: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.")],
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
-    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
-    label_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
-    ] = None,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
 ) -> None:
     """Measure the model in MODEL_DIR on the labelled photos of SOURCE."""
     from tellapart.config import SourceConfig

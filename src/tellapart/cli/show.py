@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.options import LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -14,22 +15,15 @@ if TYPE_CHECKING:
 
 
 def show(
-    source: Annotated[
-        str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
-    ],
+    source: LabelledSource,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", help="New folder for grid.png, classes.png and skipped.csv; without it nothing is written."
         ),
     ] = None,
-    labels_csv: Annotated[
-        str | None, typer.Option("--labels-csv", help="CSV with a path and a label column.", metavar="FILE")
-    ] = None,
-    label_pattern: Annotated[
-        str | None,
-        typer.Option("--label-pattern", help="Regular expression whose group is the label.", metavar="REGEX"),
-    ] = None,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
 ) -> None:
     """Show what SOURCE holds: photos per class, their shapes, and the files that cannot be used, with reasons."""
     from rich.console import Console

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
@@ -21,9 +22,7 @@ _FLAGS = {"channels": "--grayscale", "augment": "--no-augment", "validation_frac
 
 
 def train(
-    source: Annotated[
-        str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
-    ],
+    source: LabelledSource,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -34,9 +33,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.", show_default="runs/SOURCE-RECIPE", metavar="DIR")
     ] = None,
-    per_class: Annotated[
-        int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
-    ] = None,
+    per_class: PerClass = None,
     validation: Annotated[
         float | None,
         typer.Option(
@@ -45,21 +42,12 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The number all randomness comes from.", show_default="0")] = None,
-    labels_csv: Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")] = None,
-    label_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")
-    ] = None,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run, killed or finished, up to --epochs.")
     ] = False,
-    cache_dir: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder for decoded photos, embeddings and backbones.",
-            show_default="the user's cache folder",
-            metavar="DIR",
-        ),
-    ] = None,
+    cache_dir: CacheDir = None,
     backbone: Annotated[
         str | None,
         typer.Option(

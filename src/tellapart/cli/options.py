@@ -1,0 +1,22 @@
+"""Arguments and flags that several commands share, so that they read the same everywhere."""
+
+from typing import Annotated
+
+import typer
+
+LabelledSource = Annotated[
+    str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
+]
+LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]
+LabelPattern = Annotated[str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")]
+PerClass = Annotated[
+    int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
+]
+CacheDir = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder for decoded photos, embeddings and backbones.",
+        show_default="the user's cache folder",
+        metavar="DIR",
+    ),
+]
