@@ -4,7 +4,7 @@ Where the weights come from is `learn/pretrained.py`'s.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tellapart.learn.backbone_names import PACKAGED_BACKBONES
 from tellapart.learn.backend import DataFormat, keras
@@ -103,28 +103,22 @@ class _Convolution(NamedTuple):
 
     def full(self, x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
         """`filters` sums over all channels."""
-        convolution = layers.Conv2D(
-            filters,
-            self.kernel_size,
-            strides=self.stride,
-            padding="same",
-            use_bias=False,
-            data_format=self.data_format,
-            name=f"{self.name}_conv",
-        )
-        return self._normalise(convolution(x))
+        return self._normalise(layers.Conv2D(filters, **self._settings())(x))
 
     def depthwise(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Each channel by itself."""
-        convolution = layers.DepthwiseConv2D(
-            self.kernel_size,
-            strides=self.stride,
-            padding="same",
-            use_bias=False,
-            data_format=self.data_format,
-            name=f"{self.name}_conv",
-        )
-        return self._normalise(convolution(x))
+        return self._normalise(layers.DepthwiseConv2D(**self._settings())(x))
+
+    def _settings(self) -> dict[str, Any]:
+        """What both kinds of convolution are built with."""
+        return {
+            "kernel_size": self.kernel_size,
+            "strides": self.stride,
+            "padding": "same",
+            "use_bias": False,
+            "data_format": self.data_format,
+            "name": f"{self.name}_conv",
+        }
 
     def _normalise(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.BatchNormalization(
