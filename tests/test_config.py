@@ -13,6 +13,7 @@ from tellapart.config import (
     ArchiveLimits,
     AugmentConfig,
     ImageLimits,
+    ScratchConfig,
     SourceConfig,
     TrainConfig,
     TransferConfig,
@@ -277,9 +278,32 @@ def test_messages_are_one_line(value: str) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_the_recipes_of_the_list_are_accepted() -> None:
-    assert [TrainConfig(recipe=name).recipe for name in config.NETWORK_RECIPES] == list(config.NETWORK_RECIPES)
-    assert (TransferConfig().recipe, *config.NETWORK_RECIPES) == config.RECIPE_NAMES
+def test_each_recipe_is_set_with_settings_of_its_own_name() -> None:
+    assert {name: kind().recipe for name, kind in config.RECIPE_CONFIGS.items()} == {
+        name: name for name in ("transfer", "scratch", "classic")
+    }
+
+
+def test_minutes_and_epochs_together_are_refused() -> None:
+    words = "--minutes 5 and --epochs 10 were both given, and each says how long to train; pass one of them."
+    assert message(ScratchConfig, minutes=5, epochs=10) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"minutes": 0.1}, r"--minutes 0.1 is outside what is accepted: between 0.5 and 100,000"),
+        ({"minutes": "5"}, r"--minutes '5' is not a number"),
+        ({"epochs": 0}, r"--epochs 0 is outside what is accepted"),
+        ({"image_size": (8, 64)}, r"--image-size 8 is outside what is accepted"),
+        ({"channels": 2}, r"channels 2 is not accepted"),
+        ({"seed": -1}, r"--seed -1 is outside what is accepted"),
+        ({"recipe": "classic"}, r"--recipe 'classic' is not known; accepted: scratch"),
+    ],
+)
+def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ScratchConfig(**settings)
 
 
 @pytest.mark.parametrize(

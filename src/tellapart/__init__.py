@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tellapart.config import AugmentConfig, ImageLimits, SourceConfig, TrainConfig, TransferConfig
+    from tellapart.config import AugmentConfig, ImageLimits, ScratchConfig, SourceConfig, TrainConfig, TransferConfig
     from tellapart.errors import (
         BundleError,
         ConfigError,
@@ -46,6 +46,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Run",
+    "ScratchConfig",
     "Skipped",
     "SourceConfig",
     "StepRecord",
@@ -63,7 +64,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "tellapart.config": ("AugmentConfig", "ImageLimits", "SourceConfig", "TrainConfig", "TransferConfig"),
+    "tellapart.config": (
+        "AugmentConfig",
+        "ImageLimits",
+        "ScratchConfig",
+        "SourceConfig",
+        "TrainConfig",
+        "TransferConfig",
+    ),
     "tellapart.errors": (
         "BundleError",
         "ConfigError",

@@ -11,8 +11,6 @@ from typing import Literal
 from tellapart.errors import ConfigError
 
 OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
-NETWORK_RECIPES = ("classic",)
-RECIPE_NAMES = ("transfer", *NETWORK_RECIPES)
 DEFAULT_BACKBONE = "efficientnet-lite0"
 
 
@@ -161,11 +159,43 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How a network is trained from scratch.
+class CropConfig:
+    """Ranges of the random view of a training photo that the residual network learns from.
 
     Attributes:
-        recipe: a name of `NETWORK_RECIPES`.
+        least_area: a crop covers a share of the photo drawn from `[least_area, 1]`.
+        aspect: its width over its height, relative to the photo's, is drawn between `1 / aspect` and `aspect`, evenly
+            on a log scale.
+        rotation_degrees: angle drawn from `[-r, r]`.
+        flip: whether every other view of a photo is mirrored left to right.
+        colour: brightness and contrast are scaled by factors from `[1 - c, 1 + c]`, saturation by one from an
+            interval a third wider.
+        erase: probability that a rectangle is painted over.
+        mix: probability that the photos of a batch are blended, or patched, with one another.
+    """
+
+    least_area: float = 0.35
+    aspect: float = 4 / 3
+    rotation_degrees: float = 10.0
+    flip: bool = True
+    colour: float = 0.3
+    erase: float = 0.25
+    mix: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_range("least_area", self.least_area, 0.01, 1)
+        check_range("aspect", self.aspect, 1, 10)
+        check_range("rotation_degrees", self.rotation_degrees, 0, 180)
+        for name in ("colour", "erase", "mix"):
+            check_range(name, getattr(self, name), 0, 1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the article's network is trained from scratch, with the article's settings.
+
+    Attributes:
+        recipe: `classic`.
         image_size: `(height, width)` in pixels that every photo is resized to.
         channels: 3 for colour, 1 for `--grayscale`.
         validation_fraction: share of each class kept out of training, strictly between 0 and 1.
@@ -189,19 +219,71 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("--recipe", self.recipe, NETWORK_RECIPES)
-        if not isinstance(self.image_size, tuple) or len(self.image_size) != 2:
-            raise ConfigError(f"--image-size {self.image_size!r} is not accepted: a pair (height, width) in pixels.")
-        for side in self.image_size:
-            check_whole("--image-size", side, 16, 4096)
-        if self.channels not in (1, 3):
-            raise ConfigError(f"channels {self.channels!r} is not accepted: 3 (colour) or 1 (--grayscale).")
+        check_choice("--recipe", self.recipe, ("classic",))
+        _check_image(self.image_size, self.channels)
         check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
         check_whole("--epochs", self.epochs, 1, 100_000)
         check_whole("--batch-size", self.batch_size, 1, 65_536)
         check_choice("--optimizer", self.optimizer, OPTIMIZER_NAMES)
         check_range("--learning-rate", self.learning_rate, 0, 100, open_ends=True)
         check_whole("--seed", self.seed, 0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class ScratchConfig:
+    """How the residual network is trained from scratch; every default that is `None` is planned by the recipe.
+
+    Attributes:
+        recipe: `scratch`.
+        minutes: wall time of the whole training, from the first photo to the last file; excludes `epochs`.
+        epochs: passes over the training photos; excludes `minutes`.
+        image_size: `(height, width)` in pixels that photos are predicted at; the first epochs see smaller ones.
+        channels: 3 for colour, 1 for `--grayscale`.
+        flip: whether a mirrored photo is still one of its class; `None` lets cross-validation on the training photos
+            say so.
+        rotations: whether a photo turned by any angle is still one of its class, as under a microscope.
+        validation_fraction: share of each class kept out of training, strictly between 0 and 1.
+        seed: the one number all randomness comes from.
+    """
+
+    recipe: Literal["scratch"] = "scratch"
+    minutes: float | None = None
+    epochs: int | None = None
+    image_size: tuple[int, int] | None = None
+    channels: Literal[1, 3] = 3
+    flip: bool | None = None
+    rotations: bool = False
+    validation_fraction: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("--recipe", self.recipe, ("scratch",))
+        if self.minutes is not None and self.epochs is not None:
+            raise ConfigError(
+                f"--minutes {self.minutes!r} and --epochs {self.epochs!r} were both given, and each says how long to "
+                "train; pass one of them."
+            )
+        if self.minutes is not None:
+            check_range("--minutes", self.minutes, 0.5, 100_000)
+        if self.epochs is not None:
+            check_whole("--epochs", self.epochs, 1, 100_000)
+        _check_image(self.image_size or (16, 16), self.channels)
+        check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
+        check_whole("--seed", self.seed, 0, 2**32 - 1)
+
+
+def _check_image(image_size: tuple[int, int], channels: int) -> None:
+    """Nothing, if photos can be resized to this.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if not isinstance(image_size, tuple) or len(image_size) != 2:
+        raise ConfigError(f"--image-size {image_size!r} is not accepted: a pair (height, width) in pixels.")
+    for side in image_size:
+        check_whole("--image-size", side, 16, 4096)
+    if channels not in (1, 3):
+        raise ConfigError(f"channels {channels!r} is not accepted: 3 (colour) or 1 (--grayscale).")
 
 
 @dataclass(frozen=True)
@@ -234,3 +316,11 @@ class TransferConfig:
             check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
         check_whole("--folds", self.folds, 2, 100)
         check_whole("--seed", self.seed, 0, 2**32 - 1)
+
+
+# The recipes, the default first, and what each is set with.
+RECIPE_CONFIGS: dict[str, type[TransferConfig] | type[ScratchConfig] | type[TrainConfig]] = {
+    "transfer": TransferConfig,
+    "scratch": ScratchConfig,
+    "classic": TrainConfig,
+}

@@ -51,16 +51,19 @@ class EpochRecord:
     """One finished epoch, counted from 1; losses in nats, accuracies in `[0, 1]`.
 
     The training figures are means over the steps of the epoch, measured on augmented photos while the weights change;
-    the validation figures are measured once, at the end of the epoch, on photos that are only resized.
+    the validation figures are measured once, at the end of the epoch, on photos that are only resized. They are `None`
+    in an epoch after which the validation photos were not looked at. `progress` is the share of the whole training that
+    is done, in `(0, 1]`.
     """
 
     epoch: int
     train_loss: float
     train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
     seconds: float
     images_per_second: float
+    progress: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tellapart.learn.checkpoints import (
     restore_state,
     save_checkpoint,
 )
+from tellapart.learn.classic import ClassicCourse
 from tellapart.learn.fit import FitData, fit_epochs
 from tellapart.learn.recipes import build_network, compile_network
 from tellapart.records import EpochRecord
@@ -101,13 +102,13 @@ def test_a_restored_model_ends_with_the_same_weights_as_an_unbroken_one(
         return model
 
     unbroken = start(0)
-    for record in fit_epochs(unbroken, tiny_data, config):
+    for record in fit_epochs(tiny_data, ClassicCourse(unbroken, tiny_data, config)):
         if record.epoch == 1:
             save_checkpoint(tmp_path, capture_state(unbroken, (record,)))
     state = load_checkpoint(tmp_path)
     resumed = start(5)  # fresh weights of another seed, all to be replaced
     restore_state(resumed, state)
-    list(fit_epochs(resumed, tiny_data, config, len(state.history)))
+    list(fit_epochs(tiny_data, ClassicCourse(resumed, tiny_data, config), state.history))
     for one, other in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

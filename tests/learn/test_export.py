@@ -39,9 +39,33 @@ def test_the_batch_axis_is_free_and_the_input_is_uint8(tiny_config: TrainConfig)
 
 def test_a_layer_without_counterpart_is_named() -> None:
     image = keras.Input((8, 8, 3), name="image")
-    model = keras.Model(image, keras.layers.GaussianNoise(0.1, name="rustle")(image))
-    with pytest.raises(NotImplementedError, match=r"'rustle' of type GaussianNoise"):
+    model = keras.Model(image, keras.layers.UnitNormalization(name="rustle")(image))
+    with pytest.raises(NotImplementedError, match=r"'rustle' of type UnitNormalization cannot be written as ONNX"):
         to_onnx(model)
+
+
+def test_a_network_for_images_of_any_size_is_refused() -> None:
+    image = keras.Input((None, 8, 3), name="image")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    with pytest.raises(NotImplementedError, match=r"\(None, 8, 3\).*fixed height and width"):
+        to_onnx(model)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_the_article_network_looks_at_both_views_too(tiny_config: TrainConfig, num_classes: int) -> None:
+    model = build_network(tiny_config, num_classes, "channels_first")
+    images = np.random.default_rng(0).integers(0, 256, (3, 46, 48, 3), dtype=np.uint8)
+    views = [np.asarray(model.predict_on_batch(view)) for view in (images, images[:, :, ::-1])]
+    powers = np.sqrt([[view, 1 - view] for view in views] if num_classes == 2 else views).prod(axis=0)
+    expected = np.hstack([powers[1], powers[0]]) if num_classes == 2 else powers
+    result = run_onnx(to_onnx(model, mirrored=True), images)
+    np.testing.assert_allclose(result, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_article_network_has_no_activation_map(tiny_config: TrainConfig, mirrored: bool) -> None:
+    proto = onnx.load_model_from_string(to_onnx(build_network(tiny_config, 3, "channels_first"), mirrored))
+    assert [output.name for output in proto.graph.output] == ["probabilities"]
 
 
 def test_the_keras_files_load_and_answer_the_same(tiny_config: TrainConfig, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tellapart.config import TrainConfig
 from tellapart.learn.backend import start_backend
+from tellapart.learn.classic import ClassicCourse
 from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
 from tellapart.learn.recipes import build_network, compile_network
 from tellapart.records import EpochRecord, StepRecord
@@ -19,20 +20,20 @@ def start(config: TrainConfig) -> keras.Model:
 
 def weights_after(data: FitData, config: TrainConfig) -> list[np.ndarray]:
     model = start(config)
-    for _ in fit_epochs(model, data, config):
+    for _ in fit_epochs(data, ClassicCourse(model, data, config)):
         pass
     return model.get_weights()
 
 
 def test_there_is_a_record_an_epoch_with_finite_numbers(tiny_data: FitData, tiny_config: TrainConfig) -> None:
-    records = list(fit_epochs(start(tiny_config), tiny_data, tiny_config))
+    records = list(fit_epochs(tiny_data, ClassicCourse(start(tiny_config), tiny_data, tiny_config)))
     assert [record.epoch for record in records] == [1, 2]
     assert np.isfinite([[r.train_loss, r.validation_loss, r.images_per_second] for r in records]).all()
 
 
 def test_every_step_is_reported_with_its_number(tiny_data: FitData, tiny_config: TrainConfig) -> None:
     steps: list[StepRecord] = []
-    list(fit_epochs(start(tiny_config), tiny_data, tiny_config, 0, steps.append))
+    list(fit_epochs(tiny_data, ClassicCourse(start(tiny_config), tiny_data, tiny_config), (), steps.append))
     num_steps = -(-len(tiny_data.split.train) // tiny_config.batch_size)
     assert [(s.epoch, s.step) for s in steps] == [(e, s) for e in (1, 2) for s in range(1, num_steps + 1)]
     assert steps[-1].seconds_left == 0
@@ -57,7 +58,7 @@ def test_train_loss_and_accuracy_are_means_over_the_photos_of_the_epoch(
     model.get_layer("dropout").rate = 0.0
     rows = tiny_data.split.train
     probabilities, labels = predict_probabilities(model, tiny_data.images, rows), tiny_data.labels[rows]
-    (record,) = fit_epochs(model, tiny_data, config)
+    (record,) = fit_epochs(tiny_data, ClassicCourse(model, tiny_data, config))
     assert record.train_loss == pytest.approx(-np.log(probabilities[np.arange(len(rows)), labels]).mean(), rel=1e-4)
     assert record.train_accuracy == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
 
@@ -66,7 +67,7 @@ def test_it_learns_the_photos_it_is_shown(tiny_data: FitData, tiny_config: Train
     config = replace(tiny_config, epochs=40, learning_rate=1e-3, augment=None)
     model = start(config)
     model.get_layer("dropout").rate = 0.0
-    records: list[EpochRecord] = list(fit_epochs(model, tiny_data, config))
+    records: list[EpochRecord] = list(fit_epochs(tiny_data, ClassicCourse(model, tiny_data, config)))
     assert records[-1].train_accuracy > 0.9
     assert records[-1].train_loss < 0.5 * records[0].train_loss
 
@@ -76,3 +77,15 @@ def test_probabilities_of_two_classes_have_two_columns_that_sum_to_one(
 ) -> None:
     probabilities = predict_probabilities(start(tiny_config), tiny_data.images, tiny_data.split.validation)
     np.testing.assert_allclose(probabilities.sum(axis=1), np.ones(len(tiny_data.split.validation)), rtol=1e-6)
+
+
+def test_a_mirrored_prediction_rests_on_the_mean_logits_of_both_views(
+    tiny_data: FitData, tiny_config: TrainConfig
+) -> None:
+    model, rows = start(tiny_config), tiny_data.split.validation
+    plain = predict_probabilities(model, tiny_data.images, rows)
+    mirrored = tiny_data.images.gather(rows)[:, :, ::-1]
+    other = np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(np.ascontiguousarray(mirrored))))[:, 0]
+    logits = (np.log(plain[:, 1] / plain[:, 0]) + np.log(other / (1 - other))) / 2
+    found = predict_probabilities(model, tiny_data.images, rows, mirrored=True)
+    np.testing.assert_allclose(found[:, 1], 1 / (1 + np.exp(-logits)), rtol=1e-4)

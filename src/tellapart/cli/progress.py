@@ -139,9 +139,13 @@ def _print_prepared(console: "Console", photos: "PhotoSet", num_train: int, num_
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:
+    validation = ""
+    if record.validation_loss is not None:
+        validation = (
+            f"  validation loss {record.validation_loss:.3f}  validation accuracy {record.validation_accuracy:.3f}"
+        )
     print_line(
         console,
-        f"epoch {record.epoch:3d}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}"
-        f"  validation loss {record.validation_loss:.3f}  validation accuracy {record.validation_accuracy:.3f}"
+        f"epoch {record.epoch:3d}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}{validation}"
         f"  {record.images_per_second:.0f} photos/s",
     )

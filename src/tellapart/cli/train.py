@@ -11,12 +11,16 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+    from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
     from tellapart.workflow.job import Run
+
+    AnyConfig = TransferConfig | ScratchConfig | TrainConfig
 
 _STOPPED = 130
 _TRANSFER_PANEL = "Recipe transfer"
-_FROM_SCRATCH_PANEL = "Recipe classic"
+_SCRATCH_PANEL = "Recipe scratch"
+_FROM_SCRATCH_PANEL = "Recipes scratch and classic"
+_CLASSIC_PANEL = "Recipe classic"
 # Settings whose flag has another name.
 _FLAGS = {"channels": "--grayscale", "augment": "--no-augment", "validation_fraction": "--validation"}
 
@@ -26,7 +30,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="transfer: a head on a pretrained backbone, in seconds. classic: the article's network from scratch.",
+            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network from nothing, in"
+            " minutes. classic: the article's network and settings.",
             show_default="transfer",
         ),
     ] = None,
@@ -60,10 +65,36 @@ def train(
         int | None,
         typer.Option(help="Parts of the cross-validation.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="How long the whole training takes, instead of --epochs.",
+            show_default="by the number of photos",
+            rich_help_panel=_SCRATCH_PANEL,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Whether a mirrored photo is still one of its class.",
+            show_default="found by cross-validation",
+            rich_help_panel=_SCRATCH_PANEL,
+        ),
+    ] = None,
+    rotations: Annotated[
+        bool,
+        typer.Option(
+            "--rotations", help="A photo turned by any angle is still one of its class.", rich_help_panel=_SCRATCH_PANEL
+        ),
+    ] = False,
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Pixels, or HEIGHTxWIDTH.", show_default="150", metavar="N", rich_help_panel=_FROM_SCRATCH_PANEL
+            help="Pixels, or HEIGHTxWIDTH.",
+            show_default="classic: 150; scratch: by the time there is",
+            metavar="N",
+            rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
     grayscale: Annotated[
@@ -72,26 +103,30 @@ def train(
     ] = False,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the training photos.", show_default="64", rich_help_panel=_FROM_SCRATCH_PANEL),
+        typer.Option(
+            help="Passes over the training photos.",
+            show_default="classic: 64; scratch: by the number of photos",
+            rich_help_panel=_FROM_SCRATCH_PANEL,
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_FROM_SCRATCH_PANEL)
+        int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_CLASSIC_PANEL)
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
             help="rmsprop, sgd, adam, adamw, adagrad or adadelta.",
             show_default="rmsprop",
-            rich_help_panel=_FROM_SCRATCH_PANEL,
+            rich_help_panel=_CLASSIC_PANEL,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Step size.", show_default="0.0001", rich_help_panel=_FROM_SCRATCH_PANEL),
+        typer.Option(help="Step size.", show_default="0.0001", rich_help_panel=_CLASSIC_PANEL),
     ] = None,
     no_augment: Annotated[
         bool,
-        typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_FROM_SCRATCH_PANEL),
+        typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_CLASSIC_PANEL),
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and leave it in a run folder, with its pictures and numbers."""
@@ -109,6 +144,9 @@ def train(
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,
+        "minutes": minutes,
+        "flip": flip,
+        "rotations": rotations or None,
     }
     given = {name: value for name, value in flags.items() if value is not None}
     if no_augment:
@@ -146,45 +184,50 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def make_config(given: dict[str, Any]) -> "TransferConfig | TrainConfig":
+def make_config(given: dict[str, Any]) -> "AnyConfig":
     """The settings of the recipe in `given`, or of the default recipe.
 
     Raises:
         ConfigError: the recipe is not known, a value is not accepted, or a flag belongs to another recipe.
     """
-    from tellapart.config import RECIPE_NAMES, TrainConfig, TransferConfig, check_choice
+    from tellapart.config import RECIPE_CONFIGS, TransferConfig, check_choice
 
     recipe = given.get("recipe", TransferConfig.recipe)
-    check_choice("--recipe", recipe, RECIPE_NAMES)
-    kind: type[TransferConfig] | type[TrainConfig] = TransferConfig if recipe == "transfer" else TrainConfig
-    _check_flags(given, recipe, {field.name for field in fields(kind)})
-    return kind(**given)
+    check_choice("--recipe", recipe, tuple(RECIPE_CONFIGS))
+    _check_flags(given, recipe)
+    config: AnyConfig = RECIPE_CONFIGS[recipe](**given)
+    return config
 
 
-def _check_flags(given: dict[str, Any], recipe: str, accepted: set[str]) -> None:
-    strange = [name for name in given if name not in accepted]
+def _check_flags(given: dict[str, Any], recipe: str) -> None:
+    """Nothing, if the recipe has all these settings.
+
+    Raises:
+        ConfigError: it lacks some; the message names their flags, and a recipe that has them where there is one.
+    """
+    from tellapart.config import RECIPE_CONFIGS
+
+    accepted = {name: {field.name for field in fields(kind)} for name, kind in RECIPE_CONFIGS.items()}
+    strange = [name for name in given if name not in accepted[recipe]]
     if strange:
         flags = ", ".join(_FLAGS.get(name, "--" + name.replace("_", "-")) for name in strange)
-        other = "classic" if recipe == "transfer" else "transfer"
-        raise ConfigError(
-            f"{flags} plays no part in the recipe {recipe!r}; leave it out, or pass --recipe {other}, which takes it."
-        )
+        others = [name for name, names in accepted.items() if set(strange) <= names]
+        what_else = f", or pass --recipe {' or '.join(others)}, which takes it" if others else ""
+        raise ConfigError(f"{flags} plays no part in the recipe {recipe!r}; leave it out{what_else}.")
 
 
-def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "TransferConfig | TrainConfig":
+def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "AnyConfig":
     """The settings: the flags over those of the run to resume, or over the defaults."""
     if not resume:
         return make_config(given)
     from tellapart.workflow.run_folder import read_run_file
 
     stored = read_run_file(out).config
-    _check_flags(given, stored.recipe, {field.name for field in fields(stored)})
+    _check_flags(given, stored.recipe)
     return replace(stored, **given)
 
 
-def _train(
-    source: str, out: Path, config: "TransferConfig | TrainConfig", source_config: "SourceConfig", resume: bool
-) -> None:
+def _train(source: str, out: Path, config: "AnyConfig", source_config: "SourceConfig", resume: bool) -> None:
     from tellapart.cli.progress import watch_training
     from tellapart.workflow.train import train as train_photos
 
@@ -194,7 +237,7 @@ def _train(
     for line in describe_run(run):
         print_line(console, line)
     if run.is_stopped:
-        num_epochs = f" of {config.epochs}" if config.recipe != "transfer" else ""
+        num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
         print_line(
             console,
             f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."

@@ -11,40 +11,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from tellapart.learn.backend import keras
-from tellapart.learn.onnx_head import EMBEDDING_NAME, FEATURES_NAME, PROBABILITIES_NAME
-from tellapart.learn.onnx_layers import Graph
+from tellapart.learn.onnx_classifier import add_classifier
+from tellapart.learn.onnx_graph import Graph
+from tellapart.learn.onnx_head import EMBEDDING_NAME, FEATURES_NAME
+from tellapart.learn.onnx_layers import convert
 from tellapart.records import LayerRecord
 
 KERAS_FILE_NAMES = ("model.keras", "model.h5", "model.weights.h5")
 
 
-def to_onnx(model: keras.Model) -> bytes:
+def to_onnx(model: keras.Model, mirrored: bool = False) -> bytes:
     """The classifier as an ONNX model.
 
     Its input is `image`, uint8 `(batch, height, width, channels)`, its output `probabilities`, float32
-    `(batch, num_classes)`.
+    `(batch, num_classes)`. A network that ends in a mean over places, a dense layer and a softmax has a second output,
+    `activation_map`, float32 `(batch, num_classes, h, w)`, of which the logits are the mean over the places.
 
     A network with one sigmoid gets both columns, `1 - p` and `p`.
 
     Args:
         model: a functional Keras model whose convolutions are `channels_first`, as ONNX has them.
+        mirrored: whether each image is looked at twice, the second time from left to right mirrored, and the logits of
+            both views are averaged; costs twice the time.
 
     Raises:
         NotImplementedError: a layer has no counterpart in ONNX; it names the layer.
     """
-    graph = Graph(model)
-    (output,) = graph.convert()
-    num_classes = model.output_shape[-1]
-    if num_classes == 1:
-        other = graph.add("Sub", [graph.constant("one", np.ones(1, np.float32)), output], "first_class")
-        graph.finish("Concat", [other, output], PROBABILITIES_NAME, axis=1)
-        num_classes = 2
-    else:
-        graph.name_output(output, PROBABILITIES_NAME)
-    return graph.to_bytes({PROBABILITIES_NAME: ["batch", num_classes]})
+    graph = Graph(model, mirrored)
+    return graph.to_bytes(add_classifier(graph, mirrored))
 
 
 def to_backbone_graph(model: keras.Model) -> bytes:
@@ -60,7 +55,7 @@ def to_backbone_graph(model: keras.Model) -> bytes:
         NotImplementedError: a layer has no counterpart in ONNX; it names the layer.
     """
     graph = Graph(model)
-    embedding, features = graph.convert()
+    embedding, features = convert(graph)
     graph.name_output(embedding, EMBEDDING_NAME)
     graph.name_output(features, FEATURES_NAME)
     shapes = [["batch", *tensor.shape[1:]] for tensor in model.outputs]

@@ -1,22 +1,29 @@
-"""The training loop: photos in, one `EpochRecord` after another out. Prints nothing and knows no paths."""
+"""The training loop: photos in, one `EpochRecord` after another out. Prints nothing and knows no paths.
+
+What the network is shown, how it takes a step and when it has had enough is the recipe's: a `Course`, of `classic.py`
+or `scratch.py`.
+"""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import TrainConfig
 from tellapart.learn.backend import keras, release_freed_memory
-from tellapart.photos.augment import draw_warps, warp_images
 from tellapart.photos.cache import CachedImages
 from tellapart.photos.splits import Split
-from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord, StepRecord
 
 _PREDICT_BATCH_SIZE = 32
+# Batches that a thread prepares while the step before them runs.
+_NUM_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -34,45 +41,85 @@ class FitData:
     split: Split
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        images: uint8, shape `(n, height, width, channels)`.
+        targets: as the loss takes them.
+        progress: share of the whole training that is done with this step, in `(0, 1]`.
+    """
+
+    images: NDArray[np.uint8]
+    targets: NDArray[np.float32] | NDArray[np.int64]
+    progress: float
+
+
+class Course(Protocol):
+    """How a recipe goes about a training; it holds the model."""
+
+    def progress_of(self, history: Sequence[EpochRecord]) -> float:
+        """Share of the training that these epochs were; from 1 on it is over."""
+
+    def num_epochs(self) -> int:
+        """Epochs of the whole training, as far as that is known now."""
+
+    def num_steps(self) -> int:
+        """Steps of a whole epoch."""
+
+    def batches(self, epoch: int, progress: float) -> Iterator[Batch]:
+        """The batches of the epoch that begins at this progress."""
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step; `loss` in nats and `accuracy` on the batch, before the weights changed."""
+
+    def is_validated(self, before: float, progress: float) -> bool:
+        """Whether the epoch between the two ends with a look at the validation photos."""
+
+    def averages(self) -> tuple[NDArray[np.float32], ...]:
+        """What is averaged over the training besides the model's own state, for a checkpoint."""
+
+    def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
+        """Goes on from what `averages` gave at another time."""
+
+    def settled(self) -> AbstractContextManager[keras.Model]:
+        """The model, with the weights it would be used with as long as this is open."""
+
+
 def fit_epochs(
-    model: keras.Model,
     data: FitData,
-    config: TrainConfig,
-    num_done: int = 0,
+    course: Course,
+    history: Sequence[EpochRecord] = (),
     on_step: Callable[[StepRecord], None] = lambda record: None,
 ) -> Iterator[EpochRecord]:
-    """One record after each epoch from `num_done + 1` to `config.epochs`; between two records the weights stand still.
+    """One record after each epoch that is still to come; between two records the weights stand still.
 
     Every random number follows from the seed and the epoch, or is a variable of the model, so that a model restored
     after epoch n goes on as if it had never stopped.
 
     Args:
-        model: compiled; its weights and optimizer are changed.
         data: photos and split.
-        config: epochs, batch size, augmentation and seed.
-        num_done: epochs the model already had.
+        course: the recipe's.
+        history: epochs the model already had.
         on_step: called after every step.
     """
-    num_steps = -(-len(data.split.train) // config.batch_size)
-    started, steps_done = time.perf_counter(), 0
-    for epoch in range(num_done + 1, config.epochs + 1):
-        epoch_started = time.perf_counter()
-        # Dropout on PyTorch draws from PyTorch's global state, which no checkpoint holds: it starts anew with each
-        # epoch.
-        keras.utils.set_random_seed(int(named_generator(config.seed, "dropout", epoch).integers(2**31 - 1)))
+    epoch, progress = len(history), course.progress_of(history)
+    at_start, started = progress, time.perf_counter()
+    while progress < 1:
+        epoch, before, epoch_started = epoch + 1, progress, time.perf_counter()
         means = _RunningMeans()
-        for step, (images, labels) in enumerate(_batches(data, config, epoch), start=1):
-            means.add(model.train_on_batch(images, labels, return_dict=True), len(images))
-            steps_done += 1
-            seconds_a_step = (time.perf_counter() - started) / steps_done
-            steps_left = (config.epochs - epoch) * num_steps + num_steps - step
-            on_step(
-                StepRecord(
-                    epoch, config.epochs, step, num_steps, means.loss, means.accuracy, seconds_a_step * steps_left
-                )
-            )
+        for step, batch in enumerate(course.batches(epoch, before), start=1):
+            means.add(course.learn(batch), len(batch.images))
+            progress = batch.progress
+            seconds_left = (time.perf_counter() - started) / (progress - at_start) * (1 - progress)
+            numbers = (epoch, max(epoch, course.num_epochs()), step, max(step, course.num_steps()))
+            on_step(StepRecord(*numbers, means.loss, means.accuracy, seconds_left))
         train_seconds = time.perf_counter() - epoch_started
-        validation_loss, validation_accuracy = _validate(model, data)
+        validation_loss, validation_accuracy = None, None
+        if course.is_validated(before, progress):
+            with course.settled() as model:
+                validation_loss, validation_accuracy = _validate(model, data)
         release_freed_memory()
         yield EpochRecord(
             epoch=epoch,
@@ -81,38 +128,53 @@ def fit_epochs(
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
             seconds=time.perf_counter() - epoch_started,
-            images_per_second=len(data.split.train) / train_seconds,
+            images_per_second=means.num_images / train_seconds,
+            progress=progress,
         )
 
 
 class _RunningMeans:
-    """Loss and accuracy over the photos of an epoch so far; Keras' `train_on_batch` reports each batch by itself."""
+    """Loss and accuracy over the photos of an epoch so far; a step reports its batch by itself."""
 
     def __init__(self) -> None:
-        self._num_images = 0
+        self.num_images = 0
         self._sums = {"loss": 0.0, "accuracy": 0.0}
 
     def add(self, logs: dict[str, float], num_images: int) -> None:
-        self._num_images += num_images
+        self.num_images += num_images
         for name in self._sums:
             self._sums[name] += float(logs[name]) * num_images
 
     @property
     def loss(self) -> float:
-        return self._sums["loss"] / self._num_images
+        return self._sums["loss"] / self.num_images
 
     @property
     def accuracy(self) -> float:
-        return self._sums["accuracy"] / self._num_images
+        return self._sums["accuracy"] / self.num_images
 
 
-def predict_probabilities(model: keras.Model, images: CachedImages, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Probabilities of every class for the photos in `rows`, float32, shape `(len(rows), num_classes)`."""
-    outputs = [
-        np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(images.gather(part))), np.float32)
-        for part in np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH_SIZE)))
-    ]
-    probabilities = np.concatenate(outputs)
+def predict_probabilities(
+    model: keras.Model, images: CachedImages, rows: NDArray[np.int64], *, mirrored: bool = False
+) -> NDArray[np.float32]:
+    """Probabilities of every class for the photos in `rows`, float32, shape `(len(rows), num_classes)`.
+
+    With `mirrored` they come from the mean logits of each photo and its mirror image.
+    """
+    outputs = []
+    for part in np.array_split(rows, max(1, -(-len(rows) // _PREDICT_BATCH_SIZE))):
+        batch = images.gather(part)
+        views = [batch, batch[:, :, ::-1]] if mirrored else [batch]
+        logs = [np.log(np.maximum(_predict(model, view), np.finfo(np.float32).tiny)) for view in views]
+        powers = np.exp(np.mean(logs, axis=0))
+        outputs.append(powers / powers.sum(axis=1, keepdims=True))
+    return np.concatenate(outputs)
+
+
+def _predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities of every class for one batch."""
+    outputs = model.predict_on_batch(np.ascontiguousarray(images))
+    probabilities = np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
     if probabilities.shape[1] == 1:
         probabilities = np.concatenate([1 - probabilities, probabilities], axis=1)
     return probabilities
@@ -126,28 +188,17 @@ def _validate(model: keras.Model, data: FitData) -> tuple[float, float]:
     return float(-np.log(chosen).mean()), float((probabilities.argmax(axis=1) == labels).mean())
 
 
-def _batches(
-    data: FitData, config: TrainConfig, epoch: int
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32] | NDArray[np.int64]]]:
-    """The epoch's batches in random order, each prepared in a thread while the step before it runs."""
-    order = named_generator(config.seed, "order", epoch).permutation(data.split.train)
-    warps = None
-    if config.augment is not None:
-        generator = named_generator(config.seed, "augment", epoch)
-        warps = draw_warps(config.augment, len(order), config.image_size, generator)
-    is_binary = len(data.images.photos.class_names) == 2
-
-    def prepare(start: int) -> tuple[NDArray[np.uint8], NDArray[np.float32] | NDArray[np.int64]]:
-        part = slice(start, start + config.batch_size)
-        images, labels = data.images.gather(order[part]), data.labels[order[part]]
-        if warps is not None:
-            images = warp_images(images, warps[part])
-        return images, labels.astype(np.float32)[:, np.newaxis] if is_binary else labels
-
-    starts = range(0, len(order), config.batch_size)
+def prepare_ahead(prepare: Callable[[int], Batch], starts: Sequence[int]) -> Generator[Batch, None, None]:
+    """The batches that begin at `starts`, in order, each prepared in a thread while the steps before it run."""
+    waiting: deque[Future[Batch]] = deque()
+    remaining = iter(starts)
     with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
-        following = pool.submit(prepare, starts[0])
-        for start in starts[1:]:
-            batch, following = following.result(), pool.submit(prepare, start)
-            yield batch
-        yield following.result()
+        try:
+            waiting.extend(pool.submit(prepare, start) for start in islice(remaining, _NUM_AHEAD))
+            while waiting:
+                batch = waiting.popleft().result()
+                waiting.extend(pool.submit(prepare, start) for start in islice(remaining, 1))
+                yield batch
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,12 +1,23 @@
-"""How each recipe trains: its network, and the optimizers they all share."""
+"""How each recipe trains: its network, its optimizer and loss, and its course through the epochs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tellapart.config import TrainConfig
+from tellapart.config import CropConfig, ScratchConfig, TrainConfig
 from tellapart.errors import ConfigError
-from tellapart.learn.backend import DataFormat, keras
+from tellapart.learn.backend import Backend, DataFormat, keras
+from tellapart.learn.classic import ClassicCourse
+from tellapart.learn.fit import Course, FitData
 from tellapart.learn.networks.article import build_article_network
+from tellapart.learn.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network
+from tellapart.learn.plan import Plan
+from tellapart.learn.scratch import CourseSettings, ScratchCourse
+from tellapart.learn.step import open_step
+from tellapart.learn.whitening import whitening_filters
+from tellapart.randomness import named_generator
+
+NetworkConfig = TrainConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,10 @@ class Recipe:
     min_side: int
 
 
-RECIPES = {"classic": Recipe(build_article_network, min_side=46)}
+RECIPES = {
+    "classic": Recipe(build_article_network, min_side=46),
+    "scratch": Recipe(build_residual_network, min_side=32),
+}
 
 _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "adadelta": keras.optimizers.Adadelta,
@@ -33,28 +47,121 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,
 }
 
+# Of the recipe `scratch`; docs/from-scratch.md has what else was tried.
+_BATCH_SIZE, _LEARNING_RATE = 16, 0.02
+_NUM_WHITENED = 400
+_MOMENTUM = 0.9
+# Keras takes this share of the learning rate off the weights at each step, outside the momentum.
+_WEIGHT_DECAY = 0.02
+# On a GPU a step of 16 photos leaves most of it idle. The learning rate grows with the batch (Goyal et al. 2017);
+# not measured here.
+_GPU_BATCH_FACTOR = 8
 
-def build_network(config: TrainConfig, num_classes: int, data_format: DataFormat) -> keras.Model:
+
+def build_network(config: NetworkConfig, num_classes: int, data_format: DataFormat) -> keras.Model:
     """The recipe's network for photos of the configured size, with fresh weights, not compiled.
+
+    Args:
+        config: of `scratch`, with an image size.
+        num_classes: 2 or more.
+        data_format: where the convolutions have their channel axis.
 
     Raises:
         ConfigError: the image size is too small for the network.
     """
-    recipe = RECIPES[config.recipe]
-    if min(config.image_size) < recipe.min_side:
+    check_image_size(config)
+    assert config.image_size is not None
+    return RECIPES[config.recipe].build_network((*config.image_size, config.channels), num_classes, data_format)
+
+
+def check_image_size(config: NetworkConfig) -> None:
+    """Nothing, if the recipe's network takes images of the configured size, or the recipe chooses the size.
+
+    Raises:
+        ConfigError: they are too small.
+    """
+    min_side = RECIPES[config.recipe].min_side
+    if config.image_size is not None and min(config.image_size) < min_side:
         raise ConfigError(
             f"--image-size {min(config.image_size)} is too small for the recipe {config.recipe!r};"
-            f" it needs at least {recipe.min_side}."
+            f" it needs at least {min_side}."
         )
-    return recipe.build_network((*config.image_size, config.channels), num_classes, data_format)
 
 
-def compile_network(model: keras.Model, config: TrainConfig) -> None:
-    """Gives `model` its loss, the accuracy metric and the configured optimizer with fresh state."""
-    is_binary = model.output_shape[-1] == 1
-    model.compile(
-        optimizer=_OPTIMIZERS[config.optimizer](learning_rate=config.learning_rate),
-        loss="binary_crossentropy" if is_binary else "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+def compile_network(model: keras.Model, config: NetworkConfig) -> None:
+    """Gives `model` its loss, the accuracy metric and the recipe's optimizer with fresh state."""
+    if isinstance(config, ScratchConfig):
+        optimizer = keras.optimizers.SGD(_LEARNING_RATE, _MOMENTUM, nesterov=True, weight_decay=_WEIGHT_DECAY)
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        loss = "categorical_crossentropy"
+    else:
+        optimizer = _OPTIMIZERS[config.optimizer](learning_rate=config.learning_rate)
+        loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy"
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     model.optimizer.build(model.trainable_variables)
+
+
+def make_learner(config: NetworkConfig, data: FitData, backend: Backend) -> keras.Model:
+    """The network that is trained, compiled; that of `scratch` takes images of any size and has its first filters.
+
+    Raises:
+        ConfigError: the image size is too small for the network.
+    """
+    num_classes = len(data.images.photos.class_names)
+    if isinstance(config, TrainConfig):
+        model = build_network(config, num_classes, backend.data_format)
+    else:
+        model = make_scratch_network(config, num_classes, backend)
+        rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
+        photos = data.images.gather(rows)
+        generator = named_generator(config.seed, "whitening")
+        model.get_layer(WHITEN_NAME).set_weights([whitening_filters(photos, WHITEN_SIZE, generator)])
+    compile_network(model, config)
+    return model
+
+
+def make_scratch_network(config: ScratchConfig, num_classes: int, backend: Backend) -> keras.Model:
+    """The network of `scratch` for images of any size, not compiled; on a GPU it computes in half precision."""
+    check_image_size(config)
+    with _precision(backend):
+        return build_residual_network((None, None, config.channels), num_classes, backend.data_format)
+
+
+@contextmanager
+def open_course(
+    model: keras.Model, data: FitData, config: NetworkConfig, backend: Backend, plan: Plan | None
+) -> Iterator[Course]:
+    """How the recipe goes about the training of `model`.
+
+    Args:
+        model: from `make_learner`; its weights and optimizer are changed.
+        data: photos and split.
+        config: of `scratch`, with an image size and a decision about flips.
+        backend: what learning runs on.
+        plan: of `scratch`; `None` for `classic`.
+    """
+    if isinstance(config, TrainConfig):
+        yield ClassicCourse(model, data, config)
+        return
+    assert plan is not None and config.flip is not None
+    crops = CropConfig(flip=config.flip, rotation_degrees=180.0 if config.rotations else CropConfig.rotation_degrees)
+    size = batch_size(backend)
+    settings = CourseSettings(plan, crops, size, _LEARNING_RATE * size / _BATCH_SIZE, config.seed)
+    with open_step(model, backend) as step:
+        yield ScratchCourse(model, step, data, settings)
+
+
+def batch_size(backend: Backend) -> int:
+    """Photos a step of `scratch`."""
+    return _BATCH_SIZE if backend.device == "cpu" else _BATCH_SIZE * _GPU_BATCH_FACTOR
+
+
+@contextmanager
+def _precision(backend: Backend) -> Iterator[None]:
+    """On a GPU, layers made meanwhile compute in float16 over float32 weights (Micikevicius et al. 2018)."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if backend.device == "cpu" else "mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -37,11 +37,12 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, title: str, epochs: list[int], train: list[float], validation: list[float]) -> None:
-    marker = "o" if len(epochs) == 1 else ""
-    for name, values, colour in (("train", train, TRAIN_COLOUR), ("validation", validation, VALIDATION_COLOUR)):
-        axes.plot(epochs, values, color=colour, linewidth=1.0, alpha=0.35)
-        axes.plot(epochs, smooth(values, SMOOTHING), color=colour, linewidth=2.4, marker=marker, label=name)
+def _draw_panel(
+    axes: Axes, title: str, epochs: list[int], train: Sequence[float], validation: Sequence[float | None]
+) -> None:
+    _draw_line(axes, "train", TRAIN_COLOUR, list(zip(epochs, train, strict=True)))
+    looked = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
+    _draw_line(axes, "validation", VALIDATION_COLOUR, looked)
     style_axes(axes, grid_axis="y")
     axes.set_title(title, fontsize=13, loc="left", pad=10, color=INK)
     axes.set_xlabel("epoch", color=FAINT_INK)
@@ -50,3 +51,14 @@ def _draw_panel(axes: Axes, title: str, epochs: list[int], train: list[float], v
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + max(0.5, 0.01 * len(epochs)))
     else:
         axes.set_ylim(0, 1)
+
+
+def _draw_line(axes: Axes, name: str, colour: str, points: Sequence[tuple[int, float]]) -> None:
+    """The values at their epochs; where most epochs have none each is a mark, for smoothing would hide how few."""
+    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    if epochs and len(epochs) <= (epochs[-1] - epochs[0] + 1) / 2:
+        axes.plot(epochs, values, color=colour, linewidth=2.4, marker="o", label=name)
+        return
+    marker = "o" if len(epochs) == 1 else ""
+    axes.plot(epochs, values, color=colour, linewidth=1.0, alpha=0.35)
+    axes.plot(epochs, smooth(values, SMOOTHING), color=colour, linewidth=2.4, marker=marker, label=name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import RECIPE_NAMES, SourceConfig, TrainConfig, TransferConfig, check_choice
+from tellapart.config import RECIPE_CONFIGS, ScratchConfig, SourceConfig, TrainConfig, TransferConfig, check_choice
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.infer.bundle import MODEL_FILE
 from tellapart.infer.predictor import Predictor, load
@@ -34,7 +34,7 @@ class CompareConfig:
     """What is compared, and on what.
 
     Attributes:
-        recipes: at least two different names of `RECIPE_NAMES`.
+        recipes: at least two different names of `RECIPE_CONFIGS`.
         epochs: of the recipes that train in epochs; `None` is each one's own number.
         validation_fraction: share of each class that all are measured on, strictly between 0 and 1.
         seed: decides the split, and all else that is random.
@@ -47,19 +47,21 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            check_choice("--recipes", recipe, RECIPE_NAMES)
+            check_choice("--recipes", recipe, tuple(RECIPE_CONFIGS))
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
                 f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
-                f" two different ones of {', '.join(RECIPE_NAMES)}, with commas between."
+                f" two different ones of {', '.join(RECIPE_CONFIGS)}, with commas between."
             )
         for recipe in self.recipes:
             self.train_config(recipe)
 
-    def train_config(self, recipe: str) -> TransferConfig | TrainConfig:
+    def train_config(self, recipe: str) -> TransferConfig | ScratchConfig | TrainConfig:
         """How the recipe is trained."""
         if recipe == "transfer":
             return TransferConfig(validation_fraction=self.validation_fraction, seed=self.seed)
+        if recipe == "scratch":
+            return ScratchConfig(validation_fraction=self.validation_fraction, seed=self.seed, epochs=self.epochs)
         config = TrainConfig(validation_fraction=self.validation_fraction, seed=self.seed)
         return config if self.epochs is None else replace(config, epochs=self.epochs)
 

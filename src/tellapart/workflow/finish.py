@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import TrainConfig
+from tellapart.config import ScratchConfig
 from tellapart.errors import TellapartError
 from tellapart.infer.bundle import Bundle, write_bundle
 from tellapart.infer.predictor import Predictor
 from tellapart.learn.backend import Backend
 from tellapart.learn.export import describe_layers, to_keras_files, to_onnx
 from tellapart.learn.fit import FitData, predict_probabilities
-from tellapart.learn.recipes import build_network
+from tellapart.learn.recipes import NetworkConfig, build_network
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.records import EpochRecord, Evaluation
 from tellapart.report.curves import draw_curves
@@ -39,10 +39,21 @@ class FinishedTraining:
     run_dir: Path
     model: "keras.Model"
     data: FitData
-    config: TrainConfig
+    config: NetworkConfig
     backend: Backend
     history: tuple[EpochRecord, ...]
     is_stopped: bool
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """`(height, width)` that photos are predicted at."""
+        assert self.config.image_size is not None
+        return self.config.image_size
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the model averages what it says of a photo and of its mirror image."""
+        return isinstance(self.config, ScratchConfig) and self.config.flip is True
 
 
 def finish_run(training: FinishedTraining) -> Run:
@@ -55,7 +66,8 @@ def finish_run(training: FinishedTraining) -> Run:
     photos, rows = training.data.images.photos, training.data.split.validation
     bundle = _make_bundle(training)
     probabilities = _predict(Predictor(bundle), training.data, rows)
-    difference = float(np.abs(probabilities - predict_probabilities(training.model, training.data.images, rows)).max())
+    expected = predict_probabilities(training.model, training.data.images, rows, mirrored=training.is_mirrored)
+    difference = float(np.abs(probabilities - expected).max())
     if not difference <= _PARITY_TOLERANCE:
         raise TellapartError(
             f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
@@ -91,9 +103,9 @@ def _make_bundle(training: FinishedTraining) -> Bundle:
     network.set_weights(training.model.get_weights())
     return Bundle(
         class_names=class_names,
-        preprocess=PreprocessSpec(training.config.image_size, training.config.channels),
+        preprocess=PreprocessSpec(training.image_size, training.config.channels),
         layers=describe_layers(_portable_model(training)),
-        model=to_onnx(network),
+        model=to_onnx(network, mirrored=training.is_mirrored),
         versions=installed_versions("keras") | {training.backend.name: training.backend.version},
         recipe=training.config.recipe,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, EpochRecord, Evaluation, Skipped, StepRecord
 
@@ -47,14 +47,16 @@ class TrainJob:
         source: how labels are found and how many photos are taken.
         resumed: what an earlier run in the folder says of itself, if it is to go on.
         watcher: who is told about the progress.
+        started: when it began, as `time.perf_counter` says it.
     """
 
     photos: PhotoSet
     run_dir: Path
-    config: TrainConfig | TransferConfig
+    config: ScratchConfig | TrainConfig | TransferConfig
     source: SourceConfig
     resumed: "RunFile | None"
     watcher: Watcher
+    started: float
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tellapart.config import SourceConfig, TrainConfig
+from tellapart.config import ScratchConfig, SourceConfig, TrainConfig
 from tellapart.learn.backend import start_backend
 from tellapart.learn.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
-from tellapart.learn.fit import FitData, fit_epochs
-from tellapart.learn.recipes import build_network, compile_network
+from tellapart.learn.fit import Course, FitData, fit_epochs
+from tellapart.learn.recipes import NetworkConfig, make_learner, open_course
 from tellapart.photos.cache import cache_images
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.preprocess import PreprocessSpec
@@ -16,6 +16,7 @@ from tellapart.records import EpochRecord
 from tellapart.workflow.cache import cache_root, images_dir
 from tellapart.workflow.finish import FinishedTraining, finish_run
 from tellapart.workflow.job import Run, TrainJob
+from tellapart.workflow.plan import measure_if_needed, plan_training, settle_flips, settle_size
 from tellapart.workflow.prepare import hold_out, load_chosen
 from tellapart.workflow.run_folder import (
     CHECKPOINT_DIR_NAME,
@@ -36,26 +37,40 @@ def train_network(job: TrainJob) -> Run:
     Raises:
         As `workflow.train.train` says.
     """
-    started, config = time.perf_counter(), job.config
-    assert isinstance(config, TrainConfig)
+    config = job.config
+    assert isinstance(config, (TrainConfig, ScratchConfig))
     backend = start_backend(config.seed)
-    model = build_network(config, len(job.photos.class_names), backend.data_format)
-    compile_network(model, config)
+    pace = None
+    if isinstance(config, ScratchConfig):
+        pace = measure_if_needed(config, job.photos, backend)
+        config = settle_size(config, pace, job)
     data = prepare_photos(job.photos, job.source, config)
     photos, split = data.images.photos, data.split
+    if isinstance(config, ScratchConfig):
+        config = settle_flips(config, data, job.watcher)
+    model = make_learner(config, data, backend)
+    job = replace(job, config=config)
     run_file = claim_run(job, data.images.key)
     write_split(job.run_dir, photos, split)
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
     resumed_seconds = _seconds_before(job)
-    history, is_stopped = _fit(model, data, config, job)
-    run = finish_run(FinishedTraining(job.run_dir, model, data, config, backend, history, is_stopped))
+    plan = plan_training(config, pace, data, job) if isinstance(config, ScratchConfig) else None
+    with open_course(model, data, config, backend, plan) as course:
+        history, is_stopped = _fit(model, data, course, job)
+        with course.settled():
+            run = finish_run(FinishedTraining(job.run_dir, model, data, config, backend, history, is_stopped))
     finish_run_file(job.run_dir, run_file, is_stopped)
-    return replace(run, seconds=resumed_seconds + time.perf_counter() - started)
+    return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)
 
 
-def prepare_photos(photos: PhotoSet, source: SourceConfig, config: TrainConfig) -> FitData:
+def prepare_photos(photos: PhotoSet, source: SourceConfig, config: NetworkConfig) -> FitData:
     """The usable photos decoded, labelled and split into train and validation.
+
+    Args:
+        photos: not decoded yet.
+        source: how many of them are taken, and where decoded ones are kept.
+        config: of `scratch`, with an image size.
 
     Raises:
         DatasetError: after leaving out what is unusable there are fewer than 2 classes, or a class has fewer than 2
@@ -63,6 +78,7 @@ def prepare_photos(photos: PhotoSet, source: SourceConfig, config: TrainConfig) 
         OutputError: the decoded photos do not fit on the disk.
     """
     cache_dir = images_dir(cache_root(source.cache_dir))
+    assert config.image_size is not None
     spec = PreprocessSpec(config.image_size, config.channels)
     images = load_chosen(
         photos, source.per_class, config.seed, lambda chosen: cache_images(chosen, spec, source.limits, cache_dir)
@@ -79,26 +95,27 @@ def _seconds_before(job: TrainJob) -> float:
     return 0.0 if state is None else sum(record.seconds for record in state.history)
 
 
-def _fit(
-    model: "keras.Model", data: FitData, config: TrainConfig, job: TrainJob
-) -> tuple[tuple[EpochRecord, ...], bool]:
+def _fit(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -> tuple[tuple[EpochRecord, ...], bool]:
     """Trains to the last epoch with a checkpoint after each; the history, and whether the user stopped it before."""
     checkpoint_dir = job.run_dir / CHECKPOINT_DIR_NAME
-    history: tuple[EpochRecord, ...] = ()
-    if (state := load_checkpoint(checkpoint_dir)) is not None:
+
+    def restore() -> tuple[EpochRecord, ...] | None:
+        if (state := load_checkpoint(checkpoint_dir)) is None:
+            return None
         restore_state(model, state)
-        history = state.history
+        course.restore_averages(state.averages)
+        return state.history
+
+    history = restore() or ()
     try:
-        for record in fit_epochs(model, data, config, len(history), job.watcher.on_step):
-            state = capture_state(model, (*history, record))
-            save_checkpoint(checkpoint_dir, state)
-            history = state.history
+        for record in fit_epochs(data, course, history, job.watcher.on_step):
+            history = (*history, record)
+            save_checkpoint(checkpoint_dir, capture_state(model, history, course.averages()))
             write_history(job.run_dir, history)
             job.watcher.on_epoch(record)
     except KeyboardInterrupt:
         # The weights are those of some step inside an epoch; the checkpoint has those of its end.
-        if (state := load_checkpoint(checkpoint_dir)) is None:
+        if (kept := restore()) is None:
             raise
-        restore_state(model, state)
-        return state.history, True
+        return kept, True
     return history, False

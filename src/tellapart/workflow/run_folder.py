@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import AugmentConfig, TrainConfig, TransferConfig
+from tellapart.config import AugmentConfig, ScratchConfig, TrainConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
@@ -35,7 +35,7 @@ class RunFile:
     """
 
     source: str
-    config: TrainConfig | TransferConfig
+    config: TrainConfig | ScratchConfig | TransferConfig
     per_class: int | None
     photos_key: str
     state: str
@@ -96,13 +96,17 @@ def read_run_file(run_dir: Path) -> RunFile:
         ) from exc
 
 
-def check_same_settings(stored: TrainConfig | TransferConfig, config: TrainConfig | TransferConfig) -> None:
-    """Nothing, if a run with `stored` settings can go on with `config`: all but the epochs are the same.
+def check_same_settings(
+    stored: TrainConfig | ScratchConfig | TransferConfig, config: TrainConfig | ScratchConfig | TransferConfig
+) -> None:
+    """Nothing, if a run with `stored` settings can go on with `config`: all but the epochs of `classic` are the same.
 
     Raises:
         ConfigError: some differ; it names them.
     """
-    names = [field.name for field in dataclasses.fields(stored) if field.name != "epochs"]
+    # The learning rate of `scratch` has fallen to nothing by its last epoch, so that more of them would do nothing.
+    names = [field.name for field in dataclasses.fields(stored)]
+    names = [name for name in names if name != "epochs" or stored.recipe == "scratch"]
     if stored.recipe != config.recipe:
         names = ["recipe"]
     differing = [
@@ -147,9 +151,12 @@ def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
     write_file(run_dir / "skipped.csv", to_csv_bytes([["path", "reason"], *rows]))
 
 
-def _config_from(value: dict[str, Any]) -> TrainConfig | TransferConfig:
+def _config_from(value: dict[str, Any]) -> TrainConfig | ScratchConfig | TransferConfig:
     if value["recipe"] == "transfer":
         return TransferConfig(**value)
+    if value["recipe"] == "scratch":
+        size = value["image_size"]
+        return ScratchConfig(**value | {"image_size": None if size is None else tuple(size)})
     augment = value["augment"]
     return TrainConfig(
         **value

@@ -1,9 +1,10 @@
 """`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
-from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
 from tellapart.errors import OutputError
 from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.store import check_outside, claim_dir, remove_partials
@@ -14,7 +15,7 @@ from tellapart.workflow.run_folder import RUN_FILE_NAME, RunFile, check_same_set
 def train(
     photos: PhotoSet | str | Path,
     out: str | Path,
-    config: TransferConfig | TrainConfig | None = None,
+    config: TransferConfig | TrainConfig | ScratchConfig | None = None,
     *,
     source: SourceConfig | None = None,
     resume: bool = False,
@@ -28,8 +29,9 @@ def train(
     Args:
         photos: an opened photo set, or anything `open_photos` takes.
         out: folder of the run; new, empty, or an earlier run to resume.
-        config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), or a network from
-            scratch (`TrainConfig`); `None` is `TransferConfig()`, or with `resume` the settings of the run.
+        config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
+            from scratch (`ScratchConfig`), or the article's network (`TrainConfig`); `None` is `TransferConfig()`, or
+            with `resume` the settings of the run.
         source: how labels are found and how many photos are taken.
         resume: go on with the run in `out`, killed or finished, up to `config.epochs` where there are epochs.
         watcher: who is told about the progress.
@@ -42,7 +44,7 @@ def train(
         OutputError: `out` is not ours, or cannot be written.
         KeyboardInterrupt: the user stopped it before there was anything to keep.
     """
-    run_dir, watcher = Path(out), watcher or Watcher()
+    started, run_dir, watcher = time.perf_counter(), Path(out), watcher or Watcher()
     if run_dir.exists():  # found now rather than after the photos are decoded
         claim_dir(run_dir, RUN_FILE_NAME)
     check_outside(run_dir, Path(photos.source if isinstance(photos, PhotoSet) else photos))
@@ -50,7 +52,7 @@ def train(
     is_transfer = isinstance(config, TransferConfig)
     # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
     photos = photos if isinstance(photos, PhotoSet) else open_photos(photos, source, check=not is_transfer)
-    job = TrainJob(photos, run_dir, config, source, stored, watcher)
+    job = TrainJob(photos, run_dir, config, source, stored, watcher, started)
     if is_transfer:
         from tellapart.workflow.transfer import train_head
 
@@ -62,8 +64,8 @@ def train(
 
 
 def _settings(
-    run_dir: Path, config: TransferConfig | TrainConfig | None, source: SourceConfig, resume: bool
-) -> tuple[TransferConfig | TrainConfig, SourceConfig, RunFile | None]:
+    run_dir: Path, config: TransferConfig | TrainConfig | ScratchConfig | None, source: SourceConfig, resume: bool
+) -> tuple[TransferConfig | TrainConfig | ScratchConfig, SourceConfig, RunFile | None]:
     """The settings to train with, and those of the run to resume, if one is."""
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():

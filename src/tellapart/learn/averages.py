@@ -1,0 +1,57 @@
+"""The running mean of a model's weights, which predicts better than the weights of any one moment."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.learn.backend import keras
+
+# Steps between two additions: weights that are this near in time are nearly the same.
+_STEPS_APART = 4
+# How far back the mean reaches, as a share of the training.
+_REACH = 0.04
+
+
+class WeightAverage:
+    """An exponential moving average of all weights, the moving means of normalisations included.
+
+    Args:
+        model: whose weights are averaged.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._num_steps = 0
+        self._means = [np.array(value) for value in model.get_weights()]
+
+    @property
+    def values(self) -> tuple[NDArray[np.float32], ...]:
+        """The average, in the model's order; and last, as a scalar, the number of steps so far."""
+        return (*self._means, np.array(self._num_steps, np.float32))
+
+    def restore(self, values: Sequence[NDArray[np.float32]]) -> None:
+        """Goes on from the `values` of another time."""
+        self._means = [np.array(value) for value in values[:-1]]
+        self._num_steps = int(values[-1])
+
+    def add(self, all_steps: float) -> None:
+        """Takes in the model's weights after another step of `all_steps`; the first steps are soon forgotten."""
+        self._num_steps += 1
+        if self._num_steps % _STEPS_APART:
+            return
+        reach = max(1.0, _REACH * all_steps)
+        share = min(1.0, _STEPS_APART * max(1 / reach, 9 / (10 + self._num_steps)))
+        for mean, value in zip(self._means, self._model.get_weights(), strict=True):
+            mean += share * (value - mean)
+
+    @contextmanager
+    def lent_to(self, model: keras.Model) -> Iterator[None]:
+        """The model has the averaged weights as long as this is open, and its own again afterwards."""
+        own = model.get_weights()
+        model.set_weights(self._means)
+        try:
+            yield
+        finally:
+            model.set_weights(own)

@@ -1,0 +1,158 @@
+"""How the recipe `scratch` trains: views at growing sizes, one rise and fall of the learning rate, averaged weights.
+
+What each part is worth was measured: docs/from-scratch.md. How long and at which sizes is decided in `plan.py`.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import CropConfig
+from tellapart.learn.averages import WeightAverage
+from tellapart.learn.backend import keras
+from tellapart.learn.fit import Batch, FitData, prepare_ahead
+from tellapart.learn.plan import Plan
+from tellapart.learn.step import SharedStep, WholeStep
+from tellapart.photos.views import draw_views, make_views, mix_images
+from tellapart.randomness import named_generator
+from tellapart.records import EpochRecord
+
+_LABEL_SMOOTHING = 0.1
+# Shares of the training: the learning rate rises in the first, and colours, patches and mixing are left out in the
+# last, in which the network gets used to whole photos as they are.
+_WARM_UP, _CLEAN_END = 0.08, 0.1
+# Looks at the validation photos in a whole training: each takes as long as some hundred photos of training.
+_NUM_LOOKS = 8
+
+
+@dataclass(frozen=True)
+class CourseSettings:
+    """What a training from scratch is made of.
+
+    Attributes:
+        plan: sizes and length.
+        crops: the random views.
+        batch_size: photos a step.
+        learning_rate: the highest.
+        seed: the run's.
+    """
+
+    plan: Plan
+    crops: CropConfig
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
+class ScratchCourse:
+    """A `Course` whose every step depends on how far the training has come.
+
+    Args:
+        model: compiled; its weights and optimizer are changed.
+        step: how a step is taken.
+        data: photos and split; the photos at the size of the plan.
+        settings: as above.
+    """
+
+    def __init__(
+        self, model: keras.Model, step: WholeStep | SharedStep, data: FitData, settings: CourseSettings
+    ) -> None:
+        self._model, self._step, self._data, self._settings = model, step, data, settings
+        self._average = WeightAverage(model)
+        self._started = time.perf_counter()
+        self._at_start = 0.0
+
+    def progress_of(self, history: Sequence[EpochRecord]) -> float:
+        """Share of the training that these epochs were."""
+        self._at_start = history[-1].progress if history else 0.0
+        self._started = time.perf_counter()
+        return self._at_start
+
+    def num_epochs(self) -> int:
+        """Epochs of the whole training."""
+        return math.ceil(self._settings.plan.num_epochs - 1e-6)
+
+    def num_steps(self) -> int:
+        """Steps of a whole epoch."""
+        return max(1, round(len(self._data.split.train) / self._settings.batch_size))
+
+    def batches(self, epoch: int, progress: float) -> Iterator[Batch]:
+        """The epoch's batches in random order."""
+        settings, data = self._settings, self._data
+        order = named_generator(settings.seed, "order", epoch).permutation(data.split.train)
+        parts = np.array_split(order, self.num_steps())
+        # Every photo is mirrored in every other epoch, a random half of them in the first.
+        is_mirrored = named_generator(settings.seed, "mirrored").random(len(data.labels)) < 0.5
+        is_mirrored = (is_mirrored ^ (epoch % 2 == 0)) & settings.crops.flip
+        prepared = prepare_ahead(
+            lambda number: self._prepare(parts[number], is_mirrored[parts[number]], epoch, number), range(len(parts))
+        )
+        with closing(prepared):
+            for batch in prepared:
+                moment = self._now(batch.progress)
+                if moment > progress:  # the clock may have run out, or not have ticked
+                    yield replace(batch, progress=moment)
+                if moment >= 1:
+                    return
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step; loss in nats and accuracy on the batch."""
+        self._model.optimizer.learning_rate = self._settings.learning_rate * rate_at(batch.progress)
+        logs = self._step.learn(batch.images, batch.targets)
+        self._average.add(self._settings.plan.num_epochs * self.num_steps())
+        return logs
+
+    def is_validated(self, before: float, progress: float) -> bool:
+        """Whether the epoch between the two ends with a look at the validation photos."""
+        return progress >= 1 or math.floor(before * _NUM_LOOKS) < math.floor(progress * _NUM_LOOKS)
+
+    def averages(self) -> tuple[NDArray[np.float32], ...]:
+        """What is averaged, for a checkpoint."""
+        return self._average.values
+
+    def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
+        """Goes on from what `averages` gave at another time."""
+        self._average.restore(averages)
+
+    @contextmanager
+    def settled(self) -> Iterator[keras.Model]:
+        """The model with its averaged weights."""
+        with self._average.lent_to(self._model):
+            yield self._model
+
+    def _now(self, planned: float) -> float:
+        """The progress by the clock, where a time was asked for."""
+        seconds = self._settings.plan.seconds
+        if seconds is None:
+            return planned
+        return min(1.0, self._at_start + (time.perf_counter() - self._started) / seconds)
+
+    def _prepare(self, rows: NDArray[np.int64], is_mirrored: NDArray[np.bool_], epoch: int, number: int) -> Batch:
+        """The views of these photos, as the moment of the training has them."""
+        settings, data = self._settings, self._data
+        generator = named_generator(settings.seed, "views", epoch, number)
+        before, after = (
+            settings.plan.progress_after(epoch - 1 + step / self.num_steps()) for step in (number, number + 1)
+        )
+        moment = self._now(before)
+        image_size, is_clean = settings.plan.size_at(moment), moment >= 1 - _CLEAN_END
+        photos = data.images.gather(rows)
+        views = draw_views(settings.crops, is_mirrored, (photos.shape[1:3], image_size), generator)
+        images = make_views(photos, views, image_size, in_colour=not is_clean)
+        num_classes = len(data.images.photos.class_names)
+        targets = np.eye(num_classes, dtype=np.float32)[data.labels[rows]]
+        if not is_clean:
+            images, targets = mix_images(images, targets, settings.crops.mix, generator)
+        return Batch(images, targets * (1 - _LABEL_SMOOTHING) + _LABEL_SMOOTHING / num_classes, after)
+
+
+def rate_at(progress: float) -> float:
+    """The learning rate as a share of the highest: a straight rise, then half a cosine down to 0."""
+    if progress < _WARM_UP:
+        return progress / _WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))

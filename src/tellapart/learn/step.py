@@ -1,0 +1,107 @@
+"""One step of training: the gradients of a batch, and what the optimizer makes of them.
+
+On PyTorch on a CPU each core computes the gradients of its own share of the batch by itself, and they are added up. An
+operation of a small network is over in a few milliseconds, too short to be shared out to several cores: half a batch
+on each of two cores takes less time than the whole batch on both (docs/performance.md).
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.learn.backend import Backend, keras
+from tellapart.learn.networks.normalization import moving_averages_kept
+from tellapart.photos.loading import num_cores
+
+# A share is normalised by its own mean and variance, which fewer photos do not tell well.
+_LEAST_SHARE = 8
+_Logs = dict[str, float]
+_Images = NDArray[np.uint8]
+_Targets = NDArray[Any]
+
+
+class WholeStep:
+    """A step as Keras takes it: the whole batch at once."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+
+    def learn(self, images: _Images, targets: _Targets) -> _Logs:
+        """Loss in nats and accuracy on the batch, before the weights changed.
+
+        Args:
+            images: uint8, shape `(n, height, width, channels)`.
+            targets: as the model's loss takes them.
+        """
+        return dict(self._model.train_on_batch(images, targets, return_dict=True))
+
+
+class SharedStep:
+    """A step that cores share: each takes some photos of the batch. For PyTorch on a CPU.
+
+    Args:
+        model: compiled with an optimizer, ends in the probabilities of the classes; without dropout, whose random
+            numbers would depend on which core is first.
+        pool: as many threads as there are shares.
+        num_shares: at least 1.
+    """
+
+    def __init__(self, model: keras.Model, pool: ThreadPoolExecutor, num_shares: int) -> None:
+        self._model, self._pool, self._num_shares = model, pool, num_shares
+        self._weights = list(model.trainable_variables)
+
+    def learn(self, images: _Images, targets: _Targets) -> _Logs:
+        """As for `WholeStep`; the targets are probabilities of the classes."""
+        import torch
+
+        num_shares = min(self._num_shares, max(1, len(images) // _LEAST_SHARE))
+        shares: list[NDArray[np.int64]] = np.array_split(np.arange(len(images)), num_shares)
+        results = list(
+            self._pool.map(
+                lambda number: self._differentiate(images[shares[number]], targets[shares[number]], number == 0),
+                range(num_shares),
+            )
+        )
+        total = [gradient * (len(shares[0]) / len(images)) for gradient in results[0][0]]
+        for (gradients, _, _), share in zip(results[1:], shares[1:], strict=True):
+            torch._foreach_add_(total, gradients, alpha=len(share) / len(images))
+        with torch.no_grad():
+            self._model.optimizer.apply(total, self._weights)
+        sums = np.sum(
+            [[loss * len(share), hits] for (_, loss, hits), share in zip(results, shares, strict=True)], axis=0
+        )
+        return {"loss": float(sums[0]) / len(images), "accuracy": float(sums[1]) / len(images)}
+
+    def _differentiate(self, images: _Images, targets: _Targets, is_first: bool) -> tuple[list[Any], float, float]:
+        """Gradients of the mean loss of these photos, the loss in nats, and how many are right."""
+        import torch
+
+        with moving_averages_kept(not is_first):
+            outputs = self._model(images, training=True)
+        wanted = torch.from_numpy(np.ascontiguousarray(targets))
+        losses = keras.losses.categorical_crossentropy(wanted, outputs)
+        gradients = torch.autograd.grad(losses.mean(), [weight.value for weight in self._weights])
+        hits = (outputs.detach().argmax(1) == wanted.argmax(1)).sum()
+        return list(gradients), float(losses.detach().mean()), float(hits)
+
+
+@contextmanager
+def open_step(model: keras.Model, backend: Backend) -> Iterator["WholeStep | SharedStep"]:
+    """The way to take a step that is the fastest here, for the time of a training."""
+    num_shares = num_cores()
+    if backend.name != "torch" or backend.device != "cpu" or num_shares == 1:
+        yield WholeStep(model)
+        return
+    import torch
+
+    # Each thread of the pool computes alone; this one still has all cores for what comes between the steps.
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(num_shares, "step", torch.set_num_threads, (1,)) as pool:
+            yield SharedStep(model, pool, num_shares)
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,195 @@
+"""Random views of training photos for the residual network: one warp and one colour pass a photo, then mixing.
+
+A view is a crop of any place and size, turned a little, mirrored every other epoch, and seen in another light. As in
+`augment.py`, drawing the numbers and applying them are apart.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import CropConfig
+
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+# A crop that is shrunk more than this is averaged down first: bilinear interpolation looks at 2x2 pixels only.
+_MOST_SHRINKING = 1.5
+# Contrast turns about the mean brightness, which every eighth pixel of every eighth row tells well enough.
+_MEAN_STEP = 8
+_ERASED_AREA = (0.02, 0.2)
+_ERASED_ASPECT = (0.3, 3.3)
+# Parameters of the beta distributions that say how much of the other photo is mixed in: blending (Zhang et al. 2018)
+# keeps most photos nearly pure, patches (Yun et al. 2019) come in all sizes.
+_BLEND_BETA, _PATCH_BETA = 0.2, 1.0
+
+
+@dataclass(frozen=True)
+class Views:
+    """What was drawn for a number of photos.
+
+    Attributes:
+        warps: float64, shape `(n, 2, 3)`: `(x_in, y_in) = warp @ (x_out, y_out, 1)`, in pixels of the photo and of the
+            view.
+        colours: brightness, contrast and saturation factors, float64, shape `(n, 3)`.
+        patches: what is painted over, as fractions of the view: top, left, height, width, float64, shape `(n, 4)`; a
+            height of 0 leaves the view whole.
+        paints: uint8, shape `(n, 3)`, the colour of each patch.
+    """
+
+    warps: NDArray[np.float64]
+    colours: NDArray[np.float64]
+    patches: NDArray[np.float64]
+    paints: NDArray[np.uint8]
+
+    def take(self, rows: slice) -> "Views":
+        """Those of some photos."""
+        return Views(self.warps[rows], self.colours[rows], self.patches[rows], self.paints[rows])
+
+
+def draw_views(
+    config: CropConfig,
+    is_mirrored: NDArray[np.bool_],
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    generator: np.random.Generator,
+) -> Views:
+    """A random view for each photo (`RandomResizedCrop` of Szegedy et al. 2015, with a rotation).
+
+    Args:
+        config: the ranges.
+        is_mirrored: which of the photos are mirrored, shape `(n,)`; the number of photos is taken from here.
+        sizes: `(height, width)` of the photos, and that of the views.
+        generator: advanced by the draw.
+    """
+    num_views = len(is_mirrored)
+    (height, width), (out_height, out_width) = sizes
+    area = generator.uniform(config.least_area, 1, num_views)
+    stretch = np.exp(generator.uniform(-math.log(config.aspect), math.log(config.aspect), num_views))
+    crop_width, crop_height = np.minimum(1, np.sqrt(area * stretch)), np.minimum(1, np.sqrt(area / stretch))
+    centre_x = (crop_width / 2 + generator.random(num_views) * (1 - crop_width)) * width - 0.5
+    centre_y = (crop_height / 2 + generator.random(num_views) * (1 - crop_height)) * height - 0.5
+    angle = np.deg2rad(generator.uniform(-config.rotation_degrees, config.rotation_degrees, num_views))
+    scale_x = crop_width * width / out_width * np.where(is_mirrored, -1, 1)
+    scale_y = crop_height * height / out_height
+    warps = np.empty((num_views, 2, 3))
+    # The angle is one of the photo as it is shown, whatever the sides of the cached image.
+    warps[:, 0, 0], warps[:, 0, 1] = np.cos(angle) * scale_x, -np.sin(angle) * scale_y * width / height
+    warps[:, 1, 0], warps[:, 1, 1] = np.sin(angle) * scale_x * height / width, np.cos(angle) * scale_y
+    middle = np.array([(out_width - 1) / 2, (out_height - 1) / 2])
+    warps[:, :, 2] = np.stack([centre_x, centre_y], axis=1) - warps[:, :, :2] @ middle
+    c = config.colour
+    colours = generator.uniform([1 - c, 1 - c, 1 - c * 4 / 3], [1 + c, 1 + c, 1 + c * 4 / 3], (num_views, 3))
+    return Views(warps, np.maximum(colours, 0), *_draw_patches(config.erase, num_views, generator))
+
+
+def _draw_patches(
+    probability: float, num_views: int, generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Rectangles to paint over (random erasing, Zhong et al. 2020), and their colours."""
+    is_erased = generator.random(num_views) < probability
+    area = generator.uniform(*_ERASED_AREA, num_views)
+    aspect = np.exp(generator.uniform(math.log(_ERASED_ASPECT[0]), math.log(_ERASED_ASPECT[1]), num_views))
+    sides = np.minimum(1, np.stack([np.sqrt(area * aspect), np.sqrt(area / aspect)], axis=1))
+    corners = generator.random((num_views, 2)) * (1 - sides)
+    patches = np.concatenate([corners, sides], axis=1) * is_erased[:, np.newaxis]
+    return patches, generator.integers(0, 256, (num_views, 3), dtype=np.uint8)
+
+
+def make_views(
+    images: NDArray[np.uint8], views: Views, image_size: tuple[int, int], *, in_colour: bool
+) -> NDArray[np.uint8]:
+    """The photos through the views: bilinear, mirrored at the edges.
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)`; not modified.
+        views: from `draw_views`, of as many photos and of these sizes.
+        image_size: `(height, width)` of the result.
+        in_colour: whether colours are changed and patches painted; else only the geometry.
+
+    Returns:
+        uint8, shape `(n, *image_size, channels)`.
+    """
+    height, width = image_size
+    made = np.empty((len(images), height, width, images.shape[3]), np.uint8)
+    shrinking = np.sqrt(np.abs(np.linalg.det(views.warps[:, :, :2])))
+    for row, (image, out) in enumerate(zip(images, made, strict=True)):
+        source, warp = _shrink(image, views.warps[row], float(shrinking[row]))
+        warped = cv2.warpAffine(
+            source,
+            warp,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+        view = np.asarray(warped, np.uint8).reshape(out.shape)
+        if in_colour:
+            view = _recolour(view, views.colours[row])
+        out[...] = view
+        if in_colour and views.patches[row, 2] > 0:
+            top, left, patch_height, patch_width = np.round(views.patches[row] * [height, width, height, width])
+            patch = out[int(top) : int(top + patch_height), int(left) : int(left + patch_width)]
+            patch[...] = views.paints[row][: patch.shape[-1]]
+    return made
+
+
+def _shrink(
+    image: NDArray[np.uint8], warp: NDArray[np.float64], shrinking: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The photo averaged down by a whole factor where the view shows much less of it, and the warp for what is left."""
+    factor = math.ceil(shrinking / _MOST_SHRINKING) if shrinking > _MOST_SHRINKING else 1
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    if factor == 1 or min(height, width) < 2:
+        return image, warp
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    scales = np.array([width / image.shape[1], height / image.shape[0]])
+    scaled = warp * scales[:, np.newaxis]
+    scaled[:, 2] += 0.5 * scales - 0.5
+    return np.asarray(small, np.uint8), scaled
+
+
+def _recolour(image: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The image with other brightness, contrast and saturation, in one linear map of its channels."""
+    brightness, contrast, saturation = factors
+    channels = image.shape[2]
+    offset = float(image[::_MEAN_STEP, ::_MEAN_STEP].mean()) * brightness * (1 - contrast)
+    grey = _LUMA if channels == 3 else np.ones(1)
+    mixing = brightness * contrast * (saturation * np.eye(channels) + (1 - saturation) * grey)
+    changed = cv2.transform(image, np.hstack([mixing, np.full((channels, 1), offset)]))
+    return np.asarray(changed, np.uint8).reshape(image.shape)
+
+
+def mix_images(
+    images: NDArray[np.uint8], targets: NDArray[np.float32], probability: float, generator: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The batch as it is, or each photo blended with another of it (mixup), or with a piece of another in it (CutMix).
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)`; not modified.
+        targets: probabilities of the classes, shape `(n, num_classes)`; not modified.
+        probability: of mixing at all; blending and patching are equally likely.
+        generator: advanced by the draw, by as much whatever comes out.
+
+    Returns:
+        images and targets of the same shapes and types.
+    """
+    is_mixed, is_blended, place = generator.random() < probability, generator.random() < 0.5, generator.random(2)
+    share_blended = generator.beta(_BLEND_BETA, _BLEND_BETA)
+    share_patched = generator.beta(_PATCH_BETA, _PATCH_BETA)
+    others = generator.permutation(len(images))
+    if not is_mixed:
+        return images, targets
+    if is_blended:
+        kept = max(share_blended, 1 - share_blended)
+        mixed = cv2.addWeighted(
+            images.reshape(len(images), -1), kept, images[others].reshape(len(images), -1), 1 - kept, 0
+        )
+        mixed = np.asarray(mixed, np.uint8).reshape(images.shape)
+    else:
+        height, width = images.shape[1:3]
+        sides = np.array([height, width]) * math.sqrt(share_patched)
+        (rows, columns), (top, left) = sides.astype(int), (place * ([height, width] - sides)).astype(int)
+        mixed = images.copy()
+        mixed[:, top : top + rows, left : left + columns] = images[others, top : top + rows, left : left + columns]
+        kept = 1 - rows * columns / (height * width)
+    return mixed, (kept * targets + (1 - kept) * targets[others]).astype(np.float32)

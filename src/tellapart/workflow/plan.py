@@ -1,0 +1,136 @@
+"""What the recipe `scratch` decides for its user: how long to train at which sizes, and whether to mirror photos."""
+
+import math
+import statistics
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from tellapart.config import ScratchConfig
+from tellapart.errors import ConfigError, ImageError
+from tellapart.learn.backend import Backend
+from tellapart.learn.fit import FitData
+from tellapart.learn.mirror import choose_mirroring
+from tellapart.learn.pace import measure_pace
+from tellapart.learn.plan import VIEW_SIDE, Plan, choose_image_size, make_plan, usual_views
+from tellapart.learn.recipes import check_image_size
+from tellapart.photos.gate import read_info
+from tellapart.photos.photoset import PhotoSet
+from tellapart.workflow.job import TrainJob, Watcher
+
+# Photos whose headers say how large the photos of a collection are.
+_NUM_LOOKED_AT = 50
+# A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
+# (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), and some seconds for
+# files and pictures.
+_FORWARD_SHARE, _FORWARDS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 6.0
+# What must be left to train in, as a share of the time asked for.
+_LEAST_LEFT = 0.3
+
+
+def measure_if_needed(config: ScratchConfig, photos: PhotoSet, backend: Backend) -> float | None:
+    """Views a second on this machine, where the training is to end by the clock."""
+    check_image_size(config)
+    return None if config.minutes is None else measure_pace(config, max(2, len(photos.class_names)), backend)
+
+
+def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> ScratchConfig:
+    """The settings with the image size to predict at, before a photo is decoded.
+
+    Args:
+        config: with or without it.
+        pace: from `measure_if_needed`.
+        job: the photos, and since when it runs.
+    """
+    if config.image_size is not None:
+        return config
+    num_photos = len(job.photos)
+    if job.source.per_class is not None:
+        num_photos = min(num_photos, job.source.per_class * len(job.photos.class_names))
+    num_train = max(1, round(num_photos * (1 - config.validation_fraction)))
+    if pace is not None:
+        assert config.minutes is not None
+        num_views = pace * config.minutes * 60
+    else:
+        num_views = usual_views(num_train) if config.epochs is None else float(config.epochs * num_train)
+    return replace(config, image_size=choose_image_size(num_views, _native_side(job.photos)))
+
+
+def settle_flips(config: ScratchConfig, data: FitData, watcher: Watcher) -> ScratchConfig:
+    """The settings with a decision whether training photos are mirrored, and a note when they are not."""
+    if config.flip is not None:
+        return config
+    rows = data.split.train
+    choice = choose_mirroring(data.images.gather(rows), data.labels[rows], data.images.groups()[rows], config.seed)
+    if not choice.is_harmless:
+        watcher.on_note(
+            "photos are not mirrored in training: in cross-validation that made a small model tell the classes apart "
+            f"less well (log-loss {choice.loss_with:.3f} with, {choice.loss_without:.3f} without). --flip mirrors them."
+        )
+    return replace(config, flip=choice.is_harmless)
+
+
+def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job: TrainJob) -> Plan:
+    """Phases and length of the training, told to the user.
+
+    Args:
+        config: with an image size.
+        pace: from `measure_if_needed`.
+        data: what is trained on, decoded.
+        job: whom to tell, and since when it runs.
+
+    Raises:
+        ConfigError: the time asked for is too short to train in.
+    """
+    assert config.image_size is not None
+    num_train = len(data.split.train)
+    if pace is not None:
+        seconds = _seconds_left(config, pace, data, job)
+        plan = make_plan(config.image_size, num_train, num_views=pace * seconds, seconds=seconds)
+    elif config.epochs is not None:
+        plan = make_plan(config.image_size, num_train, epochs=config.epochs)
+    else:
+        plan = make_plan(config.image_size, num_train, num_views=usual_views(num_train))
+    job.watcher.on_note(describe_plan(plan))
+    return plan
+
+
+def describe_plan(plan: Plan) -> str:
+    """The plan as a sentence."""
+    about = "about " if plan.seconds is not None else ""
+    phases = ", then ".join(f"{phase.epochs:.3g} at {_format(phase.image_size)} pixels" for phase in plan.phases)
+    return f"the plan: {about}{plan.num_epochs:.3g} epochs: {phases}; predicts at {_format(plan.image_size)}."
+
+
+def _format(image_size: tuple[int, int]) -> str:
+    return f"{image_size[0]}x{image_size[1]}"
+
+
+def _seconds_left(config: ScratchConfig, pace: float, data: FitData, job: TrainJob) -> float:
+    """Seconds for the epochs: what was asked for, without what is over and what comes after them."""
+    assert config.minutes is not None and config.image_size is not None
+    height, width = config.image_size
+    forwards = len(data.split.validation) * height * width / VIEW_SIDE**2 * _FORWARDS_AT_END
+    at_end = forwards * _FORWARD_SHARE / pace + _SECONDS_AT_END
+    over = time.perf_counter() - job.started
+    seconds = config.minutes * 60 - over - at_end
+    if seconds < _LEAST_LEFT * config.minutes * 60:
+        least = math.ceil((over + at_end) / (1 - _LEAST_LEFT) / 6) / 10
+        raise ConfigError(
+            f"--minutes {config.minutes:g} is too short: reading these photos took {over:.0f} s, and measuring and "
+            f"writing the result will take about {at_end:.0f} s. Pass at least --minutes {least:g}."
+        )
+    return seconds
+
+
+def _native_side(photos: PhotoSet) -> float:
+    """Side in pixels that photos of this set typically have: the root of their median area."""
+    areas = []
+    for row in np.unique(np.linspace(0, len(photos) - 1, _NUM_LOOKED_AT).astype(int)):
+        try:
+            info = read_info(photos.read(int(row)), photos.limits)
+        except (ImageError, OSError):
+            continue
+        areas.append(info.height * info.width)
+    return math.sqrt(statistics.median(areas)) if areas else math.inf
