@@ -12,6 +12,7 @@ from tellapart.config import (
     OPTIMIZER_NAMES,
     ArchiveLimits,
     AugmentConfig,
+    CropConfig,
     ImageLimits,
     ScratchConfig,
     SourceConfig,
@@ -24,7 +25,16 @@ from tellapart.config import (
 )
 from tellapart.errors import ConfigError
 
-STAGES = [ArchiveLimits, AugmentConfig, ImageLimits, SourceConfig, TrainConfig, TransferConfig]
+STAGES = [
+    ArchiveLimits,
+    AugmentConfig,
+    CropConfig,
+    ImageLimits,
+    ScratchConfig,
+    SourceConfig,
+    TrainConfig,
+    TransferConfig,
+]
 
 # Per setting: the stage, the field, what the message calls it, and the smallest and largest accepted value.
 WHOLE = [
@@ -292,7 +302,7 @@ def test_minutes_and_epochs_together_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"minutes": 0.1}, r"--minutes 0.1 is outside what is accepted: between 0.5 and 100,000"),
+        ({"minutes": 0.01}, r"--minutes 0.01 is outside what is accepted: between 0.1 and 100,000"),
         ({"minutes": "5"}, r"--minutes '5' is not a number"),
         ({"epochs": 0}, r"--epochs 0 is outside what is accepted"),
         ({"image_size": (8, 64)}, r"--image-size 8 is outside what is accepted"),

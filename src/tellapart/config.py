@@ -264,7 +264,7 @@ class ScratchConfig:
                 "train; pass one of them."
             )
         if self.minutes is not None:
-            check_range("--minutes", self.minutes, 0.5, 100_000)
+            check_range("--minutes", self.minutes, 0.1, 100_000)
         if self.epochs is not None:
             check_whole("--epochs", self.epochs, 1, 100_000)
         _check_image(self.image_size or (16, 16), self.channels)

@@ -73,9 +73,9 @@ def draw_views(
     scale_x = crop_width * width / out_width * np.where(is_mirrored, -1, 1)
     scale_y = crop_height * height / out_height
     warps = np.empty((num_views, 2, 3))
-    # The angle is one of the photo as it is shown, whatever the sides of the cached image.
-    warps[:, 0, 0], warps[:, 0, 1] = np.cos(angle) * scale_x, -np.sin(angle) * scale_y * width / height
-    warps[:, 1, 0], warps[:, 1, 1] = np.sin(angle) * scale_x * height / width, np.cos(angle) * scale_y
+    # The crop is a turned rectangle of the cached image's pixels, whose right angles stay right in any photo's shape.
+    warps[:, 0, 0], warps[:, 0, 1] = np.cos(angle) * scale_x, -np.sin(angle) * scale_y
+    warps[:, 1, 0], warps[:, 1, 1] = np.sin(angle) * scale_x, np.cos(angle) * scale_y
     middle = np.array([(out_width - 1) / 2, (out_height - 1) / 2])
     warps[:, :, 2] = np.stack([centre_x, centre_y], axis=1) - warps[:, :, :2] @ middle
     c = config.colour

@@ -16,7 +16,7 @@ from tellapart.records import EpochRecord
 from tellapart.workflow.cache import cache_root, images_dir
 from tellapart.workflow.finish import FinishedTraining, finish_run
 from tellapart.workflow.job import Run, TrainJob
-from tellapart.workflow.plan import measure_if_needed, plan_training, settle_flips, settle_size
+from tellapart.workflow.plan import describe_plan, measure_if_needed, plan_training, settle_flips, settle_size
 from tellapart.workflow.prepare import hold_out, load_chosen
 from tellapart.workflow.run_folder import (
     CHECKPOINT_DIR_NAME,
@@ -46,16 +46,19 @@ def train_network(job: TrainJob) -> Run:
         config = settle_size(config, pace, job)
     data = prepare_photos(job.photos, job.source, config)
     photos, split = data.images.photos, data.split
+    plan = None
     if isinstance(config, ScratchConfig):
         config = settle_flips(config, data, job.watcher)
+        plan = plan_training(config, pace, data, job)
     model = make_learner(config, data, backend)
     job = replace(job, config=config)
     run_file = claim_run(job, data.images.key)
     write_split(job.run_dir, photos, split)
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
+    if plan is not None:
+        job.watcher.on_note(describe_plan(plan))
     resumed_seconds = _seconds_before(job)
-    plan = plan_training(config, pace, data, job) if isinstance(config, ScratchConfig) else None
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
         with course.settled():

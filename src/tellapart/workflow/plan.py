@@ -72,13 +72,13 @@ def settle_flips(config: ScratchConfig, data: FitData, watcher: Watcher) -> Scra
 
 
 def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job: TrainJob) -> Plan:
-    """Phases and length of the training, told to the user.
+    """Phases and length of the training.
 
     Args:
         config: with an image size.
         pace: from `measure_if_needed`.
         data: what is trained on, decoded.
-        job: whom to tell, and since when it runs.
+        job: since when it runs.
 
     Raises:
         ConfigError: the time asked for is too short to train in.
@@ -87,13 +87,10 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
     num_train = len(data.split.train)
     if pace is not None:
         seconds = _seconds_left(config, pace, data, job)
-        plan = make_plan(config.image_size, num_train, num_views=pace * seconds, seconds=seconds)
-    elif config.epochs is not None:
-        plan = make_plan(config.image_size, num_train, epochs=config.epochs)
-    else:
-        plan = make_plan(config.image_size, num_train, num_views=usual_views(num_train))
-    job.watcher.on_note(describe_plan(plan))
-    return plan
+        return make_plan(config.image_size, num_train, num_views=pace * seconds, seconds=seconds)
+    if config.epochs is not None:
+        return make_plan(config.image_size, num_train, epochs=config.epochs)
+    return make_plan(config.image_size, num_train, num_views=usual_views(num_train))
 
 
 def describe_plan(plan: Plan) -> str:

@@ -11,11 +11,13 @@ from tellapart.store import check_outside, claim_dir, remove_partials
 from tellapart.workflow.job import Run, TrainJob, Watcher
 from tellapart.workflow.run_folder import RUN_FILE_NAME, RunFile, check_same_settings, read_run_file
 
+AnyConfig = TransferConfig | TrainConfig | ScratchConfig
+
 
 def train(
     photos: PhotoSet | str | Path,
     out: str | Path,
-    config: TransferConfig | TrainConfig | ScratchConfig | None = None,
+    config: AnyConfig | None = None,
     *,
     source: SourceConfig | None = None,
     resume: bool = False,
@@ -64,8 +66,8 @@ def train(
 
 
 def _settings(
-    run_dir: Path, config: TransferConfig | TrainConfig | ScratchConfig | None, source: SourceConfig, resume: bool
-) -> tuple[TransferConfig | TrainConfig | ScratchConfig, SourceConfig, RunFile | None]:
+    run_dir: Path, config: AnyConfig | None, source: SourceConfig, resume: bool
+) -> tuple[AnyConfig, SourceConfig, RunFile | None]:
     """The settings to train with, and those of the run to resume, if one is."""
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
@@ -75,6 +77,14 @@ def _settings(
         return config or TransferConfig(), source, None
     stored = read_run_file(run_dir)
     remove_partials(run_dir)
-    config = config or stored.config
+    config = _as_decided(config or stored.config, stored.config)
     check_same_settings(stored.config, config)
     return config, replace(source, per_class=stored.per_class), stored
+
+
+def _as_decided(config: AnyConfig, stored: AnyConfig) -> AnyConfig:
+    """`config` with what was left to the recipe as the run has decided it."""
+    if not isinstance(config, ScratchConfig) or not isinstance(stored, ScratchConfig):
+        return config
+    left = [name for name in ("image_size", "flip") if getattr(config, name) is None]
+    return replace(config, **{name: getattr(stored, name) for name in left})
