@@ -318,8 +318,9 @@ class TransferConfig:
         check_whole("--seed", self.seed, 0, 2**32 - 1)
 
 
+RecipeConfig = TransferConfig | ScratchConfig | TrainConfig
 # The recipes, the default first, and what each is set with.
-RECIPE_CONFIGS: dict[str, type[TransferConfig] | type[ScratchConfig] | type[TrainConfig]] = {
+RECIPE_CONFIGS: dict[str, type[RecipeConfig]] = {
     "transfer": TransferConfig,
     "scratch": ScratchConfig,
     "classic": TrainConfig,

@@ -1,5 +1,4 @@
-from tellapart.learn.backend import keras  # isort: skip  (chooses the backend before Keras is imported)
-
+import keras
 import numpy as np
 import pytest
 
@@ -60,7 +59,7 @@ def test_the_first_weights_are_soon_forgotten() -> None:
     assert mean_of(average) == pytest.approx(1.0)
 
 
-def test_late_in_a_training_the_average_follows_a_jump_within_a_twentieth_of_it() -> None:
+def test_late_in_a_training_the_average_reaches_back_a_twenty_fifth_of_it() -> None:
     model = make_model()
     average = WeightAverage(model)
     add_steps(average, model, [0.0] * 800)

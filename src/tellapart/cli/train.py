@@ -11,10 +11,8 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
+    from tellapart.config import RecipeConfig, SourceConfig
     from tellapart.workflow.job import Run
-
-    AnyConfig = TransferConfig | ScratchConfig | TrainConfig
 
 _STOPPED = 130
 _TRANSFER_PANEL = "Recipe transfer"
@@ -184,7 +182,7 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def make_config(given: dict[str, Any]) -> "AnyConfig":
+def make_config(given: dict[str, Any]) -> "RecipeConfig":
     """The settings of the recipe in `given`, or of the default recipe.
 
     Raises:
@@ -195,7 +193,7 @@ def make_config(given: dict[str, Any]) -> "AnyConfig":
     recipe = given.get("recipe", TransferConfig.recipe)
     check_choice("--recipe", recipe, tuple(RECIPE_CONFIGS))
     _check_flags(given, recipe)
-    config: AnyConfig = RECIPE_CONFIGS[recipe](**given)
+    config: RecipeConfig = RECIPE_CONFIGS[recipe](**given)
     return config
 
 
@@ -216,7 +214,7 @@ def _check_flags(given: dict[str, Any], recipe: str) -> None:
         raise ConfigError(f"{flags} plays no part in the recipe {recipe!r}; leave it out{what_else}.")
 
 
-def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "AnyConfig":
+def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
     """The settings: the flags over those of the run to resume, or over the defaults."""
     if not resume:
         return make_config(given)
@@ -227,7 +225,7 @@ def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "AnyConfig":
     return replace(stored, **given)
 
 
-def _train(source: str, out: Path, config: "AnyConfig", source_config: "SourceConfig", resume: bool) -> None:
+def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:
     from tellapart.cli.progress import watch_training
     from tellapart.workflow.train import train as train_photos
 

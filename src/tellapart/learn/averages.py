@@ -10,8 +10,6 @@ from tellapart.learn.backend import keras
 
 # Steps between two additions: weights that are this near in time are nearly the same.
 _STEPS_APART = 4
-# How far back the mean reaches, as a share of the training.
-_REACH = 0.04
 
 
 class WeightAverage:
@@ -19,17 +17,18 @@ class WeightAverage:
 
     Args:
         model: whose weights are averaged.
+        reach: how far back the mean goes, as a share of the training.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, model: keras.Model, reach: float = 0.04) -> None:
+        self._model, self._reach = model, reach
         self._num_steps = 0
         self._means = [np.array(value) for value in model.get_weights()]
 
     @property
     def values(self) -> tuple[NDArray[np.float32], ...]:
-        """The average, in the model's order; and last, as a scalar, the number of steps so far."""
-        return (*self._means, np.array(self._num_steps, np.float32))
+        """A copy of the average, in the model's order; and last, as a scalar, the number of steps so far."""
+        return (*(mean.copy() for mean in self._means), np.array(self._num_steps, np.float32))
 
     def restore(self, values: Sequence[NDArray[np.float32]]) -> None:
         """Goes on from the `values` of another time."""
@@ -41,7 +40,7 @@ class WeightAverage:
         self._num_steps += 1
         if self._num_steps % _STEPS_APART:
             return
-        reach = max(1.0, _REACH * all_steps)
+        reach = max(1.0, self._reach * all_steps)
         share = min(1.0, _STEPS_APART * max(1 / reach, 9 / (10 + self._num_steps)))
         for mean, value in zip(self._means, self._model.get_weights(), strict=True):
             mean += share * (value - mean)

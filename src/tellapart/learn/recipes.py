@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tellapart.config import CropConfig, ScratchConfig, TrainConfig
+from tellapart.config import ScratchConfig, TrainConfig
 from tellapart.errors import ConfigError
 from tellapart.learn.backend import Backend, DataFormat, keras
 from tellapart.learn.classic import ClassicCourse
@@ -14,6 +14,7 @@ from tellapart.learn.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_re
 from tellapart.learn.plan import Plan
 from tellapart.learn.scratch import CourseSettings, ScratchCourse
 from tellapart.learn.step import open_step
+from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.learn.whitening import whitening_filters
 from tellapart.randomness import named_generator
 
@@ -47,14 +48,8 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
     "sgd": keras.optimizers.SGD,
 }
 
-# Of the recipe `scratch`; docs/from-scratch.md has what else was tried.
-_BATCH_SIZE, _LEARNING_RATE = 16, 0.02
 _NUM_WHITENED = 400
-_MOMENTUM = 0.9
-# Keras takes this share of the learning rate off the weights at each step, outside the momentum.
-_WEIGHT_DECAY = 0.02
-# On a GPU a step of 16 photos leaves most of it idle. The learning rate grows with the batch (Goyal et al. 2017);
-# not measured here.
+# On a GPU a step of 16 photos leaves most of it idle; not measured here.
 _GPU_BATCH_FACTOR = 8
 
 
@@ -88,10 +83,12 @@ def check_image_size(config: NetworkConfig) -> None:
         )
 
 
-def compile_network(model: keras.Model, config: NetworkConfig) -> None:
+def compile_network(model: keras.Model, config: NetworkConfig, tuning: Tuning = USUAL) -> None:
     """Gives `model` its loss, the accuracy metric and the recipe's optimizer with fresh state."""
     if isinstance(config, ScratchConfig):
-        optimizer = keras.optimizers.SGD(_LEARNING_RATE, _MOMENTUM, nesterov=True, weight_decay=_WEIGHT_DECAY)
+        optimizer = keras.optimizers.SGD(
+            tuning.learning_rate, tuning.momentum, nesterov=True, weight_decay=tuning.weight_decay
+        )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         loss = "categorical_crossentropy"
     else:
@@ -101,7 +98,7 @@ def compile_network(model: keras.Model, config: NetworkConfig) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def make_learner(config: NetworkConfig, data: FitData, backend: Backend) -> keras.Model:
+def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning: Tuning = USUAL) -> keras.Model:
     """The network that is trained, compiled; that of `scratch` takes images of any size and has its first filters.
 
     Raises:
@@ -112,11 +109,14 @@ def make_learner(config: NetworkConfig, data: FitData, backend: Backend) -> kera
         model = build_network(config, num_classes, backend.data_format)
     else:
         model = make_scratch_network(config, num_classes, backend)
-        rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
-        photos = data.images.gather(rows)
-        generator = named_generator(config.seed, "whitening")
-        model.get_layer(WHITEN_NAME).set_weights([whitening_filters(photos, WHITEN_SIZE, generator)])
-    compile_network(model, config)
+        if tuning.is_whitened:
+            rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
+            generator = named_generator(config.seed, "whitening")
+            filters = whitening_filters(data.images.gather(rows), WHITEN_SIZE, generator)
+            model.get_layer(WHITEN_NAME).set_weights([filters])
+        else:
+            model.get_layer(WHITEN_NAME).trainable = True
+    compile_network(model, config, tuning)
     return model
 
 
@@ -129,7 +129,12 @@ def make_scratch_network(config: ScratchConfig, num_classes: int, backend: Backe
 
 @contextmanager
 def open_course(
-    model: keras.Model, data: FitData, config: NetworkConfig, backend: Backend, plan: Plan | None
+    model: keras.Model,
+    data: FitData,
+    config: NetworkConfig,
+    backend: Backend,
+    plan: Plan | None,
+    tuning: Tuning = USUAL,
 ) -> Iterator[Course]:
     """How the recipe goes about the training of `model`.
 
@@ -139,21 +144,22 @@ def open_course(
         config: of `scratch`, with an image size and a decision about flips.
         backend: what learning runs on.
         plan: of `scratch`; `None` for `classic`.
+        tuning: of `scratch`.
     """
     if isinstance(config, TrainConfig):
         yield ClassicCourse(model, data, config)
         return
     assert plan is not None and config.flip is not None
-    crops = CropConfig(flip=config.flip, rotation_degrees=180.0 if config.rotations else CropConfig.rotation_degrees)
-    size = batch_size(backend)
-    settings = CourseSettings(plan, crops, size, _LEARNING_RATE * size / _BATCH_SIZE, config.seed)
+    angle = 180.0 if config.rotations else tuning.crops.rotation_degrees
+    crops = replace(tuning.crops, flip=config.flip, rotation_degrees=angle)
+    settings = CourseSettings(plan, crops, batch_size(backend, tuning), config.seed, tuning)
     with open_step(model, backend) as step:
         yield ScratchCourse(model, step, data, settings)
 
 
-def batch_size(backend: Backend) -> int:
+def batch_size(backend: Backend, tuning: Tuning = USUAL) -> int:
     """Photos a step of `scratch`."""
-    return _BATCH_SIZE if backend.device == "cpu" else _BATCH_SIZE * _GPU_BATCH_FACTOR
+    return tuning.batch_size if backend.device == "cpu" else tuning.batch_size * _GPU_BATCH_FACTOR
 
 
 @contextmanager

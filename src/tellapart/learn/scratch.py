@@ -18,14 +18,11 @@ from tellapart.learn.backend import keras
 from tellapart.learn.fit import Batch, FitData, prepare_ahead
 from tellapart.learn.plan import Plan
 from tellapart.learn.step import SharedStep, WholeStep
+from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.photos.views import draw_views, make_views, mix_images
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord
 
-_LABEL_SMOOTHING = 0.1
-# Shares of the training: the learning rate rises in the first, and colours, patches and mixing are left out in the
-# last, in which the network gets used to whole photos as they are.
-_WARM_UP, _CLEAN_END = 0.08, 0.1
 # Looks at the validation photos in a whole training: each takes as long as some hundred photos of training.
 _NUM_LOOKS = 8
 
@@ -38,15 +35,15 @@ class CourseSettings:
         plan: sizes and length.
         crops: the random views.
         batch_size: photos a step.
-        learning_rate: the highest.
         seed: the run's.
+        tuning: all other numbers.
     """
 
     plan: Plan
     crops: CropConfig
     batch_size: int
-    learning_rate: float
     seed: int
+    tuning: Tuning = USUAL
 
 
 class ScratchCourse:
@@ -63,7 +60,7 @@ class ScratchCourse:
         self, model: keras.Model, step: WholeStep | SharedStep, data: FitData, settings: CourseSettings
     ) -> None:
         self._model, self._step, self._data, self._settings = model, step, data, settings
-        self._average = WeightAverage(model)
+        self._average = WeightAverage(model, settings.tuning.reach)
         self._started = time.perf_counter()
         self._at_start = 0.0
 
@@ -102,7 +99,10 @@ class ScratchCourse:
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step; loss in nats and accuracy on the batch."""
-        self._model.optimizer.learning_rate = self._settings.learning_rate * rate_at(batch.progress)
+        tuning = self._settings.tuning
+        self._model.optimizer.learning_rate = (
+            tuning.learning_rate * self._settings.batch_size / tuning.batch_size * tuning.rate_at(batch.progress)
+        )
         logs = self._step.learn(batch.images, batch.targets)
         self._average.add(self._settings.plan.num_epochs * self.num_steps())
         return logs
@@ -140,7 +140,7 @@ class ScratchCourse:
             settings.plan.progress_after(epoch - 1 + step / self.num_steps()) for step in (number, number + 1)
         )
         moment = self._now(before)
-        image_size, is_clean = settings.plan.size_at(moment), moment >= 1 - _CLEAN_END
+        image_size, is_clean = settings.plan.size_at(moment), moment >= 1 - settings.tuning.clean_end
         photos = data.images.gather(rows)
         views = draw_views(settings.crops, is_mirrored, (photos.shape[1:3], image_size), generator)
         images = make_views(photos, views, image_size, in_colour=not is_clean)
@@ -148,11 +148,5 @@ class ScratchCourse:
         targets = np.eye(num_classes, dtype=np.float32)[data.labels[rows]]
         if not is_clean:
             images, targets = mix_images(images, targets, settings.crops.mix, generator)
-        return Batch(images, targets * (1 - _LABEL_SMOOTHING) + _LABEL_SMOOTHING / num_classes, after)
-
-
-def rate_at(progress: float) -> float:
-    """The learning rate as a share of the highest: a straight rise, then half a cosine down to 0."""
-    if progress < _WARM_UP:
-        return progress / _WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
+        smoothing = settings.tuning.label_smoothing
+        return Batch(images, targets * (1 - smoothing) + smoothing / num_classes, after)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import RECIPE_CONFIGS, ScratchConfig, SourceConfig, TrainConfig, TransferConfig, check_choice
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    RecipeConfig,
+    ScratchConfig,
+    SourceConfig,
+    TrainConfig,
+    TransferConfig,
+    check_choice,
+)
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.infer.bundle import MODEL_FILE
 from tellapart.infer.predictor import Predictor, load
@@ -56,7 +64,7 @@ class CompareConfig:
         for recipe in self.recipes:
             self.train_config(recipe)
 
-    def train_config(self, recipe: str) -> TransferConfig | ScratchConfig | TrainConfig:
+    def train_config(self, recipe: str) -> RecipeConfig:
         """How the recipe is trained."""
         if recipe == "transfer":
             return TransferConfig(validation_fraction=self.validation_fraction, seed=self.seed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import RecipeConfig, SourceConfig
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, EpochRecord, Evaluation, Skipped, StepRecord
 
@@ -52,7 +52,7 @@ class TrainJob:
 
     photos: PhotoSet
     run_dir: Path
-    config: ScratchConfig | TrainConfig | TransferConfig
+    config: RecipeConfig
     source: SourceConfig
     resumed: "RunFile | None"
     watcher: Watcher

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import AugmentConfig, ScratchConfig, TrainConfig, TransferConfig
+from tellapart.config import AugmentConfig, RecipeConfig, ScratchConfig, TrainConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
@@ -35,7 +35,7 @@ class RunFile:
     """
 
     source: str
-    config: TrainConfig | ScratchConfig | TransferConfig
+    config: RecipeConfig
     per_class: int | None
     photos_key: str
     state: str
@@ -96,9 +96,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         ) from exc
 
 
-def check_same_settings(
-    stored: TrainConfig | ScratchConfig | TransferConfig, config: TrainConfig | ScratchConfig | TransferConfig
-) -> None:
+def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
     """Nothing, if a run with `stored` settings can go on with `config`: all but the epochs of `classic` are the same.
 
     Raises:
@@ -151,7 +149,7 @@ def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
     write_file(run_dir / "skipped.csv", to_csv_bytes([["path", "reason"], *rows]))
 
 
-def _config_from(value: dict[str, Any]) -> TrainConfig | ScratchConfig | TransferConfig:
+def _config_from(value: dict[str, Any]) -> RecipeConfig:
     if value["recipe"] == "transfer":
         return TransferConfig(**value)
     if value["recipe"] == "scratch":

@@ -4,20 +4,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import OutputError
 from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.store import check_outside, claim_dir, remove_partials
 from tellapart.workflow.job import Run, TrainJob, Watcher
 from tellapart.workflow.run_folder import RUN_FILE_NAME, RunFile, check_same_settings, read_run_file
 
-AnyConfig = TransferConfig | TrainConfig | ScratchConfig
-
 
 def train(
     photos: PhotoSet | str | Path,
     out: str | Path,
-    config: AnyConfig | None = None,
+    config: RecipeConfig | None = None,
     *,
     source: SourceConfig | None = None,
     resume: bool = False,
@@ -66,8 +64,8 @@ def train(
 
 
 def _settings(
-    run_dir: Path, config: AnyConfig | None, source: SourceConfig, resume: bool
-) -> tuple[AnyConfig, SourceConfig, RunFile | None]:
+    run_dir: Path, config: RecipeConfig | None, source: SourceConfig, resume: bool
+) -> tuple[RecipeConfig, SourceConfig, RunFile | None]:
     """The settings to train with, and those of the run to resume, if one is."""
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
@@ -82,7 +80,7 @@ def _settings(
     return config, replace(source, per_class=stored.per_class), stored
 
 
-def _as_decided(config: AnyConfig, stored: AnyConfig) -> AnyConfig:
+def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
     """`config` with what was left to the recipe as the run has decided it."""
     if not isinstance(config, ScratchConfig) or not isinstance(stored, ScratchConfig):
         return config
