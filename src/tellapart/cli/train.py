@@ -234,6 +234,8 @@ def _train(source: str, out: Path, config: "RecipeConfig", source_config: "Sourc
     console = make_console()
     for line in describe_run(run):
         print_line(console, line)
+    if config.recipe == "scratch" and not run.is_stopped:
+        print_line(console, describe_more(run))
     if run.is_stopped:
         num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
         print_line(
@@ -262,3 +264,18 @@ def describe_run(run: "Run") -> list[str]:
         f" (95 % interval {low:.1%} to {high:.1%}).",
         where,
     ]
+
+
+def describe_more(run: "Run") -> str:
+    """What a longer training from scratch may be worth."""
+    from tellapart.learn.plan import expect_from_more
+
+    assert run.validation is not None
+    minutes, accuracy = run.seconds / 60, run.validation.accuracy
+    if accuracy == 1.0:
+        return "A longer training could not do better on these photos."
+    return (
+        f"It took {minutes:.3g} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from --minutes "
+        f"{2 * minutes:.2g}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {4 * minutes:.2g}, if mistakes"
+        " fall as they did with the photos this was measured on (docs/from-scratch.md)."
+    )

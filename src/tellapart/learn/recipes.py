@@ -150,9 +150,9 @@ def open_course(
         yield ClassicCourse(model, data, config)
         return
     assert plan is not None and config.flip is not None
-    angle = 180.0 if config.rotations else tuning.crops.rotation_degrees
-    crops = replace(tuning.crops, flip=config.flip, rotation_degrees=angle)
-    settings = CourseSettings(plan, crops, batch_size(backend, tuning), config.seed, tuning)
+    angle = 180.0 if config.rotations else plan.crops.rotation_degrees
+    crops = replace(plan.crops, flip=config.flip, rotation_degrees=angle)
+    settings = CourseSettings(replace(plan, crops=crops), batch_size(backend, tuning), config.seed, tuning)
     with open_step(model, backend) as step:
         yield ScratchCourse(model, step, data, settings)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import CropConfig
 from tellapart.learn.averages import WeightAverage
 from tellapart.learn.backend import keras
 from tellapart.learn.fit import Batch, FitData, prepare_ahead
@@ -32,15 +31,13 @@ class CourseSettings:
     """What a training from scratch is made of.
 
     Attributes:
-        plan: sizes and length.
-        crops: the random views.
+        plan: sizes, length and random views.
         batch_size: photos a step.
         seed: the run's.
         tuning: all other numbers.
     """
 
     plan: Plan
-    crops: CropConfig
     batch_size: int
     seed: int
     tuning: Tuning = USUAL
@@ -85,7 +82,7 @@ class ScratchCourse:
         parts = np.array_split(order, self.num_steps())
         # Every photo is mirrored in every other epoch, a random half of them in the first.
         is_mirrored = named_generator(settings.seed, "mirrored").random(len(data.labels)) < 0.5
-        is_mirrored = (is_mirrored ^ (epoch % 2 == 0)) & settings.crops.flip
+        is_mirrored = (is_mirrored ^ (epoch % 2 == 0)) & settings.plan.crops.flip
         prepared = prepare_ahead(
             lambda number: self._prepare(parts[number], is_mirrored[parts[number]], epoch, number), range(len(parts))
         )
@@ -142,11 +139,11 @@ class ScratchCourse:
         moment = self._now(before)
         image_size, is_clean = settings.plan.size_at(moment), moment >= 1 - settings.tuning.clean_end
         photos = data.images.gather(rows)
-        views = draw_views(settings.crops, is_mirrored, (photos.shape[1:3], image_size), generator)
+        views = draw_views(settings.plan.crops, is_mirrored, (photos.shape[1:3], image_size), generator)
         images = make_views(photos, views, image_size, in_colour=not is_clean)
         num_classes = len(data.images.photos.class_names)
         targets = np.eye(num_classes, dtype=np.float32)[data.labels[rows]]
         if not is_clean:
-            images, targets = mix_images(images, targets, settings.crops.mix, generator)
+            images, targets = mix_images(images, targets, settings.plan.crops.mix, generator)
         smoothing = settings.tuning.label_smoothing
         return Batch(images, targets * (1 - smoothing) + smoothing / num_classes, after)

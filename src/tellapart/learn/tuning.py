@@ -1,9 +1,7 @@
 """The numbers of the recipe `scratch`; docs/from-scratch.md says what each is worth, and what else was tried."""
 
 import math
-from dataclasses import dataclass, field
-
-from tellapart.config import CropConfig
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,6 @@ class Tuning:
             mixed.
         reach: how far back the average of the weights goes, as a share of the training.
         is_whitened: whether the first filters are read off the photos, or learnt like all others.
-        crops: the random views.
     """
 
     batch_size: int = 16
@@ -33,7 +30,6 @@ class Tuning:
     clean_end: float = 0.1
     reach: float = 0.04
     is_whitened: bool = True
-    crops: CropConfig = field(default_factory=CropConfig)
 
     def rate_at(self, progress: float) -> float:
         """The learning rate as a share of the highest."""

@@ -13,14 +13,17 @@ from tellapart.learn.backend import Backend
 from tellapart.learn.fit import FitData
 from tellapart.learn.mirror import choose_mirroring
 from tellapart.learn.pace import measure_pace
-from tellapart.learn.plan import VIEW_SIDE, Plan, choose_image_size, make_plan, usual_views
+from tellapart.learn.plan import VIEW_SIDE, Length, Plan, choose_image_size, choose_regime, make_plan, usual_length
 from tellapart.learn.recipes import check_image_size
 from tellapart.photos.gate import read_info
 from tellapart.photos.photoset import PhotoSet
+from tellapart.randomness import named_generator
 from tellapart.workflow.job import TrainJob, Watcher
 
 # Photos whose headers say how large the photos of a collection are.
 _NUM_LOOKED_AT = 50
+# Training photos that the small model for flips is shown, at most.
+_NUM_ASKED = 2500
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
 # (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), and some seconds for
 # files and pictures.
@@ -49,19 +52,16 @@ def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> Scr
     if job.source.per_class is not None:
         num_photos = min(num_photos, job.source.per_class * len(job.photos.class_names))
     num_train = max(1, round(num_photos * (1 - config.validation_fraction)))
-    if pace is not None:
-        assert config.minutes is not None
-        num_views = pace * config.minutes * 60
-    else:
-        num_views = usual_views(num_train) if config.epochs is None else float(config.epochs * num_train)
-    return replace(config, image_size=choose_image_size(num_views, _native_side(job.photos)))
+    seconds = None if config.minutes is None else config.minutes * 60
+    regime = choose_regime(_length(config, pace, num_train, seconds))
+    return replace(config, image_size=choose_image_size(regime, _native_side(job.photos)))
 
 
 def settle_flips(config: ScratchConfig, data: FitData, watcher: Watcher) -> ScratchConfig:
     """The settings with a decision whether training photos are mirrored, and a note when they are not."""
     if config.flip is not None:
         return config
-    rows = data.split.train
+    rows = named_generator(config.seed, "asked about flips").permutation(data.split.train)[:_NUM_ASKED]
     choice = choose_mirroring(data.images.gather(rows), data.labels[rows], data.images.groups()[rows], config.seed)
     if not choice.is_harmless:
         watcher.on_note(
@@ -85,12 +85,16 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
     """
     assert config.image_size is not None
     num_train = len(data.split.train)
-    if pace is not None:
-        seconds = _seconds_left(config, pace, data, job)
-        return make_plan(config.image_size, num_train, num_views=pace * seconds, seconds=seconds)
-    if config.epochs is not None:
-        return make_plan(config.image_size, num_train, epochs=config.epochs)
-    return make_plan(config.image_size, num_train, num_views=usual_views(num_train))
+    seconds = None if pace is None else _seconds_left(config, pace, data, job)
+    length = _length(config, pace, num_train, seconds)
+    return make_plan(choose_regime(length), config.image_size, length, seconds)
+
+
+def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: float | None) -> Length:
+    """How long the training is: by the clock, by the epochs, or as usual."""
+    if pace is not None and seconds is not None:
+        return Length(views=pace * seconds / num_train)
+    return usual_length(num_train) if config.epochs is None else Length(epochs=config.epochs)
 
 
 def describe_plan(plan: Plan) -> str:

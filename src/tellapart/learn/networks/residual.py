@@ -22,7 +22,7 @@ def build_residual_network(
     data_format: DataFormat = "channels_last",
     width: int = 32,
 ) -> keras.Model:
-    """The network: 2,796,226 trainable parameters for two classes in colour at a width of 32.
+    """The network: 2,795,554 trainable parameters for two classes in colour at a width of 32.
 
     Fixed 3x3 filters at every second pixel, as `learn/whitening.py` makes them of the training photos, a 1x1
     convolution, 2x2 max-pooling; then four stages at 1/4 to 1/32 of the image with `width` to `8 * width` channels and
@@ -56,7 +56,10 @@ def build_residual_network(
             stride = 2 if block == 1 and stage > 1 else 1
             x = _apply_block(make, x, f"stage{stage}_block{block}", width * multiple, stride)
     x = layers.GlobalAveragePooling2D(data_format=data_format, name="mean")(x)
-    output = layers.Dense(num_classes, activation="softmax", kernel_initializer="zeros", name="probabilities")(x)
+    # Whole precision where the layers before it compute in half: the loss takes logarithms.
+    output = layers.Dense(
+        num_classes, activation="softmax", kernel_initializer="zeros", dtype="float32", name="probabilities"
+    )(x)
     return keras.Model(image, output, name="residual")
 
 
