@@ -44,7 +44,7 @@ def _tuned(**changes: object) -> Callable[[Setting], Setting]:
 
 
 def _cropped(**changes: object) -> Callable[[Setting], Setting]:
-    return lambda setting: replace(setting, plan=replace(setting.plan, crops=replace(setting.plan.crops, **changes)))
+    return lambda setting: replace(setting, plan=setting.plan.with_crops(**changes))
 
 
 def _one_size(setting: Setting) -> Setting:
@@ -52,7 +52,7 @@ def _one_size(setting: Setting) -> Setting:
     plan = setting.plan
     last = plan.phases[-1]
     share = last.end - (plan.phases[-2].end if len(plan.phases) > 1 else 0.0)
-    return replace(setting, plan=replace(plan, phases=(Phase(last.image_size, last.epochs / share, 1.0),)))
+    return replace(setting, plan=replace(plan, phases=(Phase(last.image_size, last.epochs / share, 1.0, last.crops),)))
 
 
 INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
@@ -111,7 +111,7 @@ def train(setting: Setting, data: FitData) -> tuple[np.ndarray, np.ndarray, floa
         for record in fit_epochs(data, course):
             print(f"  epoch {record.epoch}  loss {record.train_loss:.3f}  {record.images_per_second:.0f} photos/s")
         seconds = time.perf_counter() - started
-        with course.settled():
+        with course.settled(is_final=True):
             rows = data.split.validation
             views = [predict_probabilities(model, data.images, rows, mirrored=both) for both in (False, True)]
     keras.utils.clear_session()

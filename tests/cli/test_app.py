@@ -115,6 +115,18 @@ def test_evaluate_writes_the_promised_numbers(
     assert scores["num_photos"] == 20
 
 
+def test_a_training_from_scratch_says_its_plan_and_what_more_time_may_bring(
+    animals_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--recipe", "scratch", "--epochs", "1", "--image-size", "32", "--no-flip", "--out", tmp_path / "run"]
+    assert run(monkeypatch, "train", animals_dir, *flags, "--cache-dir", tmp_path / "cache") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "note: the plan: 1 epoch at 32x32 pixels; predicts at 32x32." in said
+    assert "It took " in said
+    assert run(monkeypatch, "predict", tmp_path / "run", animals_dir, "--grid", tmp_path / "g.png", "--heatmap") == 0
+    assert (tmp_path / "g.png").stat().st_size > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -126,6 +138,22 @@ def test_evaluate_writes_the_promised_numbers(
         (["train", ".", "--epochs", "3"], "--epochs plays no part in the recipe 'transfer'"),
         (["train", ".", "--recipe", "classic", "--folds", "3"], "--folds plays no part in the recipe 'classic'"),
         (["train", ".", "--grayscale", "--no-augment"], "--grayscale, --no-augment plays no part"),
+        (["train", ".", "--minutes", "5"], "--minutes plays no part in the recipe 'transfer'"),
+        (
+            ["train", ".", "--no-flip", "--recipe", "classic"],
+            "--flip plays no part in the recipe 'classic'; leave it out",
+        ),
+        (["train", ".", "--rotations"], "or pass --recipe scratch, which takes it"),
+        (["train", ".", "--epochs", "3"], "or pass --recipe scratch or classic, which takes it"),
+        (
+            ["train", ".", "--recipe", "scratch", "--optimizer", "sgd"],
+            "--optimizer plays no part in the recipe 'scratch'",
+        ),
+        (
+            ["train", ".", "--recipe", "scratch", "--minutes", "5", "--epochs", "3"],
+            "--minutes 5.0 and --epochs 3 were both",
+        ),
+        (["train", ".", "--recipe", "scratch", "--minutes", "0"], "--minutes 0.0 is outside"),
         (["train", ".", "--recipe", "transfr"], "Did you mean 'transfer'"),
         (["train", ".", "--folds", "1"], "--folds 1 is outside"),
         (["compare", ".", "--recipes", "transfer"], "names 1 of them; accepted are at least two different ones"),

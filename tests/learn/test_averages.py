@@ -81,13 +81,24 @@ def test_weights_that_swing_are_averaged_out() -> None:
     assert abs(mean_of(average)) < 0.1
 
 
-def test_a_training_of_a_few_steps_ends_near_its_last_weights() -> None:
+@pytest.mark.parametrize("num_steps", [1, 3, 4, 7])
+def test_a_training_of_a_few_steps_ends_with_its_last_weights(num_steps: int) -> None:
     model = make_model()
     average = WeightAverage(model)
 
-    add_steps(average, model, [float(step) for step in range(1, 9)], all_steps=8)
+    add_steps(average, model, [float(step) for step in range(1, num_steps + 1)], all_steps=num_steps)
 
-    assert mean_of(average) == 8.0
+    assert mean_of(average) == num_steps
+
+
+def test_a_longer_reach_follows_a_jump_later() -> None:
+    model = make_model()
+    near, far = WeightAverage(model, reach=0.04), WeightAverage(model, reach=0.2)
+
+    for average in (near, far):
+        add_steps(average, model, [0.0] * 800 + [1.0] * 40)
+
+    assert mean_of(far) < 0.7 * mean_of(near)
 
 
 def test_weights_that_are_not_trained_are_averaged_too() -> None:

@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tellapart.infer.predictor import load
 from tellapart.learn.fit import FitData
 
+TRAIN_SCRATCH = """
+import sys, tellapart
+source, out, cache = sys.argv[1:]
+config = tellapart.ScratchConfig(image_size=(32, 48), epochs=2, flip=True)
+tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
+"""
 TRAIN = """
 import sys, numpy as np, keras, tellapart
 source, out, cache = sys.argv[1:]
@@ -28,6 +35,14 @@ np.save(out, np.asarray(keras.models.load_model(model_path).predict_on_batch(np.
 print(keras.backend.backend())
 """
 
+OTHER_BACKENDS = pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"no {name} here"))
+        for name in ("tensorflow", "jax")
+    ],
+)
+
 
 def run(backend: str, code: str, *arguments: Path) -> str:
     environment = {**os.environ, "KERAS_BACKEND": backend}
@@ -37,13 +52,7 @@ def run(backend: str, code: str, *arguments: Path) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        pytest.param(name, marks=pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"no {name} here"))
-        for name in ("tensorflow", "jax")
-    ],
-)
+@OTHER_BACKENDS
 def test_a_model_trained_on_one_backend_predicts_the_same_on_another(
     backend: str, tiny_data: FitData, tmp_path: Path
 ) -> None:
@@ -58,6 +67,12 @@ def test_a_model_trained_on_one_backend_predicts_the_same_on_another(
             run(other, PREDICT, tmp_path / name / "model.keras", images_path, out)
             answers.append(np.load(out))
         np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+@OTHER_BACKENDS
+def test_the_network_from_scratch_trains_on_other_backends(backend: str, tiny_data: FitData, tmp_path: Path) -> None:
+    run(backend, TRAIN_SCRATCH, Path(tiny_data.images.photos.source), tmp_path / "run", tmp_path / "cache")
+    assert len(load(tmp_path / "run").class_names) == 2
 
 
 def test_the_environment_chooses_the_backend() -> None:

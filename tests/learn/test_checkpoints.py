@@ -29,8 +29,8 @@ def make_state(num_epochs: int) -> TrainingState:
 def assert_same(one: TrainingState, other: TrainingState | None) -> None:
     assert other is not None
     assert one.history == other.history
-    for left, right in ((one.variables, other.variables), (one.optimizer_variables, other.optimizer_variables)):
-        for a, b in zip(left, right, strict=True):
+    for name in ("variables", "optimizer_variables", "averages"):
+        for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
             np.testing.assert_array_equal(a, b)
             assert a.dtype == b.dtype
 
@@ -38,6 +38,22 @@ def assert_same(one: TrainingState, other: TrainingState | None) -> None:
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", make_state(3))
     assert_same(make_state(3), load_checkpoint(tmp_path / "c"))
+
+
+def test_averages_are_read_back_in_their_order(tmp_path: Path) -> None:
+    weights = tuple(np.full((2, number), number / 7, np.float32) for number in range(1, 13))
+    state = replace(make_state(2), averages=(*weights, np.array(41, np.float32)))
+    save_checkpoint(tmp_path, state)
+    assert_same(state, load_checkpoint(tmp_path))
+
+
+def test_epochs_without_a_look_at_the_validation_photos_are_read_back(tmp_path: Path) -> None:
+    history = (
+        EpochRecord(1, 0.7, 0.5, None, None, 1.5, 20.0, progress=0.25),
+        EpochRecord(2, 0.6, 0.6, 0.5, 0.7, 1.5, 20.0, progress=0.5),
+    )
+    save_checkpoint(tmp_path, replace(make_state(2), history=history))
+    assert load_checkpoint(tmp_path).history == history
 
 
 def test_a_run_without_checkpoints_gives_none(tmp_path: Path) -> None:

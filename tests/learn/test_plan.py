@@ -57,13 +57,13 @@ def test_progress_is_the_share_of_the_computing_that_is_done() -> None:
     first, *others = plan.phases
     assert plan.progress_after(first.epochs / 2) == pytest.approx(first.end / 2)
     assert plan.progress_after(first.epochs) == pytest.approx(first.end)
-    assert plan.size_at(first.end - 1e-9) == first.image_size
-    assert plan.size_at(first.end) == others[0].image_size
+    assert plan.phase_at(first.end - 1e-9) is first
+    assert plan.phase_at(first.end) is others[0]
 
 
 def test_the_last_step_still_has_a_size() -> None:
     plan = make_plan(LONG, (96, 96), Length(epochs=3))
-    assert plan.size_at(1.0) == plan.phases[-1].image_size
+    assert plan.phase_at(1.0) is plan.phases[-1]
 
 
 @given(one=st.floats(0, 1000), other=st.floats(0, 1000))
@@ -93,3 +93,13 @@ def test_the_usual_computing_grows_more_slowly_than_the_photos(num_train: int) -
 
 def test_a_plan_by_the_clock_says_so() -> None:
     assert make_plan(LONG, (96, 96), Length(views=100), seconds=90).seconds == 90
+
+
+def test_the_views_of_all_phases_can_be_changed_at_once() -> None:
+    plan = make_plan(LONG, (96, 96), Length(views=100)).with_crops(flip=False, rotation_degrees=180.0)
+    assert {(phase.crops.flip, phase.crops.rotation_degrees) for phase in plan.phases} == {(False, 180.0)}
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_stages_share_all_of_the_computing(regime: Regime) -> None:
+    assert sum(stage.share_of_computing for stage in regime.stages) == pytest.approx(1)

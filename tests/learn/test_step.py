@@ -85,10 +85,14 @@ def test_shared_steps_end_with_the_weights_of_whole_steps(pool: ThreadPoolExecut
         assert np.abs(whole - start).max() > 1e-3
 
 
-@pytest.mark.parametrize("make_step", [WholeStep, lambda model: None], ids=["whole", "shared"])
-def test_each_step_reports_its_own_batch_only(pool: ThreadPoolExecutor, make_step: Callable[..., object]) -> None:
+@pytest.mark.parametrize(
+    "make_step",
+    [lambda model, pool: WholeStep(model), lambda model, pool: SharedStep(model, pool, 2)],
+    ids=["whole", "shared"],
+)
+def test_each_step_reports_its_own_batch_only(pool: ThreadPoolExecutor, make_step: Callable[..., WholeStep]) -> None:
     model = plain_network()
-    step = make_step(model) or SharedStep(model, pool, 2)
+    step = make_step(model, pool)
     model.optimizer.learning_rate = 0.0
     images, targets = batch(16)
 
@@ -102,9 +106,9 @@ def test_a_network_with_batch_normalisation_learns_in_shares(pool: ThreadPoolExe
     model = residual_network()
     step, (images, targets) = SharedStep(model, pool, 2), batch(24, side=32)
 
-    losses = [step.learn(images, targets)["loss"] for _ in range(10)]
+    losses = [step.learn(images, targets)["loss"] for _ in range(6)]
 
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_moving_averages_are_those_of_the_first_share(pool: ThreadPoolExecutor) -> None:
@@ -187,22 +191,19 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def take_a_step(fails: bool) -> None:
-    with open_step(plain_network(), CPU) as step:
-        step.learn(*batch(16))
-        assert not fails, "the step failed"
-
-
 @pytest.mark.usefixtures("two_cores", "three_threads")
 def test_pytorch_has_its_number_of_threads_again_afterwards() -> None:
-    take_a_step(fails=False)
+    with open_step(plain_network(), CPU) as step:
+        step.learn(*batch(16))
 
     assert torch.get_num_threads() == 3
 
 
 @pytest.mark.usefixtures("two_cores", "three_threads")
 def test_pytorch_has_its_number_of_threads_again_after_an_error() -> None:
-    with pytest.raises(AssertionError, match="the step failed"):
-        take_a_step(fails=True)
+    images, targets = batch(16)
+
+    with pytest.raises(ValueError), open_step(plain_network(), CPU) as step:  # noqa: PT011  (whatever PyTorch says)
+        step.learn(images[:, 1:], targets)
 
     assert torch.get_num_threads() == 3

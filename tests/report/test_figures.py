@@ -1,5 +1,7 @@
 """The figures: PNG files that decode, of sensible sizes, whatever the names and numbers in them."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -96,6 +98,43 @@ def test_each_panel_shows_measured_and_smoothed_values() -> None:
 def test_curves_with_infinite_or_missing_losses_are_drawn() -> None:
     history = [EpochRecord(1, float("nan"), 0.5, float("inf"), 0.5, 1, 1), EpochRecord(2, 0.6, 0.5, 0.7, 0.5, 1, 1)]
     assert decode(figure_png(draw_curves(history), dpi=40)) is not None
+
+
+def looked_at(epochs: list[int], num_epochs: int) -> list[EpochRecord]:
+    """A history whose validation photos were looked at in some epochs only."""
+    history = make_history(num_epochs)
+    unseen = {"validation_loss": None, "validation_accuracy": None}
+    return [record if record.epoch in epochs else replace(record, **unseen) for record in history]
+
+
+@pytest.mark.parametrize("epochs", [[], [1], [8], [2, 4, 6, 8], [1, 3, 4, 5, 6, 8]], ids=str)
+def test_curves_are_drawn_whatever_epochs_were_validated(epochs: list[int]) -> None:
+    figure = draw_curves(looked_at(epochs, 8))
+    assert decode(figure_png(figure, dpi=40)) is not None
+    assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == {"train", "validation"}
+
+
+def test_a_few_validated_epochs_are_marks_at_their_epochs_with_the_values_as_measured() -> None:
+    history = looked_at([3, 6, 9, 12], 12)
+    accuracy, loss = draw_curves(history).axes
+    for axes, name in ((accuracy, "validation_accuracy"), (loss, "validation_loss")):
+        (line,) = [line for line in axes.lines if line.get_label() == "validation"]
+        assert list(line.get_xdata()) == [3, 6, 9, 12]
+        assert list(line.get_ydata()) == [getattr(history[epoch - 1], name) for epoch in (3, 6, 9, 12)]
+        assert line.get_marker() == "o"
+
+
+def test_training_values_of_epochs_that_were_not_validated_are_drawn() -> None:
+    accuracy, _ = draw_curves(looked_at([3, 6], 6)).axes
+    assert list(accuracy.lines[0].get_xdata()) == [1, 2, 3, 4, 5, 6]
+    assert accuracy.lines[1].get_label() == "train"
+
+
+def test_a_single_epoch_left_out_leaves_curves_that_are_smoothed() -> None:
+    _, loss = draw_curves(looked_at([1, 2, 4, 5, 6], 6)).axes
+    raw, smoothed = loss.lines[2:]
+    assert list(raw.get_xdata()) == list(smoothed.get_xdata()) == [1, 2, 4, 5, 6]
+    assert smoothed.get_ydata()[1] == pytest.approx(0.7 * raw.get_ydata()[0] + 0.3 * raw.get_ydata()[1])
 
 
 def test_photos_keep_their_aspect_ratio_and_relative_size() -> None:

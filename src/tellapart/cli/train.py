@@ -276,6 +276,6 @@ def describe_more(run: "Run") -> str:
         return "A longer training could not do better on these photos."
     return (
         f"It took {minutes:.3g} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from --minutes "
-        f"{2 * minutes:.2g}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {4 * minutes:.2g}, if mistakes"
-        " fall as they did with the photos this was measured on (docs/from-scratch.md)."
+        f"{2 * minutes:.2g}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {4 * minutes:.2g}, if"
+        " mistakes fall as they did with the photos this was measured on (docs/from-scratch.md)."
     )

@@ -99,8 +99,8 @@ class Predictor:
         if not self.has_activation_maps:
             raise ConfigError(
                 f"--heatmap needs a model that gives activation maps, and this one gives only {_PROBABILITIES}; models "
-                "of the recipe 'transfer' give them, with a backbone that ends in a mean over positions, as all "
-                "efficientnet-lite do. Train such a model or leave --heatmap out."
+                "of the recipe 'scratch' give them, and of 'transfer' with a backbone that ends in a mean over "
+                "positions, as all efficientnet-lite do. Train such a model or leave --heatmap out."
             )
 
     def predict(self, photos: PhotoSet | Sequence[str | Path]) -> Generator[Prediction | Skipped, None, None]:

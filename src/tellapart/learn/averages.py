@@ -38,10 +38,11 @@ class WeightAverage:
     def add(self, all_steps: float) -> None:
         """Takes in the model's weights after another step of `all_steps`; the first steps are soon forgotten."""
         self._num_steps += 1
-        if self._num_steps % _STEPS_APART:
-            return
         reach = max(1.0, self._reach * all_steps)
         share = min(1.0, _STEPS_APART * max(1 / reach, 9 / (10 + self._num_steps)))
+        # The mean of the first steps is the newest weights, so that a training of a few steps ends with its last.
+        if share < 1 and self._num_steps % _STEPS_APART:
+            return
         for mean, value in zip(self._means, self._model.get_weights(), strict=True):
             mean += share * (value - mean)
 

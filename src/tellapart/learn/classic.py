@@ -80,6 +80,6 @@ class ClassicCourse:
         pass
 
     @contextmanager
-    def settled(self) -> Iterator[keras.Model]:
+    def settled(self, *, is_final: bool = False) -> Iterator[keras.Model]:
         """The model as it is."""
         yield self._model

@@ -83,8 +83,8 @@ class Course(Protocol):
     def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
         """Goes on from what `averages` gave at another time."""
 
-    def settled(self) -> AbstractContextManager[keras.Model]:
-        """The model, with the weights it would be used with as long as this is open."""
+    def settled(self, *, is_final: bool = False) -> AbstractContextManager[keras.Model]:
+        """The model, with the weights it would be used with as long as this is open; `is_final` takes its time."""
 
 
 def fit_epochs(

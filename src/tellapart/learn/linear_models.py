@@ -1,6 +1,6 @@
 """Linear classifiers of embeddings: nearest class mean, shrinkage LDA, multinomial logistic regression.
 
-Each fit is arrays in, `LinearModel` out. Which of them to use is chosen in `learn/head.py`, which is the only caller.
+Each fit is arrays in, `LinearModel` out. Which of them to use for a head is chosen in `learn/head.py`.
 """
 
 import math

@@ -5,7 +5,8 @@ costs k views.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from tellapart.config import CropConfig
 
@@ -31,11 +32,13 @@ class Phase:
         image_size: `(height, width)` of the views.
         epochs: how many of the epochs it takes.
         end: share of the whole training's computing that is done when it ends, in `(0, 1]`.
+        crops: the random views.
     """
 
     image_size: tuple[int, int]
     epochs: float
     end: float
+    crops: CropConfig
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,11 @@ class Plan:
     Attributes:
         phases: in order; the last ends at 1.
         image_size: `(height, width)` that photos are predicted at.
-        crops: the random views.
         seconds: wall time of the training, which then ends by the clock; `None` ends it by the epochs.
     """
 
     phases: tuple[Phase, ...]
     image_size: tuple[int, int]
-    crops: CropConfig
     seconds: float | None = None
 
     @property
@@ -59,9 +60,14 @@ class Plan:
         """Epochs of all phases together; with `seconds` an estimate."""
         return sum(phase.epochs for phase in self.phases)
 
-    def size_at(self, progress: float) -> tuple[int, int]:
-        """`(height, width)` of the views of a step that begins at this progress."""
-        return next((phase.image_size for phase in self.phases if progress < phase.end), self.phases[-1].image_size)
+    def phase_at(self, progress: float) -> Phase:
+        """The phase of a step that begins at this progress."""
+        return next((phase for phase in self.phases if progress < phase.end), self.phases[-1])
+
+    def with_crops(self, **changes: Any) -> "Plan":
+        """The plan with these settings of the views changed in all phases."""
+        phases = tuple(replace(phase, crops=replace(phase.crops, **changes)) for phase in self.phases)
+        return replace(self, phases=phases)
 
     def progress_after(self, epochs: float) -> float:
         """The progress when so many epochs are over, in `[0, 1]`."""
@@ -73,38 +79,55 @@ class Plan:
         return 1.0
 
 
+class Stage(NamedTuple):
+    """A phase of a training of any length.
+
+    Attributes:
+        share_of_side: side of the views as a share of the side that photos are predicted at.
+        share_of_computing: what it is given of the whole.
+        crops: the random views.
+    """
+
+    share_of_side: float
+    share_of_computing: float
+    crops: CropConfig
+
+
 @dataclass(frozen=True)
 class Regime:
-    """How photos are shown in a training of some length; short ones learn most from small views that look alike.
+    """How photos are shown in a training of some length.
 
     Attributes:
         least_views: computing a photo, from which on this is the way.
         side: height and width to predict at, in pixels, where nothing else is asked for.
-        shares: of each phase, the side of its views as a share of that side, and how much of the computing it is given.
-        crops: the random views.
+        stages: in order; their shares of the computing add up to 1.
     """
 
     least_views: float
     side: int
-    shares: tuple[tuple[float, float], ...]
-    crops: CropConfig
+    stages: tuple[Stage, ...]
 
     def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """`(height, width)` of the views of each phase."""
-        return [_scaled(image_size, share) for share, _ in self.shares]
+        """`(height, width)` of the views of each stage."""
+        return [_scaled(image_size, stage.share_of_side) for stage in self.stages]
 
     def epochs_a_view(self, image_size: tuple[int, int]) -> list[float]:
-        """Epochs of each phase in a training of one view a photo."""
+        """Epochs of each stage in a training of one view a photo."""
         areas = [height * width / VIEW_SIDE**2 for height, width in self.sizes(image_size)]
-        return [part / area for (_, part), area in zip(self.shares, areas, strict=True)]
+        return [stage.share_of_computing / area for stage, area in zip(self.stages, areas, strict=True)]
 
 
-# Crops show things larger than the whole photo does, so photos are best predicted at more pixels than the views of
-# small crops have (Touvron et al. 2019).
+# Views that look much alike teach fastest, ones that differ teach longest; so they come one after the other, as the
+# views grow (progressive learning, Tan and Le 2021).
+_GENTLE = CropConfig(least_area=0.5, colour=0.2, erase=0.0, mix=0.0)
+_VARIED = CropConfig(mix=0.0)
+_MIXED = CropConfig()
+# Crops show things larger than the whole photo does, so after small crops photos are best predicted at more pixels than
+# the views have (Touvron et al. 2019).
 REGIMES = (
-    Regime(0, 64, ((1.0, 1.0),), CropConfig(least_area=0.5, colour=0.2, erase=0.0, mix=0.0)),
-    Regime(25, 96, ((0.67, 0.4), (1.0, 0.6)), CropConfig(least_area=0.5, colour=0.2, erase=0.0, mix=0.0)),
-    Regime(70, 160, ((0.4, 0.2), (0.6, 0.4), (0.8, 0.4)), CropConfig()),
+    Regime(0, 64, (Stage(1.0, 1.0, _GENTLE),)),
+    Regime(25, 128, (Stage(0.5, 0.3, _GENTLE), Stage(0.75, 0.7, _VARIED))),
+    Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED))),
 )
 
 
@@ -147,16 +170,16 @@ def usual_length(num_train: int) -> Length:
 def make_plan(regime: Regime, image_size: tuple[int, int], length: Length, seconds: float | None = None) -> Plan:
     """The phases of a training of this length; `seconds` as `Plan` has it."""
     views, phases, end = length.views_of(regime, image_size), [], 0.0
-    parts = zip(regime.sizes(image_size), regime.epochs_a_view(image_size), regime.shares, strict=True)
-    for size, epochs, (_, share) in parts:
-        end += share
-        phases.append(Phase(size, epochs * views, end))
-    return Plan(tuple(phases), image_size, regime.crops, seconds)
+    parts = zip(regime.sizes(image_size), regime.epochs_a_view(image_size), regime.stages, strict=True)
+    for size, epochs, stage in parts:
+        end += stage.share_of_computing
+        phases.append(Phase(size, epochs * views, end, stage.crops))
+    return Plan(tuple(phases), image_size, seconds)
 
 
 def expect_from_more(accuracy: float, factor: float) -> float:
     """The accuracy to expect from `factor` times the computing, by how it went with other photos; both in `[0, 1]`."""
-    return 1 - (1 - accuracy) / factor**_ERROR_POWER
+    return 1 - (1 - accuracy) * math.pow(factor, -_ERROR_POWER)
 
 
 def _scaled(image_size: tuple[int, int], share: float) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tellapart.config import ScratchConfig, TrainConfig
 from tellapart.errors import ConfigError
@@ -150,9 +150,8 @@ def open_course(
         yield ClassicCourse(model, data, config)
         return
     assert plan is not None and config.flip is not None
-    angle = 180.0 if config.rotations else plan.crops.rotation_degrees
-    crops = replace(plan.crops, flip=config.flip, rotation_degrees=angle)
-    settings = CourseSettings(replace(plan, crops=crops), batch_size(backend, tuning), config.seed, tuning)
+    plan = plan.with_crops(flip=config.flip, **({"rotation_degrees": 180.0} if config.rotations else {}))
+    settings = CourseSettings(plan, batch_size(backend, tuning), config.seed, tuning)
     with open_step(model, backend) as step:
         yield ScratchCourse(model, step, data, settings)
 

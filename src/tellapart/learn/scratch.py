@@ -24,6 +24,10 @@ from tellapart.records import EpochRecord
 
 # Looks at the validation photos in a whole training: each takes as long as some hundred photos of training.
 _NUM_LOOKS = 8
+# What the normalisations measure whole photos with; a batch counts a tenth of the mean, an earlier one less.
+_NUM_WHOLE_BATCHES, _WHOLE_BATCH_SIZE = 40, 32
+# What a step is worth on a clock that has not ticked since the last one.
+_LEAST_PROGRESS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,14 @@ class ScratchCourse:
         parts = np.array_split(order, self.num_steps())
         # Every photo is mirrored in every other epoch, a random half of them in the first.
         is_mirrored = named_generator(settings.seed, "mirrored").random(len(data.labels)) < 0.5
-        is_mirrored = (is_mirrored ^ (epoch % 2 == 0)) & settings.plan.crops.flip
+        is_mirrored ^= epoch % 2 == 0
         prepared = prepare_ahead(
             lambda number: self._prepare(parts[number], is_mirrored[parts[number]], epoch, number), range(len(parts))
         )
         with closing(prepared):
             for batch in prepared:
                 moment = self._now(batch.progress)
-                if moment > progress:  # the clock may have run out, or not have ticked
-                    yield replace(batch, progress=moment)
+                yield replace(batch, progress=max(moment, progress + _LEAST_PROGRESS))
                 if moment >= 1:
                     return
 
@@ -117,10 +120,28 @@ class ScratchCourse:
         self._average.restore(averages)
 
     @contextmanager
-    def settled(self) -> Iterator[keras.Model]:
-        """The model with its averaged weights."""
+    def settled(self, *, is_final: bool = False) -> Iterator[keras.Model]:
+        """The model with its averaged weights; at the end with moving averages for whole photos instead of views."""
         with self._average.lent_to(self._model):
+            if is_final:
+                self._see_whole_photos()
             yield self._model
+
+    def _see_whole_photos(self) -> None:
+        """Lets the normalisations measure whole training photos at the size that is predicted at.
+
+        Their means and variances are those of crops at other sizes until then (Touvron et al. 2019, section 4.2). The
+        old ones count for `momentum ** passes` afterwards, as good as nothing.
+        """
+        settings, data = self._settings, self._data
+        generator = named_generator(settings.seed, "whole photos")
+        flip = settings.plan.phases[-1].crops.flip
+        for _ in range(_NUM_WHOLE_BATCHES):
+            rows = generator.choice(data.split.train, min(_WHOLE_BATCH_SIZE, len(data.split.train)), replace=False)
+            photos, is_mirrored = data.images.gather(rows), generator.random(len(rows)) < 0.5
+            if flip:
+                photos[is_mirrored] = photos[is_mirrored, :, ::-1]
+            self._model(photos, training=True)
 
     def _now(self, planned: float) -> float:
         """The progress by the clock, where a time was asked for."""
@@ -137,13 +158,15 @@ class ScratchCourse:
             settings.plan.progress_after(epoch - 1 + step / self.num_steps()) for step in (number, number + 1)
         )
         moment = self._now(before)
-        image_size, is_clean = settings.plan.size_at(moment), moment >= 1 - settings.tuning.clean_end
+        phase, is_clean = settings.plan.phase_at(moment), moment >= 1 - settings.tuning.clean_end
         photos = data.images.gather(rows)
-        views = draw_views(settings.plan.crops, is_mirrored, (photos.shape[1:3], image_size), generator)
-        images = make_views(photos, views, image_size, in_colour=not is_clean)
+        views = draw_views(
+            phase.crops, is_mirrored & phase.crops.flip, (photos.shape[1:3], phase.image_size), generator
+        )
+        images = make_views(photos, views, phase.image_size, in_colour=not is_clean)
         num_classes = len(data.images.photos.class_names)
         targets = np.eye(num_classes, dtype=np.float32)[data.labels[rows]]
         if not is_clean:
-            images, targets = mix_images(images, targets, settings.plan.crops.mix, generator)
+            images, targets = mix_images(images, targets, phase.crops.mix, generator)
         smoothing = settings.tuning.label_smoothing
         return Batch(images, targets * (1 - smoothing) + smoothing / num_classes, after)

@@ -61,7 +61,7 @@ def train_network(job: TrainJob) -> Run:
     resumed_seconds = _seconds_before(job)
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
-        with course.settled():
+        with course.settled(is_final=True):
             run = finish_run(FinishedTraining(job.run_dir, model, data, config, backend, history, is_stopped))
     finish_run_file(job.run_dir, run_file, is_stopped)
     return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)

@@ -25,9 +25,9 @@ _NUM_LOOKED_AT = 50
 # Training photos that the small model for flips is shown, at most.
 _NUM_ASKED = 2500
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
-# (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), and some seconds for
-# files and pictures.
-_FORWARD_SHARE, _FORWARDS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 6.0
+# (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and some
+# seconds for files and pictures.
+_FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 1280, 6.0
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3
 
@@ -100,8 +100,14 @@ def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: 
 def describe_plan(plan: Plan) -> str:
     """The plan as a sentence."""
     about = "about " if plan.seconds is not None else ""
-    phases = ", then ".join(f"{phase.epochs:.3g} at {_format(phase.image_size)} pixels" for phase in plan.phases)
-    return f"the plan: {about}{plan.num_epochs:.3g} epochs: {phases}; predicts at {_format(plan.image_size)}."
+    phases = [f"{_count(phase.epochs)} at {_format(phase.image_size)} pixels" for phase in plan.phases]
+    whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
+    return f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {_format(plan.image_size)}."
+
+
+def _count(epochs: float) -> str:
+    text = f"{epochs:.3g}"
+    return f"{text} epoch{'' if text == '1' else 's'}"
 
 
 def _format(image_size: tuple[int, int]) -> str:
@@ -112,7 +118,8 @@ def _seconds_left(config: ScratchConfig, pace: float, data: FitData, job: TrainJ
     """Seconds for the epochs: what was asked for, without what is over and what comes after them."""
     assert config.minutes is not None and config.image_size is not None
     height, width = config.image_size
-    forwards = len(data.split.validation) * height * width / VIEW_SIDE**2 * _FORWARDS_AT_END
+    num_passes = len(data.split.validation) * _FORWARDS_AT_END + _TRAINING_PHOTOS_AT_END
+    forwards = num_passes * height * width / VIEW_SIDE**2
     at_end = forwards * _FORWARD_SHARE / pace + _SECONDS_AT_END
     over = time.perf_counter() - job.started
     seconds = config.minutes * 60 - over - at_end
