@@ -21,8 +21,8 @@ class Tuning:
         is_whitened: whether the first filters are read off the photos, or learnt like all others.
     """
 
-    batch_size: int = 16
-    learning_rate: float = 0.03
+    batch_size: int = 32
+    learning_rate: float = 0.06
     momentum: float = 0.9
     weight_decay: float = 0.02
     label_smoothing: float = 0.1

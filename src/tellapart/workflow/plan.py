@@ -25,8 +25,8 @@ _NUM_LOOKED_AT = 50
 # Training photos that the small model for flips is shown, at most.
 _NUM_ASKED = 2500
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
-# (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and some
-# seconds for files and pictures.
+# (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and
+# some seconds for files and pictures.
 _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 1280, 6.0
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3
