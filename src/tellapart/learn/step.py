@@ -1,8 +1,8 @@
 """One step of training: the gradients of a batch, and what the optimizer makes of them.
 
-On PyTorch on a CPU each core computes the gradients of its own share of the batch by itself, and they are added up. An
-operation of a small network is over in a few milliseconds, too short to be shared out to several cores: half a batch
-on each of two cores takes less time than the whole batch on both (docs/performance.md).
+On PyTorch on a CPU each core computes the gradients of its own share of the batch, and they are added up: an operation
+of a small network is over in a few milliseconds, too short to be shared out to several cores
+(docs/decisions/008-a-share-of-the-batch-a-core.md).
 """
 
 import inspect
@@ -19,8 +19,10 @@ from tellapart.learn.networks.normalization import moving_averages_kept
 from tellapart.learn.onnx_folding import inputs_of
 from tellapart.photos.loading import num_cores
 
-# A share is normalised by its own mean and variance, which fewer photos do not tell well.
+# A share is normalised by its own mean and variance, which fewer photos do not tell well; so there are not many shares,
+# and where there are more cores than that, several work on each.
 _LEAST_SHARE = 8
+_MOST_SHARES = 4
 _Logs = dict[str, float]
 _Images = NDArray[np.uint8]
 _Targets = NDArray[Any]
@@ -134,16 +136,16 @@ def _order_as_used(variable: keras.Variable) -> None:
 @contextmanager
 def open_step(model: keras.Model, backend: Backend) -> Iterator["WholeStep | SharedStep"]:
     """The way to take a step that is the fastest here, for the time of a training."""
-    num_shares = num_cores()
+    num_shares = min(num_cores(), _MOST_SHARES)
     if backend.name != "torch" or backend.device != "cpu" or num_shares == 1:
         yield WholeStep(model)
         return
     import torch
 
-    # Each thread of the pool computes alone; this one still has all cores for what comes between the steps.
+    # The threads of the pool divide the cores among them; this one still has all for what comes between the steps.
     before = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(num_shares, "step", torch.set_num_threads, (1,)) as pool:
+        with ThreadPoolExecutor(num_shares, "step", torch.set_num_threads, (num_cores() // num_shares,)) as pool:
             yield SharedStep(model, pool, num_shares)
     finally:
         torch.set_num_threads(before)
