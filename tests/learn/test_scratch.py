@@ -21,7 +21,7 @@ from tellapart.learn.networks.residual import WHITEN_NAME, build_residual_networ
 from tellapart.learn.plan import Phase, Plan
 from tellapart.learn.scratch import CourseSettings, ScratchCourse
 from tellapart.learn.step import SharedStep, WholeStep
-from tellapart.learn.tuning import Tuning
+from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.photos.views import Views, draw_views
 from tellapart.records import EpochRecord
 
@@ -93,7 +93,9 @@ def batches_of(course: ScratchCourse, num_epochs: int) -> list[list[Batch]]:
 
 
 def test_the_learning_rate_rises_once_and_falls_to_nothing(small_model: keras.Model, tiny_data: FitData) -> None:
-    course, step = make_course(small_model, tiny_data, plan_of(20), tuning=Tuning(learning_rate=0.5), batch_size=16)
+    course, step = make_course(
+        small_model, tiny_data, plan_of(20), tuning=Tuning(learning_rate=0.5), batch_size=USUAL.batch_size
+    )
 
     run_epochs(course, tiny_data)
 
@@ -440,7 +442,7 @@ def half_precision_network(narrow: None) -> keras.Model:
 def test_batches_are_larger_on_a_gpu() -> None:
     cpu = replace(GPU, device="cpu")
 
-    assert (recipes.batch_size(cpu), recipes.batch_size(GPU)) == (16, 128)
+    assert (recipes.batch_size(cpu), recipes.batch_size(GPU)) == (32, 256)
 
 
 def test_a_gpu_computes_in_half_precision_over_whole_weights(half_precision_network: keras.Model) -> None:

@@ -199,7 +199,7 @@ def test_a_heatmap_of_a_model_without_maps_is_refused_before_anything_is_written
     model_dir: Path, paint: Paint, tmp_path: Path
 ) -> None:
     outputs = PredictOutputs(tmp_path / "out.csv", tmp_path / "grid.png", has_heatmap=True)
-    with pytest.raises(ConfigError, match="--heatmap needs a model.*recipe 'transfer'"):
+    with pytest.raises(ConfigError, match="--heatmap needs a model.*recipe 'scratch' give them, and of 'transfer'"):
         predict_photos(model_dir, [paint("a.png", "red")], outputs)
     assert not (tmp_path / "out.csv").exists()
 
