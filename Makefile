@@ -18,7 +18,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check format soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-start bench-step
+	bench-scratch bench-start bench-step
 
 help:
 	@echo "make demo     draws photos, trains on them, predicts; needs nothing prepared"
@@ -26,6 +26,7 @@ help:
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step"
+	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
 
@@ -82,6 +83,10 @@ bench-reading: $(READY)
 
 bench-memory: $(READY)
 	$(BIN)/python benchmarks/bench_memory.py --photos $(PHOTOS)
+
+# Not part of `bench`: every ingredient of the recipe scratch on and off, over seeds, takes a day.
+bench-scratch: $(READY)
+	$(BIN)/python benchmarks/ablate_scratch.py --photos $(PHOTOS)
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/bench_start.py --photos $(PHOTOS)
