@@ -1,5 +1,3 @@
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from tellapart.learn.plan import (
     Regime,
     choose_image_size,
     choose_regime,
+    cost_of,
     make_plan,
     usual_length,
 )
@@ -34,7 +33,7 @@ def test_a_plan_has_as_many_epochs_as_asked_for_and_ends_at_one(
 @given(regime=EVERY_REGIME, side=SIDES, views=LENGTHS)
 def test_a_plan_by_computing_costs_that_much(regime: Regime, side: int, views: float) -> None:
     plan = make_plan(regime, (side, side), Length(views=views))
-    costs = [phase.epochs * math.prod(phase.image_size) / VIEW_SIDE**2 for phase in plan.phases]
+    costs = [phase.epochs * cost_of(phase.image_size) for phase in plan.phases]
     assert sum(costs) == pytest.approx(views)
 
 
@@ -103,3 +102,8 @@ def test_the_views_of_all_phases_can_be_changed_at_once() -> None:
 @pytest.mark.parametrize("regime", REGIMES)
 def test_the_stages_share_all_of_the_computing(regime: Regime) -> None:
     assert sum(stage.share_of_computing for stage in regime.stages) == pytest.approx(1)
+
+
+def test_a_view_is_the_unit_and_larger_photos_cost_more() -> None:
+    assert cost_of((VIEW_SIDE, VIEW_SIDE)) == 1
+    assert cost_of((64, 64)) < 1 < cost_of((128, 128)) < (128 / VIEW_SIDE) ** 2

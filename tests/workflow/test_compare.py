@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
 from tellapart.errors import ConfigError, OutputError
 from tellapart.records import Comparison, EpochRecord
 from tellapart.workflow import compare as compare_module
@@ -124,6 +124,7 @@ def test_recipes_that_cannot_be_compared_are_refused(recipes: tuple[str, ...], w
 def test_the_settings_reach_the_recipes() -> None:
     config = compare_module.CompareConfig(epochs=3, validation_fraction=0.3, seed=9)
     classic, transfer = config.train_config("classic"), config.train_config("transfer")
+    assert config.train_config("scratch") == ScratchConfig(epochs=3, validation_fraction=0.3, seed=9)
     assert isinstance(classic, TrainConfig)
     assert (classic.epochs, classic.validation_fraction, classic.seed) == (3, 0.3, 9)
     assert (transfer.validation_fraction, transfer.seed) == (0.3, 9)

@@ -22,7 +22,7 @@ def compare(
         Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="64")
+        int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="each recipe's own")
     ] = None,
     per_class: PerClass = None,
     validation: Annotated[float, typer.Option(help="Share of each class that all are measured on.")] = 0.2,

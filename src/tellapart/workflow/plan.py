@@ -13,7 +13,7 @@ from tellapart.learn.backend import Backend
 from tellapart.learn.fit import FitData
 from tellapart.learn.mirror import choose_mirroring
 from tellapart.learn.pace import measure_pace
-from tellapart.learn.plan import VIEW_SIDE, Length, Plan, choose_image_size, choose_regime, make_plan, usual_length
+from tellapart.learn.plan import Length, Plan, choose_image_size, choose_regime, cost_of, make_plan, usual_length
 from tellapart.learn.recipes import check_image_size
 from tellapart.photos.gate import read_info
 from tellapart.photos.photoset import PhotoSet
@@ -117,10 +117,8 @@ def _format(image_size: tuple[int, int]) -> str:
 def _seconds_left(config: ScratchConfig, pace: float, data: FitData, job: TrainJob) -> float:
     """Seconds for the epochs: what was asked for, without what is over and what comes after them."""
     assert config.minutes is not None and config.image_size is not None
-    height, width = config.image_size
     num_passes = len(data.split.validation) * _FORWARDS_AT_END + _TRAINING_PHOTOS_AT_END
-    forwards = num_passes * height * width / VIEW_SIDE**2
-    at_end = forwards * _FORWARD_SHARE / pace + _SECONDS_AT_END
+    at_end = num_passes * cost_of(config.image_size) * _FORWARD_SHARE / pace + _SECONDS_AT_END
     over = time.perf_counter() - job.started
     seconds = config.minutes * 60 - over - at_end
     if seconds < _LEAST_LEFT * config.minutes * 60:
