@@ -8,11 +8,20 @@ import pytest
 from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
 from tellapart.errors import ConfigError, OutputError
 from tellapart.records import Comparison, EpochRecord
-from tellapart.workflow import compare as compare_module
 from tellapart.workflow.compare import CompareConfig, compare_recipes
 from tellapart.workflow.job import Watcher
 
 CONFIG = CompareConfig(epochs=1, validation_fraction=0.25)
+
+
+# First, for the recipes are made small for the rest of the module.
+def test_the_settings_reach_the_recipes() -> None:
+    config = CompareConfig(epochs=3, validation_fraction=0.3, seed=9)
+    classic, transfer = config.train_config("classic"), config.train_config("transfer")
+    assert config.train_config("scratch") == ScratchConfig(epochs=3, validation_fraction=0.3, seed=9)
+    assert isinstance(classic, TrainConfig)
+    assert (classic.epochs, classic.validation_fraction, classic.seed) == (3, 0.3, 9)
+    assert (transfer.validation_fraction, transfer.seed) == (0.3, 9)
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +128,3 @@ def test_a_folder_with_something_else_in_it_is_refused(animals_dir: Path, tmp_pa
 def test_recipes_that_cannot_be_compared_are_refused(recipes: tuple[str, ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         CompareConfig(recipes)
-
-
-def test_the_settings_reach_the_recipes() -> None:
-    config = compare_module.CompareConfig(epochs=3, validation_fraction=0.3, seed=9)
-    classic, transfer = config.train_config("classic"), config.train_config("transfer")
-    assert config.train_config("scratch") == ScratchConfig(epochs=3, validation_fraction=0.3, seed=9)
-    assert isinstance(classic, TrainConfig)
-    assert (classic.epochs, classic.validation_fraction, classic.seed) == (3, 0.3, 9)
-    assert (transfer.validation_fraction, transfer.seed) == (0.3, 9)
