@@ -1,5 +1,6 @@
 """`tellapart train`: from photos to a run folder with a classifier in it."""
 
+import math
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -275,7 +276,7 @@ def describe_more(run: "Run") -> str:
     if accuracy == 1.0:
         return "A longer training could not do better on these photos."
     return (
-        f"It took {minutes:.3g} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from --minutes "
-        f"{2 * minutes:.2g}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {4 * minutes:.2g}, if"
+        f"It took {minutes:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from --minutes "
+        f"{math.ceil(2 * minutes)}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {math.ceil(4 * minutes)}, if"
         " mistakes fall as they did with the photos this was measured on (docs/from-scratch.md)."
     )
