@@ -123,7 +123,7 @@ def test_a_training_from_scratch_says_its_plan_and_what_more_time_may_bring(
     assert run(monkeypatch, "train", animals_dir, *flags, "--cache-dir", tmp_path / "cache") == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "note: the plan: 1 epoch at 32x32 pixels; predicts at 32x32." in said
-    assert re.search(r"It took \d+\.\d minutes\. Expect about \d+\.\d% from --minutes \d+, and", said)
+    assert re.search(r"It took \d+\.\d minutes\. Expect about \d+\.\d% from twice and about", said)
     assert run(monkeypatch, "predict", tmp_path / "run", animals_dir, "--grid", tmp_path / "g.png", "--heatmap") == 0
     assert (tmp_path / "g.png").stat().st_size > 0
 

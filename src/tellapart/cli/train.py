@@ -1,6 +1,5 @@
 """`tellapart train`: from photos to a run folder with a classifier in it."""
 
-import math
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -272,11 +271,11 @@ def describe_more(run: "Run") -> str:
     from tellapart.learn.plan import expect_from_more
 
     assert run.validation is not None
-    minutes, accuracy = run.seconds / 60, run.validation.accuracy
+    accuracy = run.validation.accuracy
     if accuracy == 1.0:
         return "A longer training could not do better on these photos."
     return (
-        f"It took {minutes:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from --minutes "
-        f"{math.ceil(2 * minutes)}, and about {expect_from_more(accuracy, 4):.1%} from --minutes {math.ceil(4 * minutes)}, if"
-        " mistakes fall as they did with the photos this was measured on (docs/from-scratch.md)."
+        f"It took {run.seconds / 60:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from twice and about"
+        f" {expect_from_more(accuracy, 4):.1%} from four times the --minutes, if mistakes fall as they did with the"
+        " photos this was measured on (docs/from-scratch.md)."
     )
