@@ -1,7 +1,9 @@
 """Accuracy of the recipe `scratch` with each of its ingredients left out or changed, over seeds.
 
-Every row of `ablation.csv` is one training: validation accuracy with and without the mirrored view, and its minutes.
-A seed decides the split as well as everything else. Trainings that the file already has are not repeated.
+Every row of `ablation.csv` is one training: validation accuracy with both views of a photo, with one, and with both but
+the normalisation as the training left it; and the minutes its process kept a core busy, which is what counts on a
+machine that others use too. A seed decides the split as well as everything else. Trainings that the file already has
+are not repeated, so several processes may each do a part, one a core.
 """
 
 import argparse
@@ -25,8 +27,8 @@ from tellapart.workflow.network import prepare_photos
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (
-    "date", "commit", "machine", "photos", "ingredient", "views", "seed", "epochs", "image_size", "accuracy",
-    "accuracy_one_view", "log_loss", "minutes",
+    "date", "commit", "machine", "photos", "num_train", "num_validation", "ingredient", "views", "seed", "epochs",
+    "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
 )  # fmt: skip
 
 
@@ -80,42 +82,64 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
 }
 
 
-def measure(photos_dir: Path, ingredient: str, num_views: float, seed: int, cache_dir: str | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class Trained:
+    """Validation probabilities of a model: of both views of a photo, of one, of both without settled normalisation."""
+
+    both_views: np.ndarray
+    one_view: np.ndarray
+    unsettled: np.ndarray
+    core_minutes: float
+
+
+def measure(arguments: argparse.Namespace, ingredient: str, seed: int) -> dict[str, object]:
     """The row of one training."""
-    photos = open_photos(photos_dir)
-    config = ScratchConfig(seed=seed, flip=True)
-    length = Length(views=num_views / (len(photos) * (1 - config.validation_fraction)))
+    photos = open_photos(arguments.photos)
+    config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation)
+    length = Length(views=arguments.views / (len(photos) * (1 - config.validation_fraction)))
     regime = choose_regime(length)
     config = replace(config, image_size=(regime.side, regime.side))
-    data = prepare_photos(photos, SourceConfig(cache_dir=cache_dir), config)
+    data = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     setting = INGREDIENTS[ingredient](Setting(config, USUAL, make_plan(regime, config.image_size, length)))
-    one_view, both_views, seconds = train(setting, data)
-    labels = data.labels[data.split.validation]
+    rows = data.split.validation
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
+    trained, labels = train(setting, data, rows), data.labels[rows]
+
+    def accuracy(probabilities: np.ndarray) -> str:
+        return f"{(probabilities.argmax(axis=1) == labels).mean():.4f}"
+
     return {
-        "photos": photos_dir.parent.name, "ingredient": ingredient, "views": round(num_views), "seed": seed,
+        "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
+        "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
         "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
-        "accuracy": f"{(both_views.argmax(axis=1) == labels).mean():.4f}",
-        "accuracy_one_view": f"{(one_view.argmax(axis=1) == labels).mean():.4f}",
-        "log_loss": f"{-np.log(both_views[np.arange(len(labels)), labels]).mean():.4f}",
-        "minutes": f"{seconds / 60:.1f}",
+        "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
+        "accuracy_unsettled": accuracy(trained.unsettled),
+        "log_loss": f"{-np.log(trained.both_views[np.arange(len(labels)), labels]).mean():.4f}",
+        "core_minutes": f"{trained.core_minutes:.1f}",
     }  # fmt: skip
 
 
-def train(setting: Setting, data: FitData) -> tuple[np.ndarray, np.ndarray, float]:
-    """Validation probabilities of one view and of both, and seconds of the epochs."""
+def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
+    """What the model of this setting says of the rows."""
     backend = start_backend(setting.config.seed)
     model = make_learner(setting.config, data, backend, setting.tuning)
-    started = time.perf_counter()
+    started = time.process_time()
     with open_course(model, data, setting.config, backend, setting.plan, setting.tuning) as course:
         course.is_validated = lambda before, progress: False
         for record in fit_epochs(data, course):
-            print(f"  epoch {record.epoch}  loss {record.train_loss:.3f}  {record.images_per_second:.0f} photos/s")
-        seconds = time.perf_counter() - started
+            print(
+                f"  epoch {record.epoch}  loss {record.train_loss:.3f}  {record.images_per_second:.0f} photos/s",
+                flush=True,
+            )
+        core_minutes = (time.process_time() - started) / 60
+        with course.settled():
+            unsettled = predict_probabilities(model, data.images, rows, mirrored=True)
         with course.settled(is_final=True):
-            rows = data.split.validation
-            views = [predict_probabilities(model, data.images, rows, mirrored=both) for both in (False, True)]
+            one_view, both_views = (
+                predict_probabilities(model, data.images, rows, mirrored=mirrored) for mirrored in (False, True)
+            )
     keras.utils.clear_session()
-    return views[0], views[1], seconds
+    return Trained(both_views, one_view, unsettled, core_minutes)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -127,10 +151,20 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
-    """Mean, lowest and highest of each ingredient."""
-    for key in sorted({(row["photos"], row["views"], row["ingredient"]) for row in rows}):
-        values = [float(r["accuracy"]) for r in rows if (r["photos"], r["views"], r["ingredient"]) == key]
-        print(f"{' '.join(key)}: {np.mean(values):.4f}, {min(values):.4f} to {max(values):.4f}, n={len(values)}")
+    """Mean and spread of each ingredient, and of its difference to the whole recipe with the same seeds."""
+    found = {(*_place(row), row["ingredient"], row["seed"]): float(row["accuracy"]) for row in rows}
+    for place, ingredient in sorted({(key[:-2], key[-2]) for key in found}):
+        values = {key[-1]: value for key, value in found.items() if (key[:-2], key[-2]) == (place, ingredient)}
+        gaps = [value - found[*place, "all", seed] for seed, value in values.items() if (*place, "all", seed) in found]
+        numbers = list(values.values())
+        print(
+            f"{' '.join(place)}: {ingredient}: {np.mean(numbers):.4f}, {min(numbers):.4f} to {max(numbers):.4f},"
+            f" n={len(numbers)}; {np.mean(gaps) if gaps else 0:+.4f}"
+        )
+
+
+def _place(row: dict[str, str]) -> tuple[str, ...]:
+    return row["photos"], row["num_train"], row["views"]
 
 
 def main() -> None:
@@ -138,24 +172,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--photos", type=Path, default=DEFAULT_PHOTOS_DIR)
     parser.add_argument("--ingredients", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS), metavar="NAME")
-    parser.add_argument("--views", type=float, default=40_000, help="computing, in photos of 96x96 pixels")
+    parser.add_argument("--views", type=float, default=24_000, help="computing, in photos of 96x96 pixels")
+    parser.add_argument("--validation", type=float, default=0.8, help="share of each class that is not trained on")
+    parser.add_argument("--most-validated", type=int, default=1600, help="photos of that share to measure on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cache-dir")
     parser.add_argument("--results", type=Path, default=ABLATION_PATH)
     arguments = parser.parse_args()
-    place = arguments.photos.parent.name
-    for seed in arguments.seeds:
-        for ingredient in arguments.ingredients:
-            key = (place, ingredient, str(round(arguments.views)), str(seed))
-            rows = read_rows(arguments.results)
-            if any((r["photos"], r["ingredient"], r["views"], r["seed"]) == key for r in rows):
+    for ingredient in arguments.ingredients:
+        for seed in arguments.seeds:
+            key = (arguments.photos.parent.name, str(round(arguments.views)), ingredient, str(seed))
+            names = ("photos", "views", "ingredient", "seed")
+            if any(tuple(row[name] for name in names) == key for row in read_rows(arguments.results)):
                 continue
-            print(f"{ingredient}, seed {seed}")
-            found = measure(arguments.photos, ingredient, arguments.views, seed, arguments.cache_dir)
+            print(f"{ingredient}, seed {seed}", flush=True)
+            found = measure(arguments, ingredient, seed)
             stamp = {"date": time.strftime("%Y-%m-%d"), "commit": describe_commit(), "machine": describe_machine()}
+            is_new = not arguments.results.exists()
             with arguments.results.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                if not rows:
+                if is_new:
                     writer.writeheader()
                 writer.writerow(stamp | found)
     print_table(read_rows(arguments.results))
