@@ -1,6 +1,7 @@
 """What crosses from one room to another: small frozen records, no behaviour, no file access."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -160,3 +161,136 @@ class Comparison:
 
     results: tuple[RecipeResult, ...]
     tests: tuple[PairedTest, ...]
+
+
+@dataclass(frozen=True)
+class PhotoGroup:
+    """Photos that show the same moment, by row, in rising order.
+
+    `kind` is `copies` for byte-identical files, `near` for one picture that was encoded anew, resized, cropped,
+    mirrored or made brighter, and `burst` for pictures taken within seconds of one another by one camera.
+    """
+
+    kind: Literal["copies", "near", "burst"]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelSuspect:
+    """A photo whose label is probably wrong; the probabilities are those of a model that had not seen it."""
+
+    row: int
+    label: int
+    suggested_label: int
+    label_probability: float
+    suggested_probability: float
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """How well the classes can be told apart by something that is not on the photos.
+
+    Attributes:
+        clue: what it is: `image size`, `file format`, `camera` or `border`.
+        accuracy: share of photos whose class a small model finds by the clue alone, cross-validated and balanced: the
+            mean of the recalls of all classes.
+        chance: what it would find if clue and class had nothing to do with each other.
+        class_name: the class that the clue gives away most.
+    """
+
+    clue: str
+    accuracy: float
+    chance: float
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a collection that its owner should know before trusting numbers.
+
+    Attributes:
+        kind: its name in JSON, such as `copies` or `too_dark`.
+        title: what was found and how often, in a few words.
+        why: one sentence that says why it matters, and what is done about it.
+        num_photos: photos it concerns.
+        examples: rows of some of them, those that belong together in one tuple.
+        captions: what is to be said of each example; as many as there are examples.
+        is_problem: whether something should be mended; otherwise it is only good to know.
+    """
+
+    kind: str
+    title: str
+    why: str
+    num_photos: int
+    examples: tuple[tuple[int, ...], ...]
+    captions: tuple[str, ...]
+    is_problem: bool
+
+
+@dataclass(frozen=True)
+class SelectivePoint:
+    """How a model does on the photos it is surest about.
+
+    Attributes:
+        threshold: the least probability of a predicted class that counts as sure.
+        num_answered: photos with at least that.
+        num_wrong: those of them it was wrong about.
+    """
+
+    threshold: float
+    num_answered: int
+    num_wrong: int
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Photos of similar probability: their mean probability, how often the model was right, and its 95 % interval."""
+
+    num_photos: int
+    mean_probability: float
+    accuracy: float
+    interval_95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Whether probabilities mean what they say.
+
+    Attributes:
+        brier: mean over photos of the squared distance between probabilities and the label, in `[0, 2]`.
+        bins: photos in order of probability, as many in each; empty where there are too few.
+        calibration_error: debiased, in `[0, 1]`; `None` where there are too few photos.
+        calibration_interval_95: its bootstrap interval; `None` likewise.
+    """
+
+    brier: float
+    bins: tuple[ReliabilityBin, ...]
+    calibration_error: float | None
+    calibration_interval_95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The error of models that learnt from so many photos, in `[0, 1]`; `low` and `high` bound it with 95 %."""
+
+    num_photos: int
+    error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How the error falls with the number of photos.
+
+    Attributes:
+        measured: number of photos and error of each model that was tried.
+        fitted: the curve through them, at most to 4 times the photos there are.
+        exponent_95: bootstrap interval of the exponent b of `error = a n^-b + c`.
+        sentence: what it says about more photos.
+    """
+
+    measured: tuple[tuple[int, float], ...]
+    fitted: tuple[CurvePoint, ...]
+    exponent_95: tuple[float, float]
+    sentence: str
