@@ -93,3 +93,4 @@ bench-start: $(READY)
 
 bench-step: $(READY)
 	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)
+	$(BIN)/python benchmarks/profile_scratch.py --photos $(PHOTOS)

@@ -100,7 +100,7 @@ def measure(arguments: argparse.Namespace, ingredient: str, seed: int) -> dict[s
     length = Length(views=arguments.views / (len(photos) * (1 - config.validation_fraction)))
     regime = choose_regime(length)
     config = replace(config, image_size=(regime.side, regime.side))
-    data = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
+    data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     setting = INGREDIENTS[ingredient](Setting(config, USUAL, make_plan(regime, config.image_size, length)))
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]

@@ -1,5 +1,7 @@
+import csv
 import errno
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
@@ -22,6 +24,7 @@ from tellapart.store import (
     remove_partials,
     sha256_hex,
     sync_folder,
+    to_csv_bytes,
     to_json_bytes,
     write_file,
     write_files,
@@ -418,3 +421,14 @@ def test_claim_dir_names_the_flag_that_was_given(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="'mine.txt' and no 'sorted.json'.*pass another --sort-into"):
         claim_dir(tmp_path, "sorted.json", "--sort-into")
+
+
+@given(rows=st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=3), max_size=4))
+@example(rows=[["a\rb"], [""], ['"', ",", "\n"]])
+def test_a_table_is_read_back_whatever_is_in_a_name(rows: list[list[str]]) -> None:
+    text = to_csv_bytes(rows).decode("utf-8")
+    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == rows
+
+
+def test_the_lines_of_a_table_end_as_on_unix() -> None:
+    assert to_csv_bytes([["a", 1], ["b\r\n", 2]]) == b'a,1\n"b\r\n",2\n'

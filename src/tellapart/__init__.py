@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     )
     from tellapart.infer.predictor import Predictor, load
     from tellapart.photos.sources import PhotoSet, list_photos, open_photos
-    from tellapart.records import EpochRecord, Evaluation, Prediction, Skipped, StepRecord
+    from tellapart.records import EpochRecord, Evaluation, Finding, Prediction, Skipped, StepRecord
+    from tellapart.workflow.check import Checkup, check_photos
     from tellapart.workflow.compare import CompareConfig, compare_recipes
     from tellapart.workflow.embed import embed_to_file
     from tellapart.workflow.evaluate import evaluate
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AugmentConfig",
     "BundleError",
+    "Checkup",
     "CompareConfig",
     "ConfigError",
     "DatasetError",
     "DependencyError",
     "EpochRecord",
     "Evaluation",
+    "Finding",
     "ImageError",
     "ImageLimits",
     "OutputError",
@@ -54,6 +57,7 @@ __all__ = [
     "TrainConfig",
     "TransferConfig",
     "Watcher",
+    "check_photos",
     "compare_recipes",
     "embed_to_file",
     "evaluate",
@@ -83,7 +87,8 @@ _HOMES = {
     ),
     "tellapart.infer.predictor": ("Predictor", "load"),
     "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
-    "tellapart.records": ("EpochRecord", "Evaluation", "Prediction", "Skipped", "StepRecord"),
+    "tellapart.records": ("EpochRecord", "Evaluation", "Finding", "Prediction", "Skipped", "StepRecord"),
+    "tellapart.workflow.check": ("Checkup", "check_photos"),
     "tellapart.workflow.compare": ("CompareConfig", "compare_recipes"),
     "tellapart.workflow.embed": ("embed_to_file",),
     "tellapart.workflow.evaluate": ("evaluate",),

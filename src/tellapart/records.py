@@ -79,12 +79,23 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one photo; `probabilities` in the order of the bundle's class names, summing to 1."""
+    """What the model says of one photo; `probabilities` in the order of the bundle's class names, summing to 1.
+
+    `distance` says how unlike the photos of the training it is, where that was asked for. `doubt` is what to answer in
+    place of the class, `not sure` or `none of these`, where the model may not answer.
+    """
 
     path: str
     predicted_class: str
     probability: float
     probabilities: tuple[float, ...]
+    distance: float | None = None
+    doubt: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """The predicted class, or the doubt."""
+        return self.doubt or self.predicted_class
 
 
 @dataclass(frozen=True)
@@ -196,12 +207,16 @@ class Shortcut:
             mean of the recalls of all classes.
         chance: what it would find if clue and class had nothing to do with each other.
         class_name: the class that the clue gives away most.
+        recall: share of the photos of that class that the model finds.
+        false_alarm_rate: share of the other photos that it takes for that class, the mean over their classes.
     """
 
     clue: str
     accuracy: float
     chance: float
     class_name: str
+    recall: float
+    false_alarm_rate: float
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ names.
 import csv
 import errno
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -69,6 +68,16 @@ class PartialFile:
                 rest = rest[os.write(self.descriptor, rest) :]
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """A file to `csv.writer`, which writes each row at once."""
+
+    lines: list[str]
+
+    def write(self, text: str) -> None:
+        self.lines.append(text)
+
+
 def to_json_bytes(value: Any) -> bytes:
     r"""`value` as indented UTF-8 JSON with a trailing newline, dicts in their own order.
 
@@ -84,9 +93,10 @@ def to_json_bytes(value: Any) -> bytes:
 
 def to_csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
     r"""The rows as UTF-8 CSV with `\n` line ends; characters that UTF-8 has no code for are written as `\udcxx`."""
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode("utf-8", "backslashreplace")
+    lines: list[str] = []
+    # Python 3.11 quotes a value with a lone `\r`, which a file name may hold, only if its line ends have one.
+    csv.writer(_Lines(lines), lineterminator="\r\n").writerows(rows)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
 def write_file(path: Path, data: bytes) -> None:

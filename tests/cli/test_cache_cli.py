@@ -40,6 +40,7 @@ def test_the_folder_and_the_size_of_its_parts_are_shown(
         "part where holds size",
         "decoded photos images 0 sets 0 bytes",
         f"embeddings embeddings.sqlite3 3 vectors {size}",
+        "facts facts.sqlite3 0 vectors 0 bytes",
         "backbones backbones 0 networks 0 bytes",
         f"together {size}",
     ]

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from tellapart.errors import BundleError
 from tellapart.infer.bundle import Bundle, write_bundle
-from tellapart.infer.onnx_wire import has_external_data, keep_output, output_names
+from tellapart.infer.onnx_wire import has_external_data, keep_outputs, output_names
 
 NOTHING = helper.make_graph([], "empty", [], [])
 
@@ -132,20 +132,20 @@ def test_the_outputs_are_named_in_order() -> None:
 
 
 def test_what_only_another_output_needs_is_taken_out() -> None:
-    model = onnx.load_from_string(keep_output(branching_model().SerializeToString(), "dropped"))
+    model = onnx.load_from_string(keep_outputs(branching_model().SerializeToString(), ["dropped"]))
     assert [node.op_type for node in model.graph.node] == ["Exp", "Cos"]
     assert [output.name for output in model.graph.output] == ["dropped"]
 
 
 def test_what_branches_use_stays() -> None:
-    model = onnx.load_from_string(keep_output(branching_model().SerializeToString(), "kept"))
+    model = onnx.load_from_string(keep_outputs(branching_model().SerializeToString(), ["kept"]))
     assert [node.op_type for node in model.graph.node] == ["Exp", "Sin", "If", "Dropout"]
     onnx.checker.check_model(model)
 
 
 def test_all_else_stays_as_it_was() -> None:
     whole = branching_model()
-    model = onnx.load_from_string(keep_output(whole.SerializeToString(), "kept"))
+    model = onnx.load_from_string(keep_outputs(whole.SerializeToString(), ["kept"]))
     del whole.graph.output[1]
     del whole.graph.node[2]
     assert model == whole
@@ -156,4 +156,4 @@ def test_bytes_that_are_no_model_have_no_outputs_or_are_refused(data: bytes) -> 
     with contextlib.suppress(ValueError):
         output_names(data)
     with contextlib.suppress(ValueError):
-        keep_output(data, "probabilities")
+        keep_outputs(data, ["probabilities"])

@@ -20,6 +20,7 @@ from tellapart.workflow.cache import (
     cache_root,
     clear_cache,
     embeddings_path,
+    facts_path,
     images_dir,
     measure_cache,
 )
@@ -50,6 +51,8 @@ def write(path: Path, content: bytes = b"12345", modified: float | None = None) 
 def add_embeddings(root: Path) -> None:
     with EmbeddingCache(embeddings_path(root)) as cache:
         cache.add({digest: np.ones(8, np.float32) for digest in DIGESTS}, KEY)
+    with EmbeddingCache(facts_path(root)) as cache:
+        cache.add({digest: np.ones(4, np.float32) for digest in DIGESTS[:7]}, KEY)
 
 
 def files_below(folder: Path) -> list[str]:
@@ -59,7 +62,7 @@ def files_below(folder: Path) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path, paint: Paint) -> Path:
-    """A cache folder with one set of 2 decoded photos, 20 embeddings, a built-in backbone and a downloaded one."""
+    """A cache folder with one set of 2 decoded photos, 20 embeddings, 7 facts, and two backbones."""
     root = tmp_path / "cache"
     photos = list_photos([paint("photos/red.png", "red"), paint("photos/blue.png", "blue")])
     cache_images(photos, SPEC, ImageLimits(), images_dir(root))
@@ -90,13 +93,15 @@ def test_each_part_is_counted_and_measured(root: Path) -> None:
     assert [(part.name, part.num_items) for part in state.parts] == [
         ("decoded photos", 1),
         ("embeddings", 20),
+        ("facts", 7),
         ("backbones", 2),
     ]
-    images, embeddings, backbones = (part.size_bytes for part in state.parts)
+    images, embeddings, facts, backbones = (part.size_bytes for part in state.parts)
     assert images == sum(path.stat().st_size for path in images_dir(root).iterdir()) > 2 * 12 * 16 * 3
     assert embeddings == embeddings_path(root).stat().st_size
     assert 3440 <= backbones < 3500
-    assert state.size_bytes == images + embeddings + backbones
+    assert facts == facts_path(root).stat().st_size
+    assert state.size_bytes == images + embeddings + facts + backbones
     assert state.note is None
 
 
@@ -149,7 +154,7 @@ def test_a_link_to_somebodys_own_collection_of_downloads_is_left_alone(root: Pat
     (backbones_dir(root) / "hub").rename(tmp_path / "own")
     (backbones_dir(root) / "hub").symlink_to(tmp_path / "own")
     before = files_below(tmp_path / "own")
-    assert measure_cache(str(root)).parts[2].num_items == 1
+    assert measure_cache(str(root)).parts[-1].num_items == 1
     clear_cache(str(root))
     assert files_below(tmp_path / "own") == before
 

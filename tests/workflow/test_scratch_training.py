@@ -14,7 +14,7 @@ import tellapart
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.learn.backend import keras
-from tellapart.records import StepRecord
+from tellapart.records import EpochRecord, StepRecord
 from tellapart.workflow import plan as plan_module
 from tellapart.workflow.job import Run, Watcher
 from tellapart.workflow.run_folder import read_run_file
@@ -156,6 +156,27 @@ def test_a_training_by_the_clock_ends_with_the_clock(
     assert run.history[-1].progress == 1
     # One step and the files come after the clock; a busy machine takes its time over them.
     assert 4 < time.perf_counter() - started < 30
+
+
+def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    config = ScratchConfig(image_size=(64, 64), minutes=0.3, flip=True)
+
+    def stop(record: EpochRecord) -> None:
+        raise KeyboardInterrupt
+
+    begun: list[str] = []
+    watcher = Watcher(on_epoch=stop, on_note=begun.append)
+    train(animals_dir, tmp_path / "run", config, source=source_config, watcher=watcher)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 1000.0)
+    resumed: list[str] = []
+    watcher = Watcher(on_note=resumed.append)
+    run = train(animals_dir, tmp_path / "run", config, source=source_config, resume=True, watcher=watcher)
+    assert resumed == begun
+    assert run.history[-1].progress == 1
 
 
 def test_too_short_a_time_is_refused_with_one_that_is_not(

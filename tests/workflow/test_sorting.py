@@ -2,20 +2,17 @@ import csv
 import datetime
 import errno
 import os
-import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
 from tellapart.infer.bundle import Bundle, write_bundle
 from tellapart.workflow.predict import PredictOutputs, predict_photos
-from tellapart.workflow.sorting import SortedPhotos, folder_names
+from tellapart.workflow.sorting import SortedPhotos
 
 Paint = Callable[..., Path]
 
@@ -228,59 +225,6 @@ def test_photos_are_not_synced_one_by_one(
     monkeypatch.setattr(os, "fsync", synced.append)
     sort(model_dir, [paint(f"{number}.png", "red") for number in range(30)], tmp_path / "sorted")
     assert len(synced) <= 5  # the marker, the table and the folder of the class, each a file and its folder at most
-
-
-@pytest.mark.parametrize(
-    ("class_name", "folder"),
-    [
-        ("cat", "cat"),
-        ("Löwe 1.5", "Löwe 1.5"),
-        ("猫", "猫"),
-        ("a/b\\c", "a_b_c"),
-        ("..", "_"),
-        (".hidden", "hidden"),
-        ("ends. . ", "ends"),
-        ("", "_"),
-        ("   ", "_"),
-        ("two\nlines\0", "two_lines_"),
-        ("what?", "what_"),
-        ("con", "_con"),
-        ("Aux.txt", "_Aux.txt"),
-        ("LPT1", "_LPT1"),
-        ("COM\u00b2", "_COM\u00b2"),
-        ("nul .x", "_nul .x"),
-        ("concert", "concert"),
-        ("sorted.csv", "sorted.csv (2)"),
-        ("\ud800", "_"),
-    ],
-    ids=ascii,
-)
-def test_a_class_name_becomes_a_folder_that_every_system_allows(class_name: str, folder: str) -> None:
-    assert folder_names([class_name]) == {class_name: folder}
-
-
-@pytest.mark.parametrize(
-    ("class_names", "folders"),
-    [
-        (["cat", "Cat", "CAT"], ["cat", "Cat (2)", "CAT (3)"]),
-        (["a/b", "a\\b", "a_b"], ["a_b", "a_b (2)", "a_b (3)"]),
-        (["caf\u00e9", "cafe\u0301"], ["caf\u00e9", "cafe\u0301 (2)"]),
-        (["a", "a (2)", "A"], ["a", "a (2)", "A (3)"]),
-        (["x" * 80 + "1", "x" * 80 + "2"], ["x" * 60, "x" * 60 + " (2)"]),
-    ],
-    ids=["case", "separators", "accents", "numbers", "long"],
-)
-def test_two_classes_never_share_a_folder(class_names: list[str], folders: list[str]) -> None:
-    assert list(folder_names(class_names).values()) == folders
-
-
-@given(st.lists(st.text(max_size=8), unique=True, max_size=8))
-def test_folders_are_single_path_parts_that_differ_on_any_system(class_names: list[str]) -> None:
-    folders = list(folder_names(class_names).values())
-    same = {unicodedata.normalize("NFC", folder).casefold() for folder in folders}
-    assert len(same) == len(class_names)
-    assert all(Path(folder).name == folder and not folder.startswith(".") for folder in folders)
-    assert all(folder == folder.strip(" .") and folder.isprintable() for folder in folders)
 
 
 def test_a_class_that_is_named_like_a_path_stays_inside(

@@ -17,12 +17,12 @@ import tellapart
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.demo import write_demo_folder
-from tellapart.records import EmbedRecord, Prediction
+from tellapart.records import EmbedRecord, Finding, Prediction
 from tellapart.workflow.job import Run, Watcher
 from tellapart.workflow.train import train
 
 PROMISED_FILES = (
-    *("bundle.json", "model.onnx", "metrics.json", "split.csv", "skipped.csv", "run.json", "validation.csv"),
+    *("bundle.json", "model.onnx", "metrics.json", "split.csv", "skipped.csv", "run.json", "predictions.csv"),
     "confusion.png",
 )
 
@@ -111,7 +111,7 @@ def test_what_was_tried_and_chosen_is_in_the_metrics(headed: Run) -> None:
 
 
 def test_validation_rows_agree_with_the_figures(headed: Run) -> None:
-    rows = read_csv(headed.run_dir / "validation.csv")
+    rows = read_csv(headed.run_dir / "predictions.csv")
     right = [row["class"] == row["predicted_class"] for row in rows]
     assert headed.validation is not None
     assert np.mean(right) == pytest.approx(headed.validation.accuracy)
@@ -179,11 +179,11 @@ def test_two_photos_a_class_are_cross_validated(
 def test_a_photo_in_two_classes_is_named(
     photos_dir: Path, config: TransferConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    notes: list[str] = []
+    found: list[Finding] = []
     torn = labelled_photos(tmp_path / "photos", photos_dir, {"cat": 8, "dog": 8})
     shutil.copy(sorted((torn / "cat").iterdir())[0], torn / "dog" / "again.jpg")
-    train(torn, tmp_path / "run", config, source=source_config, watcher=Watcher(on_note=notes.append))
-    assert any("1 photo stands in more than one class" in note and "again.jpg" in note for note in notes)
+    train(torn, tmp_path / "run", config, source=source_config, watcher=Watcher(on_checked=found.extend))
+    assert "1 photo in more than one class" in [finding.title for finding in found]
 
 
 def test_photos_of_one_colour_are_told_apart_from_a_backbone_that_cannot(
@@ -254,8 +254,8 @@ def test_what_was_embedded_before_a_kill_is_found_by_the_next_run(
     photos = tmp_path / "photos"
     code = (
         "import sys, time, tellapart\n"
-        "import tellapart.workflow.embed as embed\n"
-        "embed._PHOTOS_A_COMMIT = 64\n"
+        "import tellapart.workflow.remember as remember\n"
+        "remember._PHOTOS_A_COMMIT = 64\n"
         "from tellapart.workflow.job import Watcher\n"
         "source = tellapart.SourceConfig(cache_dir=sys.argv[3])\n"
         "def slow(record):\n"

@@ -11,12 +11,15 @@ import typer
 from typer.exceptions import TyperException
 
 from tellapart.cli.cache import cache
+from tellapart.cli.check import check
 from tellapart.cli.compare import compare
 from tellapart.cli.demo import demo
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
+from tellapart.cli.fix import fix
 from tellapart.cli.output import print_error
 from tellapart.cli.predict import predict
+from tellapart.cli.report import report
 from tellapart.cli.show import show
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
@@ -29,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, train, summary, predict, evaluate, compare, embed, cache, demo):
+for command in (show, check, fix, train, report, summary, predict, evaluate, compare, embed, cache, demo):
     app.command()(command)
 
 

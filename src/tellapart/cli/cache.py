@@ -49,7 +49,7 @@ def _print_state(console: "Console", state: "CacheState") -> None:
     if state.note:
         print_line(console, f"note: {state.note}")
     print_line(console, str(state.root))
-    units = ("sets", "vectors", "networks")
+    units = ("sets", "vectors", "vectors", "networks")
     rows = [
         (part.name, part.path.name, f"{part.num_items:,} {unit}", format_bytes(part.size_bytes))
         for part, unit in zip(state.parts, units, strict=True)

@@ -24,6 +24,23 @@ def predict(
     sort_into: Annotated[
         Path | None, typer.Option(help="Copy each photo into a folder per class in here.", metavar="DIR")
     ] = None,
+    not_sure: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer 'not sure' so that at most this share of the other answers is wrong, as 0.05.",
+            show_default="always answers",
+            metavar="RATE",
+        ),
+    ] = None,
+    none_of_these: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer 'none of these' for photos unlike all it has learnt from; so many of those that are like them"
+            " may be taken for such, as 0.05.",
+            show_default="always answers",
+            metavar="RATE",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
     submission: Annotated[
         Path | None,
@@ -32,12 +49,14 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
     """Say what is on the photos of SOURCE, in the order given."""
+    from tellapart.workflow.answers import AnswerConfig
     from tellapart.workflow.predict import PredictOutputs, predict_photos
 
     if (submission is None) != (out is None):
         raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
-    outputs = PredictOutputs(csv_path, grid, heatmap, both, sort_into, limit)
+    answers = AnswerConfig(not_sure, none_of_these)
+    outputs = PredictOutputs(csv_path, grid, heatmap, both, sort_into, limit, answers)
     with watch_prediction() as show:
         summary = predict_photos(model_dir, sources, outputs, on_photo=show)
     _print_summary(summary, outputs)
@@ -49,7 +68,7 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         written = summary.submission
         print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
     for _, item in summary.first[: outputs.limit]:
-        print_line(console, f"{item.path}  {item.predicted_class} {item.probability:.2f}")
+        print_line(console, f"{item.path}  {item.answer} {item.probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
     if summary.sorted_photos is not None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line
-from tellapart.records import EmbedRecord, EpochRecord, StepRecord
+from tellapart.records import EmbedRecord, EpochRecord, Finding, StepRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +70,7 @@ def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress"
         on_prepared=lambda photos, num_train, num_validation: _print_prepared(
             console, photos, num_train, num_validation
         ),
+        on_checked=lambda findings: _print_findings(console, findings),
         on_embedded=lambda record: progress.show(
             f"photo {record.num_done:,}/{record.num_photos:,}", record.num_done, record.num_photos, _embed_text(record)
         ),
@@ -136,6 +137,16 @@ def _print_prepared(console: "Console", photos: "PhotoSet", num_train: int, num_
         print_line(console, f"{len(photos.skipped):,} files skipped; skipped.csv in the run folder says why")
     rest = f"{num_validation:,} to validate" if num_validation else "validated by cross-validation"
     print_line(console, f"{num_train:,} to train, {rest}")
+
+
+def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
+    """What should be mended, a line each, and how much else there is to know."""
+    for finding in findings:
+        if finding.is_problem:
+            print_line(console, f"check-up: {finding.title}")
+    others = sum(not finding.is_problem for finding in findings)
+    if others:
+        print_line(console, f"check-up: {others} other thing{'s' * (others != 1)} to know; report.html shows all of it")
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tellapart.workflow.job import Run
 
 _STOPPED = 130
+# Photos measured on from which a guess at what more time brings is more than a guess.
+_ENOUGH_TO_ESTIMATE = 100
 _TRANSFER_PANEL = "Recipe transfer"
 _SCRATCH_PANEL = "Recipe scratch"
 _FROM_SCRATCH_PANEL = "Recipes scratch and classic"
@@ -234,7 +236,8 @@ def _train(source: str, out: Path, config: "RecipeConfig", source_config: "Sourc
     console = make_console()
     for line in describe_run(run):
         print_line(console, line)
-    if config.recipe == "scratch" and not run.is_stopped:
+    is_known = run.validation is not None and run.validation.num_photos >= _ENOUGH_TO_ESTIMATE
+    if config.recipe == "scratch" and not run.is_stopped and is_known:
         print_line(console, describe_more(run))
     if run.is_stopped:
         num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
@@ -248,21 +251,21 @@ def _train(source: str, out: Path, config: "RecipeConfig", source_config: "Sourc
 
 def describe_run(run: "Run") -> list[str]:
     """What a person wants to know when a training is over, a line each."""
-    where = f"The model, its pictures and its numbers are in {run.run_dir}"
+    where = [f"The model, its pictures and its numbers are in {run.run_dir}", f"Look at {run.run_dir / 'report.html'}"]
     if run.validation is None:
-        return ["How often it is right is unknown: that takes at least 2 different photos of a class.", where]
+        return ["How often it is right is unknown: that takes at least 2 different photos of a class.", *where]
     low, high = run.validation.interval_95
     photos = f"{run.validation.num_photos:,} photos"
     if run.is_cross_validated:
         return [
             f"In cross-validation over {photos} it was right {run.validation.accuracy:.1%} of the time (95 % interval"
             f" {low:.1%} to {high:.1%}, approximately); the model itself has learnt from all of them.",
-            where,
+            *where,
         ]
     return [
-        f"On {run.validation.num_photos:,} validation photos it was right {run.validation.accuracy:.1%} of the time"
-        f" (95 % interval {low:.1%} to {high:.1%}).",
-        where,
+        f"On {photos} it had never seen it was right {run.validation.accuracy:.1%} of the time; on new photos like"
+        f" these expect between {low:.1%} and {high:.1%}.",
+        *where,
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tellapart.errors import BundleError, OutputError
 from tellapart.infer.onnx_wire import has_external_data
 from tellapart.photos.preprocess import PreprocessSpec
-from tellapart.records import LayerRecord
+from tellapart.records import LayerRecord, SelectivePoint
 from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
 
 BUNDLE_FILE = "bundle.json"
@@ -21,7 +21,7 @@ MODEL_FILE = "model.onnx"
 RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
-_SCHEMA = 1
+_SCHEMA = 2  # 1 had neither `selective` nor `usual_distances`
 _WHAT_TO_DO = "copy the folder again or train again"
 
 
@@ -35,10 +35,15 @@ class Bundle:
         layers: the network as `tellapart summary` shows it.
         model: ONNX bytes; one input `image`, uint8 `(batch, height, width, channels)`; one output `probabilities`,
             float32 `(batch, num_classes)`; and maybe a second, `activation_map`, float32
-            `(batch, num_classes, h, w)`, of which the logits are the mean over the places.
+            `(batch, num_classes, h, w)`, of which the logits are the mean over the places; and maybe `distance`,
+            float32 `(batch,)`, how unlike the photos of the training a photo is.
         versions: package name to version, of the installation that trained it.
         recipe: name of the recipe it was trained with.
         temperature: what the logits behind the model's output are still to be divided by; 1 leaves them alone.
+        selective: how the model did on the photos it was surest about, of those it had not seen; the lowest threshold
+            first. Empty where that is unknown.
+        usual_distances: quantiles of the output `distance` over photos like those of the training, evenly spaced from
+            the least to the largest; empty where the model has no such output.
     """
 
     class_names: tuple[str, ...]
@@ -48,6 +53,8 @@ class Bundle:
     versions: dict[str, str]
     recipe: str
     temperature: float = 1.0
+    selective: tuple[SelectivePoint, ...] = ()
+    usual_distances: tuple[float, ...] = ()
 
 
 def write_bundle(model_dir: Path, bundle: Bundle) -> None:
@@ -63,6 +70,8 @@ def write_bundle(model_dir: Path, bundle: Bundle) -> None:
         "class_names": list(bundle.class_names),
         "preprocess": bundle.preprocess.to_json(),
         "temperature": float(bundle.temperature),
+        "selective": [asdict(point) for point in bundle.selective],
+        "usual_distances": list(bundle.usual_distances),
         "recipe": bundle.recipe,
         "layers": [asdict(layer) for layer in bundle.layers],
         "versions": dict(bundle.versions),
@@ -147,7 +156,8 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
     if kind != _KIND or type(schema) is not int or schema < 1:
         raise BundleError(
             f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {_short(kind)}, schema "
-            f"{_short(schema)}; accepted is {_KIND!r}, schema {_SCHEMA}. Pass a folder that `tellapart train` made."
+            f"{_short(schema)}; accepted is {_KIND!r}, schema 1 to {_SCHEMA}. Pass a folder that `tellapart train` "
+            "made."
         )
     if schema > _SCHEMA:
         raise BundleError(
@@ -180,6 +190,8 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
             versions={_text(name): _text(version) for name, version in described["versions"].items()},
             recipe=_text(described["recipe"]),
             temperature=_checked_temperature(described["temperature"]),
+            selective=tuple(_checked_point(point) for point in described.get("selective", ())),
+            usual_distances=tuple(_checked_distance(number) for number in described.get("usual_distances", ())),
         )
         if stated["file"] != MODEL_FILE:
             raise ValueError(f"model file {_short(stated['file'])}, accepted is {MODEL_FILE!r}")
@@ -221,6 +233,19 @@ def _checked_layer(value: dict[str, Any]) -> LayerRecord:
 def _checked_temperature(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
         raise ValueError(f"temperature {_short(value)}, accepted is a number above 0")
+    return float(value)
+
+
+def _checked_point(value: dict[str, Any]) -> SelectivePoint:
+    point = SelectivePoint(float(value["threshold"]), _count(value["num_answered"]), _count(value["num_wrong"]))
+    if not (0 <= point.threshold <= 1 and point.num_wrong <= point.num_answered):
+        raise ValueError(f"{_short(value)}, accepted is a threshold from 0 to 1 and no more wrong than answered")
+    return point
+
+
+def _checked_distance(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"distance {_short(value)}, accepted is a finite number")
     return float(value)
 
 

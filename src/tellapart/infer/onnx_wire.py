@@ -7,7 +7,7 @@ numbers are those of `onnx.proto`, and the encoding is Protocol Buffers' wire fo
 `infer/predictor.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -65,8 +65,8 @@ def output_names(model: bytes) -> list[str]:
     ]
 
 
-def keep_output(model: bytes, name: str) -> bytes:
-    """The model with only this output, and without the nodes that the output does not depend on.
+def keep_outputs(model: bytes, names: Collection[str]) -> bytes:
+    """The model with only these outputs, and without the nodes that they do not depend on.
 
     Initialisers stay: ONNX Runtime drops those that no node uses.
 
@@ -77,7 +77,7 @@ def keep_output(model: bytes, name: str) -> bytes:
     start = 0
     for field in _fields(model, 0, len(model)):
         if field.number == _GRAPH and field.size is not None:
-            graph = _keep_graph_output(model, field, name)
+            graph = _keep_graph_outputs(model, field, names)
             parts += [_varint(_GRAPH << 3 | _BYTES), _varint(len(graph)), graph]
         else:
             parts.append(model[start : field.end])
@@ -85,8 +85,9 @@ def keep_output(model: bytes, name: str) -> bytes:
     return b"".join(parts)
 
 
-def _keep_graph_output(model: bytes, graph: "_Field", name: str) -> bytes:
-    needed = {name}
+def _keep_graph_outputs(model: bytes, graph: "_Field", names: Collection[str]) -> bytes:
+    needed_outputs = frozenset(names)
+    needed = set(names)
     unneeded: set[int] = set()
     # Nodes stand in an order in which each comes after those it depends on.
     for node in reversed(_children(model, graph, _NODE)):
@@ -97,7 +98,7 @@ def _keep_graph_output(model: bytes, graph: "_Field", name: str) -> bytes:
     parts: list[bytes] = []
     start = graph.value
     for field in _fields(model, graph.value, graph.end):
-        is_other = field.number == _GRAPH_OUTPUT and name not in _texts(model, field, _NAME)
+        is_other = field.number == _GRAPH_OUTPUT and needed_outputs.isdisjoint(_texts(model, field, _NAME))
         if not (is_other or (field.number == _NODE and field.value in unneeded)):
             parts.append(model[start : field.end])
         start = field.end

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.infer.bundle import Bundle, read_bundle
-from tellapart.infer.onnx_wire import keep_output, output_names
+from tellapart.infer.onnx_wire import keep_outputs, output_names
 from tellapart.infer.session import ORT_ERRORS, WHAT_TO_DO, open_session, refused, signature
 from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import list_photos
-from tellapart.records import Prediction, Skipped
+from tellapart.records import Prediction, SelectivePoint, Skipped
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
-_PROBABILITIES, _MAP = "probabilities", "activation_map"
+_PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
 
 
 class Predictor:
@@ -36,6 +36,8 @@ class Predictor:
 
     Attributes:
         has_activation_maps: whether the model can also say where it looked, see `activation_maps`.
+        has_distances: whether it can also say how unlike the photos of the training a photo is.
+        selective, usual_distances: as in the bundle.
 
     Raises:
         BundleError: the model inside the bundle does not run, or does not fit the rest of the bundle.
@@ -44,16 +46,38 @@ class Predictor:
     def __init__(self, bundle: Bundle, num_threads: int = 0) -> None:
         self.class_names: tuple[str, ...] = bundle.class_names
         self.preprocess: PreprocessSpec = bundle.preprocess
-        self.has_activation_maps: bool = _find_outputs(bundle.model) == [_PROBABILITIES, _MAP]
+        outputs = _find_outputs(bundle.model)
+        self.has_activation_maps: bool = _MAP in outputs
+        self.has_distances: bool = _DISTANCE in outputs
+        self.selective: tuple[SelectivePoint, ...] = bundle.selective
+        self.usual_distances: tuple[float, ...] = bundle.usual_distances
         self._temperature = bundle.temperature
         self._num_threads = num_threads or num_cores()
-        # The maps are computed in a session of their own, opened when one is asked for.
-        self._map_model = bundle.model if self.has_activation_maps else b""
-        self._map_session: onnxruntime.InferenceSession | None = None
-        model = keep_output(bundle.model, _PROBABILITIES) if self.has_activation_maps else bundle.model
+        # A model with an output of another name is opened whole, and refused for it.
+        is_known = set(outputs) <= {_PROBABILITIES, _MAP, _DISTANCE}
+        self._model, self._has_more = bundle.model, len(outputs) > 1 and is_known
+        # What is rarely asked for is computed in sessions of their own, opened when it is.
+        self._other_sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self._session = self._open((_PROBABILITIES,))
+
+    def _open(self, outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        """A session that computes these outputs alone."""
+        num_classes = len(self.class_names)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            _PROBABILITIES: (num_classes,),
+            _MAP: (num_classes, None, None),
+            _DISTANCE: (),
+        }
+        model = keep_outputs(self._model, outputs) if self._has_more else self._model
         # One thread a run, and as many runs at once as there are threads: so no core waits for another between layers.
-        self._session = open_session(model, num_threads=1)
-        _check_session(self._session, bundle.preprocess.shape, [(len(bundle.class_names),)])
+        session = open_session(model, num_threads=1)
+        _check_session(session, self.preprocess.shape, [shapes[output] for output in outputs])
+        return session
+
+    def _session_for(self, outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        if outputs not in self._other_sessions:  # two threads may both open one, and the later is kept
+            self._other_sessions[outputs] = self._open(outputs)
+        return self._other_sessions[outputs]
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
@@ -103,7 +127,9 @@ class Predictor:
                 "positions, as all efficientnet-lite do. Train such a model or leave --heatmap out."
             )
 
-    def predict(self, photos: PhotoSet | Sequence[str | Path]) -> Generator[Prediction | Skipped, None, None]:
+    def predict(
+        self, photos: PhotoSet | Sequence[str | Path], *, with_distances: bool = False
+    ) -> Generator[Prediction | Skipped, None, None]:
         """One item for each of `photos.paths`, in order, then one for each of `photos.skipped`.
 
         Photos are decoded and predicted ahead on all threads, a bounded number of them, so memory does not grow with
@@ -112,23 +138,46 @@ class Predictor:
 
         Args:
             photos: a `PhotoSet`, or paths of photos, folders and zips.
+            with_distances: whether each prediction says how unlike the training photos the photo is.
 
         Raises:
+            ConfigError: distances are asked for, and the model has none.
             DatasetError: a path does not exist; raised at once, not while iterating.
             BundleError: the model fails.
         """
-        return self._stream(photos if isinstance(photos, PhotoSet) else list_photos(photos))
+        if with_distances:
+            self.check_distances()
+        return self._stream(photos if isinstance(photos, PhotoSet) else list_photos(photos), with_distances)
 
-    def _stream(self, photos: PhotoSet) -> Generator[Prediction | Skipped, None, None]:
-        items = map_images(photos, self.preprocess, photos.limits, self._probabilities, _BATCH_SIZE, self._num_threads)
+    def check_distances(self) -> None:
+        """Nothing, if the model can say how unlike the training photos a photo is.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if not self.has_distances:
+            raise ConfigError(
+                "this model cannot tell photos that are unlike all it has learnt from; models of the recipe 'transfer' "
+                "can. Train such a model, or leave --none-of-these out."
+            )
+
+    def _stream(self, photos: PhotoSet, with_distances: bool) -> Generator[Prediction | Skipped, None, None]:
+        work = self._probabilities_and_distance if with_distances else self._probabilities
+        items = map_images(photos, self.preprocess, photos.limits, work, _BATCH_SIZE, self._num_threads)
         with closing(items):
             for path, item in zip(photos.paths, items, strict=True):
                 yield item if isinstance(item, Skipped) else self._prediction(path, item)
         yield from photos.skipped
 
-    def _prediction(self, path: str, probabilities: NDArray[np.float32]) -> Prediction:
+    def _prediction(self, path: str, numbers: NDArray[np.float32]) -> Prediction:
+        """From a row of probabilities, with or without a distance behind them."""
+        num_classes = len(self.class_names)
+        probabilities = numbers[:num_classes]
         best = int(probabilities.argmax())
-        return Prediction(path, self.class_names[best], float(probabilities[best]), tuple(probabilities.tolist()))
+        distance = float(numbers[num_classes]) if len(numbers) > num_classes else None
+        return Prediction(
+            path, self.class_names[best], float(probabilities[best]), tuple(probabilities.tolist()), distance
+        )
 
     def _check_images(self, images: NDArray[np.uint8]) -> None:
         expected = self.preprocess.shape
@@ -151,22 +200,27 @@ class Predictor:
 
     def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probabilities of one batch, at least one image."""
-        result = _run(self._session, 0, images)
-        if result.shape != (len(images), len(self.class_names)):
+        (result,) = _run(self._session, images)
+        return self._checked(result, len(images))
+
+    def _probabilities_and_distance(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities of one batch, and behind them a column with the distances."""
+        probabilities, distances = _run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
+        return np.column_stack([self._checked(probabilities, len(images)), distances])
+
+    def _checked(self, probabilities: NDArray[np.float32], num_images: int) -> NDArray[np.float32]:
+        """The probabilities at the temperature of the bundle."""
+        if probabilities.shape != (num_images, len(self.class_names)):
             raise BundleError(
-                f"the model gives an array of shape {result.shape} for {len(images)} photos and "
+                f"the model gives an array of shape {probabilities.shape} for {num_images} photos and "
                 f"{len(self.class_names)} classes; {WHAT_TO_DO}."
             )
-        return _tempered(result, self._temperature)
+        return _tempered(probabilities, self._temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
-        if self._map_session is None:  # two threads may both open one, and the later is kept
-            session = open_session(self._map_model, num_threads=1)
-            num_classes = len(self.class_names)
-            _check_session(session, self.preprocess.shape, [(num_classes,), (num_classes, None, None)])
-            self._map_session = session
-        return _run(self._map_session, 1, images) / np.float32(self._temperature)
+        (maps,) = _run(self._session_for((_MAP,)), images)
+        return maps / np.float32(self._temperature)
 
 
 def load(model_dir: str | Path) -> Predictor:
@@ -221,18 +275,19 @@ def _fits(output: onnxruntime.NodeArg, sides: tuple[int | None, ...]) -> bool:
     )
 
 
-def _run(session: onnxruntime.InferenceSession, output: int, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _run(session: onnxruntime.InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """All outputs of the session for a batch."""
     try:
-        (raw,) = session.run([session.get_outputs()[output].name], {session.get_inputs()[0].name: images})
+        outputs = session.run(None, {session.get_inputs()[0].name: images})
     except ORT_ERRORS as exc:
         raise refused("the model fails on a batch of photos", exc) from exc
-    result = np.asarray(raw, np.float32)
-    if not np.isfinite(result).all():
+    results = [np.asarray(raw, np.float32) for raw in outputs]
+    if not all(np.isfinite(result).all() for result in results):
         raise BundleError(
             "the model gives numbers that are not finite, as after a training that diverged; "
             "train again with a smaller --learning-rate."
         )
-    return result
+    return results
 
 
 def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -23,14 +23,25 @@ def check_embeddings(
         DatasetError: the shapes do not fit each other, there are fewer than 2 classes, a class has no photos, or the
             embeddings are not finite or all the same.
     """
-    _check_shapes(embeddings, labels, groups)
-    _check_labels(labels, num_classes)
-    _check_finite(embeddings)
+    check_arrays(embeddings, labels, groups, num_classes)
     if are_same(embeddings):
         raise DatasetError(
             f"the embeddings of all {len(embeddings):,} photos are the same, so they tell no classes apart; accepted"
             " are embeddings that differ. Look whether the photos differ, or try another --backbone."
         )
+
+
+def check_arrays(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int
+) -> None:
+    """Nothing, if the arrays are what `check_embeddings` accepts, though perhaps all the same.
+
+    Raises:
+        DatasetError: as there.
+    """
+    _check_shapes(embeddings, labels, groups)
+    _check_labels(labels, num_classes)
+    _check_finite(embeddings)
 
 
 def are_same(embeddings: NDArray[np.float32]) -> bool:

@@ -18,7 +18,7 @@ from tellapart.photos.splits import fold_numbers
 from tellapart.score.calibration import fit_temperature
 
 # Up to so many different photos in the largest class, the nearest mean is all they can carry.
-_MOST_FOR_NEAREST_MEAN = 2
+MOST_FOR_NEAREST_MEAN = 2
 # The largest class may have so many times the photos of the smallest before all classes are made to count alike.
 _MOST_IMBALANCE = 3
 # Folds inside each fold of `cross_validate_head`.
@@ -102,7 +102,7 @@ def fit_head(data: HeadData, folds: int, seed: int) -> FittedHead:
         DatasetError: as `check_embeddings` says.
     """
     check_embeddings(data.embeddings, data.labels, data.groups, data.num_classes)
-    return _fit(data, folds, seed, _balance(data))
+    return _fit(data, folds, seed, balance_classes(data))
 
 
 def cross_validate_head(data: HeadData, folds: int, seed: int) -> NDArray[np.float32]:
@@ -121,8 +121,8 @@ def cross_validate_head(data: HeadData, folds: int, seed: int) -> NDArray[np.flo
     """
     check_embeddings(data.embeddings, data.labels, data.groups, data.num_classes)
     probabilities = np.full((len(data.labels), data.num_classes), np.nan, np.float32)
-    class_weights = _balance(data)
-    for held_out in _hold_out(data, folds, seed):
+    class_weights = balance_classes(data)
+    for held_out in hold_out_folds(data, folds, seed):
         part = data.take(~held_out)
         if are_same(part.embeddings):
             # Such a fold teaches nothing, and a head that knows nothing gives all classes the same.
@@ -136,9 +136,9 @@ def cross_validate_head(data: HeadData, folds: int, seed: int) -> NDArray[np.flo
 def _fit(data: HeadData, folds: int, seed: int, class_weights: NDArray[np.float64] | None) -> FittedHead:
     coordinates = Coordinates(data.embeddings)
     examples = Examples(coordinates.vectors, data.labels, data.num_classes, data.embeddings.shape[1], class_weights)
-    held_out = _hold_out(data, folds, seed)
+    held_out = hold_out_folds(data, folds, seed)
     validation = CrossValidation(examples, held_out)
-    if max(_count_different(data)) <= _MOST_FOR_NEAREST_MEAN or not held_out:
+    if max(count_different(data)) <= MOST_FOR_NEAREST_MEAN or not held_out:
         trials = [validation.try_nearest_mean()]
     else:
         trials = [*validation.try_lda(), *validation.try_logistic()]
@@ -167,22 +167,22 @@ def _combine(chosen: list[Trial], validation: CrossValidation) -> tuple[LinearMo
     return average([trial.fit().over(trial.candidate.temperature) for trial in chosen]).over(temperature), temperature
 
 
-def _hold_out(data: HeadData, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+def hold_out_folds(data: HeadData, folds: int, seed: int) -> list[NDArray[np.bool_]]:
     """For each fold the photos held out in it, bool, shape `(n,)`; folds without photos are left away."""
-    num_folds = min(folds, max(_count_different(data)))
+    num_folds = min(folds, max(count_different(data)))
     if num_folds < 2:
         return []
     numbers = fold_numbers(data.labels, data.groups, num_folds, seed)
     return [numbers == number for number in range(num_folds) if (numbers == number).any()]
 
 
-def _count_different(data: HeadData) -> list[int]:
+def count_different(data: HeadData) -> list[int]:
     """Groups that each class has photos in."""
     pairs = np.unique(np.stack([data.labels, data.groups]), axis=1)
     return [int(number) for number in np.bincount(pairs[0], minlength=data.num_classes)]
 
 
-def _balance(data: HeadData) -> NDArray[np.float64] | None:
+def balance_classes(data: HeadData) -> NDArray[np.float64] | None:
     """Class weights, inversely proportional to the photos of each class, where their numbers differ much."""
     counts = np.bincount(data.labels, minlength=data.num_classes)
     if counts.max() <= _MOST_IMBALANCE * counts.min():
@@ -192,7 +192,7 @@ def _balance(data: HeadData) -> NDArray[np.float64] | None:
 
 def _notes(data: HeadData, validation: CrossValidation, class_weights: NDArray[np.float64] | None) -> list[str]:
     """What was out of the ordinary, in sentences for the person whose photos they are."""
-    counts, different = np.bincount(data.labels, minlength=data.num_classes), _count_different(data)
+    counts, different = np.bincount(data.labels, minlength=data.num_classes), count_different(data)
     notes = []
     if class_weights is not None:
         notes.append(
@@ -203,7 +203,7 @@ def _notes(data: HeadData, validation: CrossValidation, class_weights: NDArray[n
     if num_copies:
         what = "1 class has" if num_copies == 1 else f"{num_copies:,} classes have"
         notes.append(f"{what} only copies of one photo, so how often it is recognised is unknown.")
-    if max(different) > _MOST_FOR_NEAREST_MEAN:
+    if max(different) > MOST_FOR_NEAREST_MEAN:
         num_penalties = len(affordable_penalties(validation.examples))
         if num_penalties == 0:
             notes.append("too many photos and classes for logistic regression, so only LDA was tried.")

@@ -38,7 +38,7 @@ _LOGISTIC_COST = 1.5e9
 # Photos held out from which the nearest mean gets a temperature of its own. With 4 or 8 of them that is mostly luck:
 # 2 photos a class, 30 seeds, log-loss of the fixed scale and of a fitted temperature, mean and spread: cats and dogs
 # 0.39 (0.06) and 0.29 (0.15), 4 kinds of weather 0.91 (0.12) and 0.99 (0.15).
-_FEWEST_FOR_TEMPERATURE = 50
+FEWEST_FOR_TEMPERATURE = 50
 _FLOATS = NDArray[np.float32]
 
 
@@ -94,17 +94,14 @@ class CrossValidation:
 
     def try_nearest_mean(self) -> Trial:
         """The nearest class mean; its temperature is 1 where few photos are held out, or none."""
-        parts = self._over_folds(lambda number, part: [fit_nearest_mean(part)])
-        logits = np.concatenate(
-            [np.zeros((0, self.examples.num_classes), np.float32), *(of_fold for (of_fold,) in parts)]
-        )
-        is_enough = len(logits) >= _FEWEST_FOR_TEMPERATURE
+        logits = np.concatenate([np.zeros((0, self.examples.num_classes), np.float32), *self.nearest_mean_logits()])
+        is_enough = len(logits) >= FEWEST_FOR_TEMPERATURE
         temperature = fit_temperature(logits, self.labels, self.weights) if is_enough else 1.0
         return self._trial((NEAREST_MEAN, ""), logits, temperature, partial(fit_nearest_mean, self.examples))
 
     def try_lda(self) -> list[Trial]:
         """LDA under each shrinkage."""
-        parts = self._over_folds(lambda number, part: fit_lda(part, _SHRINKAGES))
+        parts = self._lda_over_folds(_SHRINKAGES)
         trials = []
         for shrinkage, of_folds in zip(_SHRINKAGES, zip(*parts, strict=True), strict=True):
             setting = "shrinkage of Ledoit and Wolf" if shrinkage is None else f"shrinkage {shrinkage:g}"
@@ -131,6 +128,25 @@ class CrossValidation:
             if len(losses) == 3 and losses[0] < losses[1] < losses[2]:
                 break
         return trials
+
+    def lda_logits(self, shrinkage: float | None) -> list[_FLOATS]:
+        """Fold by fold the logits of its held-out photos under LDA, before any temperature."""
+        return [of_fold for (of_fold,) in self._lda_over_folds([shrinkage])]
+
+    def _lda_over_folds(self, shrinkages: Sequence[float | None]) -> list[list[_FLOATS]]:
+        """As `_over_folds`; the products of all features are summed over all photos once, less those of each fold."""
+        vectors = self.examples.vectors
+        products = (vectors.T @ vectors).astype(np.float64)
+
+        def fit(number: int, part: Examples) -> list[LinearModel]:
+            left_out = vectors[self.held_out[number]]
+            return fit_lda(part, shrinkages, products - left_out.T @ left_out)
+
+        return self._over_folds(fit)
+
+    def nearest_mean_logits(self) -> list[_FLOATS]:
+        """Fold by fold the logits of its held-out photos under the nearest class mean, before any temperature."""
+        return [of_fold for (of_fold,) in self._over_folds(lambda number, part: [fit_nearest_mean(part)])]
 
     def _over_folds(self, fit: Callable[[int, Examples], Sequence[LinearModel]]) -> list[list[_FLOATS]]:
         """Fold by fold the logits of its held-out photos under each model that `fit` gives for all other photos.

@@ -125,7 +125,9 @@ def fit_nearest_mean(examples: Examples) -> LinearModel:
     return _from_means(means, directions, spread / counts, margin)
 
 
-def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[LinearModel]:
+def fit_lda(
+    examples: Examples, shrinkages: Sequence[float | None], products: NDArray[np.float64] | None = None
+) -> list[LinearModel]:
     """Linear discriminant analysis, one model for each shrinkage of the covariance within classes.
 
     The covariance is pooled over the classes and pulled towards a multiple of the identity. scikit-learn's
@@ -139,11 +141,17 @@ def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[Line
     Args:
         examples: with class weights all classes are taken to be equally frequent, else as frequent as here.
         shrinkages: each from above 0 to 1, or `None` for what Ledoit and Wolf (2004) estimate.
+        products: `vectors.T @ vectors`, where it is known already; not modified.
     """
     means, counts = _class_means(examples)
     residuals = examples.vectors - means[examples.labels]
-    covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
-    estimated = ledoit_wolf(residuals, covariance, examples.num_features)
+    if products is None:
+        within = (residuals.T @ residuals).astype(np.float64)
+    else:
+        exact = means.astype(np.float64)
+        within = products - (exact.T * counts) @ exact
+    covariance = within / len(residuals)
+    estimated = ledoit_wolf(residuals, covariance, examples.num_features) if None in shrinkages else 1.0
     mean_variance = float(np.trace(covariance)) / examples.num_features
     least = _LEAST_VARIANCE / examples.num_features
     log_priors = np.zeros(len(counts)) if examples.class_weights is not None else np.log(counts / counts.sum())

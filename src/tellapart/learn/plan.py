@@ -62,6 +62,11 @@ class Plan:
         """Epochs of all phases together; with `seconds` an estimate."""
         return sum(phase.epochs for phase in self.phases)
 
+    @property
+    def num_views(self) -> float:
+        """Computing a photo of all phases together."""
+        return sum(phase.epochs * cost_of(phase.image_size) for phase in self.phases)
+
     def phase_at(self, progress: float) -> Phase:
         """The phase of a step that begins at this progress."""
         return next((phase for phase in self.phases if progress < phase.end), self.phases[-1])

@@ -5,10 +5,18 @@
 
 from tellapart.photos.jpeg import find_end
 
-# Suffixes of photos, lower case, with the dot. A photo under another name is found by its content.
-PHOTO_SUFFIXES = frozenset(
-    ".apng .avif .bmp .dib .gif .heic .heics .heif .hif .jfif .jpe .jpeg .jpg .mpo .png .tif .tiff .webp".split()
-)
+# Suffixes of photos by format, lower case, with the dot. A photo under another name is found by its content.
+SUFFIXES = {
+    "AVIF": frozenset({".avif"}),
+    "BMP": frozenset({".bmp", ".dib"}),
+    "GIF": frozenset({".gif"}),
+    "HEIC": frozenset({".heic", ".heics", ".heif", ".hif"}),
+    "JPEG": frozenset({".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"}),
+    "PNG": frozenset({".apng", ".png"}),
+    "TIFF": frozenset({".tif", ".tiff"}),
+    "WEBP": frozenset({".webp"}),
+}
+PHOTO_SUFFIXES = frozenset().union(*SUFFIXES.values())
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset(

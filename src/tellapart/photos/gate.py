@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ from tellapart.photos.quiet import QuietModules
 from tellapart.photos.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
 from tellapart.records import ImageInfo
 
-__all__ = ["PHOTO_SUFFIXES", "decode_image", "read_info", "sniff_format"]
+__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_image", "decode_photo", "read_info", "sniff_format"]
 
 _PIXELS = NDArray[np.uint8]
 
@@ -78,6 +79,22 @@ _PROGRESSIVE_FRAME = 0xC2  # 0xC0 and 0xC1 are sequential, those above lossless 
 # OpenCV would write about damaged files to stderr, past whoever shows our own line.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _QUIET = QuietModules(r"PIL\.")
+
+
+class Decoded(NamedTuple):
+    """A photo and what its file says of it.
+
+    Attributes:
+        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo.
+        info: format and full size.
+        orientation: EXIF's number, 1 to 8, which is already applied; 1 for TIFF.
+        exif: the block of EXIF, a whole TIFF being its own; empty where there is none.
+    """
+
+    image: NDArray[np.uint8]
+    info: ImageInfo
+    orientation: int
+    exif: bytes
 
 
 def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
@@ -113,14 +130,27 @@ def decode_image(
     Raises:
         ImageError: the file is not a photo, exceeds `limits`, is cut off or damaged, or of a kind that is not read.
     """
+    return decode_photo(data, limits, at_least).image
+
+
+def decode_photo(data: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None) -> Decoded:
+    """The image as `decode_image` gives it, with what the file says of it, read once.
+
+    Raises:
+        ImageError: as for `decode_image`.
+    """
     found = _check_bytes(data, limits)
     if found != "JPEG":
         with _pillow(found, data), _open_photo(found, data, limits) as photo:
             photo.load()
-            return turn_upright(_to_rgb(photo), _orientation(photo))
+            orientation, exif = _orientation(photo), data if found == "TIFF" else _exif(photo)
+            image = turn_upright(_to_rgb(photo), orientation)
+            return Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif)
     header = read_jpeg_header(data)
     _check_pixels(header.height, header.width, limits)
-    return turn_upright(_decode_jpeg(data, header, at_least), header.orientation)
+    image = turn_upright(_decode_jpeg(data, header, at_least), header.orientation)
+    height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
+    return Decoded(image, ImageInfo(found, height, width), header.orientation, header.exif)
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
@@ -262,11 +292,20 @@ def _orientation(photo: ImageFile.ImageFile) -> int:
     """EXIF's orientation of a photo opened by Pillow, 1 to 8: from EXIF, or XMP where EXIF is silent."""
     if photo.format == "TIFF":
         return 1  # Pillow states the size of a TIFF after turning it, and turns it when it loads
+    xmp = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
+    return (
+        read_exif_orientation(_exif(photo))
+        or read_xmp_orientation(xmp if isinstance(xmp, bytes) else xmp.encode())
+        or 1
+    )
+
+
+def _exif(photo: ImageFile.ImageFile) -> bytes:
+    """The block of EXIF of a photo opened by Pillow; empty where there is none."""
     exif = photo.info.get("exif") or b""
     if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
         exif = bytes.fromhex("".join(photo.info["Raw profile type exif"].split("\n")[3:]))
-    xmp = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
-    return read_exif_orientation(exif) or read_xmp_orientation(xmp if isinstance(xmp, bytes) else xmp.encode()) or 1
+    return bytes(exif)
 
 
 def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:

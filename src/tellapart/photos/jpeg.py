@@ -32,6 +32,7 @@ class JpegHeader(NamedTuple):
         bits: per sample, 8 in all but rare files.
         orientation: EXIF's number, 1 to 8.
         scan_start: offset of the first scan's marker.
+        exif: the first block of EXIF, which begins with `Exif`; empty where there is none.
     """
 
     height: int
@@ -41,6 +42,7 @@ class JpegHeader(NamedTuple):
     bits: int
     orientation: int
     scan_start: int
+    exif: bytes = b""
 
 
 def read_exif_orientation(exif: bytes) -> int | None:
@@ -78,6 +80,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     """
     frame = b""
     frame_marker = 0
+    exif = b""
     orientations: list[int] = []
     position = 2
     while True:
@@ -95,7 +98,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         if marker in _SOF:
             frame_marker, frame = marker, data[position + 2 : position + size]
         elif marker == _APP1:
-            _note_orientation(data[position + 2 : position + size], orientations)
+            segment = data[position + 2 : position + size]
+            _note_orientation(segment, orientations)
+            exif = exif or (segment if segment.startswith(_EXIF) else b"")
         position += size
     if len(frame) < 6:
         raise ImageError("is damaged: the JPEG header states no size")
@@ -107,6 +112,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         bits=frame[0],
         orientation=orientations[0] if orientations else 1,
         scan_start=position - 2,
+        exif=exif,
     )
 
 

@@ -57,9 +57,9 @@ def _read_table(csv_path: str) -> "pd.DataFrame":
 
     try:
         with open(csv_path, "rb") as file:
-            encoding = "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
+            encoding = find_encoding(file.read(2))
         with open(csv_path, encoding=encoding) as lines:
-            delimiter = _find_delimiter(lines.readline())
+            delimiter = find_delimiter(lines.readline())
         with warnings.catch_warnings():
             # Rows longer than the header would otherwise be cut with no more than a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -86,7 +86,12 @@ def _read_table(csv_path: str) -> "pd.DataFrame":
         ) from exc
 
 
-def _find_delimiter(header: str) -> str:
+def find_encoding(head: bytes) -> str:
+    """How a table is encoded, by its first 2 bytes: UTF-16 with a byte order mark, else UTF-8 with or without one."""
+    return "utf-16" if head in _UTF16_MARKS else "utf-8-sig"
+
+
+def find_delimiter(header: str) -> str:
     """The delimiter that occurs most in the header; a comma where there is none."""
     return max(_DELIMITERS, key=header.count)
 

@@ -58,7 +58,12 @@ def stream_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits) -
 
 def digest_photos(photos: PhotoSet) -> list[str | Skipped]:
     """One item a photo, in order: BLAKE2b of its bytes, 40 hexadecimal digits, or why it cannot be read."""
-    return list(map_photos(photos, lambda data: hashlib.blake2b(data, digest_size=20).hexdigest()))
+    return list(map_photos(photos, digest_photo))
+
+
+def digest_photo(data: bytes) -> str:
+    """BLAKE2b of a photo's bytes, 40 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def group_by_content(digests: Sequence[str]) -> NDArray[np.int64]:

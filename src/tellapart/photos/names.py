@@ -1,4 +1,4 @@
-"""Names of files and folders as people read them: natural order, and text that can always be printed.
+"""Names of files and folders as people read them: natural order, text that can always be printed, names for any disk.
 
 Holds no file access; every module that lists photos sorts with `natural_key`.
 """
@@ -12,6 +12,11 @@ _DIGITS = re.compile(r"([0-9]+)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
+
+_FORBIDDEN = frozenset('<>:"/\\|?*')
+# What Windows takes for a device, whatever follows the first dot.
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+LONGEST_FOLDER_NAME = 60
 
 NaturalKey = tuple[tuple[tuple[tuple[int, str], ...], str], ...]
 
@@ -43,6 +48,17 @@ def _escape_surrogate(match: re.Match[str]) -> str:
 def class_name(text: str) -> str:
     """The text as a class name: printable, in one Unicode form (NFC), without surrounding blanks."""
     return unicodedata.normalize("NFC", printable(text)).strip()
+
+
+def safe_name(text: str) -> str:
+    """The text without what some system does not allow in a file name, never empty, hidden or a device."""
+    shown = "".join("_" if char in _FORBIDDEN or not char.isprintable() else char for char in text).strip(" .") or "_"
+    return f"_{shown}" if _DEVICE.fullmatch(shown) else shown
+
+
+def same_name_key(name: str) -> str:
+    """Equal for names that a file system may take for the same, whatever their case and Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_system_name(name: str) -> bool:

@@ -86,3 +86,17 @@ def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXEL
         ImageError: the bytes are not a photo that can be used.
     """
     return resize_image(decode_image(data, limits, at_least=spec.image_size), spec)
+
+
+def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:
+    """The image at its own shape with at most `longest_side` pixels a side, by averaging; a small one as it is.
+
+    Args:
+        image: uint8, shape `(height, width)` or `(height, width, channels)`; not modified.
+        longest_side: in pixels.
+    """
+    factor = max(image.shape[:2]) / longest_side
+    if factor <= 1:
+        return image
+    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

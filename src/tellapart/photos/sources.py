@@ -13,6 +13,7 @@ import numpy as np
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.archive import open_archive
+from tellapart.photos.decision_table import without_own_files
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, Listing, list_archive, list_folder
 from tellapart.photos.label_table import read_label_table
 from tellapart.photos.labels import labels_from_pattern
@@ -142,7 +143,8 @@ def _refuse_file(source: str) -> NoReturn:
 
 
 def _list(source: str, kind: str) -> Listing:
-    return list_folder(source) if kind == "folder" else list_archive(open_archive(Path(source)))
+    listing = list_folder(source) if kind == "folder" else list_archive(open_archive(Path(source)))
+    return without_own_files(listing)
 
 
 def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tellapart.records import ClassScore, Evaluation
 from tellapart.report.figures import FAINT_INK, INK, PALETTE, drawable, new_figure
+from tellapart.report.wording import percent
 
 _RIGHT_COLOUR, _WRONG_COLOUR, _NO_PHOTOS_COLOUR = PALETTE[0], PALETTE[5], "#EEEEEE"
 _MOST_WITH_NUMBERS = 20
@@ -111,15 +112,8 @@ def _write_numbers(axes: Axes, counts: NDArray[np.int64], depths: NDArray[np.flo
 def _write_recalls(axes: Axes, scores: Sequence[ClassScore]) -> None:
     """To the right of each row, the share of its photos that the model got right."""
     for row, score in enumerate(scores):
-        words = "no photos" if score.recall is None else f"{_percent(score.recall)} found"
+        words = "no photos" if score.recall is None else f"{percent(score.recall)} found"
         axes.annotate(
             words, (1, row), xycoords=axes.get_yaxis_transform(), xytext=(8, 0), textcoords="offset points",
             va="center_baseline", color=FAINT_INK, fontsize=10, annotation_clip=False,
         )  # fmt: skip
-
-
-def _percent(share: float) -> str:
-    """The share in percent with one decimal; 100 % and 0 % only where they are exact."""
-    if share in (0.0, 1.0):
-        return f"{share:.0%}".replace("%", " %")
-    return f"{min(99.9, max(0.1, share * 100)):.1f} %"

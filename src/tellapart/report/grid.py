@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from tellapart.photos.preprocess import shrink_image
 from tellapart.report.figures import FAINT_INK, INK, drawable, new_figure
 
 _CELL_INCHES = 2.2
@@ -81,10 +81,4 @@ def _sizes_inches(shapes: Sequence[tuple[int, ...]]) -> list[tuple[float, float]
 
 
 def _reduce(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    factor = max(image.shape[:2]) / _SHOWN_SIDE
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if factor <= 1:
-        return image
-    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return shrink_image(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image, _SHOWN_SIDE)

@@ -2,6 +2,7 @@
 
     images/               decoded photos                   `photos/cache.py`
     embeddings.sqlite3    embeddings                       `infer/embedding_cache.py`
+    facts.sqlite3         facts of photos                  `infer/embedding_cache.py`, as vectors
     backbones/            built-in backbones as ONNX       `learn/backbones.py`
     backbones/hub/        downloads                        `learn/hub.py`, in the layout of `huggingface_hub`
 
@@ -53,8 +54,8 @@ class CacheState:
 
     Attributes:
         root: the folder, whether it exists or not.
-        parts: decoded photos, embeddings and backbones, in that order.
-        note: a sentence for the user about the embeddings, such as that they were damaged.
+        parts: decoded photos, embeddings, facts and backbones, in that order.
+        note: a sentence for the user about the embeddings or facts, such as that they were damaged.
     """
 
     root: Path
@@ -97,6 +98,11 @@ def embeddings_path(root: Path) -> Path:
     return root / "embeddings.sqlite3"
 
 
+def facts_path(root: Path) -> Path:
+    """The file that facts of photos are kept in."""
+    return root / "facts.sqlite3"
+
+
 def backbones_dir(root: Path) -> Path:
     """Where backbones are kept, downloads among them."""
     return root / "backbones"
@@ -111,14 +117,20 @@ def measure_cache(cache_dir: str | None = None) -> CacheState:
     hub_files = [path for repository in repositories for path in _list_within(repository)]
     num_backbones = sum(path.suffix == ".onnx" for path in backbone_files) + len(repositories)
     num_sets = sum(path.suffix == ".npy" for path in image_files)
-    with EmbeddingCache(embeddings_path(root)) as embeddings:
-        num_embeddings, embeddings_bytes = embeddings.num_embeddings(), embeddings.size_bytes()
+    embeddings, embeddings_note = _measure_vectors("embeddings", embeddings_path(root))
+    facts, facts_note = _measure_vectors("facts", facts_path(root))
     parts = (
         CachePart("decoded photos", images_dir(root), num_sets, _total_bytes(image_files)),
-        CachePart("embeddings", embeddings_path(root), num_embeddings, embeddings_bytes),
+        embeddings,
+        facts,
         CachePart("backbones", backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
     )
-    return CacheState(root, parts, embeddings.note)
+    return CacheState(root, parts, embeddings_note or facts_note)
+
+
+def _measure_vectors(name: str, path: Path) -> tuple[CachePart, str | None]:
+    with EmbeddingCache(path) as cache:
+        return CachePart(name, path, cache.num_embeddings(), cache.size_bytes()), cache.note
 
 
 def clear_cache(cache_dir: str | None = None) -> ClearedCache:
@@ -128,8 +140,8 @@ def clear_cache(cache_dir: str | None = None) -> ClearedCache:
     folders stay, because a process may be about to write into them.
     """
     root = cache_root(cache_dir)
-    files = [*list_image_files(images_dir(root)), *list_embedding_files(embeddings_path(root))]
-    files += _list_backbone_files(root)
+    files = [*list_image_files(images_dir(root)), *_list_backbone_files(root)]
+    files += [*list_embedding_files(embeddings_path(root)), *list_embedding_files(facts_path(root))]
     unfinished = [path for path in files if _is_being_written(path)]
     deletable = [path for path in files if path not in unfinished]
     folders: list[Path] = []

@@ -1,8 +1,7 @@
 """`tellapart embed`, and the first half of a transfer training: photos in, a vector a photo out, each embedded once."""
 
 import io
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,18 +11,15 @@ from numpy.typing import NDArray
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.infer.embedder import Embedder
-from tellapart.infer.embedding_cache import EmbeddingCache
 from tellapart.learn.backbones import Backbone, open_backbone
 from tellapart.photos.loading import digest_photos, group_by_content
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
-from tellapart.records import EmbedRecord, Skipped
+from tellapart.records import Skipped
 from tellapart.store import write_file
 from tellapart.workflow.cache import backbones_dir, cache_root, embeddings_path
 from tellapart.workflow.job import Watcher
-
-# Embeddings go to the disk after this many photos: what a kill can cost, about 2 seconds of work.
-_PHOTOS_A_COMMIT = 256
+from tellapart.workflow.remember import VectorKind, recall
 
 
 @dataclass(frozen=True)
@@ -83,64 +79,20 @@ def embed_photos(photos: PhotoSet, opened: OpenBackbone, watcher: Watcher) -> Em
     skipped = [item for item in found_digests if isinstance(item, Skipped)]
     readable = np.array([row for row, item in enumerate(found_digests) if not isinstance(item, Skipped)], np.int64)
     digests = [str(found_digests[row]) for row in readable]
-    with EmbeddingCache(opened.embeddings_path) as cache:
-        vectors = cache.find(list(dict.fromkeys(digests)), opened.embedder.key)
-        num_found = sum(digest in vectors for digest in digests)
-        first_rows = {digest: int(row) for digest, row in zip(reversed(digests), reversed(readable), strict=True)}
-        missing = sorted(row for digest, row in first_rows.items() if digest not in vectors)
-        report = _progress_reporter(len(digests), num_found, len(missing), watcher.on_embedded)
-        wanted = [str(found_digests[row]) for row in missing]
-        computed, reasons = _embed_missing(photos.take(missing), wanted, opened.embedder, cache, report)
-        if cache.note:
-            watcher.on_note(cache.note)
-    vectors |= computed
-    usable = [(row, digest) for row, digest in zip(readable, digests, strict=True) if digest in vectors]
+    kind = VectorKind(opened.embedder.key, opened.embedder.stream)
+    found = recall(photos.take(readable), digests, kind, opened.embeddings_path, watcher, watcher.on_embedded)
+    usable = [(row, digest) for row, digest in zip(readable, digests, strict=True) if digest in found.vectors]
     skipped += [
-        Skipped(photos.paths[row], reasons[digest])
+        Skipped(photos.paths[row], found.reasons[digest])
         for row, digest in zip(readable, digests, strict=True)
-        if digest not in vectors
+        if digest not in found.vectors
     ]
     rows = np.array([row for row, _ in usable], np.int64)
     embeddings = np.empty((len(rows), opened.embedder.embedding_size), np.float32)
     for place, (_, digest) in enumerate(usable):
-        embeddings[place] = vectors[digest]
+        embeddings[place] = found.vectors[digest]
     kept = replace(photos.take(rows), skipped=photos.skipped + tuple(skipped))
-    return EmbeddedPhotos(kept, embeddings, tuple(digest for _, digest in usable), num_found)
-
-
-def _embed_missing(
-    photos: PhotoSet, digests: Sequence[str], embedder: Embedder, cache: EmbeddingCache, report: Callable[[int], None]
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """Content to embedding of each photo, kept in the cache as well, and content to reason of those without."""
-    vectors: dict[str, NDArray[np.float32]] = {}
-    reasons: dict[str, str] = {}
-    pending: dict[str, NDArray[np.float32]] = {}
-    for num_done, (digest, item) in enumerate(zip(digests, embedder.stream(photos), strict=True), start=1):
-        if isinstance(item, Skipped):
-            reasons[digest] = item.reason
-        else:
-            pending[digest] = item
-        if len(pending) >= _PHOTOS_A_COMMIT:
-            cache.add(pending, embedder.key)
-            vectors |= pending
-            pending = {}
-        report(num_done)
-    cache.add(pending, embedder.key)
-    return vectors | pending, reasons
-
-
-def _progress_reporter(
-    num_photos: int, num_found: int, num_missing: int, tell: Callable[[EmbedRecord], None]
-) -> Callable[[int], None]:
-    started = time.perf_counter()
-
-    def report(num_done: int) -> None:
-        seconds_left = (time.perf_counter() - started) / max(1, num_done) * (num_missing - num_done)
-        num_all = num_photos if num_done == num_missing else num_found + num_done
-        tell(EmbedRecord(num_all, num_photos, num_found, seconds_left))
-
-    report(0)
-    return report
+    return EmbeddedPhotos(kept, embeddings, tuple(digest for _, digest in usable), found.num_found)
 
 
 def embed_to_file(

@@ -1,7 +1,7 @@
 """The end of a training: the files for Keras users, the verified bundle, the curves and the numbers."""
 
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,17 @@ from tellapart.learn.export import describe_layers, to_keras_files, to_onnx
 from tellapart.learn.fit import FitData, predict_probabilities
 from tellapart.learn.recipes import NetworkConfig, build_network
 from tellapart.photos.preprocess import PreprocessSpec
-from tellapart.records import EpochRecord, Evaluation
+from tellapart.records import EpochRecord
 from tellapart.report.curves import draw_curves
 from tellapart.report.figures import figure_png
+from tellapart.score.selective import selective_points
 from tellapart.store import to_json_bytes, write_file
+from tellapart.workflow.check import Checkup
 from tellapart.workflow.job import Run
 from tellapart.workflow.outcome import Outcome, write_outcome
-from tellapart.workflow.run_folder import installed_versions, write_history
+from tellapart.workflow.report import write_report
+from tellapart.workflow.results import Measured, measured_to_json
+from tellapart.workflow.run_folder import METRICS_NAME, installed_versions, write_history
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +43,7 @@ class FinishedTraining:
     run_dir: Path
     model: "keras.Model"
     data: FitData
+    checkup: Checkup
     config: NetworkConfig
     backend: Backend
     history: tuple[EpochRecord, ...]
@@ -65,7 +70,8 @@ def finish_run(training: FinishedTraining) -> Run:
     """
     photos, rows = training.data.images.photos, training.data.split.validation
     bundle = _make_bundle(training)
-    probabilities = _predict(Predictor(bundle), training.data, rows)
+    predictor = Predictor(bundle)
+    probabilities = _predict(predictor, training.data, rows)
     expected = predict_probabilities(training.model, training.data.images, rows, mirrored=training.is_mirrored)
     difference = float(np.abs(probabilities - expected).max())
     if not difference <= _PARITY_TOLERANCE:
@@ -73,15 +79,20 @@ def finish_run(training: FinishedTraining) -> Run:
             f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
             f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
         )
-    outcome = Outcome(photos.take(rows), probabilities)
+    digests = training.data.images.digests
+    outcome = Outcome(photos.take(rows), tuple(digests[row] for row in rows), probabilities)
     validation = outcome.evaluate()
+    bundle = replace(bundle, selective=selective_points(outcome.labels, outcome.probabilities))
     run_dir = training.run_dir
     for name, content in to_keras_files(_portable_model(training)).items():
         write_file(run_dir / name, content)
     write_history(run_dir, training.history)
     write_file(run_dir / "curves.png", figure_png(draw_curves(training.history)))
     write_outcome(run_dir, outcome, validation)
-    write_file(run_dir / "metrics.json", to_json_bytes(_metrics(training, validation, difference)))
+    measured = Measured(training.config.recipe, outcome, validation, method="hold-out")
+    metrics = _metrics(training, measured, difference)
+    write_report(run_dir, training.checkup, measured, predictor, metrics)
+    write_file(run_dir / METRICS_NAME, to_json_bytes(metrics))
     write_bundle(run_dir, bundle)
     return Run(
         run_dir=run_dir,
@@ -123,16 +134,13 @@ def _predict(predictor: Predictor, data: FitData, rows: NDArray[np.int64]) -> ND
     return np.concatenate([predictor.probabilities(data.images.gather(part)) for part in parts])
 
 
-def _metrics(training: FinishedTraining, validation: Evaluation, difference: float) -> dict[str, Any]:
+def _metrics(training: FinishedTraining, measured: Measured, difference: float) -> dict[str, Any]:
     """The content of `metrics.json`."""
     history, data = training.history, training.data
     return {
         "recipe": training.config.recipe,
-        "validation_accuracy": validation.accuracy,
-        "validation_interval_95": list(validation.interval_95),
-        "validation_log_loss": validation.log_loss,
+        **measured_to_json(measured),
         "num_train": len(data.split.train),
-        "num_validation": len(data.split.validation),
         "num_skipped": len(data.images.photos.skipped),
         "class_names": list(data.images.photos.class_names),
         "num_epochs": len(history),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tellapart.config import RecipeConfig, SourceConfig
 from tellapart.photos.photoset import PhotoSet
-from tellapart.records import EmbedRecord, EpochRecord, Evaluation, Skipped, StepRecord
+from tellapart.records import EmbedRecord, EpochRecord, Evaluation, Finding, Skipped, StepRecord
 
 if TYPE_CHECKING:
     from tellapart.workflow.run_folder import RunFile
@@ -23,6 +23,7 @@ class Watcher:
 
     Attributes:
         on_prepared: once, when the usable photos are known: they, and how many of them train and validate.
+        on_checked: once, before anything is learnt: what the check-up found, problems first.
         on_embedded: while photos are embedded, and at the end of it.
         on_step: after every step of a network's training.
         on_epoch: after every epoch, when its checkpoint is safe.
@@ -30,6 +31,7 @@ class Watcher:
     """
 
     on_prepared: Callable[[PhotoSet, int, int], None] = _ignore
+    on_checked: Callable[[tuple[Finding, ...]], None] = _ignore
     on_embedded: Callable[[EmbedRecord], None] = _ignore
     on_step: Callable[[StepRecord], None] = _ignore
     on_epoch: Callable[[EpochRecord], None] = _ignore
@@ -48,6 +50,7 @@ class TrainJob:
         resumed: what an earlier run in the folder says of itself, if it is to go on.
         watcher: who is told about the progress.
         started: when it began, as `time.perf_counter` says it.
+        confirmed: content and class of each photo whose label a person has decided on.
     """
 
     photos: PhotoSet
@@ -57,6 +60,7 @@ class TrainJob:
     resumed: "RunFile | None"
     watcher: Watcher
     started: float
+    confirmed: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)

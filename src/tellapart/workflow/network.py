@@ -4,6 +4,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tellapart.config import ScratchConfig, SourceConfig, TrainConfig
 from tellapart.learn.backend import start_backend
 from tellapart.learn.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
@@ -14,8 +17,9 @@ from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.records import EpochRecord
 from tellapart.workflow.cache import cache_root, images_dir
+from tellapart.workflow.check import Checkup, add_facts, check_up
 from tellapart.workflow.finish import FinishedTraining, finish_run
-from tellapart.workflow.job import Run, TrainJob
+from tellapart.workflow.job import Run, TrainJob, Watcher
 from tellapart.workflow.plan import describe_plan, measure_if_needed, plan_training, settle_flips, settle_size
 from tellapart.workflow.prepare import hold_out, load_chosen
 from tellapart.workflow.run_folder import (
@@ -44,16 +48,18 @@ def train_network(job: TrainJob) -> Run:
     if isinstance(config, ScratchConfig):
         pace = measure_if_needed(config, job.photos, backend)
         config = settle_size(config, pace, job)
-    data = prepare_photos(job.photos, job.source, config)
+    data, checkup = prepare_photos(job.photos, job.source, config, job.watcher)
     photos, split = data.images.photos, data.split
+    job.watcher.on_checked(checkup.findings)
     plan = None
     if isinstance(config, ScratchConfig):
         config = settle_flips(config, data, job.watcher)
         plan = plan_training(config, pace, data, job)
     model = make_learner(config, data, backend)
     job = replace(job, config=config)
-    run_file = claim_run(job, data.images.key)
-    write_split(job.run_dir, photos, split)
+    views = plan.num_views if plan is not None and plan.seconds is not None else None
+    run_file = claim_run(job, data.images.key, views)
+    write_split(job.run_dir, photos, split, data.images.digests, groups_of(photos, checkup))
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
     if plan is not None:
@@ -62,18 +68,23 @@ def train_network(job: TrainJob) -> Run:
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
         with course.settled(is_final=True):
-            run = finish_run(FinishedTraining(job.run_dir, model, data, config, backend, history, is_stopped))
+            run = finish_run(FinishedTraining(job.run_dir, model, data, checkup, config, backend, history, is_stopped))
     finish_run_file(job.run_dir, run_file, is_stopped)
     return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)
 
 
-def prepare_photos(photos: PhotoSet, source: SourceConfig, config: NetworkConfig) -> FitData:
-    """The usable photos decoded, labelled and split into train and validation.
+def prepare_photos(
+    photos: PhotoSet, source: SourceConfig, config: NetworkConfig, watcher: Watcher = Watcher()
+) -> tuple[FitData, Checkup]:
+    """The usable photos decoded, labelled and split into train and validation, and what the check-up says of them.
+
+    The check-up goes without embeddings: no pretrained network may know such photos.
 
     Args:
         photos: not decoded yet.
         source: how many of them are taken, and where decoded ones are kept.
         config: of `scratch`, with an image size.
+        watcher: told when a cache was damaged.
 
     Raises:
         DatasetError: after leaving out what is unusable there are fewer than 2 classes, or a class has fewer than 2
@@ -89,7 +100,16 @@ def prepare_photos(photos: PhotoSet, source: SourceConfig, config: NetworkConfig
     check_classes(images.photos.counts(), photos.source)
     labels = images.photos.labels
     assert labels is not None
-    return FitData(images, labels, hold_out(images.photos, images.groups(), config.validation_fraction, config.seed))
+    checkup = check_up(add_facts(images.photos, images.digests, None, source.cache_dir, watcher), config.seed)
+    groups = groups_of(images.photos, checkup)
+    split = hold_out(images.photos, groups, config.validation_fraction, config.seed)
+    return FitData(images, labels, split), checkup
+
+
+def groups_of(photos: PhotoSet, checkup: Checkup) -> NDArray[np.int64]:
+    """The group number of each photo; one that the check-up could not look at is alone in its group."""
+    known = dict(zip(checkup.photos.paths, checkup.group_numbers.tolist(), strict=True))
+    return np.array([known.get(path, len(known) + row) for row, path in enumerate(photos.paths)], np.int64)
 
 
 def _seconds_before(job: TrainJob) -> float:

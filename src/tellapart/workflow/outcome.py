@@ -12,7 +12,7 @@ from tellapart.records import Evaluation
 from tellapart.score.metrics import evaluate_probabilities
 from tellapart.store import to_csv_bytes, write_file
 
-VALIDATION_NAME, CONFUSION_NAME, MISTAKES_NAME = "validation.csv", "confusion.png", "mistakes.png"
+PREDICTIONS_NAME, CONFUSION_NAME, MISTAKES_NAME = "predictions.csv", "confusion.png", "mistakes.png"
 _NUM_MISTAKES = 20
 _GRID_SIZE = (240, 240)
 
@@ -23,10 +23,12 @@ class Outcome:
 
     Attributes:
         photos: the photos, with their labels.
+        digests: content of each, hexadecimal.
         probabilities: float32, shape `(len(photos), num_classes)`.
     """
 
     photos: PhotoSet
+    digests: tuple[str, ...]
     probabilities: NDArray[np.float32]
 
     @property
@@ -50,7 +52,7 @@ class Outcome:
 
 
 def write_outcome(run_dir: Path, outcome: Outcome, evaluation: Evaluation) -> None:
-    """Writes `validation.csv`, `confusion.png` and, where there are mistakes, `mistakes.png`, the surest first.
+    """Writes `predictions.csv`, `confusion.png` and, where there are mistakes, `mistakes.png`, the surest first.
 
     Raises:
         OutputError: a file cannot be written.
@@ -58,16 +60,23 @@ def write_outcome(run_dir: Path, outcome: Outcome, evaluation: Evaluation) -> No
     from tellapart.report.confusion import draw_confusion
     from tellapart.report.figures import figure_png
 
-    photos, best = outcome.photos, outcome.probabilities.max(axis=1)
-    predicted = outcome.probabilities.argmax(axis=1)
-    rows = [
-        [path, photos.class_names[label], photos.class_names[answer], f"{probability:.6g}"]
-        for path, label, answer, probability in zip(photos.paths, outcome.labels, predicted, best, strict=True)
-    ]
-    header = ["path", "class", "predicted_class", "probability"]
-    write_file(run_dir / VALIDATION_NAME, to_csv_bytes([header, *rows]))
+    write_file(run_dir / PREDICTIONS_NAME, to_csv_bytes(_prediction_rows(outcome)))
     write_file(run_dir / CONFUSION_NAME, figure_png(draw_confusion(evaluation)))
     _write_mistakes(run_dir / MISTAKES_NAME, outcome)
+
+
+def _prediction_rows(outcome: Outcome) -> list[list[object]]:
+    """A header, then what the model said of each photo; with 9 digits, which say exactly which float32 it was."""
+    names = outcome.photos.class_names
+    rows: list[list[object]] = [
+        ["path", "content", "class", "predicted_class", "probability", *(f"p_{name}" for name in names)]
+    ]
+    described = zip(outcome.photos.paths, outcome.digests, outcome.labels.tolist(), outcome.probabilities, strict=True)
+    for path, digest, label, probabilities in described:
+        best = int(probabilities.argmax())
+        numbers = [f"{value:.9g}" for value in (probabilities[best], *probabilities)]
+        rows.append([path, digest, names[label], names[best], *numbers])
+    return rows
 
 
 def _write_mistakes(path: Path, outcome: Outcome) -> None:

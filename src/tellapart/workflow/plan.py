@@ -78,7 +78,7 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
         config: with an image size.
         pace: from `measure_if_needed`.
         data: what is trained on, decoded.
-        job: since when it runs.
+        job: since when it runs; a run that goes on keeps the way it was begun.
 
     Raises:
         ConfigError: the time asked for is too short to train in.
@@ -87,6 +87,8 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
     num_train = len(data.split.train)
     seconds = None if pace is None else _seconds_left(config, pace, data, job)
     length = _length(config, pace, num_train, seconds)
+    if job.resumed is not None and job.resumed.views is not None:
+        length = Length(views=job.resumed.views)
     return make_plan(choose_regime(length), config.image_size, length, seconds)
 
 

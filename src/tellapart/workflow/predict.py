@@ -22,6 +22,7 @@ from tellapart.photos.preprocess import load_image
 from tellapart.photos.sources import list_photos
 from tellapart.records import Prediction, Skipped
 from tellapart.store import open_whole, to_csv_bytes, write_file
+from tellapart.workflow.answers import AnswerConfig, AnswerRule
 from tellapart.workflow.sorting import PhotoSorter, SortedPhotos, sort_photos
 from tellapart.workflow.submission import Submission, SubmissionWriter
 
@@ -44,6 +45,7 @@ class PredictOutputs:
         submission: the competition's sample file, and the file to write.
         sort_dir: a copy of each photo in a folder per predicted class.
         limit: predictions in the summary and photos in the picture, at most; one is always taken.
+        answers: when the model may not answer.
     """
 
     csv_path: Path | None = None
@@ -52,6 +54,7 @@ class PredictOutputs:
     submission: tuple[Path, Path] | None = None
     sort_dir: Path | None = None
     limit: int = 10
+    answers: AnswerConfig = AnswerConfig()
 
     def __post_init__(self) -> None:
         if self.has_heatmap and self.grid_path is None:
@@ -66,7 +69,7 @@ class PredictSummary:
 
     Attributes:
         first: the first predictions with their rows, as many as are shown.
-        counts: predicted class to photos, without classes that no photo has.
+        counts: answer to photos, without classes that no photo has.
         first_skipped: the first photos that could not be read, and files that are none.
         num_skipped: how many there are of them.
         submission: what was written of one.
@@ -128,6 +131,7 @@ def predict_photos(
     predictor, photos = open_model(model_dir, sources, limits)
     if outputs.has_heatmap:
         predictor.check_activation_maps()
+    rule = AnswerRule(predictor, outputs.answers)
     summary = PredictSummary()
     submission = SubmissionWriter(*outputs.submission, predictor.class_names) if outputs.submission else None
     with contextlib.ExitStack() as stack:
@@ -135,13 +139,14 @@ def predict_photos(
         if submission is not None:
             takers.append(lambda row, result: submission.add(result))
         if outputs.csv_path is not None:
-            takers.append(stack.enter_context(_csv_taker(outputs.csv_path, predictor.class_names)))
+            takers.append(stack.enter_context(_csv_taker(outputs.csv_path, predictor.class_names, outputs.answers)))
         sorter: PhotoSorter | None = None
         if outputs.sort_dir is not None:
             named = [photos.source] if isinstance(sources, PhotoSet) else sources
-            sorter = stack.enter_context(sort_photos(outputs.sort_dir, named, photos, predictor.class_names))
+            answers = (*predictor.class_names, *outputs.answers.doubts)
+            sorter = stack.enter_context(sort_photos(outputs.sort_dir, named, photos, answers))
             takers.append(sorter.add)
-        _run(predictor, photos, takers, on_photo)
+        _run(predictor, rule, photos, takers, on_photo)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -152,10 +157,17 @@ def predict_photos(
     return summary
 
 
-def _run(predictor: Predictor, photos: PhotoSet, takers: Sequence[Taker], on_photo: Callable[[int, int], None]) -> None:
+def _run(
+    predictor: Predictor,
+    rule: AnswerRule,
+    photos: PhotoSet,
+    takers: Sequence[Taker],
+    on_photo: Callable[[int, int], None],
+) -> None:
     # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
-    with contextlib.closing(predictor.predict(photos)) as results:
-        for row, result in enumerate(results):
+    with contextlib.closing(predictor.predict(photos, with_distances=rule.needs_distances)) as results:
+        for row, predicted in enumerate(results):
+            result = predicted if isinstance(predicted, Skipped) else rule.apply(predicted)
             for take in takers:
                 take(row, result)
             if row < len(photos):
@@ -171,7 +183,7 @@ def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
             if len(summary.first_skipped) < shown:
                 summary.first_skipped.append(result)
         else:
-            summary.counts[result.predicted_class] += 1
+            summary.counts[result.answer] += 1
             if len(summary.first) < shown:
                 summary.first.append((row, result))
 
@@ -179,18 +191,23 @@ def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
 
 
 @contextlib.contextmanager
-def _csv_taker(path: Path, class_names: Sequence[str]) -> Iterator[Taker]:
+def _csv_taker(path: Path, class_names: Sequence[str], answers: AnswerConfig) -> Iterator[Taker]:
     """A row for each photo that could be read, in a file that appears when the block has ended.
 
-    Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits.
+    Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits. Where the
+    model may be in doubt, `answer` is the last of them, with `distance` before it where it was measured.
     """
+    header = ["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)]
+    header += ["distance"] * (answers.none_of_these is not None) + ["answer"] * bool(answers.doubts)
     with open_whole(path) as file:
-        file.write(to_csv_bytes([["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)]]))
+        file.write(to_csv_bytes([header]))
 
         def take(row: int, result: Result) -> None:
             if isinstance(result, Prediction):
-                numbers = [f"{value:.6g}" for value in (result.probability, *result.probabilities)]
-                file.write(to_csv_bytes([[result.path, result.predicted_class, *numbers]]))
+                numbers = [result.probability, *result.probabilities]
+                numbers += [] if result.distance is None else [result.distance]
+                words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(answers.doubts)
+                file.write(to_csv_bytes([[result.path, result.predicted_class, *words]]))
 
         yield take
 
@@ -213,7 +230,7 @@ def _write_grid(
             seen = load_image(data, predictor.preprocess, photos.limits)
             image = _draw_heatmap(predictor, image, seen, prediction.predicted_class)
         images.append(image)
-    titles = [f"{prediction.predicted_class} {prediction.probability:.2f}" for _, prediction in shown]
+    titles = [f"{prediction.answer} {prediction.probability:.2f}" for _, prediction in shown]
     write_file(path, figure_png(draw_grid(images, titles)))
 
 

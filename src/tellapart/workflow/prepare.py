@@ -1,16 +1,53 @@
 """What every training does before it learns: take the photos asked for, drop what is unusable, hold some out."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
+from tellapart.photos.decisions import apply_decisions, find_decisions, read_decisions
+from tellapart.photos.loading import digest_photos
 from tellapart.photos.sources import PhotoSet
 from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
+from tellapart.workflow.job import Watcher
+
+
+@dataclass(frozen=True, eq=False)
+class DecidedPhotos:
+    """Photos after what their owner has decided about them in a `decisions.csv` beside them.
+
+    Attributes:
+        photos: without those removed, with new labels for those moved.
+        confirmed: content and class of each photo whose label a person has decided on.
+    """
+
+    photos: PhotoSet
+    confirmed: frozenset[tuple[str, str]] = frozenset()
+
+
+def apply_own_decisions(photos: PhotoSet, watcher: Watcher) -> DecidedPhotos:
+    """The photos as the `decisions.csv` in their folder wants them; as they are where there is none.
+
+    Raises:
+        DatasetError: the file is damaged, or moves a photo to a class that cannot be a folder.
+    """
+    path = find_decisions(photos.source)
+    if path is None or photos.labels is None:
+        return DecidedPhotos(photos)
+    digests = digest_photos(photos)
+    applied = apply_decisions(photos, digests, read_decisions(path), must_match=False)
+    for note in applied.notes():
+        watcher.on_note(note)
+    labels = applied.photos.labels
+    assert labels is not None
+    confirmed = frozenset(
+        (str(digests[applied.rows[row]]), applied.photos.class_names[labels[row]]) for row in applied.confirmed
+    )
+    return DecidedPhotos(applied.photos, confirmed)
 
 
 class _Loaded(Protocol):
@@ -61,9 +98,12 @@ def given_split(photos: PhotoSet) -> Split | None:
 def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
     """The source's own split where it has one, else a random one, stratified by class.
 
+    Photos that the source itself has put to validation, and that belong together with a training photo, are in neither
+    part: they would be recognised, not judged.
+
     Args:
         photos: labelled.
-        groups: equal numbers for byte-identical photos, which stay on one side.
+        groups: equal numbers for photos that belong together, which stay on one side.
         validation_fraction: share of each class to validate with.
         seed: decides which photos are drawn.
 
@@ -71,7 +111,7 @@ def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: f
         DatasetError: a class has fewer than 2 different photos.
     """
     if (given := given_split(photos)) is not None:
-        return given
+        return _without_leak(given, groups, photos)
     assert photos.labels is not None
     for label, num_groups in enumerate(count_groups(photos.labels, groups)):
         if num_groups < 2:
@@ -81,6 +121,21 @@ def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: f
                 " 2. Add photos of it, or remove the class."
             )
     return split_indices(photos.labels, groups, validation_fraction, seed)
+
+
+def _without_leak(split: Split, groups: NDArray[np.int64], photos: PhotoSet) -> Split:
+    """The split without the validation photos that share a group with a training photo.
+
+    Raises:
+        DatasetError: none is left.
+    """
+    kept = split.validation[~np.isin(groups[split.validation], groups[split.train])]
+    if not len(kept):
+        raise DatasetError(
+            f"every photo in the validation folder of {photos.source!r} is also in its train folder, or nearly so; "
+            "nothing is left to measure with. Put other photos there, or train on a folder without that split."
+        )
+    return Split(split.train, kept)
 
 
 def _without_given_test(photos: PhotoSet) -> PhotoSet:

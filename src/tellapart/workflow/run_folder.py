@@ -9,6 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tellapart.config import AugmentConfig, RecipeConfig, ScratchConfig, TrainConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.photoset import PhotoSet
@@ -18,6 +21,7 @@ from tellapart.store import claim_dir, to_csv_bytes, to_json_bytes, write_file
 from tellapart.workflow.job import TrainJob
 
 RUN_FILE_NAME = "run.json"
+METRICS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "split.csv", "skipped.csv"
 CHECKPOINT_DIR_NAME = "checkpoints"
 _SCHEMA = 1
 
@@ -32,6 +36,7 @@ class RunFile:
         per_class: photos taken of each class, or `None`.
         photos_key: names the content of the photos; another key means that they have changed.
         state: `training`, `stopped` by the user, or `finished`.
+        views: computing a photo that a training by the clock was planned for; `None` for any other.
     """
 
     source: str
@@ -39,9 +44,10 @@ class RunFile:
     per_class: int | None
     photos_key: str
     state: str
+    views: float | None = None
 
 
-def claim_run(job: TrainJob, photos_key: str) -> RunFile:
+def claim_run(job: TrainJob, photos_key: str, views: float | None = None) -> RunFile:
     """What `run.json` now says: the folder is that of a training under way on these photos.
 
     Raises:
@@ -53,7 +59,7 @@ def claim_run(job: TrainJob, photos_key: str) -> RunFile:
             f"the photos of {job.photos.source!r} are not those that {str(job.run_dir)!r} was trained on;"
             " --resume needs the same ones. Train anew with another --out."
         )
-    run_file = RunFile(job.photos.source, job.config, job.source.per_class, photos_key, "training")
+    run_file = RunFile(job.photos.source, job.config, job.source.per_class, photos_key, "training", views)
     claim_dir(job.run_dir, RUN_FILE_NAME)
     write_run_file(job.run_dir, run_file)
     return run_file
@@ -87,9 +93,9 @@ def read_run_file(run_dir: Path) -> RunFile:
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
-        return RunFile(
-            value["source"], _config_from(value["config"]), value["per_class"], value["photos_key"], value["state"]
-        )
+        stored = (value[name] for name in ("source", "per_class", "photos_key", "state"))
+        source, per_class, photos_key, state = stored
+        return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
             f"{str(path)!r} is damaged or of another version ({exc}); train again with another --out."
@@ -132,21 +138,28 @@ def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
     write_file(run_dir / "history.csv", to_csv_bytes([names, *rows]))
 
 
-def write_split(run_dir: Path, photos: PhotoSet, split: Split) -> None:
-    """Writes `split.csv`: path, class and split of every photo used."""
+def write_split(
+    run_dir: Path, photos: PhotoSet, split: Split, digests: Sequence[str], groups: NDArray[np.int64]
+) -> None:
+    """Writes `split.csv`: path, class, split and content of every photo used, and the number of its group.
+
+    The split is `none` for photos that neither train nor validate.
+    """
     assert photos.labels is not None
-    sides = dict.fromkeys(split.validation.tolist(), "validation")
+    sides = dict.fromkeys(split.validation.tolist(), "validation") | dict.fromkeys(split.train.tolist(), "train")
     rows = [
-        [path, photos.class_names[label], sides.get(row, "train")]
-        for row, (path, label) in enumerate(zip(photos.paths, photos.labels.tolist(), strict=True))
+        [path, photos.class_names[label], sides.get(row, "none"), digest, group]
+        for row, (path, label, digest, group) in enumerate(
+            zip(photos.paths, photos.labels.tolist(), digests, groups.tolist(), strict=True)
+        )
     ]
-    write_file(run_dir / "split.csv", to_csv_bytes([["path", "class", "split"], *rows]))
+    write_file(run_dir / SPLIT_NAME, to_csv_bytes([["path", "class", "split", "content", "group"], *rows]))
 
 
 def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
     """Writes `skipped.csv`: every file that was left out, and why; only the header when there is none."""
     rows = [[item.path, item.reason] for item in skipped]
-    write_file(run_dir / "skipped.csv", to_csv_bytes([["path", "reason"], *rows]))
+    write_file(run_dir / SKIPPED_NAME, to_csv_bytes([["path", "reason"], *rows]))
 
 
 def _config_from(value: dict[str, Any]) -> RecipeConfig:

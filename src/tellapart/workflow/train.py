@@ -9,6 +9,7 @@ from tellapart.errors import OutputError
 from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.store import check_outside, claim_dir, remove_partials
 from tellapart.workflow.job import Run, TrainJob, Watcher
+from tellapart.workflow.prepare import apply_own_decisions
 from tellapart.workflow.run_folder import RUN_FILE_NAME, RunFile, check_same_settings, read_run_file
 
 
@@ -52,7 +53,8 @@ def train(
     is_transfer = isinstance(config, TransferConfig)
     # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
     photos = photos if isinstance(photos, PhotoSet) else open_photos(photos, source, check=not is_transfer)
-    job = TrainJob(photos, run_dir, config, source, stored, watcher, started)
+    decided = apply_own_decisions(photos, watcher)
+    job = TrainJob(decided.photos, run_dir, config, source, stored, watcher, started, decided.confirmed)
     if is_transfer:
         from tellapart.workflow.transfer import train_head
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,36 +13,52 @@ from tellapart.errors import TellapartError
 from tellapart.infer.bundle import Bundle, write_bundle
 from tellapart.infer.predictor import Predictor
 from tellapart.learn.head import FittedHead, HeadData, cross_validate_head, fit_head
+from tellapart.learn.learning_curve import measure_learning_curve
+from tellapart.learn.novelty import Novelty, fit_novelty
 from tellapart.learn.onnx_head import add_head, count_parameters
+from tellapart.learn.out_of_fold import out_of_fold_probabilities
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import check_classes
 from tellapart.photos.splits import Split, count_groups
-from tellapart.records import Evaluation, LayerRecord, Skipped
+from tellapart.records import LayerRecord, Skipped
+from tellapart.score.selective import selective_points
 from tellapart.store import to_json_bytes, write_file
+from tellapart.workflow.check import Checkup, add_facts, check_up
 from tellapart.workflow.embed import EmbeddedPhotos, OpenBackbone, embed_photos, start_backbone
 from tellapart.workflow.job import Run, TrainJob
 from tellapart.workflow.outcome import Outcome, write_outcome
 from tellapart.workflow.prepare import given_split, hold_out, load_chosen
-from tellapart.workflow.run_folder import claim_run, finish_run_file, installed_versions, write_skipped, write_split
+from tellapart.workflow.report import write_report
+from tellapart.workflow.results import Measured, measured_to_json, rows_of
+from tellapart.workflow.run_folder import (
+    METRICS_NAME,
+    claim_run,
+    finish_run_file,
+    installed_versions,
+    write_skipped,
+    write_split,
+)
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells.
 _HOLD_OUT_FROM = 1000
 _HOLD_OUT_FRACTION = 0.2
+# Cross-validations below that: with one, the luck of its folds is in the figure.
+_NUM_REPEATS = 3
 # Largest accepted difference between the bundle's probabilities and those computed from the embeddings.
 _PARITY_TOLERANCE = 1e-4
 _NUM_PARITY_PHOTOS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Trained:
     """A head, what it learnt from, and how it does; `seconds` by part of the work."""
 
-    embedded: EmbeddedPhotos
+    checkup: Checkup
+    num_found_in_cache: int
     split: Split
     head: FittedHead
-    outcome: Outcome
-    evaluation: Evaluation | None
-    is_cross_validated: bool
+    novelty: Novelty | None
+    measured: Measured | None
     seconds: dict[str, float]
 
 
@@ -56,91 +71,133 @@ def train_head(job: TrainJob) -> Run:
     started, config = time.perf_counter(), job.config
     assert isinstance(config, TransferConfig)
     opened = start_backbone(config.backbone, job.source.cache_dir, job.watcher)
-    backbone_ready = time.perf_counter()
+    seconds = {"backbone": time.perf_counter() - started}
     embedded = load_chosen(
         job.photos, job.source.per_class, config.seed, lambda chosen: embed_photos(chosen, opened, job.watcher)
     )
-    photos = embedded.photos
-    check_classes(photos.counts(), photos.source, min_photos=1)
-    for note in _notes(embedded):
-        job.watcher.on_note(note)
-    run_file = claim_run(job, hashlib.sha256("".join(embedded.digests).encode()).hexdigest())
+    check_classes(embedded.photos.counts(), embedded.photos.source, min_photos=1)
+    seconds["embed"] = time.perf_counter() - started - seconds["backbone"]
+    checkup = _check(job, config, embedded)
+    seconds["check"] = time.perf_counter() - started - sum(seconds.values())
+    photos, digests = checkup.photos, checkup.described.digests
+    run_file = claim_run(job, hashlib.sha256("".join(digests).encode()).hexdigest())
     write_skipped(job.run_dir, photos.skipped)
-    times = {"backbone": backbone_ready - started, "embed": time.perf_counter() - backbone_ready}
-    trained = _learn(job, config, embedded, times)
+    trained = _learn(job, config, checkup, embedded.num_found, seconds)
     _finish(job, opened, trained)
     finish_run_file(job.run_dir, run_file)
+    measured = trained.measured
     return Run(
         run_dir=job.run_dir,
-        validation=trained.evaluation,
-        validation_paths=trained.outcome.photos.paths,
-        is_right=tuple(trained.outcome.is_right.tolist()),
-        is_cross_validated=trained.is_cross_validated,
+        validation=None if measured is None else measured.evaluation,
+        validation_paths=() if measured is None else measured.outcome.photos.paths,
+        is_right=() if measured is None else tuple(measured.outcome.is_right.tolist()),
+        is_cross_validated=measured is not None and measured.method == "cross-validation",
         skipped=photos.skipped,
         seconds=time.perf_counter() - started,
         num_found_in_cache=embedded.num_found,
     )
 
 
-def _notes(embedded: EmbeddedPhotos) -> list[str]:
-    """What a person should know about the photos before they trust the numbers."""
-    photos = embedded.photos
-    assert photos.labels is not None
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, digest in enumerate(embedded.digests):
-        rows_of[digest].append(row)
-    torn = [rows for rows in rows_of.values() if len({int(photos.labels[row]) for row in rows}) > 1]
-    notes = []
-    if torn:
-        first = ", ".join(repr(photos.paths[row]) for row in torn[0][:3])
-        what = "photo stands" if len(torn) == 1 else "photos stand"
-        notes.append(f"{len(torn):,} {what} in more than one class, so a label is wrong; the first: {first}.")
-    single = [name for name, number in photos.counts().items() if number == 1]
+def _check(job: TrainJob, config: TransferConfig, embedded: EmbeddedPhotos) -> Checkup:
+    """What the check-up says of the photos, told to the watcher as well.
+
+    Raises:
+        DatasetError: fewer than 2 classes are left.
+    """
+    described = add_facts(embedded.photos, embedded.digests, embedded.embeddings, job.source.cache_dir, job.watcher)
+    check_classes(described.photos.counts(), described.photos.source, min_photos=1)
+    checkup = check_up(described, config.seed, job.confirmed)
+    job.watcher.on_checked(checkup.findings)
+    single = [name for name, number in described.photos.counts().items() if number == 1]
     if single:
         names = ", ".join(repr(name) for name in single[:5]) + (f" and {len(single) - 5} more" if single[5:] else "")
-        notes.append(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
-    return notes
+        job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
+    return checkup
 
 
-def _learn(job: TrainJob, config: TransferConfig, embedded: EmbeddedPhotos, seconds: dict[str, float]) -> _Trained:
+def _learn(
+    job: TrainJob, config: TransferConfig, checkup: Checkup, num_found: int, seconds: dict[str, float]
+) -> _Trained:
     """The head and its figures: on photos held out where there are enough of them, else by cross-validation."""
-    started, photos = time.perf_counter(), embedded.photos
-    assert photos.labels is not None
+    started, photos = time.perf_counter(), checkup.photos
+    split = _choose_split(config, checkup)
     everything = np.arange(len(photos))
-    split = _choose_split(config, embedded)
-    train_rows = everything if split is None else split.train
-    split_shown = Split(everything, everything[:0]) if split is None else split
-    num_validation = 0 if split is None else len(split.validation)
-    write_split(job.run_dir, photos, split_shown)
-    job.watcher.on_prepared(photos, len(train_rows), num_validation)
-    data = HeadData(
-        embedded.embeddings[train_rows], photos.labels[train_rows], embedded.groups[train_rows], len(photos.class_names)
-    )
+    shown = split or Split(everything, everything[:0])
+    write_split(job.run_dir, photos, shown, checkup.described.digests, checkup.group_numbers)
+    job.watcher.on_prepared(photos, len(shown.train), len(shown.validation))
+    data = _head_data(checkup, shown.train)
     head = fit_head(data, config.folds, config.seed)
     for note in head.notes:
         job.watcher.on_note(note)
-    if split is None:
-        probabilities = cross_validate_head(data, config.folds, config.seed)
-        rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
-        outcome = Outcome(photos.take(rows), probabilities[rows])
-    else:
-        probabilities = head.probabilities(embedded.embeddings[split.validation])
-        outcome = Outcome(photos.take(split.validation), probabilities)
-    evaluation = outcome.evaluate() if len(outcome.photos) else None
+    outcome, num_repeats = _measure(config, checkup, split, head, data)
+    measured = None
+    if len(outcome.photos):
+        measured = Measured(
+            recipe=config.recipe,
+            outcome=outcome,
+            evaluation=outcome.evaluate(),
+            method="cross-validation" if split is None else "hold-out",
+            num_repeats=num_repeats,
+            curve=measure_learning_curve(data, config.seed),
+            leak_accuracy=_leak_accuracy(config, checkup, outcome),
+        )
+    novelty = fit_novelty(data, config.seed)
     seconds["head"] = time.perf_counter() - started
-    return _Trained(embedded, split_shown, head, outcome, evaluation, split is None, seconds)
+    return _Trained(checkup, num_found, shown, head, novelty, measured, seconds)
 
 
-def _choose_split(config: TransferConfig, embedded: EmbeddedPhotos) -> Split | None:
-    """The photos to hold out; `None` for cross-validation over all of them."""
-    photos, groups = embedded.photos, embedded.groups
+def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
+    embeddings, labels = checkup.described.embeddings, checkup.photos.labels
+    assert embeddings is not None and labels is not None
+    numbers = checkup.group_numbers if groups is None else groups
+    return HeadData(embeddings[rows], labels[rows], numbers[rows], len(checkup.photos.class_names))
+
+
+def _measure(
+    config: TransferConfig, checkup: Checkup, split: Split | None, head: FittedHead, data: HeadData
+) -> tuple[Outcome, int]:
+    """What the model says of photos it has not learnt from, and in how many cross-validations; without, in one."""
+    photos, digests = checkup.photos, checkup.described.digests
+    if split is not None:
+        rows, repeats = split.validation, 1
+        probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
+    else:
+        repeats = _NUM_REPEATS
+        found = [cross_validate_head(data, config.folds, config.seed + number) for number in range(repeats)]
+        mean: NDArray[np.float32] = np.stack(found).mean(axis=0)
+        rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
+        probabilities = mean[rows]
+    return Outcome(photos.take(rows), tuple(digests[row] for row in rows), probabilities), repeats
+
+
+def _leak_accuracy(config: TransferConfig, checkup: Checkup, outcome: Outcome) -> float | None:
+    """The accuracy as it would have looked with photos that belong together on both sides; `None` without such.
+
+    The difference is that of two cross-validations of a quick head, one that keeps them together and one that does not.
+    """
+    photos = checkup.photos
+    if not checkup.groups or checkup.probabilities is None:
+        return None
+    everything = np.arange(len(photos))
+    torn = out_of_fold_probabilities(_head_data(checkup, everything, everything), config.folds, config.seed)
+    rows = rows_of(photos, outcome.photos)
+    usable = rows[np.isfinite(torn[rows]).all(axis=1) & np.isfinite(checkup.probabilities[rows]).all(axis=1)]
+    if not len(usable):
+        return None
     assert photos.labels is not None
-    if config.validation_fraction is not None:
-        return hold_out(photos, groups, config.validation_fraction, config.seed)
-    if (given := given_split(photos)) is not None:
-        return given
+    right = [(one[usable].argmax(axis=1) == photos.labels[usable]).mean() for one in (torn, checkup.probabilities)]
+    return float(np.clip(outcome.is_right.mean() + right[0] - right[1], 0, 1))
+
+
+def _choose_split(config: TransferConfig, checkup: Checkup) -> Split | None:
+    """The photos to hold out; `None` for cross-validation over all of them."""
+    photos, groups = checkup.photos, checkup.group_numbers
+    assert photos.labels is not None
+    fraction = config.validation_fraction
     is_large = len(photos) >= _HOLD_OUT_FROM and min(count_groups(photos.labels, groups)) >= 2
-    return hold_out(photos, groups, _HOLD_OUT_FRACTION, config.seed) if is_large else None
+    if fraction is None and given_split(photos) is None and not is_large:
+        return None
+    return hold_out(photos, groups, fraction or _HOLD_OUT_FRACTION, config.seed)
 
 
 def _finish(job: TrainJob, opened: OpenBackbone, trained: _Trained) -> None:
@@ -152,21 +209,26 @@ def _finish(job: TrainJob, opened: OpenBackbone, trained: _Trained) -> None:
     """
     started = time.perf_counter()
     bundle = _make_bundle(opened, trained)
-    difference = _largest_difference(bundle, trained)
+    predictor = Predictor(bundle)
+    difference = _largest_difference(predictor, trained)
     if not difference <= _PARITY_TOLERANCE:
         raise TellapartError(
             f"the exported model differs from the trained head by {difference:.2g} in a probability, at most"
             f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. Try another --backbone."
         )
-    if trained.evaluation is not None:
-        write_outcome(job.run_dir, trained.outcome, trained.evaluation)
+    measured = trained.measured
+    if measured is not None:
+        write_outcome(job.run_dir, measured.outcome, measured.evaluation)
     trained.seconds["finish"] = time.perf_counter() - started
-    write_file(job.run_dir / "metrics.json", to_json_bytes(_metrics(job, bundle, trained, difference)))
+    metrics = _metrics(job, bundle, trained, difference)
+    write_report(job.run_dir, trained.checkup, measured, predictor, metrics)
+    trained.seconds["report"] = time.perf_counter() - started - trained.seconds["finish"]
+    write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     write_bundle(job.run_dir, bundle)
 
 
 def _make_bundle(opened: OpenBackbone, trained: _Trained) -> Bundle:
-    class_names, embedder = trained.embedded.photos.class_names, opened.embedder
+    class_names, embedder, novelty = trained.checkup.photos.class_names, opened.embedder, trained.novelty
     size, num_classes = embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", embedder.preprocess.shape, 0),
@@ -174,50 +236,45 @@ def _make_bundle(opened: OpenBackbone, trained: _Trained) -> Bundle:
         LayerRecord("head", "Dense", (num_classes,), (size + 1) * num_classes),
         LayerRecord("probabilities", "Softmax", (num_classes,), 0),
     )
+    outcome = None if trained.measured is None else trained.measured.outcome
     return Bundle(
         class_names=class_names,
         preprocess=embedder.preprocess,
         layers=layers,
-        model=add_head(opened.backbone.model, trained.head.weights, trained.head.bias),
+        model=add_head(opened.backbone.model, trained.head.weights, trained.head.bias, novelty),
         versions=installed_versions("scikit-learn"),
         recipe="transfer",
+        selective=() if outcome is None else selective_points(outcome.labels, outcome.probabilities),
+        usual_distances=() if novelty is None else novelty.quantiles,
     )
 
 
-def _largest_difference(bundle: Bundle, trained: _Trained) -> float:
+def _largest_difference(predictor: Predictor, trained: _Trained) -> float:
     """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos."""
-    photos, embeddings = trained.embedded.photos, trained.embedded.embeddings
+    photos, embeddings = trained.checkup.photos, trained.checkup.described.embeddings
+    assert embeddings is not None
     rows = np.unique(np.linspace(0, len(photos) - 1, _NUM_PARITY_PHOTOS).astype(np.int64))
     images: list[NDArray[np.uint8]] = []
     used: list[int] = []
-    for row, item in zip(rows, stream_images(photos.take(rows), bundle.preprocess, photos.limits), strict=True):
+    for row, item in zip(rows, stream_images(photos.take(rows), predictor.preprocess, photos.limits), strict=True):
         if not isinstance(item, Skipped):
             images.append(item)
             used.append(int(row))
     expected = trained.head.probabilities(embeddings[used])
-    return float(np.abs(Predictor(bundle).probabilities(np.stack(images)) - expected).max())
+    return float(np.abs(predictor.probabilities(np.stack(images)) - expected).max())
 
 
 def _metrics(job: TrainJob, bundle: Bundle, trained: _Trained, difference: float) -> dict[str, Any]:
     """The content of `metrics.json`."""
-    evaluation, embedded, head = trained.evaluation, trained.embedded, trained.head
-    figures: dict[str, Any] = {"validation_accuracy": None, "validation_interval_95": None, "validation_log_loss": None}
-    if evaluation is not None:
-        figures = {
-            "validation_accuracy": evaluation.accuracy,
-            "validation_interval_95": list(evaluation.interval_95),
-            "validation_log_loss": evaluation.log_loss,
-        }
+    photos, head = trained.checkup.photos, trained.head
     return {
         "recipe": "transfer",
-        **figures,
-        "validation_method": "cross-validation" if trained.is_cross_validated else "hold-out",
+        **measured_to_json(trained.measured),
         "num_train": len(trained.split.train),
-        "num_validation": len(trained.outcome.photos),
-        "num_skipped": len(embedded.photos.skipped),
-        "class_names": list(embedded.photos.class_names),
-        "num_embedded": len(embedded.photos) - embedded.num_found,
-        "num_found_in_cache": embedded.num_found,
+        "num_skipped": len(photos.skipped),
+        "class_names": list(photos.class_names),
+        "num_embedded": len(photos) - trained.num_found_in_cache,
+        "num_found_in_cache": trained.num_found_in_cache,
         "seconds": trained.seconds,
         "head": head.to_json(),
         "onnx_largest_difference": difference,

@@ -1,0 +1,81 @@
+"""`tellapart check`: what is wrong with photos, before anything is learnt from them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.output import make_console, print_line
+from tellapart.errors import DatasetError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tellapart.records import Finding
+    from tellapart.workflow.check import Checkup
+
+# Photos named for each finding on the terminal; the page shows more, and the JSON file all.
+_NUM_NAMED = 3
+
+
+def check(
+    source: LabelledSource,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with the photos themselves.", metavar="FILE")
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 2 when something should be mended.")
+    ] = False,
+    labels_csv: LabelsCsv = None,
+    label_pattern: LabelPattern = None,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Say what is wrong with the photos of SOURCE: copies, wrong labels, odd photos. Nothing is changed."""
+    from tellapart.cli.progress import watch_training
+    from tellapart.config import SourceConfig
+    from tellapart.store import to_json_bytes, write_file
+    from tellapart.workflow.check import check_photos, checkup_to_json
+    from tellapart.workflow.report import make_page
+
+    config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir)
+    with watch_training() as watcher:
+        checkup = check_photos(source, config, watcher=watcher)
+    console = make_console()
+    _print_checkup(console, checkup)
+    if html is not None:
+        write_file(html, make_page(checkup))
+        print_line(console, f"The photos are on {html}")
+    if json_path is not None:
+        write_file(json_path, to_json_bytes(checkup_to_json(checkup)))
+    problems = [finding for finding in checkup.findings if finding.is_problem]
+    if strict and problems:
+        raise DatasetError(
+            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {source!r} should be mended, the first: "
+            f"{problems[0].title}. Look at them with --html, mend them with `tellapart fix`, or leave --strict out."
+        )
+
+
+def _print_checkup(console: "Console", checkup: "Checkup") -> None:
+    photos = checkup.photos
+    classes = ", ".join(f"{name} {number:,}" for name, number in photos.counts().items())
+    print_line(console, f"{len(photos):,} photos{': ' + classes if classes else ', without labels'}")
+    if photos.skipped:
+        first = photos.skipped[0]
+        print_line(console, f"{len(photos.skipped):,} files cannot be used, the first is {first.path}: {first.reason}")
+    for finding in checkup.findings:
+        print_finding(console, finding, photos.paths)
+    if not any(finding.is_problem for finding in checkup.findings):
+        print_line(console, "Nothing needs to be mended.")
+
+
+def print_finding(console: "Console", finding: "Finding", paths: tuple[str, ...]) -> None:
+    """Prints a finding with the first of its photos."""
+    print_line(console, f"{'!' if finding.is_problem else '-'} {finding.title}")
+    for rows, caption in list(zip(finding.examples, finding.captions, strict=True))[:_NUM_NAMED]:
+        names = ", ".join(paths[row] for row in rows[:_NUM_NAMED])
+        more = f" and {len(rows) - _NUM_NAMED} more" if len(rows) > _NUM_NAMED else ""
+        print_line(console, f"    {names}{more}{'  (' + caption + ')' if caption else ''}")

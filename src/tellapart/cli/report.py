@@ -1,0 +1,25 @@
+"""`tellapart report`: the page that a training has left, or one made anew."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tellapart.cli.options import CacheDir
+from tellapart.cli.output import make_console, print_line
+
+
+def report(
+    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
+    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Say where the report of a training is; where it was deleted, make it anew from the run and its photos."""
+    from tellapart.cli.progress import watch_training
+    from tellapart.workflow.report import report_again
+
+    with watch_training() as watcher:
+        path = report_again(model_dir, cache_dir, watcher)
+    print_line(make_console(), str(path))
+    if open_page:
+        typer.launch(path.resolve().as_uri())

@@ -1,0 +1,102 @@
+"""Which camera took a photo and when, from a block of EXIF; its orientation is `jpeg.py`'s.
+
+Damage is never an error: what cannot be read is not known. Tags and layout: EXIF 2.32, sections 4.5 and 4.6.
+"""
+
+import calendar
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+_EXIF = b"Exif\x00\x00"
+_MAKE, _MODEL, _EXIF_DIRECTORY = 0x010F, 0x0110, 0x8769
+_TAKEN, _DIGITIZED, _TAKEN_FRACTION, _DIGITIZED_FRACTION = 0x9003, 0x9004, 0x9291, 0x9292
+_TEXT = 2
+# More than a directory of any camera holds: a count beyond it is damage.
+_MAX_ENTRIES = 1_000
+_MAX_TEXT = 64
+_TIME = re.compile(r"(\d{4})[:\-/](\d{2})[:\-/](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """How a photo came about.
+
+    Attributes:
+        camera: maker and model, such as `Canon EOS 5D`; `None` where they are not told.
+        captured_at: seconds from 1970 by the clock of the camera, whose time zone is not known; `None` where no time
+            is told.
+    """
+
+    camera: str | None
+    captured_at: float | None
+
+
+def read_shot(exif: bytes) -> Shot:
+    """The camera and the time that a block of EXIF tells.
+
+    Args:
+        exif: a TIFF structure, which may begin with `Exif`; empty: nothing is known.
+    """
+    tiff = memoryview(exif)[len(_EXIF) :] if exif.startswith(_EXIF) else memoryview(exif)
+    if bytes(tiff[:2]) not in (b"II", b"MM"):
+        return Shot(None, None)
+    block = _Block(tiff, "little" if bytes(tiff[:2]) == b"II" else "big")
+    main = block.entries(block.number(4, 4))
+    directory = main.get(_EXIF_DIRECTORY)
+    inner = block.entries(block.number(directory + 8, 4)) if directory is not None else {}
+    return Shot(
+        _name_camera(block.text(main.get(_MAKE)), block.text(main.get(_MODEL))),
+        _read_time(block.text(inner.get(_TAKEN)), block.text(inner.get(_TAKEN_FRACTION)))
+        or _read_time(block.text(inner.get(_DIGITIZED)), block.text(inner.get(_DIGITIZED_FRACTION))),
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A TIFF structure; reading past its end gives zeros and empty text."""
+
+    tiff: memoryview
+    order: Literal["little", "big"]
+
+    def number(self, start: int, size: int) -> int:
+        return int.from_bytes(self.tiff[start : start + size], self.order)
+
+    def entries(self, first: int) -> dict[int, int]:
+        """Tag to offset of each entry of the directory at `first`; empty where there is none."""
+        num_entries = self.number(first, 2)
+        if first < 8 or num_entries > _MAX_ENTRIES:
+            return {}
+        starts = range(first + 2, min(first + 2 + 12 * num_entries, len(self.tiff) - 11), 12)
+        return {self.number(start, 2): start for start in starts}
+
+    def text(self, entry: int | None) -> str:
+        """The text of the entry at that offset, up to its first zero; empty where it is no text."""
+        if entry is None or self.number(entry + 2, 2) != _TEXT:
+            return ""
+        size = self.number(entry + 4, 4)
+        start = entry + 8 if size <= 4 else self.number(entry + 8, 4)
+        raw = bytes(self.tiff[start : start + min(size, _MAX_TEXT)]).partition(b"\x00")[0]
+        text = raw.decode("utf-8", errors="replace")
+        return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _name_camera(make: str, model: str) -> str | None:
+    """Maker and model without saying the maker twice; `None` where neither is told."""
+    first_word = make.partition(" ")[0].lower()
+    if first_word and model.lower().startswith(first_word):
+        return model
+    return " ".join(part for part in (make, model) if part) or None
+
+
+def _read_time(text: str, fraction: str) -> float | None:
+    """Seconds from 1970 of a time as EXIF writes it; `None` where it is none, such as all zeros."""
+    found = _TIME.match(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+    if not (year >= 1 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+        return None
+    seconds = calendar.timegm((year, month, day, hour, minute, second))
+    digits = fraction if fraction.isascii() and fraction.isdigit() else ""
+    return seconds + (int(digits[:6]) / 10 ** len(digits[:6]) if digits else 0.0)

@@ -1,0 +1,127 @@
+"""How the page says things: numbers in percent, counted nouns, names that can be shown, and what stands at its head.
+
+Knows nothing of HTML; every text may hold anything, and is escaped where it is put into a template.
+"""
+
+import re
+from dataclasses import dataclass
+
+from tellapart.photos.names import printable
+from tellapart.records import Evaluation, SelectivePoint
+from tellapart.report.contents import Report, Results
+from tellapart.score.selective import threshold_for
+
+TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
+_EXACT = 1e-9  # an interval that ends this close to 0 or 1 ends there
+# Controls, line ends, and the marks that turn the direction of what follows them.
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_MOST_NAMES_IN_TITLE, _LONGEST_TITLE = 5, 60
+
+
+@dataclass(frozen=True)
+class NotSure:
+    """What the model does where it may answer "not sure".
+
+    Attributes:
+        target_error: share of its answers that may be wrong.
+        threshold: the least probability of an answer; `None` where no threshold keeps to the target.
+        answered: share of the photos that still get an answer.
+        num_answered, num_wrong: those photos, and the wrong ones among them.
+    """
+
+    target_error: float
+    threshold: float | None
+    answered: float
+    num_answered: int
+    num_wrong: int
+
+
+def percent(share: float) -> str:
+    """The share in percent with one decimal; 100 % and 0 % only where they are exact."""
+    if share <= _EXACT or share >= 1 - _EXACT:
+        return f"{round(share):.0%}".replace("%", " %")
+    return f"{min(99.9, max(0.1, share * 100)):.1f} %"
+
+
+def round_percent(share: float) -> str:
+    """A share that somebody chose, without needless decimals: `5 %`, `0.5 %`."""
+    return f"{share * 100:g} %"
+
+
+def count(number: int, noun: str) -> str:
+    """The number with its noun: `1 photo`, `1,200 photos`, `2 classes`."""
+    ending = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
+    return f"{number:,} {noun}{ending * (number != 1)}"
+
+
+def visible(text: str) -> str:
+    r"""The text on one line, with what cannot be seen or would turn the direction written out: `\n`, `\u202e`."""
+    return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), printable(text))
+
+
+def shorten(text: str, longest: int) -> str:
+    """The text as `visible`, without its middle where it is longer than `longest` characters."""
+    shown = visible(text)
+    if len(shown) <= longest:
+        return shown
+    at_start = (longest - 1) // 3
+    return f"{shown[:at_start]}…{shown[at_start + 1 - longest :]}"
+
+
+def title_of(report: Report) -> str:
+    """A few words for the top of the page: `cat or dog?` for up to 5 short names, else how many classes there are."""
+    names = [visible(name) for name in report.class_names]
+    if not names or report.results is None:
+        return "Check-up of your photos"
+    listed = f"{', '.join(names[:-1])} or {names[-1]}?" if len(names) > 1 else names[0]
+    if len(names) <= _MOST_NAMES_IN_TITLE and len(listed) <= _LONGEST_TITLE:
+        return listed
+    return f"Which of {count(len(names), 'class')}?"
+
+
+def baseline_of(evaluation: Evaluation) -> tuple[int, float]:
+    """The most frequent class, and how often always naming it would be right.
+
+    Args:
+        evaluation: of at least 1 photo.
+    """
+    sums = [sum(row) for row in evaluation.confusion_matrix]
+    label = max(range(len(sums)), key=sums.__getitem__)
+    return label, sums[label] / max(1, sum(sums))
+
+
+def weakest_class(evaluation: Evaluation) -> int | None:
+    """The class whose photos are most often missed; `None` where every class is found as well as the others."""
+    recalls = {label: score.recall for label, score in enumerate(evaluation.per_class) if score.recall is not None}
+    if len(set(recalls.values())) < 2:
+        return None
+    return min(recalls, key=lambda label: recalls[label] or 0.0)
+
+
+def not_sure_table(results: Results) -> tuple[NotSure, ...]:
+    """For each target, what "not sure" costs; of those that hold without a single one, only the strictest."""
+    rows: list[NotSure] = []
+    for target in TARGET_ERRORS:
+        threshold = threshold_for(results.selective, target)
+        row = _not_sure(results, target, threshold)
+        if row.threshold is not None and row.answered >= 1 and rows and rows[-1].answered >= 1:
+            rows[-1] = row  # the stricter target holds without a single "not sure"
+        else:
+            rows.append(row)
+    return tuple(rows)
+
+
+def not_sure_offer(results: Results, rows: tuple[NotSure, ...]) -> NotSure | None:
+    """The line for the head of the page: the mildest target that makes at least a third of the mistakes go away."""
+    error = 1 - results.evaluation.accuracy
+    fitting = [row for row in rows if row.threshold is not None and row.target_error <= error * 2 / 3]
+    return fitting[0] if fitting and fitting[0].num_answered else None
+
+
+def _not_sure(results: Results, target: float, threshold: float | None) -> NotSure:
+    if threshold is None:
+        return NotSure(target, None, 0.0, 0, 0)
+    none_left = SelectivePoint(threshold, 0, 0)
+    point = next((point for point in results.selective if point.threshold >= threshold), none_left)
+    num_photos = max(1, results.evaluation.num_photos)
+    return NotSure(target, threshold, point.num_answered / num_photos, point.num_answered, point.num_wrong)

@@ -1,0 +1,181 @@
+"""Photos whose label is doubtful, and photos that look like no other of their class: arrays in, records or rows out.
+
+Called by the check-up, which shows them; nothing is changed or removed because of them. Owns cleanlab, which is
+imported where it is needed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from tellapart.records import LabelSuspect
+
+_FLOATS = NDArray[np.float32] | NDArray[np.float64]
+# Only a label that is this improbable is suspected: a share of what it would have if all classes were as probable, but
+# never less than 1 in 20. Without it, of the suspects among 548 photos of weather with 5 % of labels wrong 0.74 were
+# wrong instead of 0.90, and of those among 5 photos of each digit 0.30 instead of 0.78 (by `prune_by_class`).
+_SHARE_OF_EVEN, _LEAST_BOUND = 0.4, 0.05
+# The other class must be this probable: a model that is seldom right about 60 classes suspected 81 of 300 right labels
+# otherwise.
+_LEAST_SUGGESTED = 0.5
+# Photos a class must have of different moments for one of them to be like no other.
+_FEWEST_MOMENTS = 10
+# A photo is held against so many others of its class at most, and how far it is from this share of them counts.
+_MOST_REFERENCES = 1500
+_NEIGHBOUR_SHARE, _FEWEST_NEIGHBOURS = 0.03, 3
+# How many photos of a collection without any odd one may be called odd, and the largest share that ever is.
+_FALSE_ALARMS, _LARGEST_SHARE = 1.0, 0.02
+# Distances that differ by less than this share say nothing, however alike all photos are.
+_LEAST_SPREAD = 0.02
+# From few photos what is usual is known badly, so less is made of a deviation; by this over the number of photos.
+_UNKNOWN = 4
+_ROWS_AT_ONCE = 4096
+# Squared distances of rounding errors, between vectors of length 1.
+_LEAST_SQUARE = 1e-6
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Photos of one group with one label, taken together.
+
+    Attributes:
+        rows: photos that a model has judged without having seen them.
+        of_row: for each of `rows` its number here.
+        labels: of each moment.
+        probabilities: float64, the mean over its photos.
+    """
+
+    rows: NDArray[np.int64]
+    of_row: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+def find_label_suspects(
+    labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[np.int64] | None = None
+) -> tuple[LabelSuspect, ...]:
+    """Photos whose label is probably wrong, the most suspicious first.
+
+    Confident learning (Northcutt, Jiang and Chuang 2021) says how many labels are wrong: a label counts as wrong where
+    another class is at least as probable as it is, on average, for the photos labelled so. That many are suspected,
+    those with the least probable labels, as long as another class is more probable and the label is improbable indeed.
+
+    Args:
+        labels: ints in `[0, num_classes)`, shape `(n,)`; not modified.
+        probabilities: of models that had not seen the photo, shape `(n, num_classes)`; a photo with a NaN is not
+            judged.
+        groups: ints, shape `(n,)`; photos of one group with one label are judged by their mean, all alike. `None` takes
+            every photo by itself.
+    """
+    moments = _gather(labels, probabilities, groups)
+    if len(np.unique(moments.labels)) < 2:
+        return ()
+    suspected = _suspect(moments)
+    best = moments.probabilities.argmax(axis=1)
+    suspects = []
+    for row, moment in zip(moments.rows.tolist(), moments.of_row.tolist(), strict=True):
+        if suspected[moment]:
+            label, suggested = int(moments.labels[moment]), int(best[moment])
+            label_probability, suggested_probability = moments.probabilities[moment, [label, suggested]].tolist()
+            suspects.append(LabelSuspect(row, label, suggested, label_probability, suggested_probability))
+    return tuple(sorted(suspects, key=lambda suspect: (suspect.label_probability, suspect.row)))
+
+
+def _suspect(moments: _Moments) -> NDArray[np.bool_]:
+    """Whether the label of each moment is suspected."""
+    from cleanlab.count import num_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    # What cleanlab offers, under the same bounds: this count with its ranking, `prune_by_class`, `low_self_confidence`.
+    # 5 % of labels flipped at random, EfficientNet-Lite0, precision and recall, means of 10 drawings, 2026-11-24:
+    # 400 pets 0.96 0.89, 0.97 0.89, 0.98 0.82; 400 kinds of weather 0.88 0.82, 0.88 0.76, 0.91 0.74; 50 of each digit
+    # 0.90 0.88, 0.92 0.78, 0.92 0.84. `predicted_neq_given` suspects 25 of 4,000 pets with nothing flipped, these 4.
+    num_wrong = num_label_issues(moments.labels, moments.probabilities, estimation_method="off_diagonal_calibrated")
+    scores = get_label_quality_scores(moments.labels, moments.probabilities, method="self_confidence")
+    suspected = np.zeros(len(scores), np.bool_)
+    suspected[np.argsort(scores, kind="stable")[:num_wrong]] = True
+    bound = max(_SHARE_OF_EVEN / moments.probabilities.shape[1], _LEAST_BOUND)
+    is_sure = moments.probabilities.max(axis=1) >= _LEAST_SUGGESTED
+    suspected &= (scores <= bound) & is_sure & (moments.probabilities.argmax(axis=1) != moments.labels)
+    return suspected
+
+
+def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[np.int64] | None) -> _Moments:
+    """The photos that a model has judged, by group and label."""
+    rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    names = rows if groups is None else groups[rows]
+    (_, moment_labels), of_row = np.unique(np.stack([names, labels[rows]]), axis=1, return_inverse=True)
+    of_row = of_row.reshape(-1)
+    sums = np.zeros((len(moment_labels), probabilities.shape[1]))
+    np.add.at(sums, of_row, probabilities[rows])
+    return _Moments(rows, of_row, moment_labels, sums / sums.sum(axis=1, keepdims=True))
+
+
+def find_outliers(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> tuple[int, ...]:
+    """Rows of photos that look like no other of their class, the oddest first; at most 2 % of all, or a single one.
+
+    A photo is odd when it is far from the nearest others of its class that are of another moment, far beyond what is
+    usual there: if the logarithms of these distances are normally distributed in each class, one photo of the whole
+    collection is called odd by chance. Classes of fewer than 10 different photos are not judged.
+
+    Args:
+        embeddings: finite, shape `(n, size)`; not modified.
+        labels: ints in `[0, num_classes)`, shape `(n,)`.
+        groups: ints, shape `(n,)`; equal numbers are of one moment.
+    """
+    oddness = np.full(len(labels), -np.inf)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if len(np.unique(groups[rows])) >= _FEWEST_MOMENTS:
+            oddness[rows] = _standardise(_log_distances(_normalise(embeddings[rows]), groups[rows]))
+    most = max(1, int(_LARGEST_SHARE * len(labels)))
+    order = np.argsort(-oddness, kind="stable")[:most]
+    bound = norm.isf(_FALSE_ALARMS / max(len(labels), 2))
+    return tuple(int(row) for row in order if oddness[row] > bound)
+
+
+def _normalise(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Signed roots of the features, at length 1, so that no single feature outweighs all others.
+
+    After Perronnin, Sanchez and Mensink (2010). Of 4 photos of weather among 400 pets, 0.06 are found by distances of
+    the embeddings as they are, 0.78 at length 1, and 0.90 by roots at length 1 (means over 4, 10 and 10 drawings).
+    """
+    roots = np.sign(embeddings) * np.sqrt(np.abs(embeddings))
+    lengths = np.linalg.norm(roots, axis=1, keepdims=True)
+    return np.asarray(roots / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def _log_distances(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far each photo is from its nearest neighbours of other groups, as a logarithm; NaN where it has too few.
+
+    Args:
+        vectors: of one class, of length 1 each.
+        groups: of the same photos.
+    """
+    references = np.arange(0, len(vectors), -(-len(vectors) // _MOST_REFERENCES))
+    num_neighbours = max(_FEWEST_NEIGHBOURS, round(_NEIGHBOUR_SHARE * len(references)))
+    distances = np.empty(len(vectors))
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        squared = 2 - 2 * (vectors[rows] @ vectors[references].T)
+        squared[groups[rows, np.newaxis] == groups[references]] = np.inf
+        nearest = np.partition(squared, num_neighbours - 1, axis=1)[:, :num_neighbours]
+        distances[rows] = np.sqrt(np.maximum(nearest, _LEAST_SQUARE)).mean(axis=1)
+    return np.where(np.isfinite(distances), np.log(distances), np.nan)
+
+
+def _standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many standard deviations each value is above the median, both robust; minus infinity for NaN."""
+    known = values[np.isfinite(values)]
+    if len(known) < _FEWEST_MOMENTS:
+        return np.full(len(values), -np.inf)
+    median = np.median(known)
+    # A normal distribution has as much as one standard deviation between its median and its quantile 0.841.
+    upper = np.quantile(known, norm.cdf(1)) - median
+    middle = np.median(np.abs(known - median)) / norm.ppf(0.75)
+    deviations = (values - median) / max(upper, middle, _LEAST_SPREAD)
+    return np.where(np.isfinite(values), deviations * (1 - _UNKNOWN / len(known)), -np.inf)

@@ -1,0 +1,180 @@
+"""Whether the classes can be told apart without looking at what is on the photos: clues in, shortcuts out.
+
+A network that is shown wolves on large photos and dogs on small ones may learn the size. So each clue is given alone to
+a small decision tree, and its answers for photos it has not seen are held against chance. Called by the check-up; draws
+and writes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.photos.splits import fold_numbers
+from tellapart.randomness import named_generator
+from tellapart.records import Shortcut
+
+# The border is a part of the picture, so it may well depend on what the picture shows.
+_PARTS_OF_THE_PICTURE = frozenset({"border"})
+# What a clue must reach to be a shortcut: how much more often photos of a class are taken for that class than other
+# photos are, halfway from chance to certainty; far more for a part of the picture, or nearly as much as the whole.
+_LEAST_GIVEN_AWAY = 0.5
+_LEAST_GIVEN_AWAY_BY_A_PART = 0.9
+_RIVALS = 0.9
+# How often a collection without any shortcut may be warned of one, whatever the number of its clues.
+_FALSE_ALARMS = 0.01
+_NUM_SHUFFLES = 999
+_NUM_FOLDS = 5
+# A class with fewer different photos is not said to be given away. The shuffled labels are held against answers that
+# were given once, and the answers about few photos of a class hang together: 20 classes of 5 photos without a shortcut
+# were warned in 5 of 100 drawings, 20 classes of 10 in 3 of 300, 5 classes of 12 in 5 of 300, larger ones in none.
+_FEWEST_PHOTOS = 10
+# Photos looked at, in all and at least of each class.
+_MOST_PHOTOS, _MOST_OF_RARE = 2000, 20
+_LEAVES_A_CLASS, _FEWEST_LEAVES, _FEWEST_IN_LEAF = 3, 8, 3
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """One photo of each group and class, as far as they are ever held out; arrays of shape `(n,)`."""
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    num_classes: int
+
+
+def find_shortcuts(
+    clues: Mapping[str, NDArray[np.float64]],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    class_names: Sequence[str],
+    seed: int,
+    reference_accuracy: float | None = None,
+) -> tuple[Shortcut, ...]:
+    """The clues that give a class away, the one that gives most away first; empty where there are none.
+
+    Each clue is learnt alone by a decision tree that counts all classes alike, in 5 folds. It is a shortcut if some
+    class is told from the others at least half as well as can be, and if that is no chance: over all clues together
+    about one collection in a hundred without a shortcut is warned of one (labels shuffled 999 times, Bonferroni over
+    the clues). Of photos in one group one is looked at, so that a burst counts once.
+
+    Args:
+        clues: name to finite numbers of shape `(n, size)`; a clue that is the same for all photos is left out. `border`
+            is part of the picture, so it must tell a class from the others at least nine tenths as well as can be, or
+            nine tenths as well as the whole picture does.
+        labels: ints in `[0, num_classes)`, shape `(n,)`.
+        groups: ints, shape `(n,)`; equal numbers are of one moment.
+        class_names: the classes, in order.
+        seed: decides on the folds, on the shuffles, and on which photos of a very large collection are looked at.
+        reference_accuracy: balanced accuracy of what learnt from the whole pictures, in `[0, 1]`.
+    """
+    photos = _choose_photos(labels, groups, len(class_names), seed)
+    is_judged = bool((np.bincount(photos.labels) >= _FEWEST_PHOTOS).any())
+    varying = {name: values[photos.rows] for name, values in clues.items()} if is_judged else {}
+    varying = {name: values for name, values in varying.items() if (values != values[:1]).any()}
+    found = []
+    for name, values in varying.items():
+        predicted = _predict(values, photos, seed)
+        shortcut = _measure(name, predicted, photos, class_names)
+        if shortcut is None or not _is_large(shortcut, reference_accuracy):
+            continue
+        if _chance_of(shortcut, predicted, photos, seed) <= _FALSE_ALARMS / len(varying):
+            found.append(shortcut)
+    return tuple(sorted(found, key=lambda shortcut: shortcut.false_alarm_rate - shortcut.recall))
+
+
+def describe_shortcut(shortcut: Shortcut) -> str:
+    """What it says, as a sentence for a person who knows no statistics."""
+    wrongly = f"{shortcut.false_alarm_rate:.0%}" if shortcut.false_alarm_rate >= 0.005 else "hardly any"
+    return (
+        f"From the {shortcut.clue} alone, without looking at the picture, {shortcut.recall:.0%} of the photos of "
+        f"{shortcut.class_name!r} are recognised, and {wrongly} of the others are taken for it."
+    )
+
+
+def _choose_photos(labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int, seed: int) -> _Photos:
+    """One photo of each group and class, at most some thousand, each class in its share."""
+    _, rows = np.unique(np.stack([groups, labels]), axis=1, return_index=True)
+    order = named_generator(seed, "shortcuts").permutation(np.sort(rows))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels[by_class], minlength=num_classes)
+    place_in_class = np.arange(len(by_class)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = np.sort(by_class[place_in_class < max(_MOST_OF_RARE, _MOST_PHOTOS // max(1, num_classes))])
+    folds = fold_numbers(labels[rows], groups[rows], _NUM_FOLDS, seed)
+    return _Photos(rows, labels[rows], folds, num_classes)
+
+
+def _predict(values: NDArray[np.float64], photos: _Photos, seed: int) -> NDArray[np.int64]:
+    """The class of each photo by a tree that has not seen it; -1 where it is never held out."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    predicted = np.full(len(values), -1, np.int64)
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=max(_FEWEST_LEAVES, _LEAVES_A_CLASS * photos.num_classes),
+        min_samples_leaf=_FEWEST_IN_LEAF,
+        class_weight="balanced",
+        random_state=int(named_generator(seed, "trees").integers(2**31)),
+    )
+    for number in range(_NUM_FOLDS):
+        fold = photos.folds == number
+        if fold.any() and not fold.all():
+            predicted[fold] = tree.fit(values[~fold], photos.labels[~fold]).predict(values[fold])
+    return predicted
+
+
+def _given_away(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each class the recall, and the mean share of the other classes that is taken for it; NaN for small classes.
+
+    How much a clue gives a class away is the difference of the two (Youden 1950).
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    is_judged = counts >= _FEWEST_PHOTOS
+    a_photo = np.divide(1.0, counts, out=np.zeros(num_classes), where=is_judged)
+    taken = np.bincount(predicted, a_photo[labels], minlength=num_classes)
+    is_right = predicted == labels
+    recalls = np.bincount(labels[is_right], minlength=num_classes) / np.maximum(counts, 1)
+    own = np.where(is_judged, recalls, 0)
+    false_alarms = np.maximum(taken - own, 0) / max(1, int(is_judged.sum()) - 1)
+    return np.where(is_judged, recalls, np.nan), np.where(is_judged, false_alarms, np.nan)
+
+
+def _measure(name: str, predicted: NDArray[np.int64], photos: _Photos, class_names: Sequence[str]) -> Shortcut | None:
+    """What the clue gives away; `None` where fewer than 2 classes have enough photos."""
+    known = predicted >= 0
+    recalls, false_alarms = _given_away(photos.labels[known], predicted[known], photos.num_classes)
+    if np.isfinite(recalls).sum() < 2:
+        return None
+    most = int(np.nanargmax(recalls - false_alarms))
+    return Shortcut(
+        clue=name,
+        accuracy=float(np.nanmean(recalls)),
+        chance=1 / len(np.unique(photos.labels)),
+        class_name=class_names[most],
+        recall=float(recalls[most]),
+        false_alarm_rate=float(false_alarms[most]),
+    )
+
+
+def _is_large(shortcut: Shortcut, reference_accuracy: float | None) -> bool:
+    given_away = shortcut.recall - shortcut.false_alarm_rate
+    if shortcut.clue not in _PARTS_OF_THE_PICTURE or given_away >= _LEAST_GIVEN_AWAY_BY_A_PART:
+        return given_away >= _LEAST_GIVEN_AWAY
+    if reference_accuracy is None or given_away < _LEAST_GIVEN_AWAY:
+        return False
+    return shortcut.accuracy - shortcut.chance >= _RIVALS * (reference_accuracy - shortcut.chance)
+
+
+def _chance_of(shortcut: Shortcut, predicted: NDArray[np.int64], photos: _Photos, seed: int) -> float:
+    """How often shuffled labels let the clue give some class away as much: in `(0, 1]` (Phipson and Smyth 2010)."""
+    known = predicted >= 0
+    labels, answers = photos.labels[known], predicted[known]
+    generator = named_generator(seed, "shuffles")
+    num_as_large = 0
+    for _ in range(_NUM_SHUFFLES):
+        recalls, false_alarms = _given_away(generator.permutation(labels), answers, photos.num_classes)
+        num_as_large += bool(np.nanmax(recalls - false_alarms) >= shortcut.recall - shortcut.false_alarm_rate)
+    return (num_as_large + 1) / (_NUM_SHUFFLES + 1)

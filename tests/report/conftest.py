@@ -1,0 +1,143 @@
+"""A builder of reports as a training would make them, for the tests of the page; photos are drawn."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tellapart.photos.demo import DEMO_CLASSES, draw_photo
+from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
+from tellapart.report.contents import Answer, Report, ReportPhoto, Results
+from tellapart.report.heatmap import overlay_map
+from tellapart.score.metrics import evaluate_probabilities
+from tellapart.score.reliability import measure_reliability
+from tellapart.score.selective import selective_points
+
+Image = NDArray[np.uint8]
+
+
+def plain_image(row: int, size: tuple[int, int] = (30, 40)) -> Image:
+    """One colour with a lighter band, another for every row."""
+    image = np.full((*size, 3), np.random.default_rng(row).integers(30, 200, 3), np.uint8)
+    image[size[0] // 3 : size[0] // 2] += np.uint8(40)
+    return image
+
+
+def drawn_image(row: int) -> Image:
+    return draw_photo(DEMO_CLASSES[row % 2], np.random.default_rng(row % 40))
+
+
+def hump(size: int = 7) -> NDArray[np.float32]:
+    rows, columns = np.mgrid[:size, :size]
+    return np.exp(-((rows - 3) ** 2 + (columns - 2) ** 2) / 4).astype(np.float32)
+
+
+def make_curve() -> LearningCurve:
+    sizes = np.array([80, 160, 280, 480, 800])
+    errors = 0.9 * sizes**-0.55 + 0.004
+    fitted = [
+        CurvePoint(int(n), 0.9 * n**-0.55 + 0.004, 0.8 * n**-0.58, 1.05 * n**-0.52 + 0.006)
+        for n in np.geomspace(80, 3200, 24).round()
+    ]
+    measured = tuple((int(n), float(error)) for n, error in zip(sizes, errors, strict=True))
+    return LearningCurve(measured, tuple(fitted), (0.4, 0.7), "Twice as many photos would spare a third of mistakes.")
+
+
+def simulate(num_classes: int, num_photos: int, error: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities of a model that is wrong so often, and mostly knows it."""
+    generator = np.random.default_rng(num_classes)
+    labels = np.arange(num_photos) % num_classes
+    logits = generator.normal(0, 1, (num_photos, num_classes))
+    logits[np.arange(num_photos), labels] += 3 + np.log(num_classes)
+    wrong = np.flatnonzero(generator.random(num_photos) < error)
+    logits[wrong, (labels[wrong] + generator.integers(1, num_classes, len(wrong))) % num_classes] += 5.5
+    shares = np.exp(logits)
+    return labels, shares / shares.sum(axis=1, keepdims=True)
+
+
+def make_results(names: Sequence[str], num_photos: int, method: str, error: float, image: Callable) -> Results:
+    labels, shares = simulate(len(names), num_photos, error)
+    predicted, best = shares.argmax(axis=1), shares.max(axis=1)
+    answers = [Answer(row, int(labels[row]), int(predicted[row]), float(best[row])) for row in range(num_photos)]
+    wrong = sorted((one for one in answers if one.label != one.predicted), key=lambda one: -one.probability)[:24]
+    unsure = sorted(answers, key=lambda one: one.probability)[:12]
+    examples: dict[tuple[int, int], tuple[int, ...]] = {}
+    for one in answers:
+        rows = examples.get((one.label, one.predicted), ())
+        examples[one.label, one.predicted] = (*rows, one.row)[:4]
+    return Results(
+        recipe="transfer",
+        evaluation=evaluate_probabilities(labels, shares, names),
+        method=method,
+        num_repeats=1 if method == "hold-out" else 3,
+        reliability=measure_reliability(labels, shares),
+        selective=selective_points(labels, shares),
+        curve=make_curve(),
+        leak_accuracy=0.991,
+        mistakes=tuple(wrong),
+        unsure=tuple(unsure),
+        examples=examples,
+        heatmaps={one.row: overlay_map(image(one.row), hump()) for one in (*wrong, *unsure)},
+    )
+
+
+def make_findings(num_photos: int) -> tuple[Finding, ...]:
+    def rows(*numbers: int) -> tuple[int, ...]:
+        return tuple(number % num_photos for number in numbers)
+
+    return (
+        Finding("copies", "44 files with the same content as another", "They stay on one side of the split.", 44,
+                (rows(10, 12), rows(14, 16, 18)), ("cat", "3 x dog"), is_problem=False),
+        Finding("cross_class", "2 photos in more than one class", "One of the labels is wrong.", 4,
+                (rows(20, 21), rows(22, 23)), ("cat, dog", "cat, dog"), is_problem=True),
+        Finding("label_suspects", "6 labels that may be wrong", "Look at each.", 6,
+                tuple((row,) for row in rows(1, 2, 3)), ("", "", ""), is_problem=True),
+        Finding("too_dark", "5 photos nearly black", "What cannot be made out cannot be learnt.", 5,
+                tuple((row,) for row in rows(30, 31, 32, 33, 34)), ("", "cat", "dog", "", ""), is_problem=False),
+        Finding("shapes", "from 120 x 90 to 4000 x 3000 pixels; 400 JPEG", "120 photos upright.", 400, (), (),
+                is_problem=False),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_report() -> Callable[..., Report]:
+    """A function from class names, and what else should differ, to a report with everything in it."""
+    return build_report
+
+
+def build_report(
+    names: Sequence[str] = ("cat", "dog"),
+    num_photos: int = 400,
+    method: str = "hold-out",
+    error: float = 0.05,
+    image: Callable[[int], Image] = plain_image,
+    path: str = "{name}/{row}.jpg",
+    **fields: object,
+) -> Report:
+    num_classes = len(names)
+    suspects = tuple(
+        LabelSuspect(row, row % num_classes, (row + 1) % num_classes, 0.01 + row / 1000, 0.97 - row / 100)
+        for row in range(6)
+    )
+    photos = {
+        row: ReportPhoto(
+            path.format(name=names[row % num_classes], row=row), f"{row:040x}", names[row % num_classes], image(row)
+        )
+        for row in range(num_photos)
+    }
+    values: dict[str, object] = {
+        "source": "my photos",
+        "made_on": "2026-11-24",
+        "class_counts": {name: len(range(label, num_photos, num_classes)) for label, name in enumerate(names)},
+        "num_photos": num_photos,
+        "skipped": (Skipped("notes.txt", "not a photo"), Skipped("cut.jpg", "the file ends too early")),
+        "findings": make_findings(num_photos),
+        "suspects": suspects,
+        "photos": photos,
+        "facts": (("recipe", "transfer"), ("photos it learnt from", "1,600")),
+        "clear": ("No photo is out of focus.", "No class can be told by its borders alone."),
+    }
+    if "results" not in fields:
+        values["results"] = make_results(names, num_photos, method, error, image)
+    return Report(**(values | fields))

@@ -1,0 +1,352 @@
+"""The page as a file: what it says, that nothing in it can break or inject, and that it stays small."""
+
+import base64
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
+from tellapart.report.album import MOST_PICTURE_BYTES
+from tellapart.report.contents import Report, ReportPhoto
+from tellapart.report.page import render_report
+
+MakeReport = Callable[..., Report]
+VOID = frozenset("area base br col hr img input link meta source wbr".split())
+BLOCKS = frozenset("dd div dt h1 h2 h3 h4 li p td th".split())
+HOSTILE_NAMES = (
+    "</script><script>alert(1)</script>",
+    "\"><img src=x onerror=alert('2')>",
+    'it\'s "quoted", & more',
+    "two\nlines\rand\ttab",
+    "turned \u202egpj.exe",
+    "🐈‍⬛ кошка 猫",
+    "{{ 7 * 7 }} {% raw %}",
+    "broken \udcff name",
+)
+
+
+class Page(HTMLParser):
+    """A parsed page: its elements in order, its text, and whether every element was closed where it should be."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.wrongly_closed: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(data.decode())
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.open += [] if tag in VOID else [tag]
+        self.texts += [" "] if tag in BLOCKS else []
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        opened = self.open.pop() if self.open else ""
+        self.wrongly_closed += [] if opened == tag else [f"{opened} by {tag}"]
+
+    def handle_data(self, data: str) -> None:
+        inside = self.open[-1] if self.open else ""
+        self.scripts += [data] if inside == "script" else []
+        self.texts += [] if inside in ("script", "style") else [data]
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def data(self) -> dict:
+        return json.loads(self.scripts[-1])
+
+
+def render(report: Report) -> Page:
+    return Page(render_report(report))
+
+
+@pytest.fixture(scope="module")
+def page(make_report: MakeReport) -> Page:
+    return render(make_report())
+
+
+@pytest.fixture(scope="module")
+def hostile_page(make_report: MakeReport) -> Page:
+    return render(make_report(HOSTILE_NAMES, num_photos=160, error=0.15, source="my <photos>\n\udcff"))
+
+
+def bad_finding(title: str, num_photos: int, examples: tuple[tuple[int, ...], ...]) -> Finding:
+    return Finding("near", title, "Why.", num_photos, examples, ("",) * len(examples), is_problem=True)
+
+
+# What it says.
+
+
+def test_the_sentence_of_a_hold_out_is_one_to_repeat(make_report: MakeReport) -> None:
+    report = make_report()
+    assert report.results is not None
+    evaluation = replace(report.results.evaluation, accuracy=0.984, interval_95=(0.972, 0.991), num_photos=800)
+    text = render(replace(report, results=replace(report.results, evaluation=evaluation))).text
+    assert (
+        "On 800 photos it had never seen it was right 98.4 % of the time; "
+        "on new photos like these expect between 97.2 % and 99.1 %." in text
+    )
+
+
+def test_cross_validation_says_which_model_the_number_is_for(make_report: MakeReport) -> None:
+    text = render(make_report(method="cross-validation")).text
+    assert "expect approximately between" in text
+    assert "The number is for models that each learnt from a part of the photos." in text
+
+
+def test_the_weightiest_problem_is_what_to_do_first(page: Page) -> None:
+    assert (
+        "Do this first 2 photos in more than one class. One of the labels is wrong. 1 more thing to mend" in page.text
+    )
+
+
+def test_problems_come_before_what_is_good_to_know(page: Page) -> None:
+    assert page.text.index("One of the labels is wrong.") < page.text.index("They stay on one side of the split.")
+
+
+def test_what_was_not_found_is_said(page: Page) -> None:
+    assert "No photo is out of focus." in page.text
+
+
+def test_examples_that_are_not_shown_are_counted(page: Page) -> None:
+    assert "and 39 more" in page.text
+
+
+def test_skipped_files_stand_under_their_reason(page: Page) -> None:
+    assert "2 files left out" in page.text
+    assert "1 the file ends too early cut.jpg" in page.text
+
+
+def test_a_report_of_a_check_up_alone_has_no_numbers(make_report: MakeReport) -> None:
+    page = render(make_report(results=None))
+    assert "2 things in these photos should be mended before a computer learns from them." in page.text
+    assert "Log-loss" not in page.text
+
+
+def test_a_clean_collection_is_called_clean(make_report: MakeReport) -> None:
+    page = render(make_report(results=None, findings=(), suspects=(), skipped=(), clear=()))
+    assert "The check-up found nothing that has to be mended." in page.text
+
+
+def test_photos_without_labels_can_be_shown(make_report: MakeReport) -> None:
+    photos = {row: ReportPhoto(f"{row}.jpg", "0" * 40, None, np.zeros((9, 9, 3), np.uint8)) for row in range(400)}
+    page = render(make_report(results=None, photos=photos, class_counts={}, suspects=()))
+    assert "400 photos in my photos." in page.text
+    assert not [one for one in page.named("div") if one.get("class") == "decide"]
+
+
+def test_a_model_without_mistakes_is_said_to_have_none(make_report: MakeReport) -> None:
+    report = make_report()
+    perfect = ((200, 0), (0, 200))
+    evaluation = replace(report.results.evaluation, confusion_matrix=perfect, accuracy=1.0, interval_95=(0.99, 1.0))
+    results = replace(report.results, evaluation=evaluation, mistakes=())
+    text = render(replace(report, results=results)).text
+    assert "It made no mistake on 400 photos." in text
+    assert "right 100 % of the time" in text
+
+
+def test_not_sure_is_offered_with_what_it_costs(make_report: MakeReport) -> None:
+    report = make_report()
+    points = (SelectivePoint(0.0, 400, 20), SelectivePoint(0.9, 300, 2), SelectivePoint(0.99, 100, 0))
+    text = render(replace(report, results=replace(report.results, selective=points))).text
+    assert "at most 5 % 75.0 % 2 of 300 0.900" in text
+    assert "at most 0.5 % too few photos to promise this" in text
+
+
+def test_a_class_without_photos_is_said_to_have_none(make_report: MakeReport) -> None:
+    report = make_report(("cat", "dog", "owl"), num_photos=300)
+    lost = replace(report.results.evaluation.per_class[2], num_photos=0, recall=None, precision=None)
+    evaluation = replace(report.results.evaluation, per_class=(*report.results.evaluation.per_class[:2], lost))
+    text = render(replace(report, results=replace(report.results, evaluation=evaluation))).text
+    assert "owl 0 no photos never said" in text
+
+
+def test_what_a_leak_would_have_looked_like_is_said(page: Page) -> None:
+    assert "the accuracy would have looked like 99.1 %" in page.text
+
+
+@pytest.mark.parametrize("missing", ["curve", "leak_accuracy"])
+def test_what_was_not_measured_is_left_out(make_report: MakeReport, missing: str) -> None:
+    report = make_report()
+    page = render(replace(report, results=replace(report.results, **{missing: None})))
+    assert not page.wrongly_closed
+
+
+# That it holds together.
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 13, 21, 100, 200])
+def test_any_number_of_classes_makes_a_sound_page(make_report: MakeReport, num_classes: int) -> None:
+    page = render(make_report([f"class {number}" for number in range(num_classes)], num_photos=600, error=0.2))
+    ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
+    links = {str(one["href"])[1:] for _, one in page.elements if str(one.get("href", "")).startswith("#")}
+    assert not page.wrongly_closed
+    assert not page.open
+    assert max(ids.values()) == 1
+    assert links <= set(ids)
+
+
+def test_headings_leave_out_no_level(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(deeper <= level + 1 for level, deeper in itertools.pairwise(levels))
+
+
+def test_every_picture_has_a_text_in_its_place(page: Page) -> None:
+    drawings = [one for one in page.named("svg") if one.get("aria-hidden") != "true"]
+    assert len(drawings) > 60
+    assert all(one["role"] == "img" and one["aria-label"] for one in drawings)
+
+
+def test_every_table_header_says_what_it_heads(page: Page) -> None:
+    assert all(one.get("scope") in ("row", "col") for one in page.named("th"))
+
+
+def test_a_photo_that_is_shown_often_is_embedded_once(page: Page) -> None:
+    pictures = [one["href"] for one in page.named("image")]
+    assert len(pictures) == len(set(pictures))
+    assert len(page.named("use")) > len(pictures)
+
+
+# That nothing gets in or out.
+
+
+def test_the_policy_allows_this_style_and_script_and_nothing_from_anywhere(make_report: MakeReport) -> None:
+    data = render_report(make_report()).decode()
+    page = Page(data.encode())
+    policy = next(one["content"] for one in page.named("meta") if "http-equiv" in one) or ""
+    style = data[data.index("<style>") + 7 : data.index("</style>")]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, page.scripts[0])]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert f"style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'" in policy
+
+
+def test_nothing_is_loaded_from_elsewhere(page: Page) -> None:
+    addresses = [str(one[name]) for _, one in page.elements for name in ("src", "href", "srcset") if name in one]
+    assert addresses
+    assert all(address.startswith(("#", "data:image/")) for address in addresses)
+
+
+def test_no_element_has_a_style_or_a_handler_of_its_own(hostile_page: Page) -> None:
+    names = {name for _, attributes in hostile_page.elements for name in attributes}
+    assert not [name for name in names if name == "style" or name.startswith("on")]
+
+
+def test_hostile_names_add_no_element(hostile_page: Page) -> None:
+    assert not hostile_page.wrongly_closed
+    assert len(hostile_page.named("script")) == 2
+    assert not hostile_page.named("img")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "</script><script>alert(1)</script>",
+        "\"><img src=x onerror=alert('2')>",
+        'it\'s "quoted", & more',
+        "two\\nlines\\rand\\ttab",
+        "turned \\u202egpj.exe",
+        "🐈‍⬛ кошка 猫",
+        "{{ 7 * 7 }} {% raw %}",
+        "broken \\xff name",
+        "my <photos>\\n\\xff",
+    ],
+    ids=ascii,
+)
+def test_hostile_names_are_shown_for_what_they_are(hostile_page: Page, shown: str) -> None:
+    assert shown in hostile_page.text
+
+
+def test_the_script_is_given_names_as_they_are(hostile_page: Page) -> None:
+    assert hostile_page.data()["classes"] == [name.replace("\udcff", "\\xff") for name in HOSTILE_NAMES]
+
+
+def test_nothing_turns_the_direction_of_the_page(hostile_page: Page) -> None:
+    attributes = [str(value) for _, one in hostile_page.elements for value in one.values()]
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", hostile_page.text + "".join(attributes))
+
+
+@settings(max_examples=15, deadline=None)
+@given(text=st.text(st.characters(codec=None), max_size=40))
+def test_no_text_breaks_the_page(make_report: MakeReport, text: str) -> None:
+    base = make_report(results=None)
+    photo = replace(base.photos[0], path=text, class_name=text)
+    report = replace(
+        base,
+        source=text,
+        class_counts={text: 1, f"{text}2": 2},
+        skipped=(Skipped(text, text),),
+        findings=(Finding("near", text, text, 1, ((0,),), (text,), is_problem=True),),
+        suspects=(LabelSuspect(0, 0, 1, 0.1, 0.9),),
+        photos={0: photo},
+        facts=((text, text),),
+        clear=(text,),
+    )
+    page = render(report)
+    assert not page.wrongly_closed
+    assert len(page.named("script")) == 2
+
+
+# That it stays small.
+
+
+def test_long_lists_are_cut_and_say_so(make_report: MakeReport) -> None:
+    suspects = tuple(LabelSuspect(row, 0, 1, 0.1, 0.9) for row in range(237))
+    skipped = tuple(Skipped(f"{number}.txt", "not a photo") for number in range(57))
+    text = render(make_report(suspects=suspects, skipped=skipped)).text
+    assert "and 37 more, less suspicious." in text
+    assert "19.txt and 37 more" in text
+
+
+def test_a_finding_shows_some_of_a_large_group(make_report: MakeReport) -> None:
+    text = render(make_report(findings=(bad_finding("60 alike", 60, (tuple(range(60)),)),))).text
+    assert "and 52 more of this group" in text
+    assert "and 37 more" not in text
+
+
+def test_many_noisy_photos_stay_under_5_megabytes(make_report: MakeReport) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (210, 210, 3), np.uint8)
+    suspects = tuple(LabelSuspect(row, 0, 1, 0.1, 0.9) for row in range(200))
+    findings = tuple(
+        bad_finding(f"finding {number}", 24, tuple((row,) for row in range(number * 24, number * 24 + 24)))
+        for number in range(10)
+    )
+    data = render_report(
+        make_report(image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, results=None)
+    )
+    assert MOST_PICTURE_BYTES / 2 < len(data) < 5_000_000
+
+
+def test_the_same_report_gives_the_same_bytes(make_report: MakeReport) -> None:
+    assert render_report(make_report()) == render_report(make_report())
+
+
+def test_the_template_engine_is_loaded_for_a_page_only() -> None:
+    code = (
+        "import sys, tellapart.report.page; print([name for name in ('jinja2', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,232 @@
+"""The page in a real Chromium: opened from a file, without a network, on a desk and on a phone."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tellapart.report.contents import Report
+from tellapart.report.page import render_report
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM.exists() and DRIVER.exists()), reason="needs /usr/bin/chromium and /usr/bin/chromedriver"
+)
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.remote.webelement import WebElement  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+NAMES = ("cat", 'a "dog", or\ntwo', "</script><b>owl")
+OWN_PATH = '{row}, "é"\n.jpg'
+
+
+@pytest.fixture(scope="module")
+def download_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def page_path(tmp_path_factory: pytest.TempPathFactory, make_report: Callable[..., Report]) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_bytes(render_report(make_report(NAMES, num_photos=300, error=0.1, path=OWN_PATH)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(download_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in ("--headless=new", "--no-sandbox", "--force-prefers-reduced-motion", f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(download_dir)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=ChromeService(str(DRIVER)))
+    driver.set_window_size(1280, 900)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: Chrome, page_path: Path) -> Chrome:
+    """The page, freshly opened, with nothing decided."""
+    browser.set_window_size(1280, 900)
+    browser.get(page_path.as_uri())
+    browser.execute_script("localStorage.clear()")
+    browser.refresh()
+    return browser
+
+
+def choose(page: Chrome, row: int, value: str) -> None:
+    """Clicks keep, move or remove of a label to check."""
+    chosen = page.find_element(By.CSS_SELECTOR, f".choose[data-row='{row}'] input[value='{value}']")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", chosen)
+    chosen.click()
+
+
+def select_below(page: Chrome, row: int) -> Select:
+    """The choice below a photo with that row."""
+    return Select(page.find_element(By.CSS_SELECTOR, f".decide[data-row='{row}'] select"))
+
+
+def download(page: Chrome, folder: Path) -> list[list[str]]:
+    path = folder / "decisions.csv"
+    path.unlink(missing_ok=True)
+    page.find_element(By.ID, "download").click()
+    WebDriverWait(page, 10).until(lambda _: path.exists() and path.stat().st_size)
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file, strict=True))
+
+
+def overflow(page: Chrome) -> int:
+    return page.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+
+
+def is_shown(element: WebElement) -> bool:
+    return element.is_displayed()
+
+
+def test_the_console_has_nothing_to_say(page: Chrome) -> None:
+    assert page.get_log("browser") == []
+
+
+def test_decisions_are_downloaded_as_a_csv_that_reads_back(page: Chrome, download_dir: Path) -> None:
+    choose(page, 0, "keep")
+    choose(page, 1, "move")
+    choose(page, 2, "remove")
+    select_below(page, 20).select_by_visible_text("cat")
+    assert download(page, download_dir) == [
+        ["content", "path", "class", "decision", "new_class"],
+        [f"{0:040x}", '0, "é"\n.jpg', NAMES[0], "keep", ""],
+        [f"{1:040x}", '1, "é"\n.jpg', NAMES[1], "move", NAMES[2]],
+        [f"{2:040x}", '2, "é"\n.jpg', NAMES[2], "remove", ""],
+        [f"{20:040x}", '20, "é"\n.jpg', NAMES[2], "move", NAMES[0]],
+    ]
+
+
+def test_the_number_of_decisions_is_announced(page: Chrome) -> None:
+    choose(page, 0, "keep")
+    choose(page, 1, "remove")
+    status = page.find_element(By.ID, "status")
+    assert status.get_attribute("aria-live") == "polite"
+    assert status.get_attribute("textContent") == "2 photos decided: 1 keep, 1 remove"
+
+
+def test_a_decision_can_be_undone(page: Chrome) -> None:
+    choose(page, 0, "keep")
+    page.find_element(By.CSS_SELECTOR, ".choose[data-row='0'] .undo").click()
+    assert page.find_element(By.ID, "status").get_attribute("textContent") == "Nothing decided yet"
+    assert not is_shown(page.find_element(By.ID, "bar"))
+
+
+def test_decisions_are_still_there_when_the_page_is_opened_again(page: Chrome) -> None:
+    choose(page, 3, "remove")
+    page.refresh()
+    assert page.find_element(By.CSS_SELECTOR, ".choose[data-row='3'] input[value='remove']").is_selected()
+
+
+def test_choosing_a_class_means_moving(page: Chrome) -> None:
+    choices = page.find_element(By.CSS_SELECTOR, ".choose[data-row='0'] select")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", choices)
+    Select(choices).select_by_index(1)
+    assert page.find_element(By.CSS_SELECTOR, ".choose[data-row='0'] input[value='move']").is_selected()
+
+
+def test_all_choices_about_one_photo_agree(page: Chrome) -> None:
+    choose(page, 0, "remove")
+    shown = page.find_elements(By.CSS_SELECTOR, ".choose[data-row='0'] input:checked, .decide[data-row='0'] select")
+    assert {one.get_attribute("value") for one in shown} == {"remove"}
+
+
+def test_a_cell_of_the_matrix_shows_its_examples_when_it_is_focused(page: Chrome) -> None:
+    cell = page.find_element(By.CSS_SELECTOR, ".matrix td[class^='w'] a")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", cell)
+    preview = page.find_element(By.ID, "preview")
+    WebDriverWait(page, 5).until(lambda _: is_shown(preview))
+    assert preview.find_elements(By.CSS_SELECTOR, "svg.photo")
+    cell.send_keys(Keys.ESCAPE)
+    assert not is_shown(preview)
+
+
+def test_photos_and_where_the_model_looked_take_turns(page: Chrome) -> None:
+    photo = page.find_element(By.CSS_SELECTOR, "#surest .seen")
+    heat = page.find_element(By.CSS_SELECTOR, "#surest .heat")
+    assert (is_shown(photo), is_shown(heat)) == (True, False)
+    page.execute_script("document.querySelector('[data-heat=surest]').click()")
+    assert (is_shown(photo), is_shown(heat)) == (False, True)
+
+
+@pytest.mark.parametrize("num_classes", [3, 100])
+def test_a_phone_scrolls_down_only(browser: Chrome, tmp_path: Path, make_report: Callable, num_classes: int) -> None:
+    names = [f"a class with the rather long name {number}" for number in range(num_classes)]
+    path = tmp_path / "phone.html"
+    path.write_bytes(render_report(make_report(names, num_photos=600, error=0.15, path="x" * 90 + "{row}.jpg")))
+    metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(path.as_uri())
+    width = browser.execute_script("return window.innerWidth")
+    too_wide = overflow(browser)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert (width, too_wide) == (360, 0)
+
+
+def test_the_page_can_be_read_without_its_script(browser: Chrome, page_path: Path) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(page_path.as_uri())
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert is_shown(browser.find_element(By.CSS_SELECTOR, "#surest .heat"))
+    assert not is_shown(browser.find_element(By.CSS_SELECTOR, ".suspects .decision"))
+    assert "it was right" in browser.find_element(By.CSS_SELECTOR, ".sentence").text
+
+
+def test_everything_is_open_in_print_and_nothing_is_left_to_click(page: Chrome) -> None:
+    choose(page, 0, "keep")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    time.sleep(0.1)
+    closed = page.find_elements(By.CSS_SELECTOR, "details:not([open])")
+    controls = [one for one in page.find_elements(By.CSS_SELECTOR, "button, select, input, nav") if is_shown(one)]
+    heat = is_shown(page.find_element(By.CSS_SELECTOR, "#surest .heat"))
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert (closed, controls, heat) == ([], [], True)
+
+
+CONTRASTS = r"""
+const parse = (text) => {
+  const numbers = text.match(/[\d.]+/g).map(Number);
+  return numbers.length < 4 ? [...numbers, 1] : numbers;
+};
+const linear = (value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+const light = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+const over = (under, [red, green, blue, share]) =>
+  [red, green, blue].map((value, index) => value * share + under[index] * (1 - share));
+const behind = (element) => {
+  const layers = [];
+  for (let one = element; one; one = one.parentElement) layers.push(parse(getComputedStyle(one).backgroundColor));
+  return layers.reverse().reduce(over, [255, 255, 255]);
+};
+const poor = [];
+for (const element of document.querySelectorAll("body *:not(svg *)")) {
+  const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+  if (!text || !element.checkVisibility()) continue;
+  const lights = [light(behind(element)), light(parse(getComputedStyle(element).color))].sort((a, b) => b - a);
+  const ratio = (lights[0] + 0.05) / (lights[1] + 0.05);
+  if (ratio < 4.5) poor.push(`${element.tagName} ${element.className} ${ratio.toFixed(2)}: ${text.slice(0, 40)}`);
+}
+return poor;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(page: Chrome, scheme: str) -> None:
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    choose(page, 0, "keep")
+    poor = page.execute_script(CONTRASTS)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert poor == []

@@ -1,0 +1,198 @@
+"""The check-up on drawn photos with planted defects."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tellapart.cli.app import main
+from tellapart.config import SourceConfig
+from tellapart.errors import DatasetError, DependencyError
+from tellapart.photos.demo import write_demo_folder
+from tellapart.workflow import check as check_module
+from tellapart.workflow.check import Checkup, check_photos, checkup_to_json
+from tellapart.workflow.job import Watcher
+
+
+@pytest.fixture
+def photos_dir(tmp_path: Path) -> Path:
+    """A folder per class with 12 drawn photos each, to be changed at will."""
+    return write_demo_folder(tmp_path / "photos", 12, seed=3)
+
+
+@pytest.fixture
+def check(tiny_backbone: Path, source_config: SourceConfig) -> Callable[[Path], Checkup]:
+    """A function from a folder to its check-up with a tiny backbone."""
+    return lambda source: check_photos(source, source_config, backbone=str(tiny_backbone))
+
+
+def kinds(checkup: Checkup) -> list[str]:
+    return [finding.kind for finding in checkup.findings]
+
+
+def finding_of(checkup: Checkup, kind: str) -> list[str]:
+    """Paths of the photos that the finding of that kind shows, without folders."""
+    (finding,) = [finding for finding in checkup.findings if finding.kind == kind]
+    return [Path(checkup.photos.paths[row]).name for rows in finding.examples for row in rows]
+
+
+def classes_of(photos_dir: Path) -> list[Path]:
+    return sorted(path for path in photos_dir.iterdir() if path.is_dir())
+
+
+def some_photo(folder: Path) -> Path:
+    return sorted(folder.iterdir())[0]
+
+
+def test_photos_without_defects_have_no_problem(check: Callable[[Path], Checkup], animals_dir: Path) -> None:
+    checkup = check(animals_dir)
+    assert [finding.title for finding in checkup.findings if finding.is_problem] == []
+    assert "shapes" in kinds(checkup)
+
+
+def test_a_copy_in_the_same_class_is_found_and_shares_its_group(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    photo = some_photo(classes_of(photos_dir)[0])
+    shutil.copy(photo, photo.with_name("again" + photo.suffix))
+    checkup = check(photos_dir)
+    assert set(finding_of(checkup, "copies")) == {photo.name, "again" + photo.suffix}
+    rows = [
+        row for row, path in enumerate(checkup.photos.paths) if Path(path).name in ("again" + photo.suffix, photo.name)
+    ]
+    rows = [row for row in rows if Path(checkup.photos.paths[row]).parent.name == photo.parent.name]
+    assert len(set(checkup.group_numbers[rows].tolist())) == 1
+    assert "cross_class" not in kinds(checkup)
+
+
+def test_one_photo_in_two_classes_is_a_problem(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    checkup = check(photos_dir)
+    assert "stranger.png" in finding_of(checkup, "cross_class")
+    assert checkup.findings[0].is_problem
+
+
+def test_a_photo_in_train_and_test_is_a_leak(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "given"
+    shutil.copytree(photos_dir, source / "train")
+    for folder in classes_of(photos_dir):
+        (source / "test" / folder.name).mkdir(parents=True)
+        shutil.copy(some_photo(folder), source / "test" / folder.name / "seen.png")
+    assert "leak" in kinds(check(source))
+
+
+def test_a_picture_of_one_colour_is_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    cv2.imwrite(str(classes_of(photos_dir)[0] / "lens-cap.png"), np.full((120, 160, 3), 7, np.uint8))
+    assert finding_of(check(photos_dir), "empty") == ["lens-cap.png"]
+
+
+def test_a_small_photo_and_a_wrong_suffix_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    folder = classes_of(photos_dir)[0]
+    image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    (folder / "small.jpg").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    checkup = check(photos_dir)
+    assert finding_of(checkup, "too_small") == ["small.jpg"]
+    assert finding_of(checkup, "wrong_suffix") == ["small.jpg"]
+
+
+def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    mask = np.zeros((150, 150), np.uint8)
+    cv2.circle(mask, (70, 80), 40, 255, -1)
+    cv2.imwrite(str(classes_of(photos_dir)[0] / "outline.png"), mask)
+    assert "outline.png" in finding_of(check(photos_dir), "masks")
+
+
+def test_an_unbalanced_collection_is_told(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    for path in sorted(classes_of(photos_dir)[0].iterdir())[3:]:
+        path.unlink()
+    found = kinds(check(photos_dir))
+    assert "imbalance" in found
+    assert "few_photos" in found
+
+
+def test_photos_without_labels_are_checked_for_what_needs_none(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(classes_of(photos_dir)[0].iterdir())):
+        shutil.copy(path, flat / f"{number}.png")
+    shutil.copy(flat / "3.png", flat / "12.png")
+    checkup = check(flat)
+    assert checkup.photos.labels is None
+    assert set(finding_of(checkup, "copies")) == {"3.png", "12.png"}
+
+
+def test_a_source_without_a_readable_photo_is_refused(check: Callable[[Path], Checkup], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DatasetError, match="none of the photos of .* can be read, the first because"):
+        check(tmp_path / "photos")
+
+
+def test_where_every_photo_is_the_same_one_the_check_up_says_so(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    photo = some_photo(classes_of(photos_dir)[0])
+    for name in ("a", "b"):
+        (tmp_path / "same" / name).mkdir(parents=True)
+        for number in range(4):
+            shutil.copy(photo, tmp_path / "same" / name / f"{number}.png")
+    checkup = check(tmp_path / "same")
+    assert "cross_class" in kinds(checkup)
+    assert len(set(checkup.group_numbers.tolist())) == 1
+
+
+def test_without_a_backbone_labels_are_not_doubted_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch, animals_dir: Path, source_config: SourceConfig
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise DependencyError("PyTorch is not installed; pip install 'tellapart[train]'.")
+
+    monkeypatch.setattr(check_module, "start_backbone", refuse)
+    notes: list[str] = []
+    checkup = check_photos(animals_dir, source_config, watcher=Watcher(on_note=notes.append))
+    assert checkup.probabilities is None
+    assert "labels are not doubted" in notes[0]
+    assert "pip install" in notes[0]
+
+
+def test_the_json_names_photos_by_their_paths(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    found = json.loads(json.dumps(checkup_to_json(check(photos_dir))))
+    (group,) = [group for group in found["groups"] if group["kind"] == "copies"]
+    assert any(path.endswith("stranger.png") for path in group["photos"])
+    assert found["num_photos"] == sum(found["counts"].values())
+
+
+def test_the_command_prints_writes_and_ends_with_2_when_strict(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    photos_dir: Path,
+    tmp_path: Path,
+    cache_dir: str,
+) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    page, table = tmp_path / "check.html", tmp_path / "check.json"
+    words = ["tellapart", "check", str(photos_dir), "--html", str(page), "--json", str(table), "--strict"]
+    monkeypatch.setattr(sys, "argv", [*words, "--cache-dir", cache_dir])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "! 1 photo in more than one class" in printed.out
+    assert "stranger.png" in printed.out
+    assert "should be mended" in printed.err
+    assert page.read_bytes().startswith(b"<!doctype html>") or page.read_bytes().startswith(b"<!DOCTYPE html>")
+    assert json.loads(table.read_bytes())["findings"]
