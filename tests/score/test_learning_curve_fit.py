@@ -67,7 +67,7 @@ def test_the_measured_errors_are_means_over_the_models_of_a_size() -> None:
 
 def test_a_steep_curve_promises_a_gain_in_a_sentence() -> None:
     sentence = fit(draw_trials(power_law(10, 0.5, 0, SIZES), 2000)).sentence
-    assert sentence.startswith("Twice as many photos would probably bring it from 7")
+    assert sentence.startswith("Twice as many photos would probably bring the accuracy from 7")
     assert sentence.endswith(").")
     assert " % to about 8" in sentence
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tellapart.photos.facts import PhotoFacts
-from tellapart.photos.likeness import are_one_photo
+from tellapart.photos.likeness import Likeness, compare_pairs
 from tellapart.photos.neighbours import Pairs, direct, find_pairs
 from tellapart.photos.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, coarsen, turn
 from tellapart.records import PhotoGroup
@@ -33,7 +33,9 @@ _LEAN_TIE = 0.03
 # Levels of luma or chroma within which photos of one shade are the same.
 _FLAT_STEP = 3.0
 # Groups of more photos are held together by a photo that all of them were compared with.
-_MOST_CHAINED = 20
+_MOST_CHAINED = 30
+# Agreement of fine detail that leaves no doubt. Where so many photos agree less, but this much, there is a template.
+_SURE_LEAST, _TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.975, 0.8, 3
 _MAX_ROUNDS = 8
 # Pictures of a burst are alike: correlation of coarse thumbnails, or of embeddings from their mean.
 _BURST_ALIKE, _BURST_EMBEDDED_ALIKE = 0.6, 0.6
@@ -149,9 +151,11 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
     for _ in range(_MAX_ROUNDS):
         pairs = _find_candidates(photos, rows)
         links = rows[np.stack([pairs.first, pairs.second])]
-        is_one = are_one_photo(thumbnails, links[0], links[1])
+        likeness = compare_pairs(thumbnails, links[0], links[1])
+        is_one = _are_one_among_others(links, likeness, len(photos))
         is_series = photos.are_in_series(links, burst_seconds)
-        centres = _find_centres(links[:, is_one & ~is_series], len(photos))
+        is_near = is_one & ~is_series
+        centres = _find_centres(links[:, is_near], likeness.agreement[is_near], len(photos))
         near.append(np.stack([np.arange(len(photos)), centres]))
         series.append(links[:, is_one & is_series])
         num_found = np.bincount(links[0, is_one], minlength=len(photos))
@@ -204,15 +208,29 @@ def _turn_upright(coarse: NDArray[np.float32]) -> tuple[NDArray[np.float32], _RO
     return np.concatenate(turned), np.concatenate(owners)
 
 
-def _find_centres(links: _ROWS, num_rows: int) -> _ROWS:
+def _are_one_among_others(links: _ROWS, likeness: Likeness, num_rows: int) -> NDArray[np.bool_]:
+    """Which pairs are one photo, given how much each photo has in common with photos that are not the same.
+
+    Where several others nearly agree there is a template, such as a form or a part in its mount, and what is left to
+    tell photos apart is little: then only the closest agreement counts.
+    """
+    is_weak = (likeness.agreement >= _TEMPLATE_LEAST) & (likeness.agreement < _SURE_LEAST)
+    num_weak = np.bincount(links[:, is_weak].reshape(-1), minlength=num_rows)
+    has_template = (num_weak[links] >= _TEMPLATE_PHOTOS).any(axis=0)
+    return likeness.is_one & (~has_template | (likeness.agreement >= _SURE_LEAST))
+
+
+def _find_centres(links: _ROWS, agreement: NDArray[np.float32], num_rows: int) -> _ROWS:
     """Of each row the one that stands for its group, int64 `(num_rows,)`; for a row without links, itself.
 
-    A group of many is taken apart into photos that are linked to one photo each: in a long chain of likenesses the ends
-    have nothing to do with each other.
+    A group of many is taken apart into photos that are linked to one photo each, and by close agreement: in a long
+    chain of likenesses the ends have nothing to do with each other.
     """
+    is_many = _are_many(links, num_rows)
+    links = links[:, ~is_many[links[0]] | (agreement >= _SURE_LEAST)]
+    is_many = _are_many(links, num_rows)
     numbers = _connect(links, num_rows)
     centres = np.unique(numbers, return_index=True)[1][numbers]
-    is_many = np.bincount(numbers)[numbers] > _MOST_CHAINED
     if not is_many.any():
         return centres
     both = np.concatenate([links, links[::-1]], axis=1)
@@ -227,6 +245,12 @@ def _find_centres(links: _ROWS, num_rows: int) -> _ROWS:
             centres[members] = row
             is_free[members] = False
     return centres
+
+
+def _are_many(links: _ROWS, num_rows: int) -> NDArray[np.bool_]:
+    """Rows in a group of more than is held together by chains, bool `(num_rows,)`."""
+    numbers = _connect(links, num_rows)
+    return np.asarray(np.bincount(numbers)[numbers] > _MOST_CHAINED, np.bool_)
 
 
 def _pair_flat(thumbnails: Thumbnails) -> _ROWS:

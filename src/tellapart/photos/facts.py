@@ -247,7 +247,7 @@ def _describe_border(colours: _PIXELS, thumbnail: _PIXELS) -> NDArray[np.float32
 
 
 def _frame_reach(lines: list[tuple[float, float]]) -> float:
-    """The share of lines, given by their lowest and highest luma, that are of one shade with the first, up to another."""
+    """The share of lines, given by lowest and highest luma, that are of one shade with the first, up to another."""
     low, high = lines[0]
     num_lines = 0
     for line_low, line_high in lines:

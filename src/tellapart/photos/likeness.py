@@ -40,48 +40,64 @@ _DARKEST, _LIGHTEST, _LEAST_INSIDE = 12, 216, 200
 # Blocks a side that must agree; the noise of encoding, in grey levels, that is no disagreement.
 _BLOCKS = 6
 _NOISE = 1.0
-_BLOCK_LEAST, _BLOCKS_OFF = 0.7, 2
-_MEAN_LEAST = 0.9
+# What all but so many blocks of one photo agree by, and their mean, in a band of fine and in one of larger detail.
+_BLOCKS_OFF = 2
+_FINE_LEAST, _LARGE_LEAST = (0.6, 0.93), (0.7, 0.92)
+# Stretching a part over the whole takes some of the fine detail away.
+_FINE_LEAST_OF_PART = (0.5, 0.89)
 # Blocks with detail that a pair needs, to be known by its detail; with less it has to be equal in light and colour.
-_EVIDENCE_BLOCKS, _EVIDENCE = 6, 4.0
-_EQUAL_LEVELS, _EQUAL_CHROMA = 2.5, 4.0
+_TELLING_BLOCKS, _TELLING = 6, 4.0
+_EQUAL_LEVELS, _EQUAL_CHROMA = 2.0, 4.0
 
 
-def are_one_photo(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> _ANSWERS:
-    """Whether each pair shows one photo, bool `(p,)`; computed over all cores.
+class Likeness(NamedTuple):
+    """What a comparison of pairs says.
+
+    Attributes:
+        is_one: whether both show one photo, bool `(p,)`.
+        agreement: mean agreement of their fine detail, at most 1, float32 `(p,)`; 0 for those that lie far apart.
+    """
+
+    is_one: NDArray[np.bool_]
+    agreement: _FLOATS
+
+
+def compare_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> Likeness:
+    """Whether each pair shows one photo, computed over all cores.
 
     Args:
         thumbnails: of all photos.
         first, second: rows of the pairs, int64 `(p,)`.
     """
-    answers = np.zeros(len(first), np.bool_)
+    found = Likeness(np.zeros(len(first), np.bool_), np.zeros(len(first), np.float32))
     if not len(first):
-        return answers
+        return found
     with ThreadPoolExecutor(num_cores()) as pool:
         views = _view_pairs(thumbnails, first, second, pool)
-        lying = np.flatnonzero(views.lying_alike >= _MAY_LIE)
-        answers[lying] = _share_out(
-            lambda part: _lie_as_one(thumbnails, first[part], second[part], views.lying_turn[part]), lying, pool
-        )
-        parted = np.flatnonzero(~answers & (views.alike >= _MAY_BE_PART))
         whole = np.where(views.is_second_whole, second, first)
         other = np.where(views.is_second_whole, first, second)
-        answers[parted] = _share_out(
-            lambda part: _align_as_one(
+
+        def lay(part: _ROWS) -> Likeness:
+            return _compare_whole(thumbnails, first[part], second[part], views.lying_turn[part])
+
+        def fit(part: _ROWS) -> Likeness:
+            return _compare_part(
                 turn_each(thumbnails.luma[whole[part]], views.turn[part]).astype(np.float32),
                 thumbnails.luma[other[part]].astype(np.float32),
                 Window(*(edge[part] for edge in views.window)),
-            ),
-            parted,
-            pool,
-        )
-    return answers
+            )
+
+        _share_out(lay, np.flatnonzero(views.lying_alike >= _MAY_LIE), pool, found)
+        _share_out(fit, np.flatnonzero(~found.is_one & (views.alike >= _MAY_BE_PART)), pool, found)
+    return found
 
 
-def _share_out(answer: Callable[[_ROWS], _ANSWERS], pairs: _ROWS, pool: ThreadPoolExecutor) -> _ANSWERS:
-    """What `answer` says of the pairs, a part at a time."""
+def _share_out(compare: Callable[[_ROWS], Likeness], pairs: _ROWS, pool: ThreadPoolExecutor, found: Likeness) -> None:
+    """Enters in `found` what `compare` says of the pairs, a part at a time; of two agreements the higher one stays."""
     parts = [pairs[start : start + _PAIRS_AT_ONCE] for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
-    return np.concatenate([np.zeros(0, np.bool_), *pool.map(answer, parts)])
+    for part, likeness in zip(parts, pool.map(compare, parts), strict=True):
+        found.is_one[part] = likeness.is_one
+        found.agreement[part] = np.maximum(found.agreement[part], likeness.agreement)
 
 
 def _view_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: ThreadPoolExecutor) -> Views:
@@ -107,55 +123,67 @@ def _view_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: Threa
     )
 
 
-def _lie_as_one(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, turns: _ROWS) -> _ANSWERS:
+def _compare_whole(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, turns: _ROWS) -> Likeness:
     """Whether whole photos agree after turns; those with little detail must also be equal in light and colour."""
     one = thumbnails.luma[first].astype(np.float32)
     other = turn_each(thumbnails.luma[second], turns).astype(np.float32)
     colours = thumbnails.chroma[first].astype(np.float32) - turn_each(thumbnails.chroma[second], turns)
     light_gap, colour_gap = np.sqrt(np.square(one - other).mean(axis=(1, 2))), np.abs(colours).mean(axis=(1, 2, 3))
-    is_equal = (light_gap <= _EQUAL_LEVELS) & (colour_gap <= _EQUAL_CHROMA)
-    detail = compare_detail(one, other)
-    return np.asarray(_agree(detail) & ((detail.num_telling >= _EVIDENCE_BLOCKS) | is_equal), np.bool_)
+    return _compare_detail(one, other, _FINE_LEAST, (light_gap <= _EQUAL_LEVELS) & (colour_gap <= _EQUAL_CHROMA))
 
 
-def _align_as_one(whole: _FLOATS, other: _FLOATS, window: Window) -> _ANSWERS:
+def _compare_part(whole: _FLOATS, other: _FLOATS, window: Window) -> Likeness:
     """Whether squares agree with about that part of other ones, in detail that tells something."""
-    answers = np.zeros(len(whole), np.bool_)
+    found = Likeness(np.zeros(len(whole), np.bool_), np.zeros(len(whole), np.float32))
     window, alike = align(whole, other, window)
     rows = np.flatnonzero(alike >= _ALIGNED_LEAST)
     if len(rows):
         part = cut_out(other[rows], Window(*(edge[rows] for edge in window)))
-        detail = compare_detail(whole[rows], part)
-        answers[rows] = _agree(detail) & (detail.num_telling >= _EVIDENCE_BLOCKS)
-    return answers
+        likeness = _compare_detail(whole[rows], part, _FINE_LEAST_OF_PART, np.zeros(len(rows), np.bool_))
+        found.is_one[rows], found.agreement[rows] = likeness
+    return found
 
 
-class Detail(NamedTuple):
-    """How two squares that lie over each other compare in fine detail.
+def _compare_detail(
+    first: _FLOATS, second: _FLOATS, fine_least: tuple[float, float], is_equal: NDArray[np.bool_]
+) -> Likeness:
+    """Whether squares that lie over each other agree block by block, whatever their light and contrast.
 
-    Attributes:
-        agreement: correlation of each block, noise set aside, float32 `(p, blocks)`.
-        num_telling: blocks in which both have detail beyond noise, int64 `(p,)`.
+    Args:
+        first, second: luma, float32 `(p, 48, 48)` each.
+        fine_least: what blocks agree by in fine detail, all but a few and on average.
+        is_equal: which need no detail to be known by, bool `(p,)`.
     """
+    first, second = match_light(first, second)
+    is_one = np.ones(len(first), np.bool_)
+    means = []
+    for band, (least, mean_least) in ((_FINE, fine_least), (_LARGE, _LARGE_LEAST)):
+        agreement, num_telling = _agree_in_blocks(first, second, band)
+        worst = np.partition(agreement, _BLOCKS_OFF, axis=1)[:, _BLOCKS_OFF]
+        means.append(agreement.mean(axis=1))
+        is_one &= (worst >= least) & (means[-1] >= mean_least)
+    return Likeness(is_one & ((num_telling >= _TELLING_BLOCKS) | is_equal), means[0])
 
-    agreement: _FLOATS
-    num_telling: _ROWS
 
+def _agree_in_blocks(first: _FLOATS, second: _FLOATS, band: tuple[_FLOATS, _FLOATS]) -> tuple[_FLOATS, _ROWS]:
+    """Correlation of the blocks of squares in a band, noise set aside, float32 `(p, blocks)`, and how many have detail.
 
-def compare_detail(first: _FLOATS, second: _FLOATS) -> Detail:
-    """How squares of luma, float32 `(p, 48, 48)` each, agree block by block, whatever their light and contrast."""
-    first, second = _match_light(first, second)
-    one, other = (_FINE @ square @ _FINE.T - _BROAD @ square @ _BROAD.T for square in (first, second))
+    Args:
+        first, second: luma, float32 `(p, 48, 48)` each.
+        band: the matrices of two degrees of smoothing, between which it lies.
+    """
+    inner, outer = band
+    one, other = (inner @ square @ inner.T - outer @ square @ outer.T for square in (first, second))
     shared, energy, other_energy = (
-        (_BLOCK_SUMS @ product @ _BLOCK_SUMS.T).reshape(len(first), -1)
+        (_BLOCK_SUMS @ product @ _BLOCK_SUMS.T).reshape(len(first), _BLOCKS**2)
         for product in (one * other, one * one, other * other)
     )
     noise = np.float32(_NOISE**2 * (THUMBNAIL_SIDE // _BLOCKS) ** 2)
     agreement = np.asarray((shared + noise) / np.sqrt((energy + noise) * (other_energy + noise)), np.float32)
-    return Detail(agreement, (np.minimum(energy, other_energy) >= _EVIDENCE * noise).sum(axis=1))
+    return agreement, (np.minimum(energy, other_energy) >= _TELLING * noise).sum(axis=1)
 
 
-def _match_light(first: _FLOATS, second: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
+def match_light(first: _FLOATS, second: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
     """Both squares in the light of that with the higher contrast, clipped as it would be.
 
     A photo that was made brighter has lost the detail in its lightest parts; so has the other one then.
@@ -175,11 +203,5 @@ def _match_light(first: _FLOATS, second: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
     )
 
 
-def _agree(detail: Detail) -> NDArray[np.bool_]:
-    """Whether no block contradicts that detail is that of one photo."""
-    worst = np.partition(detail.agreement, _BLOCKS_OFF, axis=1)[:, _BLOCKS_OFF]
-    return np.asarray((worst >= _BLOCK_LEAST) & (detail.agreement.mean(axis=1) >= _MEAN_LEAST), np.bool_)
-
-
-_FINE, _BROAD = smoothing(1.0), smoothing(3.0)
+_FINE, _LARGE = (smoothing(0.6), smoothing(1.5)), (smoothing(1.0), smoothing(3.0))
 _BLOCK_SUMS = interval_means([(0.0, 1.0)], _BLOCKS) * np.float32(THUMBNAIL_SIDE // _BLOCKS)

@@ -128,7 +128,9 @@ def _describe(now: _FLOATS, twice: _FLOATS) -> str:
     low, high = (f"{100 * (1 - share):.{digits}f}" for share in np.percentile(twice, _PERCENTILES[::-2]))
     if least <= _NOTHING * error:
         return (
-            f"Whether more photos would help is not clear yet: twice as many might bring it from {before} % to about "
-            f"{after} % ({low} to {high})."
+            f"Whether more photos would help is not clear yet: twice as many might bring the accuracy from "
+            f"{before} % to about {after} % ({low} to {high})."
         )
-    return f"Twice as many photos would probably bring it from {before} % to about {after} % ({low} to {high})."
+    return (
+        f"Twice as many photos would probably bring the accuracy from {before} % to about {after} % ({low} to {high})."
+    )

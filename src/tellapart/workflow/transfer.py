@@ -139,7 +139,7 @@ def _learn(
             method="cross-validation" if split is None else "hold-out",
             num_repeats=num_repeats,
             curve=measure_learning_curve(data, config.seed),
-            leak_accuracy=_leak_accuracy(config, checkup, outcome),
+            leak_accuracy=_leak_accuracy(config, checkup, outcome, head),
         )
     novelty = fit_novelty(data, config.seed)
     seconds["head"] = time.perf_counter() - started
@@ -170,23 +170,27 @@ def _measure(
     return Outcome(photos.take(rows), tuple(digests[row] for row in rows), probabilities), repeats
 
 
-def _leak_accuracy(config: TransferConfig, checkup: Checkup, outcome: Outcome) -> float | None:
-    """The accuracy as it would have looked with photos that belong together on both sides; `None` without such.
+def _leak_accuracy(config: TransferConfig, checkup: Checkup, outcome: Outcome, head: FittedHead) -> float | None:
+    """The accuracy as it would have looked with photos that belong together on both sides; `None` if no better.
 
-    The difference is that of two cross-validations of a quick head, one that keeps them together and one that does not.
+    Where the source makes the split, that is the accuracy on all of its validation photos. Elsewhere it is higher by
+    the difference of two cross-validations of a quick head, one that keeps them together and one that does not.
     """
     photos = checkup.photos
-    if not checkup.groups or checkup.probabilities is None:
+    if not checkup.groups or checkup.probabilities is None or photos.labels is None:
         return None
+    accuracy = float(outcome.is_right.mean())
+    if (given := given_split(photos)) is not None:
+        probabilities = head.probabilities(_head_data(checkup, given.validation).embeddings)
+        leaky = float((probabilities.argmax(axis=1) == photos.labels[given.validation]).mean())
+        return leaky if leaky > accuracy else None
     everything = np.arange(len(photos))
     torn = out_of_fold_probabilities(_head_data(checkup, everything, everything), config.folds, config.seed)
     rows = rows_of(photos, outcome.photos)
     usable = rows[np.isfinite(torn[rows]).all(axis=1) & np.isfinite(checkup.probabilities[rows]).all(axis=1)]
-    if not len(usable):
-        return None
-    assert photos.labels is not None
-    right = [(one[usable].argmax(axis=1) == photos.labels[usable]).mean() for one in (torn, checkup.probabilities)]
-    return float(np.clip(outcome.is_right.mean() + right[0] - right[1], 0, 1))
+    right = [(one[usable].argmax(axis=1) == photos.labels[usable]).sum() for one in (torn, checkup.probabilities)]
+    gain = (right[0] - right[1]) / max(1, len(usable))
+    return float(min(1.0, accuracy + gain)) if gain > 0 else None
 
 
 def _choose_split(config: TransferConfig, checkup: Checkup) -> Split | None:
