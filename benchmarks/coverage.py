@@ -53,19 +53,20 @@ def load(arguments_embeddings: Path | None, photos_dir: Path) -> HeadData:
 
 
 def draw_collection(data: HeadData, num_photos: int, num_repeats: int, seed: int) -> Draw:
-    """What so many photos promised, by the mean of `num_repeats` cross-validations, and what held on the rest."""
+    """What so many photos promised, by the mean probabilities of `num_repeats` cross-validations, and what held."""
     rows = named_generator(seed, "coverage").permutation(len(data.labels))[:num_photos]
     is_drawn = np.zeros(len(data.labels), np.bool_)
     is_drawn[rows] = True
     part = data.take(is_drawn)
     rest = data.take(~np.isin(data.groups, part.groups))
     folded = [cross_validate_head(part, FOLDS, seed * num_repeats + number) for number in range(num_repeats)]
-    num_right = np.mean([(probabilities.argmax(axis=1) == part.labels).sum() for probabilities in folded])
+    promised = np.mean(folded, axis=0)
+    num_right = int((promised.argmax(axis=1) == part.labels).sum())
     probabilities = fit_head(part, FOLDS, seed).probabilities(rest.embeddings)
     is_right, sure = probabilities.argmax(axis=1) == rest.labels, probabilities.max(axis=1)
-    points = selective_points(part.labels, folded[0])
+    points = selective_points(part.labels, promised)
     shares, errors = zip(*(realised(sure, is_right, threshold_for(points, target)) for target in TARGETS), strict=True)
-    return Draw(float(is_right.mean()), wilson_interval(round(float(num_right)), num_photos), shares, errors)
+    return Draw(float(is_right.mean()), wilson_interval(num_right, num_photos), shares, errors)
 
 
 def realised(
@@ -103,7 +104,7 @@ def main() -> None:
     parser = make_parser(__doc__, num_runs=200)
     parser.add_argument("--embeddings", type=Path, help="NPZ of `tellapart embed`, instead of --photos")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100])
-    parser.add_argument("--repeats", type=int, default=1, help="cross-validations whose mean is taken (default 1)")
+    parser.add_argument("--repeats", type=int, default=3, help="cross-validations whose mean is taken (default 3)")
     arguments = parser.parse_args()
     data = load(arguments.embeddings, arguments.photos)
     source = (arguments.embeddings or arguments.photos.parent).stem

@@ -57,7 +57,7 @@ def test_training_says_what_it_did(
     assert "20 photos: cat 10, dog 10" in output
     assert "16 to train, 4 to validate" in output
     assert "epoch   1  loss" in output
-    assert "On 4 validation photos it was right" in output
+    assert "On 4 photos it had never seen it was right" in output
     config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
     assert (config["image_size"], config["channels"], config["augment"], config["seed"]) == ([46, 46], 1, None, 4)
 

@@ -134,8 +134,12 @@ def test_the_sentence_says_how_many_photos_are_answered_and_measured() -> None:
 
 
 def test_the_sentence_says_that_all_photos_are_answered() -> None:
-    assert "would answer all of photos" not in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
-    assert "would answer all photos" in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
+    assert "would answer all photos: of 200" in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
+
+
+def test_the_sentence_does_not_round_up_to_all_photos() -> None:
+    points = (SelectivePoint(0.0, 1000, 12), SelectivePoint(0.6, 998, 2))
+    assert "would answer nearly all photos" in describe_selective(points, 0.01)
 
 
 def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:

@@ -34,8 +34,8 @@ _LEAN_TIE = 0.03
 _FLAT_STEP = 3.0
 # Groups of more photos are held together by a photo that all of them were compared with.
 _MOST_CHAINED = 30
-# Agreement of fine detail that leaves no doubt. Where so many photos agree less, but this much, there is a template.
-_SURE_LEAST, _TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.975, 0.8, 3
+# Where so many photos that are not one agree this much all the same, there is a template.
+_TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.75, 3
 _MAX_ROUNDS = 8
 # Pictures of a burst are alike: correlation of coarse thumbnails, or of embeddings from their mean.
 _BURST_ALIKE, _BURST_EMBEDDED_ALIKE = 0.6, 0.6
@@ -155,7 +155,7 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
         is_one = _are_one_among_others(links, likeness, len(photos))
         is_series = photos.are_in_series(links, burst_seconds)
         is_near = is_one & ~is_series
-        centres = _find_centres(links[:, is_near], likeness.agreement[is_near], len(photos))
+        centres = _find_centres(links[:, is_near], likeness.is_sure[is_near], len(photos))
         near.append(np.stack([np.arange(len(photos)), centres]))
         series.append(links[:, is_one & is_series])
         num_found = np.bincount(links[0, is_one], minlength=len(photos))
@@ -212,22 +212,22 @@ def _are_one_among_others(links: _ROWS, likeness: Likeness, num_rows: int) -> ND
     """Which pairs are one photo, given how much each photo has in common with photos that are not the same.
 
     Where several others nearly agree there is a template, such as a form or a part in its mount, and what is left to
-    tell photos apart is little: then only the closest agreement counts.
+    tell photos apart is little: then only what is beyond doubt counts.
     """
-    is_weak = (likeness.agreement >= _TEMPLATE_LEAST) & (likeness.agreement < _SURE_LEAST)
+    is_weak = ~likeness.is_one & (likeness.agreement >= _TEMPLATE_LEAST)
     num_weak = np.bincount(links[:, is_weak].reshape(-1), minlength=num_rows)
     has_template = (num_weak[links] >= _TEMPLATE_PHOTOS).any(axis=0)
-    return likeness.is_one & (~has_template | (likeness.agreement >= _SURE_LEAST))
+    return likeness.is_one & (~has_template | likeness.is_sure)
 
 
-def _find_centres(links: _ROWS, agreement: NDArray[np.float32], num_rows: int) -> _ROWS:
+def _find_centres(links: _ROWS, is_sure: NDArray[np.bool_], num_rows: int) -> _ROWS:
     """Of each row the one that stands for its group, int64 `(num_rows,)`; for a row without links, itself.
 
-    A group of many is taken apart into photos that are linked to one photo each, and by close agreement: in a long
-    chain of likenesses the ends have nothing to do with each other.
+    A group of many is taken apart into photos that are linked to one photo each, and beyond doubt: in a long chain of
+    likenesses the ends have nothing to do with each other.
     """
     is_many = _are_many(links, num_rows)
-    links = links[:, ~is_many[links[0]] | (agreement >= _SURE_LEAST)]
+    links = links[:, ~is_many[links[0]] | is_sure]
     is_many = _are_many(links, num_rows)
     numbers = _connect(links, num_rows)
     centres = np.unique(numbers, return_index=True)[1][numbers]

@@ -45,6 +45,9 @@ _BLOCKS_OFF = 2
 _FINE_LEAST, _LARGE_LEAST = (0.6, 0.93), (0.7, 0.92)
 # Stretching a part over the whole takes some of the fine detail away.
 _FINE_LEAST_OF_PART = (0.5, 0.89)
+# What all of many small blocks of one photo agree by beyond doubt, and their mean.
+_SMALL_BLOCKS, _SMALL_NOISE = 12, 2.0
+_SURE_LEAST, _SURE_MEAN = 0.88, 0.965
 # Blocks with detail that a pair needs, to be known by its detail; with less it has to be equal in light and colour.
 _TELLING_BLOCKS, _TELLING = 6, 4.0
 _EQUAL_LEVELS, _EQUAL_CHROMA = 2.0, 4.0
@@ -55,11 +58,19 @@ class Likeness(NamedTuple):
 
     Attributes:
         is_one: whether both show one photo, bool `(p,)`.
+        is_sure: whether they do beyond doubt, even where a template leaves little to tell photos apart, bool `(p,)`.
         agreement: mean agreement of their fine detail, at most 1, float32 `(p,)`; 0 for those that lie far apart.
     """
 
     is_one: NDArray[np.bool_]
+    is_sure: NDArray[np.bool_]
     agreement: _FLOATS
+
+    @classmethod
+    def none(cls, num_pairs: int) -> "Likeness":
+        """That of pairs which lie far apart."""
+        no = np.zeros(num_pairs, np.bool_)
+        return cls(no, no.copy(), np.zeros(num_pairs, np.float32))
 
 
 def compare_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> Likeness:
@@ -69,7 +80,7 @@ def compare_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> Likene
         thumbnails: of all photos.
         first, second: rows of the pairs, int64 `(p,)`.
     """
-    found = Likeness(np.zeros(len(first), np.bool_), np.zeros(len(first), np.float32))
+    found = Likeness.none(len(first))
     if not len(first):
         return found
     with ThreadPoolExecutor(num_cores()) as pool:
@@ -96,7 +107,7 @@ def _share_out(compare: Callable[[_ROWS], Likeness], pairs: _ROWS, pool: ThreadP
     """Enters in `found` what `compare` says of the pairs, a part at a time; of two agreements the higher one stays."""
     parts = [pairs[start : start + _PAIRS_AT_ONCE] for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
     for part, likeness in zip(parts, pool.map(compare, parts), strict=True):
-        found.is_one[part] = likeness.is_one
+        found.is_one[part], found.is_sure[part] = likeness.is_one, likeness.is_sure
         found.agreement[part] = np.maximum(found.agreement[part], likeness.agreement)
 
 
@@ -134,13 +145,14 @@ def _compare_whole(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, turns: _
 
 def _compare_part(whole: _FLOATS, other: _FLOATS, window: Window) -> Likeness:
     """Whether squares agree with about that part of other ones, in detail that tells something."""
-    found = Likeness(np.zeros(len(whole), np.bool_), np.zeros(len(whole), np.float32))
+    found = Likeness.none(len(whole))
     window, alike = align(whole, other, window)
     rows = np.flatnonzero(alike >= _ALIGNED_LEAST)
     if len(rows):
         part = cut_out(other[rows], Window(*(edge[rows] for edge in window)))
         likeness = _compare_detail(whole[rows], part, _FINE_LEAST_OF_PART, np.zeros(len(rows), np.bool_))
-        found.is_one[rows], found.agreement[rows] = likeness
+        for column, values in zip(found, likeness, strict=True):
+            column[rows] = values
     return found
 
 
@@ -158,29 +170,36 @@ def _compare_detail(
     is_one = np.ones(len(first), np.bool_)
     means = []
     for band, (least, mean_least) in ((_FINE, fine_least), (_LARGE, _LARGE_LEAST)):
-        agreement, num_telling = _agree_in_blocks(first, second, band)
+        agreement, num_telling = _agree_in_blocks(first, second, band, _BLOCKS, _NOISE)
         worst = np.partition(agreement, _BLOCKS_OFF, axis=1)[:, _BLOCKS_OFF]
         means.append(agreement.mean(axis=1))
         is_one &= (worst >= least) & (means[-1] >= mean_least)
-    return Likeness(is_one & ((num_telling >= _TELLING_BLOCKS) | is_equal), means[0])
+    is_one &= (num_telling >= _TELLING_BLOCKS) | is_equal
+    agreement = _agree_in_blocks(first, second, _FINE, _SMALL_BLOCKS, _SMALL_NOISE)[0]
+    is_sure = is_one & (means[0] >= _SURE_MEAN) & (agreement.min(axis=1) >= _SURE_LEAST)
+    return Likeness(is_one, is_sure, means[0])
 
 
-def _agree_in_blocks(first: _FLOATS, second: _FLOATS, band: tuple[_FLOATS, _FLOATS]) -> tuple[_FLOATS, _ROWS]:
+def _agree_in_blocks(
+    first: _FLOATS, second: _FLOATS, band: tuple[_FLOATS, _FLOATS], blocks: int, noise: float
+) -> tuple[_FLOATS, _ROWS]:
     """Correlation of the blocks of squares in a band, noise set aside, float32 `(p, blocks)`, and how many have detail.
 
     Args:
         first, second: luma, float32 `(p, 48, 48)` each.
         band: the matrices of two degrees of smoothing, between which it lies.
+        blocks: a side.
+        noise: grey levels that are no disagreement.
     """
     inner, outer = band
     one, other = (inner @ square @ inner.T - outer @ square @ outer.T for square in (first, second))
     shared, energy, other_energy = (
-        (_BLOCK_SUMS @ product @ _BLOCK_SUMS.T).reshape(len(first), _BLOCKS**2)
+        (_BLOCK_SUMS[blocks] @ product @ _BLOCK_SUMS[blocks].T).reshape(len(first), blocks**2)
         for product in (one * other, one * one, other * other)
     )
-    noise = np.float32(_NOISE**2 * (THUMBNAIL_SIDE // _BLOCKS) ** 2)
-    agreement = np.asarray((shared + noise) / np.sqrt((energy + noise) * (other_energy + noise)), np.float32)
-    return agreement, (np.minimum(energy, other_energy) >= _TELLING * noise).sum(axis=1)
+    floor = np.float32(noise**2 * (THUMBNAIL_SIDE // blocks) ** 2)
+    agreement = np.asarray((shared + floor) / np.sqrt((energy + floor) * (other_energy + floor)), np.float32)
+    return agreement, (np.minimum(energy, other_energy) >= _TELLING * floor).sum(axis=1)
 
 
 def match_light(first: _FLOATS, second: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
@@ -204,4 +223,7 @@ def match_light(first: _FLOATS, second: _FLOATS) -> tuple[_FLOATS, _FLOATS]:
 
 
 _FINE, _LARGE = (smoothing(0.6), smoothing(1.5)), (smoothing(1.0), smoothing(3.0))
-_BLOCK_SUMS = interval_means([(0.0, 1.0)], _BLOCKS) * np.float32(THUMBNAIL_SIDE // _BLOCKS)
+_BLOCK_SUMS = {
+    blocks: interval_means([(0.0, 1.0)], blocks) * np.float32(THUMBNAIL_SIDE // blocks)
+    for blocks in (_BLOCKS, _SMALL_BLOCKS)
+}

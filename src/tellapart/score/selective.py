@@ -66,7 +66,8 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
     flag, num_photos = f"--not-sure {target_error:g}", points[0].num_answered
     point = _point_for(points, target_error)
     if point is not None:
-        share = f"{100 * point.num_answered / num_photos:.0f} % of" if point.threshold > 0 else "all"
+        percent = f"{100 * point.num_answered / num_photos:.0f}"
+        share = "all" if point.threshold == 0 else "nearly all" if percent == "100" else f"{percent} % of"
         return (
             f"With {flag} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
             f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."

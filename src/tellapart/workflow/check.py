@@ -21,7 +21,8 @@ from tellapart.photos.sources import open_any_photos
 from tellapart.records import Finding, LabelSuspect, PhotoGroup, Shortcut, Skipped
 from tellapart.workflow.cache import cache_root, facts_path
 from tellapart.workflow.embed import embed_photos, start_backbone
-from tellapart.workflow.findings import Examined, list_clear, list_findings
+from tellapart.workflow.examined import Examined
+from tellapart.workflow.findings import list_clear, list_findings
 from tellapart.workflow.job import Watcher
 from tellapart.workflow.prepare import apply_own_decisions
 from tellapart.workflow.remember import VectorKind, recall
