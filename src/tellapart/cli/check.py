@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line
+from tellapart.cli.output import make_console, print_line, visible
 from tellapart.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     print_line(console, f"{len(photos):,} photos{': ' + classes if classes else ', without labels'}")
     if photos.skipped:
         first = photos.skipped[0]
-        print_line(console, f"{len(photos.skipped):,} files cannot be used, the first is {first.path}: {first.reason}")
+        print_line(
+            console, f"{len(photos.skipped):,} files cannot be used, the first is {visible(first.path)}: {first.reason}"
+        )
     for finding in checkup.findings:
         print_finding(console, finding, photos.paths)
     if not any(finding.is_problem for finding in checkup.findings):
@@ -76,6 +78,6 @@ def print_finding(console: "Console", finding: "Finding", paths: tuple[str, ...]
     """Prints a finding with the first of its photos."""
     print_line(console, f"{'!' if finding.is_problem else '-'} {finding.title}")
     for rows, caption in list(zip(finding.examples, finding.captions, strict=True))[:_NUM_NAMED]:
-        names = ", ".join(paths[row] for row in rows[:_NUM_NAMED])
+        names = ", ".join(visible(paths[row]) for row in rows[:_NUM_NAMED])
         more = f" and {len(rows) - _NUM_NAMED} more" if len(rows) > _NUM_NAMED else ""
         print_line(console, f"    {names}{more}{'  (' + caption + ')' if caption else ''}")

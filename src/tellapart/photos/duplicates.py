@@ -38,7 +38,7 @@ _MOST_CHAINED = 30
 _TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.75, 3
 _MAX_ROUNDS = 8
 # Pictures of a burst are alike: correlation of coarse thumbnails, or of embeddings from their mean.
-_BURST_ALIKE, _BURST_EMBEDDED_ALIKE = 0.6, 0.6
+_BURST_ALIKE, _BURST_EMBEDDED_ALIKE = 0.5, 0.5
 # A picture of a series is compared with so many that follow it.
 _BURST_STEPS = 3
 _NO_PAIRS = np.zeros((2, 0), np.int64)

@@ -45,7 +45,7 @@ def direct(vectors: _VECTORS, num_directions: int) -> _VECTORS:
     size = min(num_directions, *vectors.shape)
     if size == vectors.shape[1]:
         return unit(vectors.copy())
-    sample = vectors[:: -(-len(vectors) // _SAMPLE_ROWS)]
+    sample = vectors[:: max(1, -(-len(vectors) // _SAMPLE_ROWS))]
     start = named_generator(0, "directions").standard_normal((vectors.shape[1], size), np.float32)
     return unit(vectors @ np.linalg.qr(sample.T @ (sample @ start))[0])
 

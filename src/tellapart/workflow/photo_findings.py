@@ -45,7 +45,7 @@ def find_empty(examined: Examined) -> Finding | None:
 
 def find_masks(examined: Examined) -> Finding | None:
     """Pictures in a few flat colours, among photos."""
-    is_mask = [_is_drawn_in_few_levels(facts) for facts in examined.facts]
+    is_mask = [facts.brightness >= _DARK and _is_drawn_in_few_levels(facts) for facts in examined.facts]
     rows = [row for row, answer in enumerate(is_mask) if answer]
     if len(rows) > len(is_mask) / 2:  # then that is what the collection is about
         return None
