@@ -1,14 +1,16 @@
 """The report of a run: there at the end, made anew when it is gone, and every number in it from the tables."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from tellapart.config import SourceConfig, TransferConfig
+from tellapart.config import SourceConfig, TrainConfig, TransferConfig
 from tellapart.errors import BundleError, DatasetError
 from tellapart.photos.demo import write_demo_folder
 from tellapart.workflow.job import Run
@@ -112,3 +114,53 @@ def test_photos_that_are_gone_are_named(
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no run"):
         report_again(tmp_path)
+
+
+def test_a_hundred_classes_of_five_have_a_report(
+    tiny_backbone: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(100):
+        folder = tmp_path / "photos" / f"class {number}"
+        folder.mkdir(parents=True)
+        colour = generator.integers(0, 200, 3)
+        for photo in range(5):
+            image = np.clip(colour + generator.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{photo}.png"), image)
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    run = train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+    page = (run.run_dir / "report.html").read_text()
+    assert all(f"class {number}" in page for number in range(100))
+    assert len(page) < 5_000_000
+
+
+def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "cat")
+    shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
+    config = TrainConfig(image_size=(46, 48), epochs=1)
+    with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
+        train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+
+
+def test_photos_that_were_decided_on_train_as_decided(
+    photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(photos_dir, photos)
+    moved, removed = photos / "cat" / "cat.3.jpg", photos / "cat" / "cat.4.jpg"
+    rows = [
+        [hashlib.blake2b(path.read_bytes(), digest_size=20).hexdigest(), str(path), "cat", decision, new_class]
+        for path, decision, new_class in ((moved, "move", "dog"), (removed, "remove", ""))
+    ]
+    lines = ["content,path,class,decision,new_class", *(",".join(row) for row in rows)]
+    (photos / "decisions.csv").write_text("\n".join(lines))
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    run = train(photos, tmp_path / "run", config, source=source_config)
+    classes = {Path(row["path"]).name: row["class"] for row in table(run.run_dir / "split.csv")}
+    assert classes[moved.name] == "dog"
+    assert removed.name not in classes
+    assert "removed by a decision" in (run.run_dir / "skipped.csv").read_text()
+    (run.run_dir / "report.html").unlink()
+    assert report_again(run.run_dir, source_config.cache_dir).exists()

@@ -15,9 +15,9 @@ from tellapart.randomness import named_generator
 # How many of the nearest training photos, the centres, a distance is the mean over, and the scale of a centre.
 NUM_NEAREST = 5
 _NUM_FOR_SCALE = 5
-# Centres that are kept, 2.6 MB of the model with embeddings of 1,280 numbers. Of 13 sets of photos of no known class (one
-# left out of cats, dogs and 4 kinds of weather, or another collection) 500 flag as many, 67 % in the mean; 250 flag 63 %,
-# and 2,000 random projections of the photos to 256 numbers 62 %.
+# Centres that are kept, 2.6 MB of the model with embeddings of 1,280 numbers. Of 13 sets of photos of no known class
+# (one left out of cats, dogs and 4 kinds of weather, or another collection) 500 flag as many, 67 % in the mean; 250
+# flag 63 %, and 2,000 random projections of the photos to 256 numbers 62 %.
 _MOST_CENTRES = 1_000
 _FEWEST_A_CLASS = 2
 # Photos whose distances are looked at for thresholds.

@@ -115,10 +115,14 @@ def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: f
     assert photos.labels is not None
     for label, num_groups in enumerate(count_groups(photos.labels, groups)):
         if num_groups < 2:
+            found = (
+                "has 1 different photo; its others are copies of that one, or of photos of other classes"
+                if num_groups
+                else "has no photo of its own; each is also in another class, or nearly so"
+            )
             raise DatasetError(
-                f"class {photos.class_names[label]!r} in {photos.source!r} has {num_groups} different"
-                " photo; its others are copies of that one, or of photos of other classes. Every class needs at least"
-                " 2. Add photos of it, or remove the class."
+                f"class {photos.class_names[label]!r} in {photos.source!r} {found}. Every class needs at least 2. Add"
+                " photos of it, or remove the class."
             )
     return split_indices(photos.labels, groups, validation_fraction, seed)
 
