@@ -152,6 +152,23 @@ def test_where_every_photo_is_the_same_one_the_check_up_says_so(
     assert len(set(checkup.group_numbers.tolist())) == 1
 
 
+def test_where_classes_differ_in_a_speck_near_copies_are_given_up(
+    check: Callable[[Path], Checkup], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    belt = cv2.GaussianBlur(generator.integers(0, 255, (200, 200), np.uint8), (0, 0), 6)
+    for name in ("fine", "flawed"):
+        (tmp_path / "belt" / name).mkdir(parents=True)
+        for number in range(8):
+            image = np.clip(belt + generator.normal(0, 2, belt.shape), 0, 255).astype(np.uint8)
+            if name == "flawed":
+                image[number * 20 + 10, 50:54] = 255
+            cv2.imwrite(str(tmp_path / "belt" / name / f"{number}.png"), image)
+    checkup = check(tmp_path / "belt")
+    assert "alike" in kinds(checkup)
+    assert len(set(checkup.group_numbers.tolist())) == 16
+
+
 def test_without_a_backbone_labels_are_not_doubted_and_a_note_says_so(
     monkeypatch: pytest.MonkeyPatch, animals_dir: Path, source_config: SourceConfig
 ) -> None:

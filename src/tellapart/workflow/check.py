@@ -18,6 +18,7 @@ from tellapart.photos.facts import FACTS_KEY, PhotoFacts, facts_of
 from tellapart.photos.loading import digest_photos, map_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
+from tellapart.photos.splits import count_groups
 from tellapart.records import Finding, LabelSuspect, PhotoGroup, Shortcut, Skipped
 from tellapart.workflow.cache import cache_root, facts_path
 from tellapart.workflow.embed import embed_photos, start_backbone
@@ -29,6 +30,9 @@ from tellapart.workflow.remember import VectorKind, recall
 
 # Parts of the cross-validation that labels are doubted with.
 _FOLDS = 5
+# Share of photos that may be nearly the same as one of another class, and different photos that each class must keep,
+# before near copies are given up.
+_MOST_TORN, _LEAST_GROUPS = 0.2, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +184,10 @@ def check_up(described: Described, seed: int, confirmed: frozenset[tuple[str, st
     from tellapart.score.shortcuts import describe_shortcut
 
     photos = described.photos
-    groups = find_groups(described.digests, described.facts, described.embeddings)
+    found = find_groups(described.digests, described.facts, described.embeddings)
+    groups = _tell_apart(found, photos)
     numbers = group_numbers(groups, len(photos))
-    examined = Examined(photos, described.facts, groups)
+    examined = Examined(photos, described.facts, groups, is_alike=groups != found)
     probabilities = None
     if photos.labels is not None and len(np.unique(photos.labels)) > 1:
         probabilities = _out_of_fold(described, numbers, seed)
@@ -195,6 +200,27 @@ def check_up(described: Described, seed: int, confirmed: frozenset[tuple[str, st
     findings = list_findings(examined, describe_shortcut)
     clear = list_clear(examined, findings, probabilities is not None)
     return Checkup(described, groups, numbers, probabilities, examined.suspects, findings, clear)
+
+
+def _tell_apart(groups: tuple[PhotoGroup, ...], photos: PhotoSet) -> tuple[PhotoGroup, ...]:
+    """The groups, or only the copies among them where the photos of a collection are all too much alike.
+
+    A belt, a slide or a form looks the same but for what matters on it. There, near copies would tie together what is
+    to be told apart: photos of several classes, or all photos of one.
+    """
+    labels = photos.labels
+    copies = tuple(group for group in groups if group.kind == "copies")
+    if labels is None or len(copies) == len(groups):
+        return groups
+    torn = {
+        row
+        for group in groups
+        if group.kind != "copies" and len({int(labels[one]) for one in group.rows}) > 1
+        for row in group.rows
+    }
+    tied, apart = (np.array(count_groups(labels, group_numbers(some, len(photos)))) for some in (groups, copies))
+    is_whole_class = bool(((tied < _LEAST_GROUPS) & (apart >= _LEAST_GROUPS)).any())
+    return copies if len(torn) > _MOST_TORN * len(photos) or is_whole_class else groups
 
 
 def _out_of_fold(described: Described, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:

@@ -22,6 +22,7 @@ class Examined:
         suspects: labels that are probably wrong.
         outliers: rows of photos that look like no other in their class.
         shortcuts: what gives the classes away without being on the photos.
+        is_alike: whether all photos look so much alike that near copies were not told from others.
     """
 
     photos: PhotoSet
@@ -30,6 +31,7 @@ class Examined:
     suspects: tuple[LabelSuspect, ...] = ()
     outliers: tuple[int, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
+    is_alike: bool = False
 
 
 def find_single(

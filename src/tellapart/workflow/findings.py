@@ -41,6 +41,7 @@ def list_findings(examined: Examined, describe_shortcut: Callable[[Shortcut], st
         _copies,
         _near,
         _bursts,
+        _alike,
         find_outliers,
         find_dark,
         find_blurred,
@@ -61,7 +62,7 @@ def list_clear(examined: Examined, findings: Sequence[Finding], with_embeddings:
         with_embeddings: whether labels could be doubted.
     """
     looked: list[tuple[tuple[str, ...], str]] = [
-        (("copies", "near"), "No photo is there twice, as a copy or nearly so."),
+        (("copies", "near", "alike"), "No photo is there twice, as a copy or nearly so."),
         (("empty", "too_dark", "too_blurred"), "No photo is empty, nearly black or without a sharp edge."),
     ]
     if examined.photos.labels is not None:
@@ -213,6 +214,22 @@ def _bursts(examined: Examined) -> Finding | None:
         lambda groups, num: f"{count_words(groups, 'series', 'series')} of photos taken within seconds",
         "Photos of one moment are so alike that they count for little more than one; they stay on one side of the "
         "split.",
+    )
+
+
+def _alike(examined: Examined) -> Finding | None:
+    if not examined.is_alike:
+        return None
+    return Finding(
+        "alike",
+        "all photos look much alike",
+        "Photos of different classes differ so little that near copies cannot be told from others, so only "
+        "byte-identical copies stay together. If some of the photos are of one and the same thing, keep some things "
+        "aside for `tellapart evaluate`.",
+        len(examined.photos),
+        (),
+        (),
+        is_problem=False,
     )
 
 
