@@ -14,7 +14,7 @@ from tellapart.cli.app import main
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError, DependencyError
 from tellapart.photos.demo import write_demo_folder
-from tellapart.workflow import check as check_module
+from tellapart.workflow import describe
 from tellapart.workflow.check import Checkup, check_photos, checkup_to_json
 from tellapart.workflow.job import Watcher
 
@@ -175,7 +175,7 @@ def test_without_a_backbone_labels_are_not_doubted_and_a_note_says_so(
     def refuse(*arguments: object) -> None:
         raise DependencyError("PyTorch is not installed; pip install 'tellapart[train]'.")
 
-    monkeypatch.setattr(check_module, "start_backbone", refuse)
+    monkeypatch.setattr(describe, "start_backbone", refuse)
     notes: list[str] = []
     checkup = check_photos(animals_dir, source_config, watcher=Watcher(on_note=notes.append))
     assert checkup.probabilities is None

@@ -1,6 +1,6 @@
 """`tellapart check`, and the first part of every training: what is wrong with these photos, before anything is learnt.
 
-Facts and embeddings of each photo are computed once and kept; everything here but them takes a second or two.
+It takes a second or two once `describe.py` knows the photos.
 """
 
 from collections.abc import Sequence
@@ -12,44 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
-from tellapart.errors import DatasetError, DependencyError
+from tellapart.errors import DatasetError
 from tellapart.photos.duplicates import find_groups, group_numbers
-from tellapart.photos.facts import FACTS_KEY, PhotoFacts, facts_of
-from tellapart.photos.loading import digest_photos, map_photos
+from tellapart.photos.facts import PhotoFacts
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
 from tellapart.photos.splits import count_groups
-from tellapart.records import Finding, LabelSuspect, PhotoGroup, Shortcut, Skipped
-from tellapart.workflow.cache import cache_root, facts_path
-from tellapart.workflow.embed import embed_photos, start_backbone
+from tellapart.records import Finding, LabelSuspect, PhotoGroup, Shortcut
+from tellapart.workflow.describe import Described, describe_with_backbone
 from tellapart.workflow.examined import Examined
 from tellapart.workflow.findings import list_clear, list_findings
 from tellapart.workflow.job import Watcher
 from tellapart.workflow.prepare import apply_own_decisions
-from tellapart.workflow.remember import VectorKind, recall
 
 # Parts of the cross-validation that labels are doubted with.
 _FOLDS = 5
 # Share of photos that may be nearly the same as one of another class, and different photos that each class must keep,
 # before near copies are given up.
 _MOST_TORN, _LEAST_GROUPS = 0.2, 2
-
-
-@dataclass(frozen=True, eq=False)
-class Described:
-    """Photos of which everything is known that can be known without labels; row by row.
-
-    Attributes:
-        photos: those that could be decoded; `photos.skipped` names the others.
-        digests: content of each, hexadecimal.
-        facts: of each.
-        embeddings: float32, shape `(len(photos), embedding_size)`; `None` where no backbone looked at them.
-    """
-
-    photos: PhotoSet
-    digests: tuple[str, ...]
-    facts: tuple[PhotoFacts, ...]
-    embeddings: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +90,7 @@ def check_photos(
     photos = decided.photos
     if config.per_class is not None and photos.labels is not None:
         photos = photos.per_class(config.per_class, seed)
-    described = _describe_with_backbone(photos, config, backbone, watcher)
+    described = describe_with_backbone(photos, config.cache_dir, backbone, watcher)
     if not len(described.photos):
         skipped = described.photos.skipped
         reason = skipped[0].reason if skipped else "there are none"
@@ -119,58 +99,6 @@ def check_photos(
             "other common formats are accepted; `tellapart show` lists the reasons."
         )
     return check_up(described, seed, decided.confirmed)
-
-
-def _describe_with_backbone(photos: PhotoSet, config: SourceConfig, backbone: str, watcher: Watcher) -> Described:
-    try:
-        opened = start_backbone(backbone, config.cache_dir, watcher)
-    except DependencyError as exc:
-        watcher.on_note(f"labels are not doubted, for that takes a backbone: {exc}")
-        return describe_photos(photos, config.cache_dir, watcher)
-    embedded = embed_photos(photos, opened, watcher)
-    return add_facts(embedded.photos, embedded.digests, embedded.embeddings, config.cache_dir, watcher)
-
-
-def describe_photos(photos: PhotoSet, cache_dir: str | None, watcher: Watcher) -> Described:
-    """The photos with their facts, without embeddings; those that cannot be read are skipped."""
-    found = digest_photos(photos)
-    readable = [row for row, item in enumerate(found) if not isinstance(item, Skipped)]
-    lost = tuple(item for item in found if isinstance(item, Skipped))
-    kept = replace(photos.take(readable), skipped=photos.skipped + lost)
-    return add_facts(kept, [str(found[row]) for row in readable], None, cache_dir, watcher)
-
-
-def add_facts(
-    photos: PhotoSet,
-    digests: Sequence[str],
-    embeddings: NDArray[np.float32] | None,
-    cache_dir: str | None,
-    watcher: Watcher,
-) -> Described:
-    """The photos with their facts as well; those that cannot be decoded are skipped.
-
-    Args:
-        photos: photos that can be read.
-        digests: the content of each.
-        embeddings: of each, or `None`.
-        cache_dir: folder of the cache; `None` is the user's.
-        watcher: told when the cache was damaged.
-    """
-    limits = photos.limits
-    kind = VectorKind(FACTS_KEY, lambda missing: map_photos(missing, lambda data: facts_of(data, limits).to_vector()))
-    found = recall(photos, digests, kind, facts_path(cache_root(cache_dir)), watcher)
-    rows = [row for row, digest in enumerate(digests) if digest in found.vectors]
-    lost = tuple(
-        Skipped(path, found.reasons[digest])
-        for path, digest in zip(photos.paths, digests, strict=True)
-        if digest not in found.vectors
-    )
-    return Described(
-        replace(photos.take(rows), skipped=photos.skipped + lost),
-        tuple(digests[row] for row in rows),
-        tuple(PhotoFacts.from_vector(found.vectors[digests[row]]) for row in rows),
-        None if embeddings is None else embeddings[rows],
-    )
 
 
 def check_up(described: Described, seed: int, confirmed: frozenset[tuple[str, str]] = frozenset()) -> Checkup:

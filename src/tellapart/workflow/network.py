@@ -17,7 +17,8 @@ from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.records import EpochRecord
 from tellapart.workflow.cache import cache_root, images_dir
-from tellapart.workflow.check import Checkup, add_facts, check_up
+from tellapart.workflow.check import Checkup, check_up
+from tellapart.workflow.describe import add_facts
 from tellapart.workflow.finish import FinishedTraining, finish_run
 from tellapart.workflow.job import Run, TrainJob, Watcher
 from tellapart.workflow.plan import describe_plan, measure_if_needed, plan_training, settle_flips, settle_size

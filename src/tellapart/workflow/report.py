@@ -20,7 +20,8 @@ from tellapart.photos.sources import open_any_photos
 from tellapart.records import CurvePoint, LearningCurve, Skipped
 from tellapart.report.contents import Report, ReportPhoto, Results
 from tellapart.store import to_json_bytes, write_file
-from tellapart.workflow.check import Checkup, Described, add_facts, check_up, checkup_to_json, describe_photos
+from tellapart.workflow.check import Checkup, check_up, checkup_to_json
+from tellapart.workflow.describe import Described, add_facts, describe_photos
 from tellapart.workflow.embed import embed_photos, start_backbone
 from tellapart.workflow.job import Watcher
 from tellapart.workflow.outcome import PREDICTIONS_NAME, Outcome

@@ -23,7 +23,8 @@ from tellapart.photos.splits import Split, count_groups
 from tellapart.records import LayerRecord, Skipped
 from tellapart.score.selective import selective_points
 from tellapart.store import to_json_bytes, write_file
-from tellapart.workflow.check import Checkup, add_facts, check_up
+from tellapart.workflow.check import Checkup, check_up
+from tellapart.workflow.describe import add_facts
 from tellapart.workflow.embed import EmbeddedPhotos, OpenBackbone, embed_photos, start_backbone
 from tellapart.workflow.job import Run, TrainJob
 from tellapart.workflow.outcome import Outcome, write_outcome
