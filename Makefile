@@ -18,14 +18,14 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check format soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step
+	bench-scratch bench-start bench-step bench-check
 
 help:
 	@echo "make demo     draws photos, trains on them, predicts; needs nothing prepared"
 	@echo "make test     runs the tests"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
-	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
@@ -60,7 +60,7 @@ format: $(READY)
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-check
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -87,6 +87,7 @@ bench-memory: $(READY)
 # Not part of `bench`: every ingredient of the recipe scratch on and off, over seeds, takes a day.
 bench-scratch: $(READY)
 	$(BIN)/python benchmarks/ablate_scratch.py --photos $(PHOTOS)
+	$(BIN)/python benchmarks/folds_scratch.py
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/bench_start.py --photos $(PHOTOS)
@@ -94,3 +95,6 @@ bench-start: $(READY)
 bench-step: $(READY)
 	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)
 	$(BIN)/python benchmarks/profile_scratch.py --photos $(PHOTOS)
+
+bench-check: $(READY)
+	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)
