@@ -72,9 +72,19 @@ def test_further_away_than_usual_is_none_of_these(predictor: Predictor) -> None:
     assert rule.apply(said(0.99, rule.largest_distance)).answer == "cat"
 
 
+def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Predictor) -> None:
+    with pytest.raises(ConfigError, match=r"--none-of-these 0.004 asks for fewer false alarms.*such as 0.05"):
+        AnswerRule(predictor, AnswerConfig(none_of_these=0.004))
+
+
+def test_what_a_rate_comes_to_is_said(predictor: Predictor) -> None:
+    (note,) = AnswerRule(predictor, AnswerConfig(not_sure=0.1)).notes
+    assert "it would answer 60 % of photos" in note
+
+
 def test_more_false_alarms_leave_less_room(predictor: Predictor) -> None:
     near = AnswerRule(predictor, AnswerConfig(none_of_these=0.5)).largest_distance
-    assert near < AnswerRule(predictor, AnswerConfig(none_of_these=0.01)).largest_distance
+    assert near < AnswerRule(predictor, AnswerConfig(none_of_these=0.1)).largest_distance
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])

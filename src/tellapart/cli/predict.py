@@ -71,6 +71,8 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         print_line(console, f"{item.path}  {item.answer} {item.probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
+    for note in summary.notes:
+        print_line(console, f"note: {note}")
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
         kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""

@@ -3,12 +3,16 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tellapart.config import check_range
 from tellapart.errors import ConfigError
 from tellapart.infer.predictor import Predictor
 from tellapart.records import Prediction
-from tellapart.score.selective import threshold_for
+from tellapart.score.selective import describe_selective, threshold_for
 
+# What stands in a bundle for a distance that no photo goes beyond.
+_BEYOND_ALL = float(np.finfo(np.float32).max)
 NOT_SURE, NONE_OF_THESE = "not sure", "none of these"
 
 
@@ -48,6 +52,7 @@ class AnswerRule:
         needs_distances: whether predictions must come with their distance.
         least_probability: of an answer; above 1 when none can be promised.
         largest_distance: of an answer.
+        notes: what the rates come to, a sentence each.
 
     Raises:
         ConfigError: the model lacks what it would take.
@@ -56,6 +61,7 @@ class AnswerRule:
     def __init__(self, predictor: Predictor, config: AnswerConfig) -> None:
         self.needs_distances = config.none_of_these is not None
         self.least_probability, self.largest_distance = 0.0, math.inf
+        self.notes: tuple[str, ...] = ()
         if config.not_sure is not None:
             if not predictor.selective:
                 raise ConfigError(
@@ -64,10 +70,17 @@ class AnswerRule:
                 )
             threshold = threshold_for(predictor.selective, config.not_sure)
             self.least_probability = math.inf if threshold is None else threshold
+            self.notes = (describe_selective(predictor.selective, config.not_sure),)
         if config.none_of_these is not None:
             predictor.check_distances()
             usual = predictor.usual_distances
             self.largest_distance = usual[math.ceil((1 - config.none_of_these) * (len(usual) - 1))]
+            if self.largest_distance >= _BEYOND_ALL:
+                raise ConfigError(
+                    f"--none-of-these {config.none_of_these:g} asks for fewer false alarms than the photos of this "
+                    "model could show; the more photos it has learnt from, the lower it may be, down to 0.005. Pass a "
+                    "larger rate, such as 0.05."
+                )
 
     def apply(self, prediction: Prediction) -> Prediction:
         """The prediction, with its doubt where it has one."""

@@ -74,6 +74,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
+        notes: what the rates of doubt come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -82,6 +83,7 @@ class PredictSummary:
     num_skipped: int = 0
     submission: Submission | None = None
     sorted_photos: SortedPhotos | None = None
+    notes: tuple[str, ...] = ()
 
 
 def open_model(
@@ -132,7 +134,7 @@ def predict_photos(
     if outputs.has_heatmap:
         predictor.check_activation_maps()
     rule = AnswerRule(predictor, outputs.answers)
-    summary = PredictSummary()
+    summary = PredictSummary(notes=rule.notes)
     submission = SubmissionWriter(*outputs.submission, predictor.class_names) if outputs.submission else None
     with contextlib.ExitStack() as stack:
         takers: list[Taker] = [_summary_taker(summary, outputs.limit)]
