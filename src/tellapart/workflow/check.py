@@ -112,7 +112,8 @@ def check_up(described: Described, seed: int, confirmed: frozenset[tuple[str, st
     from tellapart.score.shortcuts import describe_shortcut
 
     photos = described.photos
-    found = find_groups(described.digests, described.facts, described.embeddings)
+    # Without embeddings, so that all recipes draw the same split (docs/decisions/009-near-copies-and-the-split.md).
+    found = find_groups(described.digests, described.facts)
     groups = _tell_apart(found, photos)
     numbers = group_numbers(groups, len(photos))
     examined = Examined(photos, described.facts, groups, is_alike=groups != found)
