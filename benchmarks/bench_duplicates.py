@@ -2,9 +2,8 @@
 
 Every kind of change is planted in turn: versions of some photos beside all photos of a folder. A photo counts as
 grouped by mistake when a group joins it with a photo that it was not made of; pairs that are in the folder already are
-looked for first, printed, and set aside. Speed is measured on thumbnails, and embeddings if there are some, which are
-blends of those of the photos; it is given with the memory that the search took beyond its input, where the system
-tells. `--embeddings` is a file of `tellapart embed` for the same folder; versions of photos have no embeddings.
+looked for first, printed, and set aside. Speed is measured on thumbnails that are blends of those of the photos; it is
+given with the memory that the search took beyond its input, where the system tells.
 """
 
 import argparse
@@ -13,7 +12,6 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -68,9 +66,9 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def group_all(facts: Sequence[PhotoFacts], embeddings: np.ndarray | None = None) -> np.ndarray:
+def group_all(facts: Sequence[PhotoFacts]) -> np.ndarray:
     """Equal numbers for photos that belong together, none of them taken for copies."""
-    return group_numbers(find_groups([str(row) for row in range(len(facts))], facts, embeddings), len(facts))
+    return group_numbers(find_groups([str(row) for row in range(len(facts))], facts), len(facts))
 
 
 def plant(photos: Sequence[bytes], facts: Sequence[PhotoFacts], num_planted: int) -> list[Measurement]:
@@ -95,10 +93,8 @@ def plant(photos: Sequence[bytes], facts: Sequence[PhotoFacts], num_planted: int
     return [*found, Measurement("duplicates.grouped_by_mistake", (num_wrong / num_seen,), "share")]
 
 
-def blend(
-    facts: Sequence[PhotoFacts], embeddings: np.ndarray | None, num_photos: int
-) -> tuple[list[PhotoFacts], np.ndarray | None]:
-    """Facts, and embeddings, of so many photos that do not exist: two photos over each other, one of them turned."""
+def blend(facts: Sequence[PhotoFacts], num_photos: int) -> list[PhotoFacts]:
+    """Facts of so many photos that do not exist: two photos over each other, one of them turned."""
     generator = np.random.default_rng(0)
     first, second = generator.integers(len(facts), size=(2, num_photos))
     share = generator.uniform(0.25, 0.5, num_photos).astype(np.float32)
@@ -107,11 +103,7 @@ def blend(
         below = facts[row].thumbnail[:: generator.choice([1, -1]), :: generator.choice([1, -1])]
         luma = (1 - part) * below + part * facts[other].thumbnail + generator.normal(0, 2, below.shape)
         made.append(replace(facts[row], thumbnail=np.clip(luma, 0, 255).astype(np.uint8)))
-    if embeddings is None:
-        return made, None
-    blended = embeddings[first] * (1 - share[:, None])
-    blended += embeddings[second] * share[:, None]
-    return made, blended
+    return made
 
 
 def peak_gb() -> float:
@@ -119,16 +111,14 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def time_search(
-    facts: Sequence[PhotoFacts], embeddings: np.ndarray | None, num_photos: int, num_runs: int
-) -> list[Measurement]:
+def time_search(facts: Sequence[PhotoFacts], num_photos: int, num_runs: int) -> list[Measurement]:
     """Seconds for so many photos, and the memory beyond what was there before."""
-    made, blended = blend(facts, embeddings, num_photos)
+    made = blend(facts, num_photos)
     before = peak_gb()
     seconds = []
     for _ in range(num_runs):
         started = time.perf_counter()
-        group_all(made, blended)
+        group_all(made)
         seconds.append(time.perf_counter() - started)
     name = f"duplicates.search_{num_photos}"
     return [Measurement(name, tuple(seconds), "s"), Measurement(f"{name}.memory", (peak_gb() - before,), "GB")]
@@ -153,21 +143,11 @@ def time_facts(photos: Sequence[bytes], num_runs: int) -> list[Measurement]:
     ]
 
 
-def load_embeddings(path: Path | None, photo_paths: Sequence[Path]) -> np.ndarray | None:
-    """The embeddings of the photos in their order, from a file of `tellapart embed`; `None` without one."""
-    if path is None:
-        return None
-    with np.load(path) as file:
-        rows = {Path(str(name)).name: row for row, name in enumerate(file["paths"])}
-        return file["embeddings"][[rows[photo_path.name] for photo_path in photo_paths]]
-
-
 def parse_arguments() -> argparse.Namespace:
     """The flags all benchmarks have, and those of this one."""
     parser = make_parser(__doc__, num_runs=3)
     parser.add_argument("--num-planted", type=int, default=200, help="versions of each kind")
     parser.add_argument("--num-photos", type=int, default=50_000, help="photos of the large search")
-    parser.add_argument("--embeddings", type=Path, help="file that `tellapart embed` wrote of the same folder")
     return parser.parse_args()
 
 
@@ -175,13 +155,12 @@ def main() -> None:
     """Plants, then measures speed."""
     arguments = parse_arguments()
     paths = sorted(arguments.photos.glob("*.jpg"))
-    embeddings = load_embeddings(arguments.embeddings, paths)
     photos = [path.read_bytes() for path in paths]
     facts = [facts_of(data) for data in photos]
     measurements = plant(photos, facts, arguments.num_planted)
     measurements += time_facts(photos[:1000], arguments.runs)
-    measurements += time_search(facts, embeddings, len(facts), arguments.runs)
-    measurements += time_search(facts, embeddings, arguments.num_photos, 1)
+    measurements += time_search(facts, len(facts), arguments.runs)
+    measurements += time_search(facts, arguments.num_photos, 1)
     record(measurements, arguments.results)
 
 

@@ -50,9 +50,9 @@ def scene_facts() -> tuple[PhotoFacts, ...]:
     return tuple(facts_of(encode(scene(seed), quality=90)) for seed in range(NUM_SCENES))
 
 
-def groups_of(facts: Sequence[PhotoFacts], embeddings: np.ndarray | None = None) -> tuple[PhotoGroup, ...]:
+def groups_of(facts: Sequence[PhotoFacts]) -> tuple[PhotoGroup, ...]:
     """The groups of photos that are no copies."""
-    return find_groups([str(row) for row in range(len(facts))], facts, embeddings)
+    return find_groups([str(row) for row in range(len(facts))], facts)
 
 
 def turned_exif() -> Image.Exif:
@@ -128,29 +128,6 @@ def test_a_near_duplicate_of_one_copy_is_grouped_with_all_copies() -> None:
 @pytest.mark.parametrize("num_photos", [0, 1])
 def test_few_photos_have_no_groups(num_photos: int) -> None:
     assert groups_of(scene_facts()[:num_photos]) == ()
-
-
-def test_embeddings_bring_together_what_thumbnails_would_not_search() -> None:
-    image = scene(0)
-    cropped = facts_of(encode(image[20:-20, 25:-25]))
-    generator = np.random.default_rng(0)
-    embeddings = generator.standard_normal((NUM_SCENES + 1, 64), np.float32)
-    embeddings[-1] = embeddings[0]
-
-    assert groups_of([*scene_facts(), cropped], embeddings) == (PhotoGroup("near", (0, NUM_SCENES)),)
-
-
-def test_equal_embeddings_alone_group_nothing() -> None:
-    assert groups_of(scene_facts(), np.ones((NUM_SCENES, 16), np.float32)) == ()
-
-
-def test_embeddings_are_not_modified() -> None:
-    embeddings = np.random.default_rng(0).standard_normal((NUM_SCENES, 64), np.float32)
-    before = embeddings.copy()
-
-    groups_of(scene_facts(), embeddings)
-
-    np.testing.assert_array_equal(embeddings, before)
 
 
 def flat(colour: tuple[int, int, int], kind: str, height: int = 90) -> PhotoFacts:

@@ -1,7 +1,7 @@
 """Which photos of a collection show the same moment: copies, near-duplicates and bursts, as groups.
 
-Candidates come from the nearest neighbours of thumbnails, as they are and turned upright by their own light, and of
-embeddings where there are some; `likeness.py` has the last word on each. What is done with a group is the caller's.
+Candidates come from the nearest neighbours of thumbnails, as they are and turned upright by their own light;
+`likeness.py` has the last word on each. What is done with a group is the caller's.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ _ROWS = NDArray[np.int64]
 
 # Of each photo so many neighbours are looked at that come behind it, in each of the searches.
 _MOST_EACH = 4
-_COARSE_DIRECTIONS, _EMBEDDING_DIRECTIONS = 80, 160
+_COARSE_DIRECTIONS = 80
 # Least products of unit vectors in each search.
-_LIES_ALIKE, _CROPPED_ALIKE, _TURNED_ALIKE, _EMBEDDED_ALIKE = 0.65, 0.65, 0.72, 0.7
+_LIES_ALIKE, _CROPPED_ALIKE, _TURNED_ALIKE = 0.65, 0.65, 0.72
 # A crop is looked for by the middle of photos too: it shows much the same part, wherever it was taken.
 _MIDDLE_SHARE = 0.9
 # A photo counts as turned either way where its light leans by less than this, as a correlation with a slope.
@@ -37,8 +37,8 @@ _MOST_CHAINED = 30
 # Where so many photos that are not one agree this much all the same, there is a template.
 _TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.75, 3
 _MAX_ROUNDS = 8
-# Pictures of a burst are alike: correlation of coarse thumbnails, or of embeddings from their mean.
-_BURST_ALIKE, _BURST_EMBEDDED_ALIKE = 0.5, 0.5
+# Pictures of a burst are alike: correlation of coarse thumbnails.
+_BURST_ALIKE = 0.5
 # A picture of a series is compared with so many that follow it.
 _BURST_STEPS = 3
 _NO_PAIRS = np.zeros((2, 0), np.int64)
@@ -50,13 +50,11 @@ class _Photos:
 
     Attributes:
         thumbnails: of each.
-        vectors: embeddings from their mean, as unit vectors, float32 `(n, k)`, or `None`.
         camera: equal numbers for equal cameras, int64 `(n,)`.
         captured_at: seconds, float64 `(n,)`; NaN where camera or time is not known.
     """
 
     thumbnails: Thumbnails
-    vectors: NDArray[np.float32] | None
     camera: _ROWS
     captured_at: NDArray[np.float64]
 
@@ -72,11 +70,7 @@ class _Photos:
 
 
 def find_groups(
-    digests: Sequence[str],
-    facts: Sequence[PhotoFacts],
-    embeddings: NDArray[np.float32] | None = None,
-    *,
-    burst_seconds: float = 5.0,
+    digests: Sequence[str], facts: Sequence[PhotoFacts], *, burst_seconds: float = 5.0
 ) -> tuple[PhotoGroup, ...]:
     """The groups of a collection: copies first, then near-duplicates, then bursts, each by its first row.
 
@@ -85,7 +79,6 @@ def find_groups(
     Args:
         digests: content of each photo; equal ones are byte-identical.
         facts: of each photo.
-        embeddings: float32 `(n, d)`, which find crops that thumbnails miss; not modified. `None`: thumbnails alone.
         burst_seconds: longest pause between two pictures of a burst.
     """
     if not digests:
@@ -94,7 +87,6 @@ def find_groups(
     chosen = [facts[row] for row in kept]
     photos = _Photos(
         Thumbnails.of(chosen),
-        None if embeddings is None else _centre(embeddings[kept]),
         np.unique([item.camera or "" for item in chosen], return_inverse=True)[1],
         np.array([np.nan if item.camera is None or item.captured_at is None else item.captured_at for item in chosen]),
     )
@@ -106,12 +98,6 @@ def find_groups(
         *_list_groups("near", near, content),
         *_list_groups("burst", burst, near),
     )
-
-
-def _centre(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The embeddings from their mean, in place, as unit vectors of fewer numbers."""
-    embeddings -= embeddings.mean(axis=0)
-    return direct(embeddings, _EMBEDDING_DIRECTIONS)
 
 
 def group_numbers(groups: Sequence[PhotoGroup], num_photos: int) -> NDArray[np.int64]:
@@ -178,8 +164,6 @@ def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
         (find_pairs(directed, _CROPPED_ALIKE, _MOST_EACH, directed_middle), same),
         (find_pairs(direct(upright, _COARSE_DIRECTIONS), _TURNED_ALIKE, _MOST_EACH), owners),
     ]
-    if photos.vectors is not None:
-        searches.append((find_pairs(photos.vectors[rows], _EMBEDDED_ALIKE, _MOST_EACH), same))
     links = np.concatenate([owner[np.stack([pairs.first, pairs.second])] for pairs, owner in searches], axis=1)
     keys = np.unique(links.min(axis=0) * len(rows) + links.max(axis=0))
     first, second = np.divmod(keys, max(1, len(rows)))
@@ -276,12 +260,7 @@ def _find_bursts(photos: _Photos, burst_seconds: float) -> _ROWS:
             photos.captured_at[second] - photos.captured_at[first] <= burst_seconds
         )
         first, second = first[near], second[near]
-        is_alike = _products(photos.thumbnails.coarse, first, second) >= _BURST_ALIKE
-        if photos.vectors is not None:
-            is_alike |= _products(photos.vectors, first, second) >= _BURST_EMBEDDED_ALIKE
+        coarse = photos.thumbnails.coarse
+        is_alike = np.einsum("pd,pd->p", coarse[first], coarse[second]) >= _BURST_ALIKE
         found.append(np.stack([first[is_alike], second[is_alike]]))
     return np.concatenate(found, axis=1)
-
-
-def _products(vectors: NDArray[np.float32], first: _ROWS, second: _ROWS) -> NDArray[np.float32]:
-    return np.asarray(np.einsum("pd,pd->p", vectors[first], vectors[second]), np.float32)
