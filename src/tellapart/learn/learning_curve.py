@@ -3,14 +3,17 @@
 Arrays in; the curve through the errors and the sentence about it are in `score/learning_curve.py`. Needs no Keras.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tellapart.learn.embedding_checks import check_embeddings
 from tellapart.learn.head import HeadData
 from tellapart.learn.linear_models import Coordinates, Examples, LinearModel, fit_lda
+from tellapart.photos.loading import num_cores
 from tellapart.photos.splits import fold_numbers
 from tellapart.randomness import named_generator
 from tellapart.records import LearningCurve
@@ -69,11 +72,19 @@ def measure_learning_curve(data: HeadData, seed: int) -> LearningCurve | None:
     vectors = Coordinates(data.embeddings).vectors
     is_tested = np.zeros((len(trials), len(data.labels)), np.bool_)
     is_wrong = np.zeros_like(is_tested)
-    for number, trial in enumerate(trials):
-        for learnt, tested in trial.parts:
-            model = _fit(vectors[learnt], data.labels[learnt], data, seed)
+    tasks = [(number, *part) for number, trial in enumerate(trials) for part in trial.parts]
+
+    def find_wrong(learnt: NDArray[np.bool_], tested: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        model = _fit(vectors[learnt], data.labels[learnt], data, seed)
+        return np.asarray(model.logits(vectors[tested]).argmax(axis=1) != data.labels[tested])
+
+    # Side by side, one core each: the products here are too small to be shared out well, and threads that share them
+    # wait for one another wherever something else runs: 51 s instead of 2 with one of two cores busy (2026-11-24).
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores(), "curve") as pool:
+        found = pool.map(lambda task: find_wrong(task[1], task[2]), tasks)
+        for (number, _, tested), wrong in zip(tasks, found, strict=True):
             is_tested[number] |= tested
-            is_wrong[number, tested] = model.logits(vectors[tested]).argmax(axis=1) != data.labels[tested]
+            is_wrong[number, tested] = wrong
     sizes = np.array([trial.size for trial in trials])
     return fit_learning_curve(CurveTrials(sizes, is_tested, is_wrong, data.groups), seed)
 
