@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--photos", type=Path, default=REPOSITORY_DIR / "../shared/data/weather")
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of folds to train (default: all)", metavar="FOLD")
     parser.add_argument("--views", type=float, help="computing, in photos of 96x96 pixels (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache-dir")
@@ -47,7 +48,7 @@ def main() -> None:
     numbers = fold_numbers(data.labels, groups_of(data.images.photos, checkup), arguments.folds, arguments.seed)
     plan = make_plan(regime, (regime.side, regime.side), length)
     rows = []
-    for fold in range(arguments.folds):
+    for fold in arguments.only or range(arguments.folds):
         held_out = np.flatnonzero(numbers == fold)
         split = Split(np.flatnonzero(numbers != fold), held_out)
         trained = train(Setting(config, USUAL, plan), replace(data, split=split), held_out)

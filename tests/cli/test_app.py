@@ -40,7 +40,8 @@ def run_dir(animals_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize(
-    "command", ["show", "train", "summary", "predict", "evaluate", "compare", "embed", "cache", "demo"]
+    "command",
+    ["show", "check", "fix", "train", "report", "summary", "predict", "evaluate", "compare", "embed", "cache", "demo"],
 )
 def test_every_command_has_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, command, "--help") == 0
@@ -106,6 +107,18 @@ def test_a_submission_keeps_the_columns_and_order_of_the_sample(
     assert header == "id,label"
     assert (first.split(",")[0], second.split(",")[0]) == ("cat.3", "cat.1")
     assert 0 < float(first.split(",")[1]) < 1
+
+
+def test_report_says_where_the_page_is_and_opens_it_when_asked(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    assert run(monkeypatch, "report", run_dir) == 0
+    assert capsys.readouterr().out.strip() == str(run_dir / "report.html")
+    assert opened == []
+    assert run(monkeypatch, "report", run_dir, "--open") == 0
+    assert opened == [(run_dir / "report.html").resolve().as_uri()]
 
 
 def test_what_more_time_may_bring_is_said_in_multiples_of_it(run_dir: Path) -> None:
