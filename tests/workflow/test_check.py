@@ -110,6 +110,19 @@ def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_d
     assert "outline.png" in finding_of(check(photos_dir), "masks")
 
 
+def test_a_class_that_its_file_format_gives_away_is_shown_beside_the_others(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    first = classes_of(photos_dir)[0]
+    for path in sorted(first.iterdir()):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path)))
+        path.unlink()
+    (finding,) = [finding for finding in check(photos_dir).findings if finding.kind == "shortcuts"]
+    assert any("given away by its file format" in caption for caption in finding.captions)
+    assert "the others" in finding.captions
+    assert all(len(rows) == 4 for rows in finding.examples)
+
+
 def test_an_unbalanced_collection_is_told(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
     for path in sorted(classes_of(photos_dir)[0].iterdir())[3:]:
         path.unlink()

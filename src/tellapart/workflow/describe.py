@@ -82,9 +82,10 @@ def add_facts(
         for path, digest in zip(photos.paths, digests, strict=True)
         if digest not in found.vectors
     )
+    facts = {digest: PhotoFacts.from_vector(vector) for digest, vector in found.vectors.items()}
     return Described(
         replace(photos.take(rows), skipped=photos.skipped + lost),
         tuple(digests[row] for row in rows),
-        tuple(PhotoFacts.from_vector(found.vectors[digests[row]]) for row in rows),
+        tuple(facts[digests[row]] for row in rows),
         None if embeddings is None else embeddings[rows],
     )

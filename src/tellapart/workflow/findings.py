@@ -22,6 +22,8 @@ from tellapart.workflow.photo_findings import (
 
 # Groups that are shown of each finding, and photos of a group, at most.
 _MOST_GROUPS, _MOST_IN_GROUP = 12, 6
+# Photos of each side that show a shortcut.
+_NUM_OF_SIDE = 4
 # The largest class may have so many times the photos of the smallest; the same bound as the head's.
 _MOST_IMBALANCE = 3
 _FEW_PHOTOS = 10
@@ -143,16 +145,30 @@ def _suspects(examined: Examined) -> Finding | None:
 def _shortcuts(examined: Examined, describe: Callable[[Shortcut], str]) -> Finding | None:
     if not examined.shortcuts:
         return None
+    shown = [pair for shortcut in examined.shortcuts for pair in _show_shortcut(examined, shortcut)]
     return Finding(
         "shortcuts",
         "Classes can be told apart without looking at what is on the photos",
         "A model may learn this instead of what you mean, and then fail on photos that were made in another way. "
         + " ".join(describe(shortcut) for shortcut in examined.shortcuts),
         len(examined.photos),
-        (),
-        (),
+        tuple(rows for rows, _ in shown),
+        tuple(caption for _, caption in shown),
         is_problem=True,
     )
+
+
+def _show_shortcut(examined: Examined, shortcut: Shortcut) -> list[tuple[tuple[int, ...], str]]:
+    """Some photos of the class that is given away, and some of the others."""
+    photos = examined.photos
+    assert photos.labels is not None
+    label = photos.class_names.index(shortcut.class_name)
+    sides = [
+        [row for row, one in enumerate(photos.labels.tolist()) if (one == label) is within] for within in (True, False)
+    ]
+    chosen = [tuple(rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE]) for rows in sides]
+    words = (f"{shortcut.class_name}, given away by its {shortcut.clue}", "the others")
+    return list(zip(chosen, words, strict=True))
 
 
 def _imbalance(examined: Examined) -> Finding | None:
