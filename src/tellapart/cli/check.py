@@ -65,9 +65,8 @@ def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     print_line(console, f"{len(photos):,} photos{': ' + classes if classes else ', without labels'}")
     if photos.skipped:
         first = photos.skipped[0]
-        print_line(
-            console, f"{len(photos.skipped):,} files cannot be used, the first is {visible(first.path)}: {first.reason}"
-        )
+        files = "1 file" if len(photos.skipped) == 1 else f"{len(photos.skipped):,} files"
+        print_line(console, f"{files} cannot be used, the first is {visible(first.path)}: {first.reason}")
     for finding in checkup.findings:
         print_finding(console, finding, photos.paths)
     if not any(finding.is_problem for finding in checkup.findings):

@@ -134,7 +134,8 @@ def _print_prepared(console: "Console", photos: "PhotoSet", num_train: int, num_
     classes = ", ".join(f"{name} {num:,}" for name, num in photos.counts().items())
     print_line(console, f"{len(photos):,} photos: {classes}")
     if photos.skipped:
-        print_line(console, f"{len(photos.skipped):,} files skipped; skipped.csv in the run folder says why")
+        files = "1 file" if len(photos.skipped) == 1 else f"{len(photos.skipped):,} files"
+        print_line(console, f"{files} skipped; skipped.csv in the run folder says why")
     rest = f"{num_validation:,} to validate" if num_validation else "validated by cross-validation"
     print_line(console, f"{num_train:,} to train, {rest}")
 
