@@ -194,7 +194,7 @@ def _few(examined: Examined) -> Finding | None:
         return None
     return Finding(
         "few_photos",
-        f"fewer than {_FEW_PHOTOS} photos of {name_some(few)}",
+        f"Fewer than {_FEW_PHOTOS} photos of {name_some(few)}",
         "That is enough to learn from and not to measure with: the interval around the accuracy will be wide.",
         sum(examined.photos.counts()[name] for name in few),
         (),
@@ -238,7 +238,7 @@ def _alike(examined: Examined) -> Finding | None:
         return None
     return Finding(
         "alike",
-        "all photos look much alike",
+        "All photos look much alike",
         "Photos of different classes differ so little that near copies cannot be told from others, so only "
         "byte-identical copies stay together. If some of the photos are of one and the same thing, keep some things "
         "aside for `tellapart evaluate`.",

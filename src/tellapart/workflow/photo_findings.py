@@ -121,9 +121,9 @@ def find_shapes(examined: Examined) -> Finding | None:
     num_turned = sum(facts.has_exif_rotation for facts in examined.facts)
     formats = Counter(facts.format for facts in examined.facts)
     words = ", ".join(f"{number:,} {name}" for name, number in formats.most_common())
-    span = f"all {smallest[1]} x {smallest[0]} pixels"
+    span = f"All {smallest[1]} x {smallest[0]} pixels"
     if len(np.unique(sizes, axis=0)) > 1:
-        span = f"from {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels"
+        span = f"From {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels"
     return Finding(
         "shapes",
         f"{span}; {words}",
