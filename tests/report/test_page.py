@@ -21,6 +21,8 @@ from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
 from tellapart.report.album import MOST_PICTURE_BYTES
 from tellapart.report.contents import Report, ReportPhoto
 from tellapart.report.page import render_report
+from tellapart.report.wording import percent
+from tellapart.score.metrics import wilson_interval
 
 MakeReport = Callable[..., Report]
 VOID = frozenset("area base br col hr img input link meta source wbr".split())
@@ -350,3 +352,12 @@ def test_the_template_engine_is_loaded_for_a_page_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_class_has_an_interval_of_its_own(make_report: MakeReport) -> None:
+    report = make_report()
+    assert report.results is not None
+    score = report.results.evaluation.per_class[0]
+    assert score.recall is not None
+    low, high = wilson_interval(round(score.recall * score.num_photos), score.num_photos)
+    assert f"{percent(low)} to {percent(high)}" in render_report(report).decode()

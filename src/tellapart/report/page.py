@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tellapart.photos.names import printable
-from tellapart.records import Evaluation
+from tellapart.records import ClassScore, Evaluation
 from tellapart.report import svg, wording
 from tellapart.report.album import Album
 from tellapart.report.contents import Report, Results
@@ -30,6 +30,7 @@ from tellapart.report.sections import (
 )
 from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
 from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table
+from tellapart.score.metrics import wilson_interval
 
 if TYPE_CHECKING:
     import jinja2
@@ -100,6 +101,12 @@ def render_report(report: Report) -> bytes:
     return page.encode("utf-8")
 
 
+def _recall_interval(score: ClassScore) -> tuple[float, float]:
+    """The 95 % interval of the share of a class that is found."""
+    assert score.recall is not None
+    return wilson_interval(round(score.recall * score.num_photos), score.num_photos)
+
+
 def _make_environment() -> "jinja2.Environment":
     """The one jinja2 environment: escapes everything, knows only our templates, and no name that is not given."""
     import jinja2
@@ -114,6 +121,7 @@ def _make_environment() -> "jinja2.Environment":
     )
     environment.globals["frame"] = {"left": svg.LEFT, "right": svg.RIGHT, "top": svg.TOP, "bottom": svg.BOTTOM}
     environment.filters |= {
+        "recall_interval": _recall_interval,
         "percent": wording.percent,
         "round_percent": wording.round_percent,
         "count": wording.count,
