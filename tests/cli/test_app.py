@@ -320,3 +320,10 @@ def test_compare_prints_a_table_and_the_test_in_words(
     assert "On the same 4 validation photos:" in output
     assert "chance" in output or "the same photos" in output
     assert (tmp_path / "runs" / "comparison.png").exists()
+
+
+def test_the_package_runs_as_the_command_does() -> None:
+    command = [sys.executable, "-m", "tellapart", "train"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "Missing argument 'source'" in result.stderr
