@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from tellapart.learn.backend import Backend
+from tellapart.learn.kn2row import convolve
 from tellapart.learn.networks.residual import build_residual_network
 from tellapart.learn.step import SharedStep, WholeStep, open_step
 
@@ -175,11 +176,17 @@ def test_other_devices_and_backends_take_whole_steps(backend: Backend) -> None:
         assert isinstance(step, WholeStep)
 
 
-def test_a_single_core_takes_whole_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_core_learns_from_the_whole_batch_as_keras_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tellapart.learn.step.num_cores", lambda: 1)
+    images, targets = batch(16, side=32)
+    one, other = residual_network(), residual_network()
 
-    with open_step(plain_network(), CPU) as step:
-        assert isinstance(step, WholeStep)
+    WholeStep(one).learn(images, targets)
+    with open_step(other, CPU) as step:
+        step.learn(images, targets)
+
+    for whole, shared in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(shared, whole, atol=1e-4)
 
 
 @pytest.fixture
@@ -207,3 +214,30 @@ def test_pytorch_has_its_number_of_threads_again_after_an_error() -> None:
         step.learn(images[:, 1:], targets)
 
     assert torch.get_num_threads() == 3
+
+
+def deep_network() -> keras.Model:
+    """A convolution of 128 channels over 2x2 pixels, which a shared step computes in its own way."""
+    keras.utils.set_random_seed(6)
+    image = keras.Input((12, 12, 3))
+    x = keras.layers.Permute((3, 1, 2))(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image))
+    x = keras.layers.Conv2D(128, 6, strides=6, data_format="channels_first")(x)
+    x = keras.layers.Conv2D(130, 3, padding="same", use_bias=False, data_format="channels_first")(x)
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
+    return compiled(keras.Model(image, keras.layers.Dense(3, activation="softmax")(x)))
+
+
+def test_small_images_of_many_channels_are_learnt_from_alike(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr("tellapart.learn.kn2row.convolve", lambda *given: calls.append(1) or convolve(*given))
+    images, targets = batch(16)
+    one, other = deep_network(), deep_network()
+
+    WholeStep(one).learn(images, targets)
+    SharedStep(other, pool, 2).learn(images, targets)
+
+    assert len(calls) == 2
+    for whole, shared in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(shared, whole, atol=1e-5)

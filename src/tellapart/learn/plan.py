@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from tellapart.config import CropConfig
 
 VIEW_SIDE = 96
-# What a step costs whatever the size of its photos, in pixels a photo: 32 photos took 93, 148 and 230 ms at 64, 96 and
-# 128 pixels (2 cores, medians of 15 steps, 2026-11-24).
-_PIXELS_A_STEP = 4200
+# What a step costs whatever the size of its photos, in pixels a photo: 32 photos took 82, 136 and 218 ms at 64, 96 and
+# 128 pixels (2 cores, medians of 11 steps, 2026-11-24).
+_PIXELS_A_STEP = 3300
 _SIDE_STEP, _LEAST_SIDE = 16, 32
 # Views of a training whose length was not asked for: for this many photos; it grows with the root of their number.
 _USUAL_VIEWS, _USUAL_PHOTOS = 330_000, 3_200

@@ -6,7 +6,7 @@ of a small network is over in a few milliseconds, too short to be shared out to 
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -118,8 +118,24 @@ def _list_calls(model: keras.Model) -> list[tuple[Any, list[int], dict[str, bool
         sources = [numbers[id(tensor)] for tensor in inputs_of(layer)]
         numbers[id(layer.output)] = len(numbers)
         knows_training = "training" in inspect.signature(layer.call).parameters
-        calls.append((layer.call, sources, {"training": True} if knows_training else {}))
+        calls.append((_call_of(layer), sources, {"training": True} if knows_training else {}))
     return calls
+
+
+def _call_of(layer: keras.layers.Layer) -> Callable[..., Any]:
+    """The layer's own function, or a faster one for the same result."""
+    from tellapart.learn.kn2row import convolve, is_suited, pays
+
+    own: Callable[..., Any] = layer.call
+    if not is_suited(layer):
+        return own
+
+    def call(images: Any) -> Any:
+        if pays(min(images.shape[1], layer.filters), *images.shape[2:]):
+            return convolve(images, layer.kernel.value)
+        return own(images)
+
+    return call
 
 
 def _order_as_used(variable: keras.Variable) -> None:
@@ -137,7 +153,7 @@ def _order_as_used(variable: keras.Variable) -> None:
 def open_step(model: keras.Model, backend: Backend) -> Iterator["WholeStep | SharedStep"]:
     """The way to take a step that is the fastest here, for the time of a training."""
     num_shares = min(num_cores(), _MOST_SHARES)
-    if backend.name != "torch" or backend.device != "cpu" or num_shares == 1:
+    if backend.name != "torch" or backend.device != "cpu":
         yield WholeStep(model)
         return
     import torch
