@@ -326,4 +326,4 @@ def test_the_package_runs_as_the_command_does() -> None:
     command = [sys.executable, "-m", "tellapart", "train"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "Missing argument 'source'" in result.stderr
+    assert "Missing argument 'SOURCE'" in result.stderr

@@ -10,7 +10,9 @@ from tellapart.cli.output import make_console, print_line
 
 
 def embed(
-    source: Annotated[str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.")],
+    source: Annotated[
+        str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE")
+    ],
     out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
     backbone: Annotated[
         str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import LabelPattern, LabelsCsv
+from tellapart.cli.options import LabelPattern, LabelsCsv, ModelDir
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
-    source: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.")],
+    model_dir: ModelDir,
+    source: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")],
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,

@@ -1,12 +1,15 @@
 """Arguments and flags that several commands share, so that they read the same everywhere."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 LabelledSource = Annotated[
-    str, typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.")
+    str,
+    typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.", metavar="SOURCE"),
 ]
+ModelDir = Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.", metavar="MODEL_DIR")]
 LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")]
 PerClass = Annotated[

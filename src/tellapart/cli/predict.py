@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.options import ModelDir
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
-    sources: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE...")],
+    model_dir: ModelDir,
+    sources: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
     csv_path: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
     grid: Annotated[
         Path | None, typer.Option(help="Draw the first photos with their class here.", metavar="FILE.png")

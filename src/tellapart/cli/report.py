@@ -1,16 +1,15 @@
 """`tellapart report`: the page that a training has left, or one made anew."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tellapart.cli.options import CacheDir
+from tellapart.cli.options import CacheDir, ModelDir
 from tellapart.cli.output import make_console, print_line
 
 
 def report(
-    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
+    model_dir: ModelDir,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:

@@ -1,16 +1,10 @@
 """`tellapart summary`: the network of a model folder, layer by layer."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from tellapart.cli.options import ModelDir
 from tellapart.cli.output import make_console, print_line, print_table
 
 
-def summary(
-    model_dir: Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.")],
-) -> None:
+def summary(model_dir: ModelDir) -> None:
     """Show the network in MODEL_DIR layer by layer, with shapes and parameter counts."""
     from tellapart.infer.bundle import read_bundle
 
