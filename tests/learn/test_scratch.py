@@ -385,6 +385,25 @@ def test_it_learns_the_photos_it_is_shown(tiny_data: FitData) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
+def test_the_last_look_is_at_the_model_that_is_used(tiny_data: FitData) -> None:
+    model, backend = make_learner(tiny_data)
+    rows = tiny_data.split.validation
+
+    with recipes.open_course(model, tiny_data, CONFIG, backend, plan_of(2)) as course:
+        *_, last = fit_epochs(tiny_data, course)
+        own = model.get_weights()
+        with course.settled(is_final=True) as settled:
+            probabilities = predict_probabilities(settled, tiny_data.images, rows)
+            first = settled.get_weights()
+        assert_same_arrays(model.get_weights(), own)
+        with course.settled(is_final=True) as settled:
+            assert_same_arrays(settled.get_weights(), first)
+
+    own_loss = -np.log(probabilities[np.arange(len(rows)), tiny_data.labels[rows]]).mean()
+    assert last.validation_loss == pytest.approx(own_loss, rel=1e-4)
+
+
+@pytest.mark.usefixtures("narrow")
 def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
     kernels = []
     for seed in (0, 7):

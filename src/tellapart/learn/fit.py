@@ -118,7 +118,7 @@ def fit_epochs(
         train_seconds = time.perf_counter() - epoch_started
         validation_loss, validation_accuracy = None, None
         if course.is_validated(before, progress):
-            with course.settled() as model:
+            with course.settled(is_final=progress >= 1) as model:
                 validation_loss, validation_accuracy = _validate(model, data)
         release_freed_memory()
         yield EpochRecord(

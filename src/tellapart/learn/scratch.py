@@ -64,6 +64,7 @@ class ScratchCourse:
         self._average = WeightAverage(model, settings.tuning.reach)
         self._started = time.perf_counter()
         self._at_start = 0.0
+        self._final: list[NDArray[np.float32]] | None = None
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:
         """Share of the training that these epochs were."""
@@ -103,6 +104,7 @@ class ScratchCourse:
         self._model.optimizer.learning_rate = (
             tuning.learning_rate * self._settings.batch_size / tuning.batch_size * tuning.rate_at(batch.progress)
         )
+        self._final = None
         logs = self._step.learn(batch.images, batch.targets)
         self._average.add(self._settings.plan.num_epochs * self.num_steps())
         return logs
@@ -123,8 +125,11 @@ class ScratchCourse:
     def settled(self, *, is_final: bool = False) -> Iterator[keras.Model]:
         """The model with its averaged weights; at the end with moving averages for whole photos instead of views."""
         with self._average.lent_to(self._model):
-            if is_final:
+            if is_final and self._final is None:
                 self._see_whole_photos()
+                self._final = self._model.get_weights()
+            elif is_final:
+                self._model.set_weights(self._final)
             yield self._model
 
     def _see_whole_photos(self) -> None:
