@@ -202,7 +202,7 @@ class Shortcut:
     """How well the classes can be told apart by something that is not on the photos.
 
     Attributes:
-        clue: what it is: `image size`, `file format`, `camera` or `border`.
+        clue: what it is: `image size`, `file size`, `file format`, `camera` or `border`.
         accuracy: share of photos whose class a small model finds by the clue alone, cross-validated and balanced: the
             mean of the recalls of all classes.
         chance: what it would find if clue and class had nothing to do with each other.

@@ -104,11 +104,30 @@ def test_a_small_photo_and_a_wrong_suffix_are_found(check: Callable[[Path], Chec
     assert finding_of(checkup, "wrong_suffix") == ["small.jpg"]
 
 
+def test_a_dark_photo_is_found_and_white_strokes_on_black_are_none(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    folder, generator = classes_of(photos_dir)[0], np.random.default_rng(0)
+    strokes = generator.integers(0, 4, (150, 150)).astype(np.uint8)
+    night = cv2.GaussianBlur(generator.integers(0, 22, (150, 150)).astype(np.uint8), (5, 5), 0)
+    cv2.line(strokes, (75, 20), (80, 130), 230, 10)
+    night[10:20, 100:110] = 255  # a lamp
+    assert max(strokes.mean(), night.mean()) < 0.06 * 255
+    for name, image in (("strokes", strokes), ("night", night)):
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    assert finding_of(check(photos_dir), "too_dark") == ["night.png"]
+
+
 def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
     mask = np.zeros((150, 150), np.uint8)
     cv2.circle(mask, (70, 80), 40, 255, -1)
     cv2.imwrite(str(classes_of(photos_dir)[0] / "outline.png"), mask)
-    assert "outline.png" in finding_of(check(photos_dir), "masks")
+    checkup = check(photos_dir)
+    assert "outline.png" in finding_of(checkup, "masks")
+    assert not any(finding.is_problem for finding in checkup.findings if finding.kind == "masks")
+    for number in range(2):
+        cv2.imwrite(str(classes_of(photos_dir)[1] / f"outline{number}.png"), np.roll(mask, 9 * number))
+    assert any(finding.is_problem for finding in check(photos_dir).findings if finding.kind == "masks")
 
 
 def test_a_class_that_its_file_format_gives_away_is_shown_beside_the_others(

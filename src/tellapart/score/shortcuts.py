@@ -15,8 +15,9 @@ from tellapart.photos.splits import fold_numbers
 from tellapart.randomness import named_generator
 from tellapart.records import Shortcut
 
-# The border is a part of the picture, so it may well depend on what the picture shows.
-_PARTS_OF_THE_PICTURE = frozenset({"border"})
+# The border is a part of the picture, and a file is the larger the more there is on it (a handwritten 1 takes fewer
+# bytes than an 8), so both may well depend on what the picture shows.
+_PARTS_OF_THE_PICTURE = frozenset({"border", "file size"})
 # What a clue must reach to be a shortcut: how much more often photos of a class are taken for that class than other
 # photos are, halfway from chance to certainty; far more for a part of the picture, or nearly as much as the whole.
 _LEAST_GIVEN_AWAY = 0.5
@@ -62,8 +63,8 @@ def find_shortcuts(
 
     Args:
         clues: name to finite numbers of shape `(n, size)`; a clue that is the same for all photos is left out. `border`
-            is part of the picture, so it must tell a class from the others at least nine tenths as well as can be, or
-            nine tenths as well as the whole picture does.
+            and `file size` depend on the picture, so they must tell a class from the others at least nine tenths as
+            well as can be, or nine tenths as well as the whole picture does.
         labels: ints in `[0, num_classes)`, shape `(n,)`.
         groups: ints, shape `(n,)`; equal numbers are of one moment.
         class_names: the classes, in order.

@@ -223,9 +223,11 @@ def _balanced_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.floa
 
 def _clues(facts: Sequence[PhotoFacts]) -> dict[str, NDArray[np.float64]]:
     """What is known of each photo besides what is on it, one matrix a clue, a row a photo."""
-    sizes = np.log([(one.height, one.width, one.num_bytes) for one in facts])
+    sizes = np.log([(one.height, one.width) for one in facts])
+    num_bytes = np.log([one.num_bytes for one in facts])
     return {
         "image size": np.column_stack([sizes, sizes[:, 0] - sizes[:, 1]]),
+        "file size": np.column_stack([num_bytes, num_bytes - sizes.sum(axis=1)]),
         "file format": _indicators([one.format for one in facts]),
         "camera": _indicators([one.camera or "" for one in facts]),
         "border": np.array([one.border for one in facts], np.float64),

@@ -11,13 +11,16 @@ from tellapart.photos.formats import SUFFIXES
 from tellapart.records import Finding
 from tellapart.workflow.examined import Examined, count_words, find_single
 
-# Mean luma below which a photo is called dark, and contrast below which it is called empty.
-_DARK, _EMPTY = 0.06, 0.012
+# Mean luma below which a photo is called dark, if a twentieth of it is no brighter than the second: white strokes on
+# black are bright enough to see. And contrast below which a photo is called empty.
+_DARK, _DARK_AT_ITS_BRIGHTEST, _EMPTY = 0.06, 0.3, 0.012
 # A photo is called small when its shorter side has fewer pixels.
 _SMALL_SIDE = 64
 # A drawn mask has so many grey levels at most, each in so much of its thumbnail at least, and little between them,
 # which is where cells of the thumbnail lie on an edge.
 _MASK_LEVELS, _LEAST_LEVEL, _FLAT_SHARE = 6, 0.02, 0.9
+# Masks come in numbers; a single such picture may be one of the things to tell apart.
+_FEWEST_MASKS = 3
 
 
 def find_outliers(examined: Examined) -> Finding | None:
@@ -55,13 +58,13 @@ def find_masks(examined: Examined) -> Finding | None:
         lambda num: f"{count_words(num, 'picture')} drawn in a few flat colours",
         "Among photos these are mostly masks or diagrams that lie beside them; take them out if they are none of the "
         "things to tell apart.",
-        is_problem=True,
+        is_problem=len(rows) >= _FEWEST_MASKS,
     )
 
 
 def find_dark(examined: Examined) -> Finding | None:
     """Photos that are nearly black, the darkest first."""
-    rows = [row for row, facts in enumerate(examined.facts) if facts.brightness < _DARK and facts.contrast >= _EMPTY]
+    rows = [row for row, facts in enumerate(examined.facts) if _is_dark(facts) and facts.contrast >= _EMPTY]
     order = sorted(rows, key=lambda row: examined.facts[row].brightness)
     return find_single(
         "too_dark",
@@ -90,7 +93,7 @@ def find_small(examined: Examined) -> Finding | None:
         "too_small",
         rows,
         lambda num: f"{count_words(num, 'photo')} with a side below {_SMALL_SIDE} pixels",
-        "The network sees photos at 224 pixels, so these are enlarged and show little.",
+        "They show little; a pretrained network sees photos at 224 pixels, so these are enlarged.",
         lambda row: f"{examined.facts[row].width} x {examined.facts[row].height}",
     )
 
@@ -134,6 +137,11 @@ def find_shapes(examined: Examined) -> Finding | None:
         (),
         is_problem=False,
     )
+
+
+def _is_dark(facts: PhotoFacts) -> bool:
+    bright = float(np.percentile(facts.thumbnail, 95)) / 255
+    return facts.brightness < _DARK and bright < _DARK_AT_ITS_BRIGHTEST
 
 
 def _is_drawn_in_few_levels(facts: PhotoFacts) -> bool:
