@@ -152,20 +152,32 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
-    """Mean and spread of each ingredient, and of its difference to the whole recipe with the same seeds."""
-    found = {(*_place(row), row["ingredient"], row["seed"]): float(row["accuracy"]) for row in rows}
-    for place, ingredient in sorted({(key[:-2], key[-2]) for key in found}):
-        values = {key[-1]: value for key, value in found.items() if (key[:-2], key[-2]) == (place, ingredient)}
-        gaps = [value - found[*place, "all", seed] for seed, value in values.items() if (*place, "all", seed) in found]
-        numbers = list(values.values())
-        print(
-            f"{' '.join(place)}: {ingredient}: {np.mean(numbers):.4f}, {min(numbers):.4f} to {max(numbers):.4f},"
-            f" n={len(numbers)}; {np.mean(gaps) if gaps else 0:+.4f}"
-        )
+    """A Markdown table of each kind of training: means, spreads, and differences to the whole recipe, seed by seed."""
+    for place in sorted({_place(row) for row in rows}):
+        here = {(row["ingredient"], row["seed"]): row for row in rows if _place(row) == place}
+        print(f"\n{' '.join(place)}\n\n| | accuracy | against all, seed by seed | log-loss | core-minutes |")
+        print("|---|---|---|---|---|")
+        for ingredient in INGREDIENTS:
+            runs = {seed: row for (name, seed), row in here.items() if name == ingredient}
+            if not runs:
+                continue
+            gaps = [
+                float(row["accuracy"]) - float(here["all", seed]["accuracy"])
+                for seed, row in runs.items()
+                if ("all", seed) in here and ingredient != "all"
+            ]
+            values, losses, minutes = (
+                [float(row[column]) for row in runs.values()] for column in ("accuracy", "log_loss", "core_minutes")
+            )
+            against = f"{np.mean(gaps):+.3f} ({min(gaps):+.3f} to {max(gaps):+.3f})" if gaps else ""
+            print(
+                f"| {ingredient} | {np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f}), n={len(values)} |"
+                f" {against} | {np.mean(losses):.3f} | {np.mean(minutes):.1f} |"
+            )
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return row["photos"], row["num_train"], row["views"]
+    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"]
 
 
 def main() -> None:
