@@ -398,6 +398,9 @@ def test_the_last_look_is_at_the_model_that_is_used(tiny_data: FitData) -> None:
         assert_same_arrays(model.get_weights(), own)
         with course.settled(is_final=True) as settled:
             assert_same_arrays(settled.get_weights(), first)
+        course.restore_averages(tuple(0.5 * value for value in course.averages()))
+        with course.settled(is_final=True) as settled:
+            assert np.abs(settled.get_weights()[1] - first[1]).max() > 0
 
     own_loss = -np.log(probabilities[np.arange(len(rows)), tiny_data.labels[rows]]).mean()
     assert last.validation_loss == pytest.approx(own_loss, rel=1e-4)

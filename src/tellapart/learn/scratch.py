@@ -64,6 +64,7 @@ class ScratchCourse:
         self._average = WeightAverage(model, settings.tuning.reach)
         self._started = time.perf_counter()
         self._at_start = 0.0
+        # The settled weights of the end, until the training goes on.
         self._final: list[NDArray[np.float32]] | None = None
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:
@@ -119,6 +120,7 @@ class ScratchCourse:
 
     def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
         """Goes on from what `averages` gave at another time."""
+        self._final = None
         self._average.restore(averages)
 
     @contextmanager
