@@ -189,6 +189,20 @@ def test_a_single_core_learns_from_the_whole_batch_as_keras_does(monkeypatch: py
         np.testing.assert_allclose(shared, whole, atol=1e-4)
 
 
+def test_seeing_photos_moves_the_moving_averages_alone_and_alike(pool: ThreadPoolExecutor) -> None:
+    images, _ = batch(16, side=32)
+    one, other = residual_network(), residual_network()
+    before = [np.array(weight) for weight in one.get_weights()]
+
+    WholeStep(one).see(images)
+    SharedStep(other, pool, 2).see(images)
+
+    names = [variable.path for variable in one.weights]
+    for name, whole, shared, start in zip(names, one.get_weights(), other.get_weights(), before, strict=True):
+        np.testing.assert_allclose(shared, whole, atol=1e-5)
+        assert (np.abs(whole - start).max() > 0) == ("moving_" in name)
+
+
 @pytest.fixture
 def three_threads() -> Iterator[None]:
     """PyTorch computes with three threads."""

@@ -148,7 +148,7 @@ class ScratchCourse:
             photos, is_mirrored = data.images.gather(rows), generator.random(len(rows)) < 0.5
             if flip:
                 photos[is_mirrored] = photos[is_mirrored, :, ::-1]
-            self._model(photos, training=True)
+            self._step.see(photos)
 
     def _now(self, planned: float) -> float:
         """The progress by the clock, where a time was asked for."""
