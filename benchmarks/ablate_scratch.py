@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mini_xception import build_mini_xception
 from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.learn.backend import keras, start_backend
+from tellapart.learn.backend import Backend, keras, start_backend
 from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
 from tellapart.learn.plan import Length, Phase, Plan, choose_regime, make_plan
-from tellapart.learn.recipes import make_learner, open_course
+from tellapart.learn.recipes import compile_network, make_learner, open_course
 from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.photos.sources import open_photos
 from tellapart.workflow.network import prepare_photos
@@ -39,6 +40,7 @@ class Setting:
     config: ScratchConfig
     tuning: Tuning
     plan: Plan
+    is_mini_xception: bool = False
 
 
 def _tuned(**changes: object) -> Callable[[Setting], Setting]:
@@ -80,6 +82,7 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "whole photos": _cropped(least_area=0.85),
     "crops from 0.35": _cropped(least_area=0.35),
     "one size": _one_size,
+    "mini-Xception": lambda setting: replace(setting, is_mini_xception=True),
 }
 
 
@@ -123,7 +126,7 @@ def measure(arguments: argparse.Namespace, ingredient: str, seed: int) -> dict[s
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
     """What the model of this setting says of the rows."""
     backend = start_backend(setting.config.seed)
-    model = make_learner(setting.config, data, backend, setting.tuning)
+    model = make_model(setting, data, backend)
     started = time.process_time()
     with open_course(model, data, setting.config, backend, setting.plan, setting.tuning) as course:
         course.is_validated = lambda before, progress: False
@@ -141,6 +144,16 @@ def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
             )
     keras.utils.clear_session()
     return Trained(both_views, one_view, unsettled, core_minutes)
+
+
+def make_model(setting: Setting, data: FitData, backend: Backend) -> keras.Model:
+    """The network that this setting trains, compiled."""
+    if not setting.is_mini_xception:
+        return make_learner(setting.config, data, backend, setting.tuning)
+    num_classes, shape = len(data.images.photos.class_names), (None, None, setting.config.channels)
+    model = build_mini_xception(shape, num_classes, backend.data_format)
+    compile_network(model, setting.config, setting.tuning)
+    return model
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
