@@ -1,7 +1,6 @@
 """The recipe `scratch`: what is shown when, how the clock ends it, and how it goes on after a stop."""
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -327,10 +326,8 @@ def test_a_training_that_was_over_is_not_gone_on_with(small_model: keras.Model, 
     assert not step.images
 
 
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipe's network has a quarter of its channels."""
-    monkeypatch.setattr(recipes, "build_residual_network", partial(build_residual_network, width=8))
+# A quarter of the recipe's channels.
+NARROW = Tuning(width=8)
 
 
 @pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
@@ -342,7 +339,7 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 def make_learner(data: FitData, seed: int = 0) -> tuple[keras.Model, Backend]:
     backend = start_backend(seed)
-    return recipes.make_learner(CONFIG, data, backend), backend
+    return recipes.make_learner(CONFIG, data, backend, NARROW), backend
 
 
 def assert_same_arrays(ours: object, theirs: object) -> None:
@@ -350,7 +347,7 @@ def assert_same_arrays(ours: object, theirs: object) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.usefixtures("narrow", "cores")
+@pytest.mark.usefixtures("cores")
 def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(tiny_data: FitData, tmp_path: Path) -> None:
     plan = Plan((Phase((32, 32), 2, 0.4, CropConfig()), Phase((32, 40), 1, 1.0, CropConfig())), SIZE)
     unbroken, backend = make_learner(tiny_data)
@@ -374,7 +371,6 @@ def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(tiny_data: FitDa
     assert_same_arrays(found.averages, expected.averages)
 
 
-@pytest.mark.usefixtures("narrow")
 def test_it_learns_the_photos_it_is_shown(tiny_data: FitData) -> None:
     model, backend = make_learner(tiny_data)
 
@@ -387,7 +383,6 @@ def test_it_learns_the_photos_it_is_shown(tiny_data: FitData) -> None:
     assert hits.mean() > 0.8
 
 
-@pytest.mark.usefixtures("narrow")
 def test_the_last_look_is_at_the_model_that_is_used(tiny_data: FitData) -> None:
     model, backend = make_learner(tiny_data)
     rows = tiny_data.split.validation
@@ -409,7 +404,6 @@ def test_the_last_look_is_at_the_model_that_is_used(tiny_data: FitData) -> None:
     assert last.validation_loss == pytest.approx(own_loss, rel=1e-4)
 
 
-@pytest.mark.usefixtures("narrow")
 def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
     kernels = []
     for seed in (0, 7):
@@ -422,9 +416,8 @@ def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
     np.testing.assert_allclose(products / np.outer(lengths, lengths), np.eye(27), atol=1e-3)
 
 
-@pytest.mark.usefixtures("narrow")
 def test_first_filters_can_be_learnt_like_all_others(tiny_data: FitData) -> None:
-    model = recipes.make_learner(CONFIG, tiny_data, start_backend(0), Tuning(is_whitened=False))
+    model = recipes.make_learner(CONFIG, tiny_data, start_backend(0), replace(NARROW, is_whitened=False))
 
     assert f"{WHITEN_NAME}/kernel" in [weight.path for weight in model.trainable_variables]
 
@@ -454,11 +447,17 @@ def test_views_are_turned_and_mirrored_as_the_photos_allow(
     assert set(drawn) == {(degrees, flip)}
 
 
+def test_width_is_that_of_the_tuning() -> None:
+    model = recipes.make_scratch_network(CONFIG, 2, replace(GPU, device="cpu"), NARROW)
+
+    assert model.get_layer("stem_conv").filters == 8
+
+
 @pytest.fixture
-def half_precision_network(narrow: None) -> keras.Model:
+def half_precision_network() -> keras.Model:
     """The network as it is trained on a GPU, a quarter as wide."""
     before = keras.config.dtype_policy()
-    model = recipes.make_scratch_network(CONFIG, 2, GPU)
+    model = recipes.make_scratch_network(CONFIG, 2, GPU, NARROW)
     assert keras.config.dtype_policy() is before
     recipes.compile_network(model, CONFIG)
     return model
@@ -475,9 +474,8 @@ def test_a_gpu_computes_in_half_precision_over_whole_weights(half_precision_netw
     assert {str(weight.dtype) for weight in half_precision_network.weights} == {"float32"}
 
 
-@pytest.mark.usefixtures("narrow")
 def test_a_cpu_computes_in_whole_precision() -> None:
-    model = recipes.make_scratch_network(CONFIG, 2, replace(GPU, device="cpu"))
+    model = recipes.make_scratch_network(CONFIG, 2, replace(GPU, device="cpu"), NARROW)
 
     assert model.get_layer("stem_conv").compute_dtype == "float32"
 
@@ -508,7 +506,7 @@ def test_a_gpu_takes_whole_steps_with_the_scaled_rate(half_precision_network: ke
     assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.usefixtures("narrow", "cores")
+@pytest.mark.usefixtures("cores")
 def test_the_cores_of_a_cpu_share_a_step(tiny_data: FitData, cores: int) -> None:
     model, backend = make_learner(tiny_data)
 

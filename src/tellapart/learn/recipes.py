@@ -108,7 +108,7 @@ def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning:
     if isinstance(config, TrainConfig):
         model = build_network(config, num_classes, backend.data_format)
     else:
-        model = make_scratch_network(config, num_classes, backend)
+        model = make_scratch_network(config, num_classes, backend, tuning)
         if tuning.is_whitened:
             rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
             generator = named_generator(config.seed, "whitening")
@@ -120,11 +120,13 @@ def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning:
     return model
 
 
-def make_scratch_network(config: ScratchConfig, num_classes: int, backend: Backend) -> keras.Model:
+def make_scratch_network(
+    config: ScratchConfig, num_classes: int, backend: Backend, tuning: Tuning = USUAL
+) -> keras.Model:
     """The network of `scratch` for images of any size, not compiled; on a GPU it computes in half precision."""
     check_image_size(config)
     with _precision(backend):
-        return build_residual_network((None, None, config.channels), num_classes, backend.data_format)
+        return build_residual_network((None, None, config.channels), num_classes, backend.data_format, tuning.width)
 
 
 @contextmanager
