@@ -169,16 +169,27 @@ def test_grey_jpeg_becomes_three_equal_channels() -> None:
         encode_by_opencv(".png", GREY.astype(np.uint16) * 257),
         encode_by_opencv(".tiff", GREY.astype(np.uint16) * 257),
         encode(Image.fromarray(GREY.astype(np.uint16) * 257), "TIFF", compression="tiff_lzw"),
+        encode_by_opencv(".png", GREY.astype(np.uint16) * 16),
+        encode_by_opencv(".tiff", GREY.astype(np.uint16) * 16 + 15),
+        encode_by_opencv(".png", GREY.astype(np.uint16)),
         encode(Image.fromarray(GREY.astype(np.int32) * 257), "TIFF"),
+        encode(Image.fromarray(GREY.astype(np.int32) * 16), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.int32) - 7), "TIFF"),
         encode(Image.fromarray(GREY / np.float32(255)), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.float32) * 1e36 - 1e38), "TIFF"),
     ],
-    ids="png16 tiff16 tiff16-lzw tiff32 tiff32-negative float-unit float-bytes float-huge".split(),
+    ids="png16 tiff16 lzw16 png12 tiff12 png8 tiff32 tiff32-12 tiff32-minus unit floats huge".split(),
 )
 def test_deep_grey_keeps_its_shades(data: bytes) -> None:
     assert difference(decode_image(data), repeat(GREY)) <= 1
+
+
+@pytest.mark.parametrize(("largest", "grey"), [(255, 255), (256, 16), (4095, 255), (4096, 16), (65535, 255)])
+def test_white_of_16_bits_is_that_of_the_fewest_bits_that_cameras_have(largest: int, grey: int) -> None:
+    values = np.zeros((HEIGHT, WIDTH), np.uint16)
+    values[0, 0] = largest
+    assert decode_image(encode_by_opencv(".png", values)).max() == grey
 
 
 def test_float_that_is_not_a_number_becomes_black() -> None:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.photos.exif import read_shot
 from tellapart.photos.gate import decode_photo
+from tellapart.photos.preprocess import DECODER_VERSION
 
 # Side of the thumbnail, and of its colours, in cells.
 THUMBNAIL_SIDE, CHROMA_SIDE = 48, 8
 # Raised when what is computed or its layout changes, so that what an earlier version left in a cache is not used.
 _FACTS_VERSION = 1
-FACTS_KEY = hashlib.sha256(f"tellapart facts {_FACTS_VERSION}".encode()).hexdigest()
+FACTS_KEY = hashlib.sha256(f"tellapart facts {_FACTS_VERSION}, decoder {DECODER_VERSION}".encode()).hexdigest()
 
 _PIXELS = NDArray[np.uint8]
 

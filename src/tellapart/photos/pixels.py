@@ -15,16 +15,19 @@ def scale_to_8_bits(pixels: NDArray[np.generic], num_bits: int | None = None) ->
 
     Args:
         pixels: integers or floats, shape `(height, width)`; not modified.
-        num_bits: how many bits the file stores; all their range becomes 0 to 255. `None`, for floats and for integers
-            that may be negative: the first of `[0, 1]` (floats only), `[0, 255]` and `[0, 65535]` that holds all
-            values, or else the range from the smallest to the largest value. What is not a finite number counts as 0.
+        num_bits: how many bits the file stores; the range of the first of 8, 12 and `num_bits` bits that holds all
+            values becomes 0 to 255, for cameras and scanners store 12 bits as 16. `None`, for floats and for integers
+            that may be negative: the first of `[0, 1]` (floats only), `[0, 255]`, `[0, 4095]` and `[0, 65535]` that
+            holds all values, or else the range from the smallest to the largest value. What is not a finite number
+            counts as 0.
     """
     if num_bits is not None:
-        shift = max(num_bits - 8, 0)
+        largest = int(pixels.max(initial=0))
+        shift = next((bits for bits in (8, 12) if largest < 1 << bits), max(num_bits, 8)) - 8
         return np.minimum(np.right_shift(pixels.astype(np.uint32), shift), 255).astype(np.uint8)
     values = np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    whites = (1.0, 255.0, 65535.0) if np.issubdtype(pixels.dtype, np.floating) else (255.0, 65535.0)
+    whites = (1.0, 255.0, 4095.0, 65535.0)[0 if np.issubdtype(pixels.dtype, np.floating) else 1 :]
     fitting = [white for white in whites if low >= 0 and high <= white]
     if fitting:
         low, high = 0.0, fitting[0]

@@ -17,7 +17,7 @@ from tellapart.photos.gate import decode_image
 _PIXELS = NDArray[np.uint8]
 
 # Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 
 @dataclass(frozen=True)
