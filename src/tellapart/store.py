@@ -196,7 +196,7 @@ def recover_files(folder: Path, names: Iterable[str], last: str) -> None:
         os.replace(final, target)
         _sync_folder(folder)
     except OSError as exc:
-        raise _output_error(target, exc) from exc
+        raise output_error(target, exc) from exc
 
 
 def sync_folder(folder: Path) -> None:
@@ -209,60 +209,26 @@ def sync_folder(folder: Path) -> None:
         _sync_folder(folder)
 
 
+def is_partial(name: str) -> bool:
+    """Whether a file of that name is an unfinished one of ours."""
+    return name.startswith(_PARTIAL_PREFIX) and name.endswith(_PARTIAL_SUFFIX)
+
+
 def remove_partials(folder: Path) -> int:
     """The number of unfinished files of ours that a killed process left in `folder`, now removed.
 
     Only call this for a folder that nobody else is writing to. Files that are not ours stay.
     """
-    leftovers = [path for path in folder.iterdir() if _is_partial(path.name)] if folder.is_dir() else []
+    leftovers = [path for path in folder.iterdir() if is_partial(path.name)] if folder.is_dir() else []
     for path in leftovers:
         _remove_quietly(path)
     return len(leftovers)
 
 
-def claim_dir(path: Path, marker: str, flag: str = "--out") -> None:
-    """The folder exists and may be written to: it is new, empty, or carries the file `marker` that our runs carry.
-
-    Nothing in it is touched; the caller writes the marker. `flag` is what the user named the folder with.
-
-    Raises:
-        OutputError: it holds something else, or cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        names = [entry.name for entry in path.iterdir() if not _is_partial(entry.name)]
-    except FileExistsError as exc:
-        raise OutputError(f"{str(path)!r} exists and is not a folder; pass another {flag}.") from exc
-    except OSError as exc:
-        raise _output_error(path, exc) from exc
-    if names and not (path / marker).is_file():
-        raise OutputError(
-            f"{str(path)!r} exists and is not a tellapart run: it holds {_some_names(names)} and no {marker!r}; "
-            f"nothing was changed. An empty folder, a new one or an earlier run is accepted; pass another {flag}."
-        )
-
-
-def check_outside(out_dir: Path, source: Path, flag: str = "--out") -> None:
-    """Nothing, if `out_dir` is not within the folder of photos `source`; a source that is no folder holds no other.
-
-    Raises:
-        OutputError: it is.
-    """
-    folder, target = source.resolve(), out_dir.resolve()
-    if folder.is_dir() and target.is_relative_to(folder):
-        raise OutputError(
-            f"{flag} {str(out_dir)!r} lies inside the photos of {str(source)!r}, where what is written would count as "
-            f"photos; a folder outside of them is accepted. Pass another {flag}."
-        )
-
-
-def _some_names(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in sorted(names)[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
-
-
-def _is_partial(name: str) -> bool:
-    return name.startswith(_PARTIAL_PREFIX) and name.endswith(_PARTIAL_SUFFIX)
+def output_error(path: Path, exc: OSError) -> OutputError:
+    """What to tell the user when the operating system refused to write `path`."""
+    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk or write to another place")
+    return OutputError(f"cannot write {str(path)!r}: {advice}.")
 
 
 def _check_replaceable(target: Path, shown: Path) -> None:
@@ -270,13 +236,13 @@ def _check_replaceable(target: Path, shown: Path) -> None:
     try:
         is_there = target.exists()
     except OSError as exc:
-        raise _output_error(shown, exc) from exc
+        raise output_error(shown, exc) from exc
     if is_there and target.is_dir():
-        raise _output_error(shown, IsADirectoryError(errno.EISDIR, "Is a directory"))
+        raise output_error(shown, IsADirectoryError(errno.EISDIR, "Is a directory"))
     if is_there and not target.is_file():
         raise OutputError(f"cannot write {str(shown)!r}: it is not an ordinary file; pass the path of a file.")
     if is_there and not os.access(target, os.W_OK):
-        raise _output_error(shown, PermissionError(errno.EACCES, "Permission denied"))
+        raise output_error(shown, PermissionError(errno.EACCES, "Permission denied"))
 
 
 @contextmanager
@@ -309,7 +275,7 @@ def _telling(shown: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise _output_error(shown, exc) from exc
+        raise output_error(shown, exc) from exc
 
 
 def _sync_folder(folder: Path) -> None:
@@ -343,8 +309,3 @@ def _remove_quietly(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:
         pass  # the failure that led here is the one to report; `remove_partials` comes by later
-
-
-def _output_error(path: Path, exc: OSError) -> OutputError:
-    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk or write to another place")
-    return OutputError(f"cannot write {str(path)!r}: {advice}.")

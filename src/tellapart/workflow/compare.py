@@ -26,8 +26,9 @@ from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.score.mcnemar import compare_paired
-from tellapart.store import check_outside, claim_dir, to_csv_bytes, to_json_bytes, write_file, write_files
+from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
 from tellapart.workflow.job import Run, Watcher
+from tellapart.workflow.out_folder import check_outside, claim_dir
 from tellapart.workflow.run_folder import RUN_FILE_NAME
 from tellapart.workflow.train import train
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tellapart.config import AugmentConfig, SourceConfig, TrainConfig
 from tellapart.photos.demo import write_demo_zips
-from tellapart.store import claim_dir, to_json_bytes, write_file
+from tellapart.store import to_json_bytes, write_file
 from tellapart.workflow.job import Run, Watcher
+from tellapart.workflow.out_folder import claim_dir
 from tellapart.workflow.predict import PredictOutputs, predict_photos
 from tellapart.workflow.show import Show, show_photos
 from tellapart.workflow.train import train

@@ -30,9 +30,10 @@ from tellapart.photos.names import class_name, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.records import Skipped
-from tellapart.store import check_outside, claim_dir, remove_partials, sha256_hex, to_json_bytes, write_file
+from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 from tellapart.workflow.cleaned_names import describe_surprises
 from tellapart.workflow.copying import PhotoCopier, copy_name, folder_names
+from tellapart.workflow.out_folder import check_outside, claim_dir
 
 _FLAG = "--out"
 _DEFAULT_SPLIT = "train"

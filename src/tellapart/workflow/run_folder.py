@@ -17,8 +17,9 @@ from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
-from tellapart.store import claim_dir, to_csv_bytes, to_json_bytes, write_file
+from tellapart.store import to_csv_bytes, to_json_bytes, write_file
 from tellapart.workflow.job import TrainJob
+from tellapart.workflow.out_folder import claim_dir
 
 RUN_FILE_NAME = "run.json"
 METRICS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "split.csv", "skipped.csv"

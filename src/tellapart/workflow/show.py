@@ -20,7 +20,8 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.sources import open_any_photos
 from tellapart.records import ImageInfo, Skipped
-from tellapart.store import check_outside, claim_dir, sha256_hex, to_csv_bytes, to_json_bytes, write_files
+from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
+from tellapart.workflow.out_folder import check_outside, claim_dir
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
 

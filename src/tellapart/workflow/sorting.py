@@ -10,17 +10,9 @@ from pathlib import Path
 
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Prediction, Skipped
-from tellapart.store import (
-    PartialFile,
-    check_outside,
-    claim_dir,
-    open_whole,
-    remove_partials,
-    to_csv_bytes,
-    to_json_bytes,
-    write_file,
-)
+from tellapart.store import PartialFile, open_whole, remove_partials, to_csv_bytes, to_json_bytes, write_file
 from tellapart.workflow.copying import PhotoCopier, folder_names
+from tellapart.workflow.out_folder import check_outside, claim_dir
 
 _FLAG = "--sort-into"
 _MARKER, _TABLE = "sorted.json", "sorted.csv"

@@ -7,8 +7,9 @@ from pathlib import Path
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import OutputError
 from tellapart.photos.sources import PhotoSet, open_photos
-from tellapart.store import check_outside, claim_dir, remove_partials
+from tellapart.store import remove_partials
 from tellapart.workflow.job import Run, TrainJob, Watcher
+from tellapart.workflow.out_folder import check_outside, claim_dir
 from tellapart.workflow.prepare import apply_own_decisions
 from tellapart.workflow.run_folder import RUN_FILE_NAME, RunFile, check_same_settings, read_run_file
 
