@@ -81,6 +81,7 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "learning rate / 2": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate / 2)(setting),
     "learning rate x 2": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 2)(setting),
     "learning rate x 4": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 4)(setting),
+    "learning rate x 8": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 8)(setting),
     "batch of 16": _tuned(batch_size=16),
     "batch of 64": _tuned(batch_size=64),
     "no mirroring": lambda setting: replace(setting, config=replace(setting.config, flip=False)),

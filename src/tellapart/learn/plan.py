@@ -51,11 +51,13 @@ class Plan:
         phases: in order; the last ends at 1.
         image_size: `(height, width)` that photos are predicted at.
         seconds: wall time of the training, which then ends by the clock; `None` ends it by the epochs.
+        rate: share of the usual learning rate.
     """
 
     phases: tuple[Phase, ...]
     image_size: tuple[int, int]
     seconds: float | None = None
+    rate: float = 1.0
 
     @property
     def num_epochs(self) -> float:
@@ -113,11 +115,13 @@ class Regime:
         least_views: computing a photo, from which on this is the way.
         side: height and width to predict at, in pixels, where nothing else is asked for.
         stages: in order; their shares of the computing add up to 1.
+        rate: share of the usual learning rate. The longer a training is, the less the highest may be that ends well.
     """
 
     least_views: float
     side: int
     stages: tuple[Stage, ...]
+    rate: float = 1.0
 
     def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """`(height, width)` of the views of each stage."""
@@ -139,7 +143,7 @@ _MIXED = CropConfig()
 REGIMES = (
     Regime(0, 64, (Stage(1.0, 1.0, _GENTLE),)),
     Regime(25, 128, (Stage(0.5, 0.3, _GENTLE), Stage(0.75, 0.7, _VARIED))),
-    Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED))),
+    Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED)), rate=0.5),
 )
 
 
@@ -186,7 +190,7 @@ def make_plan(regime: Regime, image_size: tuple[int, int], length: Length, secon
     for size, epochs, stage in parts:
         end += stage.share_of_computing
         phases.append(Phase(size, epochs * views, end, stage.crops))
-    return Plan(tuple(phases), image_size, seconds)
+    return Plan(tuple(phases), image_size, seconds, regime.rate)
 
 
 def expect_from_more(accuracy: float, factor: float) -> float:

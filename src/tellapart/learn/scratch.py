@@ -101,10 +101,9 @@ class ScratchCourse:
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step; loss in nats and accuracy on the batch."""
-        tuning = self._settings.tuning
-        self._model.optimizer.learning_rate = (
-            tuning.learning_rate * self._settings.batch_size / tuning.batch_size * tuning.rate_at(batch.progress)
-        )
+        settings, tuning = self._settings, self._settings.tuning
+        highest = tuning.learning_rate * settings.plan.rate * settings.batch_size / tuning.batch_size
+        self._model.optimizer.learning_rate = highest * tuning.rate_at(batch.progress)
         self._final = None
         logs = self._step.learn(batch.images, batch.targets)
         self._average.add(self._settings.plan.num_epochs * self.num_steps())

@@ -10,7 +10,8 @@ class Tuning:
 
     Attributes:
         batch_size: photos a step on a CPU. Small, for there every photo costs the same in whatever batch.
-        learning_rate: the highest, for that batch; it grows with the batch (Goyal et al. 2017).
+        learning_rate: the highest, for that batch; it grows with the batch (Goyal et al. 2017), and a long training has
+            a share of it (`plan.Regime`).
         momentum: of the gradient, by Nesterov's rule.
         weight_decay: share of the learning rate that each step takes off the kernels, outside the momentum.
         label_smoothing: share of a target that is spread over all classes.
@@ -23,7 +24,7 @@ class Tuning:
     """
 
     batch_size: int = 32
-    learning_rate: float = 0.06
+    learning_rate: float = 0.12
     momentum: float = 0.9
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
