@@ -23,13 +23,13 @@ from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
 from tellapart.learn.plan import Length, Phase, Plan, choose_regime, make_plan
 from tellapart.learn.recipes import compile_network, make_learner, open_course
 from tellapart.learn.tuning import USUAL, Tuning
-from tellapart.photos.sources import open_photos
+from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.workflow.network import prepare_photos
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (
-    "date", "commit", "machine", "photos", "num_train", "num_validation", "ingredient", "views", "seed", "epochs",
-    "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
+    "date", "commit", "machine", "photos", "num_train", "num_validation", "learning_rate", "ingredient", "views", "seed",
+    "epochs", "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
 )  # fmt: skip
 
 
@@ -41,6 +41,10 @@ class Setting:
     tuning: Tuning
     plan: Plan
     is_mini_xception: bool = False
+
+    def at_rate(self, rate: float) -> "Setting":
+        """The same with this highest learning rate."""
+        return replace(self, tuning=replace(self.tuning, learning_rate=rate / self.plan.rate))
 
 
 def _tuned(**changes: object) -> Callable[[Setting], Setting]:
@@ -78,10 +82,11 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "no clean end": _tuned(clean_end=0.0),
     "weight decay / 4": lambda setting: _tuned(weight_decay=setting.tuning.weight_decay / 4)(setting),
     "weight decay x 4": lambda setting: _tuned(weight_decay=setting.tuning.weight_decay * 4)(setting),
-    "learning rate / 2": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate / 2)(setting),
-    "learning rate x 2": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 2)(setting),
-    "learning rate x 4": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 4)(setting),
-    "learning rate x 8": lambda setting: _tuned(learning_rate=setting.tuning.learning_rate * 8)(setting),
+    "learning rate 0.03": lambda setting: setting.at_rate(0.03),
+    "learning rate 0.06": lambda setting: setting.at_rate(0.06),
+    "learning rate 0.12": lambda setting: setting.at_rate(0.12),
+    "learning rate 0.24": lambda setting: setting.at_rate(0.24),
+    "learning rate 0.48": lambda setting: setting.at_rate(0.48),
     "batch of 16": _tuned(batch_size=16),
     "batch of 64": _tuned(batch_size=64),
     "no mirroring": lambda setting: replace(setting, config=replace(setting.config, flip=False)),
@@ -113,15 +118,15 @@ class Trained:
     core_minutes: float
 
 
-def measure(arguments: argparse.Namespace, ingredient: str, seed: int) -> dict[str, object]:
+def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, seed: int) -> dict[str, object]:
     """The row of one training."""
-    photos = open_photos(arguments.photos)
-    config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation)
-    length = Length(views=arguments.views / (len(photos) * (1 - config.validation_fraction)))
+    length = length_of(arguments, len(photos))
     regime = choose_regime(length)
-    config = replace(config, image_size=(regime.side, regime.side))
+    size = (regime.side, regime.side)
+    config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation, image_size=size)
     data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
-    setting = INGREDIENTS[ingredient](Setting(config, USUAL, make_plan(regime, config.image_size, length)))
+    base = Setting(config, USUAL, make_plan(regime, size, length)).at_rate(rate_of(arguments, len(photos)))
+    setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
     trained, labels = train(setting, data, rows), data.labels[rows]
@@ -131,13 +136,24 @@ def measure(arguments: argparse.Namespace, ingredient: str, seed: int) -> dict[s
 
     return {
         "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
-        "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
+        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
         "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
         "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
         "accuracy_unsettled": accuracy(trained.unsettled),
         "log_loss": f"{-np.log(trained.both_views[np.arange(len(labels)), labels]).mean():.4f}",
         "core_minutes": f"{trained.core_minutes:.1f}",
     }  # fmt: skip
+
+
+def length_of(arguments: argparse.Namespace, num_photos: int) -> Length:
+    """How long every training is."""
+    return Length(views=arguments.views / (num_photos * (1 - arguments.validation)))
+
+
+def rate_of(arguments: argparse.Namespace, num_photos: int) -> float:
+    """The highest learning rate of every training that does not change it."""
+    usual: float = USUAL.learning_rate * choose_regime(length_of(arguments, num_photos)).rate
+    return arguments.learning_rate or usual
 
 
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
@@ -207,7 +223,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"]
+    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"]
 
 
 def main() -> None:
@@ -216,20 +232,23 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=DEFAULT_PHOTOS_DIR)
     parser.add_argument("--ingredients", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS), metavar="NAME")
     parser.add_argument("--views", type=float, default=24_000, help="computing, in photos of 96x96 pixels")
+    parser.add_argument("--learning-rate", type=float, help="the highest, of all that do not change it")
     parser.add_argument("--validation", type=float, default=0.8, help="share of each class that is not trained on")
     parser.add_argument("--most-validated", type=int, default=1600, help="photos of that share to measure on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cache-dir")
     parser.add_argument("--results", type=Path, default=ABLATION_PATH)
     arguments = parser.parse_args()
+    photos = open_photos(arguments.photos)
+    rate = f"{rate_of(arguments, len(photos)):g}"
     for ingredient in arguments.ingredients:
         for seed in arguments.seeds:
-            key = (arguments.photos.parent.name, str(round(arguments.views)), ingredient, str(seed))
-            names = ("photos", "views", "ingredient", "seed")
+            key = (arguments.photos.parent.name, str(round(arguments.views)), rate, ingredient, str(seed))
+            names = ("photos", "views", "learning_rate", "ingredient", "seed")
             if any(tuple(row[name] for name in names) == key for row in read_rows(arguments.results)):
                 continue
             print(f"{ingredient}, seed {seed}", flush=True)
-            found = measure(arguments, ingredient, seed)
+            found = measure(arguments, photos, ingredient, seed)
             stamp = {"date": time.strftime("%Y-%m-%d"), "commit": describe_commit(), "machine": describe_machine()}
             is_new = not arguments.results.exists()
             with arguments.results.open("a", newline="", encoding="utf-8") as file:
