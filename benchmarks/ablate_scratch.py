@@ -28,8 +28,8 @@ from tellapart.workflow.network import prepare_photos
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (
-    "date", "commit", "machine", "photos", "num_train", "num_validation", "learning_rate", "ingredient", "views", "seed",
-    "epochs", "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
+    "date", "commit", "machine", "photos", "num_train", "num_validation", "learning_rate", "ingredient", "views",
+    "seed", "epochs", "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
 )  # fmt: skip
 
 
@@ -136,7 +136,8 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
 
     return {
         "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
-        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
+        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "ingredient": ingredient,
+        "views": round(arguments.views), "seed": seed,
         "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
         "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
         "accuracy_unsettled": accuracy(trained.unsettled),
