@@ -94,6 +94,10 @@ def test_a_plan_by_the_clock_says_so() -> None:
     assert make_plan(LONG, (96, 96), Length(views=100), seconds=90).seconds == 90
 
 
+def test_a_long_training_learns_at_half_the_rate_of_the_others() -> None:
+    assert [make_plan(regime, (128, 128), Length(views=9)).rate for regime in REGIMES] == [1, 1, 0.5]
+
+
 def test_the_views_of_all_phases_can_be_changed_at_once() -> None:
     plan = make_plan(LONG, (96, 96), Length(views=100)).with_crops(flip=False, rotation_degrees=180.0)
     assert {(phase.crops.flip, phase.crops.rotation_degrees) for phase in plan.phases} == {(False, 180.0)}

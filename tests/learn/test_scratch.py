@@ -119,6 +119,16 @@ def test_a_larger_batch_has_a_larger_learning_rate(small_model: keras.Model, tin
     assert tops[0] == pytest.approx(tops[1])
 
 
+def test_a_plan_may_ask_for_a_share_of_the_learning_rate(small_model: keras.Model, tiny_data: FitData) -> None:
+    tops = []
+    for rate in (1.0, 0.5):
+        course, step = make_course(small_model, tiny_data, replace(plan_of(200), rate=rate))
+        course.learn(Batch(np.zeros((1, 32, 32, 3), np.uint8), np.ones((1, 2), np.float32), 0.08))
+        tops.append(step.rates[0])
+
+    assert tops[1] == pytest.approx(tops[0] / 2)
+
+
 def seen(data: FitData, batches: list[Batch]) -> dict[int, bool]:
     """Whether each photo that the batches show, by its row, is mirrored in them; none is shown twice."""
     names = {}
