@@ -20,7 +20,7 @@ from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, descr
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.learn.backend import Backend, keras, start_backend
 from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
-from tellapart.learn.plan import Length, Phase, Plan, choose_regime, make_plan
+from tellapart.learn.plan import Length, Phase, Plan, choose_regime, cost_of, make_plan
 from tellapart.learn.recipes import compile_network, make_learner, open_course
 from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.photos.sources import PhotoSet, open_photos
@@ -28,8 +28,9 @@ from tellapart.workflow.network import prepare_photos
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (
-    "date", "commit", "machine", "photos", "num_train", "num_validation", "learning_rate", "ingredient", "views",
-    "seed", "epochs", "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss", "core_minutes",
+    "date", "commit", "machine", "photos", "num_train", "num_validation", "learning_rate", "width", "ingredient",
+    "views", "seed", "epochs", "image_size", "accuracy", "accuracy_one_view", "accuracy_unsettled", "log_loss",
+    "core_minutes",
 )  # fmt: skip
 
 
@@ -46,6 +47,13 @@ class Setting:
         """The same with this highest learning rate."""
         return replace(self, tuning=replace(self.tuning, learning_rate=rate / self.plan.rate))
 
+    def at_width(self, width: int) -> "Setting":
+        """The same with a network of this width, for as much computing."""
+        side = self.plan.image_size
+        longer = cost_of(side, self.plan.width) / cost_of(side, width)
+        phases = tuple(replace(phase, epochs=phase.epochs * longer) for phase in self.plan.phases)
+        return replace(self, plan=replace(self.plan, phases=phases, width=width))
+
 
 def _tuned(**changes: object) -> Callable[[Setting], Setting]:
     return lambda setting: replace(setting, tuning=replace(setting.tuning, **changes))
@@ -61,17 +69,6 @@ def _one_size(setting: Setting) -> Setting:
     last = plan.phases[-1]
     share = last.end - (plan.phases[-2].end if len(plan.phases) > 1 else 0.0)
     return replace(setting, plan=replace(plan, phases=(Phase(last.image_size, last.epochs / share, 1.0, last.crops),)))
-
-
-def _wide(width: int, cost: float) -> Callable[[Setting], Setting]:
-    """A network of this width, for as much computing; `cost` is that of its step beside the usual one's."""
-
-    def change(setting: Setting) -> Setting:
-        phases = tuple(replace(phase, epochs=phase.epochs / cost) for phase in setting.plan.phases)
-        tuning = replace(setting.tuning, width=width)
-        return replace(setting, tuning=tuning, plan=replace(setting.plan, phases=phases))
-
-    return change
 
 
 INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
@@ -100,10 +97,10 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "whole photos": _cropped(least_area=0.85),
     "crops from 0.35": _cropped(least_area=0.35),
     "one size": _one_size,
-    # Costs: seconds of one core for 32 photos of 96x96 pixels, in turn, n = 7, 2026-11-25.
-    "width 16": _wide(16, 0.39),
-    "width 24": _wide(24, 0.65),
-    "width 48": _wide(48, 2.0),
+    "width 16": lambda setting: setting.at_width(16),
+    "width 24": lambda setting: setting.at_width(24),
+    "width 32": lambda setting: setting.at_width(32),
+    "width 48": lambda setting: setting.at_width(48),
     "mini-Xception": lambda setting: replace(setting, is_mini_xception=True),
 }
 
@@ -125,7 +122,8 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
     size = (regime.side, regime.side)
     config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation, image_size=size)
     data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
-    base = Setting(config, USUAL, make_plan(regime, size, length)).at_rate(rate_of(arguments, len(photos)))
+    base = Setting(config, USUAL, make_plan(regime, size, length))
+    base = base.at_rate(rate_of(arguments, len(photos))).at_width(width_of(arguments, len(photos)))
     setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
@@ -136,8 +134,8 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
 
     return {
         "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
-        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "ingredient": ingredient,
-        "views": round(arguments.views), "seed": seed,
+        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "width": width_of(arguments, len(photos)),
+        "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
         "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
         "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
         "accuracy_unsettled": accuracy(trained.unsettled),
@@ -155,6 +153,11 @@ def rate_of(arguments: argparse.Namespace, num_photos: int) -> float:
     """The highest learning rate of every training that does not change it."""
     usual: float = USUAL.learning_rate * choose_regime(length_of(arguments, num_photos)).rate
     return arguments.learning_rate or usual
+
+
+def width_of(arguments: argparse.Namespace, num_photos: int) -> int:
+    """The width of the network of every training that does not change it."""
+    return arguments.width or choose_regime(length_of(arguments, num_photos)).width
 
 
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
@@ -183,7 +186,7 @@ def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
 def make_model(setting: Setting, data: FitData, backend: Backend) -> keras.Model:
     """The network that this setting trains, compiled."""
     if not setting.is_mini_xception:
-        return make_learner(setting.config, data, backend, setting.tuning)
+        return make_learner(setting.config, data, backend, setting.plan, setting.tuning)
     num_classes, shape = len(data.images.photos.class_names), (None, None, setting.config.channels)
     model = build_mini_xception(shape, num_classes, backend.data_format)
     compile_network(model, setting.config, setting.tuning)
@@ -224,7 +227,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"]
+    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"], row["width"]
 
 
 def main() -> None:
@@ -234,6 +237,7 @@ def main() -> None:
     parser.add_argument("--ingredients", nargs="+", choices=INGREDIENTS, default=list(INGREDIENTS), metavar="NAME")
     parser.add_argument("--views", type=float, default=24_000, help="computing, in photos of 96x96 pixels")
     parser.add_argument("--learning-rate", type=float, help="the highest, of all that do not change it")
+    parser.add_argument("--width", type=int, help="channels of the first stage, of all that do not change it")
     parser.add_argument("--validation", type=float, default=0.8, help="share of each class that is not trained on")
     parser.add_argument("--most-validated", type=int, default=1600, help="photos of that share to measure on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -241,11 +245,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ABLATION_PATH)
     arguments = parser.parse_args()
     photos = open_photos(arguments.photos)
-    rate = f"{rate_of(arguments, len(photos)):g}"
+    rate, width = f"{rate_of(arguments, len(photos)):g}", str(width_of(arguments, len(photos)))
     for ingredient in arguments.ingredients:
         for seed in arguments.seeds:
-            key = (arguments.photos.parent.name, str(round(arguments.views)), rate, ingredient, str(seed))
-            names = ("photos", "views", "learning_rate", "ingredient", "seed")
+            key = (arguments.photos.parent.name, str(round(arguments.views)), rate, width, ingredient, str(seed))
+            names = ("photos", "views", "learning_rate", "width", "ingredient", "seed")
             if any(tuple(row[name] for name in names) == key for row in read_rows(arguments.results)):
                 continue
             print(f"{ingredient}, seed {seed}", flush=True)

@@ -23,7 +23,7 @@ from tellapart.config import CropConfig, ScratchConfig, SourceConfig
 from tellapart.learn.backend import keras, start_backend
 from tellapart.learn.fit import Batch, FitData
 from tellapart.learn.networks.residual import build_residual_network
-from tellapart.learn.plan import Phase, Plan
+from tellapart.learn.plan import REGIMES, Phase, Plan
 from tellapart.learn.recipes import make_learner, open_course
 from tellapart.learn.scratch import ScratchCourse
 from tellapart.learn.step import SharedStep, WholeStep
@@ -77,14 +77,14 @@ def shared_by_library(step: SharedStep, model: keras.Model) -> SharedStep:
         return SharedStep(model, step._pool, step._num_shares)
 
 
-def measure_side(side: int, data: FitData, num_runs: int) -> tuple[Rates, list[float], float]:
-    """Rates at views of this side, peaks of the same repetitions, and GFLOP of a step."""
+def measure_side(side: int, width: int, data: FitData, num_runs: int) -> tuple[Rates, list[float], float]:
+    """Rates at views of this side in a network of this width, peaks of the same repetitions, and GFLOP of a step."""
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
     backend = start_backend(0)
     if (backend.name, backend.device) != ("torch", "cpu"):
         raise SystemExit(f"this profile is for PyTorch on a CPU; found {backend.name} on {backend.device}.")
-    model = make_learner(config, data, backend)
-    plan = Plan((Phase((side, side), 1000.0, 1.0, CropConfig()),), (IMAGE_SIDE, IMAGE_SIDE), None)
+    plan = Plan((Phase((side, side), 1000.0, 1.0, CropConfig()),), (IMAGE_SIDE, IMAGE_SIDE), None, width=width)
+    model = make_learner(config, data, backend, plan)
     rates, peaks = Rates([], [], [], [], []), []
     with open_course(model, data, config, backend, plan) as course:
         assert isinstance(course, ScratchCourse)
@@ -102,7 +102,7 @@ def measure_side(side: int, data: FitData, num_runs: int) -> tuple[Rates, list[f
             rates.training.append(rate_of(training, NUM_STEPS))
             rates.views.append(rate_of(batches, NUM_STEPS))
         print_operations(course._step, batch)
-    fixed = build_residual_network((side, side, 3), 2, backend.data_format)
+    fixed = build_residual_network((side, side, 3), 2, backend.data_format, width)
     gflop = count_gflop(fixed, BATCH_SIZE)["whole_step"]
     keras.utils.clear_session()
     return rates, peaks, gflop
@@ -128,13 +128,14 @@ def print_operations(step: SharedStep, batch: Batch) -> None:
 def main() -> None:
     """Profiles every size and prints a line each."""
     parser = make_parser(__doc__, num_runs=7)
+    parser.add_argument("--width", type=int, default=REGIMES[-1].width, help="channels of the network's first stage")
     parser.add_argument("--cache-dir")
     arguments = parser.parse_args()
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
     data, _ = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
     measurements = []
     for side in SIDES:
-        rates, peaks, gflop = measure_side(side, data, arguments.runs)
+        rates, peaks, gflop = measure_side(side, arguments.width, data, arguments.runs)
         shares = [rate / BATCH_SIZE * gflop / max(peaks) for rate in rates.repeated]
         hidden, of_library, of_keras = (
             [float(ratio) for ratio in np.divide(mine, other)]
@@ -155,7 +156,8 @@ def main() -> None:
             "gemm_peak": (peaks, "GFLOP/s"),
         }
         measurements += [
-            Measurement(f"scratch_step.{side}.{name}", tuple(values), unit) for name, (values, unit) in found.items()
+            Measurement(f"scratch_step.width-{arguments.width}.{side}.{name}", tuple(values), unit)
+            for name, (values, unit) in found.items()
         ]
         print(
             f"{side} pixels: {np.median(rates.repeated):.0f} photos/s repeated, {np.median(rates.training):.0f} in"

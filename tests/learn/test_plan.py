@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tellapart.learn.plan import (
     REGIMES,
     VIEW_SIDE,
+    VIEW_WIDTH,
     Length,
     Regime,
     choose_image_size,
@@ -33,8 +34,8 @@ def test_a_plan_has_as_many_epochs_as_asked_for_and_ends_at_one(
 @given(regime=EVERY_REGIME, side=SIDES, views=LENGTHS)
 def test_a_plan_by_computing_costs_that_much(regime: Regime, side: int, views: float) -> None:
     plan = make_plan(regime, (side, side), Length(views=views))
-    costs = [phase.epochs * cost_of(phase.image_size) for phase in plan.phases]
-    assert sum(costs) == pytest.approx(views)
+    costs = [phase.epochs * cost_of(phase.image_size, regime.width) for phase in plan.phases]
+    assert sum(costs) == pytest.approx(plan.num_views) == pytest.approx(views)
 
 
 @given(regime=EVERY_REGIME, height=SIDES, width=SIDES)
@@ -111,3 +112,14 @@ def test_the_stages_share_all_of_the_computing(regime: Regime) -> None:
 def test_a_view_is_the_unit_and_larger_photos_cost_more() -> None:
     assert cost_of((VIEW_SIDE, VIEW_SIDE)) == 1
     assert cost_of((64, 64)) < 1 < cost_of((128, 128)) < (128 / VIEW_SIDE) ** 2
+
+
+@pytest.mark.parametrize("narrow", [8, 16, 24])
+def test_a_narrower_network_costs_less_but_not_by_the_square(narrow: int) -> None:
+    share = narrow / VIEW_WIDTH
+    assert share**2 < cost_of((64, 64), narrow) / cost_of((64, 64), VIEW_WIDTH) < share
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_plan_has_the_network_of_its_regime(regime: Regime) -> None:
+    assert make_plan(regime, (96, 96), Length(epochs=9)).width == regime.width

@@ -28,12 +28,14 @@ SIZE = (46, 48)
 CONFIG = ScratchConfig(image_size=SIZE, flip=True)
 WHOLE = CropConfig(least_area=1, aspect=1, rotation_degrees=0, colour=0, erase=0, mix=0)
 GPU = Backend("torch", "2", "gpu", "channels_first")
+# A quarter of the widest network's channels.
+NARROW = 8
 
 
 def plan_of(
     epochs: float, image_size: tuple[int, int] = SIZE, crops: CropConfig = WHOLE, seconds: float | None = None
 ) -> Plan:
-    return Plan((Phase(image_size, epochs, 1.0, crops),), SIZE, seconds)
+    return Plan((Phase(image_size, epochs, 1.0, crops),), SIZE, seconds, width=NARROW)
 
 
 def growing_plan(seconds: float | None = None) -> Plan:
@@ -336,10 +338,6 @@ def test_a_training_that_was_over_is_not_gone_on_with(small_model: keras.Model, 
     assert not step.images
 
 
-# A quarter of the recipe's channels.
-NARROW = Tuning(width=8)
-
-
 @pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many cores share a step."""
@@ -349,7 +347,7 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 def make_learner(data: FitData, seed: int = 0) -> tuple[keras.Model, Backend]:
     backend = start_backend(seed)
-    return recipes.make_learner(CONFIG, data, backend, NARROW), backend
+    return recipes.make_learner(CONFIG, data, backend, plan_of(1)), backend
 
 
 def assert_same_arrays(ours: object, theirs: object) -> None:
@@ -427,7 +425,7 @@ def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
 
 
 def test_first_filters_can_be_learnt_like_all_others(tiny_data: FitData) -> None:
-    model = recipes.make_learner(CONFIG, tiny_data, start_backend(0), replace(NARROW, is_whitened=False))
+    model = recipes.make_learner(CONFIG, tiny_data, start_backend(0), plan_of(1), Tuning(is_whitened=False))
 
     assert f"{WHITEN_NAME}/kernel" in [weight.path for weight in model.trainable_variables]
 
@@ -457,10 +455,14 @@ def test_views_are_turned_and_mirrored_as_the_photos_allow(
     assert set(drawn) == {(degrees, flip)}
 
 
-def test_width_is_that_of_the_tuning() -> None:
-    model = recipes.make_scratch_network(CONFIG, 2, replace(GPU, device="cpu"), NARROW)
+@pytest.mark.parametrize("width", [8, 24])
+def test_width_is_that_of_the_plan(tiny_data: FitData, width: int) -> None:
+    plan = replace(plan_of(1), width=width)
 
-    assert model.get_layer("stem_conv").filters == 8
+    learner = recipes.make_learner(CONFIG, tiny_data, start_backend(0), plan)
+    portable = recipes.build_network(CONFIG, 2, "channels_last", plan)
+
+    assert learner.get_layer("stem_conv").filters == portable.get_layer("stem_conv").filters == width
 
 
 @pytest.fixture
@@ -473,10 +475,13 @@ def half_precision_network() -> keras.Model:
     return model
 
 
-def test_batches_are_larger_on_a_gpu() -> None:
+@pytest.mark.parametrize(
+    ("num_train", "on_gpu"), [(40, 32), (1599, 32), (1600, 64), (3200, 128), (6400, 256), (100_000, 256)]
+)
+def test_batches_are_larger_on_a_gpu_where_an_epoch_still_has_steps(num_train: int, on_gpu: int) -> None:
     cpu = replace(GPU, device="cpu")
 
-    assert (recipes.batch_size(cpu), recipes.batch_size(GPU)) == (32, 256)
+    assert (recipes.batch_size(cpu, num_train), recipes.batch_size(GPU, num_train)) == (32, on_gpu)
 
 
 def test_a_gpu_computes_in_half_precision_over_whole_weights(half_precision_network: keras.Model) -> None:
@@ -502,7 +507,10 @@ def test_precision_is_as_before_even_after_an_error(monkeypatch: pytest.MonkeyPa
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_a_gpu_takes_whole_steps_with_the_scaled_rate(half_precision_network: keras.Model, tiny_data: FitData) -> None:
+def test_a_gpu_takes_whole_steps_with_the_scaled_rate(
+    monkeypatch: pytest.MonkeyPatch, half_precision_network: keras.Model, tiny_data: FitData
+) -> None:
+    monkeypatch.setattr(recipes, "batch_size", lambda *settings: 8 * Tuning().batch_size)
     model = half_precision_network
     before = model.get_weights()
 

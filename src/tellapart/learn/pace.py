@@ -14,14 +14,14 @@ from tellapart.learn.step import open_step
 _NUM_WARM_UP, _NUM_TIMED = 3, 9
 
 
-def measure_pace(config: ScratchConfig, num_classes: int, backend: Backend) -> float:
-    """Views a second: noise of 96x96 pixels through steps of a network that is thrown away.
+def measure_pace(config: ScratchConfig, num_classes: int, num_train: int, backend: Backend) -> float:
+    """Views a second: noise of 96x96 pixels through steps of a network of width 32 that is thrown away.
 
     The median of a few steps, in about 2 seconds on 2 cores.
     """
     model = make_scratch_network(config, num_classes, backend)
     compile_network(model, config)
-    size = batch_size(backend)
+    size = batch_size(backend, num_train)
     images = np.random.default_rng(0).integers(0, 256, (size, VIEW_SIDE, VIEW_SIDE, config.channels), np.uint8)
     targets = np.eye(num_classes, dtype=np.float32)[np.arange(size) % num_classes]
     seconds = []

@@ -1,6 +1,6 @@
-"""How long the recipe `scratch` trains, and at which image sizes. Arithmetic only; measuring is `pace.py`'s.
+"""How long the recipe `scratch` trains which network, and at which image sizes. Arithmetic only; `pace.py` measures.
 
-The unit of computing is a view: one training photo of 96x96 pixels through one step.
+The unit of computing is a view: one training photo of 96x96 pixels through one step of a network of width 32.
 """
 
 import math
@@ -9,10 +9,14 @@ from typing import Any, NamedTuple
 
 from tellapart.config import CropConfig
 
-VIEW_SIDE = 96
+VIEW_SIDE, VIEW_WIDTH = 96, 32
 # What a step costs whatever the size of its photos, in pixels a photo: 32 photos took 82, 136 and 218 ms at 64, 96 and
 # 128 pixels (2 cores, medians of 11 steps, 2026-11-24).
 _PIXELS_A_STEP = 3300
+# Half of a step grows with the width of the network, as its activations do, and half with the square of it, as its
+# products do: at widths of 16, 24 and 48 that makes 0.38, 0.66 and 1.88 of a step; measured were 0.39, 0.65 and 2.0
+# (one core, 32 photos of 96x96 pixels, in turn, n = 7, 2026-11-25).
+_SHARE_OF_PRODUCTS = 0.5
 _SIDE_STEP, _LEAST_SIDE = 16, 32
 # Views of a training whose length was not asked for: for this many photos; it grows with the root of their number.
 _USUAL_VIEWS, _USUAL_PHOTOS = 330_000, 3_200
@@ -52,12 +56,14 @@ class Plan:
         image_size: `(height, width)` that photos are predicted at.
         seconds: wall time of the training, which then ends by the clock; `None` ends it by the epochs.
         rate: share of the usual learning rate.
+        width: channels of the network's first stage.
     """
 
     phases: tuple[Phase, ...]
     image_size: tuple[int, int]
     seconds: float | None = None
     rate: float = 1.0
+    width: int = VIEW_WIDTH
 
     @property
     def num_epochs(self) -> float:
@@ -67,7 +73,7 @@ class Plan:
     @property
     def num_views(self) -> float:
         """Computing a photo of all phases together."""
-        return sum(phase.epochs * cost_of(phase.image_size) for phase in self.phases)
+        return sum(phase.epochs * cost_of(phase.image_size, self.width) for phase in self.phases)
 
     def phase_at(self, progress: float) -> Phase:
         """The phase of a step that begins at this progress."""
@@ -88,9 +94,11 @@ class Plan:
         return 1.0
 
 
-def cost_of(image_size: tuple[int, int]) -> float:
-    """Computing of a step with photos of this `(height, width)`, in views a photo."""
-    return (image_size[0] * image_size[1] + _PIXELS_A_STEP) / (VIEW_SIDE**2 + _PIXELS_A_STEP)
+def cost_of(image_size: tuple[int, int], network_width: int = VIEW_WIDTH) -> float:
+    """Computing of a step with photos of this `(height, width)` through a network of this width, in views a photo."""
+    wider = network_width / VIEW_WIDTH
+    of_network = (1 - _SHARE_OF_PRODUCTS) * wider + _SHARE_OF_PRODUCTS * wider**2
+    return of_network * (image_size[0] * image_size[1] + _PIXELS_A_STEP) / (VIEW_SIDE**2 + _PIXELS_A_STEP)
 
 
 class Stage(NamedTuple):
@@ -116,12 +124,14 @@ class Regime:
         side: height and width to predict at, in pixels, where nothing else is asked for.
         stages: in order; their shares of the computing add up to 1.
         rate: share of the usual learning rate. The longer a training is, the less the highest may be that ends well.
+        width: channels of the network's first stage. A narrower network sees photos more often in the same time.
     """
 
     least_views: float
     side: int
     stages: tuple[Stage, ...]
     rate: float = 1.0
+    width: int = VIEW_WIDTH
 
     def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """`(height, width)` of the views of each stage."""
@@ -129,7 +139,7 @@ class Regime:
 
     def epochs_a_view(self, image_size: tuple[int, int]) -> list[float]:
         """Epochs of each stage in a training of one view a photo."""
-        costs = [cost_of(size) for size in self.sizes(image_size)]
+        costs = [cost_of(size, self.width) for size in self.sizes(image_size)]
         return [stage.share_of_computing / cost for stage, cost in zip(self.stages, costs, strict=True)]
 
 
@@ -190,7 +200,7 @@ def make_plan(regime: Regime, image_size: tuple[int, int], length: Length, secon
     for size, epochs, stage in parts:
         end += stage.share_of_computing
         phases.append(Phase(size, epochs * views, end, stage.crops))
-    return Plan(tuple(phases), image_size, seconds, regime.rate)
+    return Plan(tuple(phases), image_size, seconds, regime.rate, regime.width)
 
 
 def expect_from_more(accuracy: float, factor: float) -> float:

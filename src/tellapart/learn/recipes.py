@@ -11,7 +11,7 @@ from tellapart.learn.classic import ClassicCourse
 from tellapart.learn.fit import Course, FitData
 from tellapart.learn.networks.article import build_article_network
 from tellapart.learn.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network
-from tellapart.learn.plan import Plan
+from tellapart.learn.plan import VIEW_WIDTH, Plan
 from tellapart.learn.scratch import CourseSettings, ScratchCourse
 from tellapart.learn.step import open_step
 from tellapart.learn.tuning import USUAL, Tuning
@@ -49,24 +49,30 @@ _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 }
 
 _NUM_WHITENED = 400
-# On a GPU a step of 16 photos leaves most of it idle; not measured here.
-_GPU_BATCH_FACTOR = 8
+# On a GPU a step of 32 photos leaves most of it idle, but few photos in large batches make few steps. Not measured.
+_GPU_BATCH_FACTOR, _LEAST_STEPS_AN_EPOCH = 8, 25
 
 
-def build_network(config: NetworkConfig, num_classes: int, data_format: DataFormat) -> keras.Model:
+def build_network(
+    config: NetworkConfig, num_classes: int, data_format: DataFormat, plan: Plan | None = None
+) -> keras.Model:
     """The recipe's network for photos of the configured size, with fresh weights, not compiled.
 
     Args:
         config: of `scratch`, with an image size.
         num_classes: 2 or more.
         data_format: where the convolutions have their channel axis.
+        plan: of `scratch`, which says how wide its network is.
 
     Raises:
         ConfigError: the image size is too small for the network.
     """
     check_image_size(config)
     assert config.image_size is not None
-    return RECIPES[config.recipe].build_network((*config.image_size, config.channels), num_classes, data_format)
+    shape = (*config.image_size, config.channels)
+    if plan is not None:
+        return build_residual_network(shape, num_classes, data_format, plan.width)
+    return RECIPES[config.recipe].build_network(shape, num_classes, data_format)
 
 
 def check_image_size(config: NetworkConfig) -> None:
@@ -98,8 +104,17 @@ def compile_network(model: keras.Model, config: NetworkConfig, tuning: Tuning = 
     model.optimizer.build(model.trainable_variables)
 
 
-def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning: Tuning = USUAL) -> keras.Model:
+def make_learner(
+    config: NetworkConfig, data: FitData, backend: Backend, plan: Plan | None, tuning: Tuning = USUAL
+) -> keras.Model:
     """The network that is trained, compiled; that of `scratch` takes images of any size and has its first filters.
+
+    Args:
+        config: of either recipe.
+        data: photos and split.
+        backend: what learning runs on.
+        plan: of `scratch`; `None` for `classic`.
+        tuning: of `scratch`.
 
     Raises:
         ConfigError: the image size is too small for the network.
@@ -108,7 +123,8 @@ def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning:
     if isinstance(config, TrainConfig):
         model = build_network(config, num_classes, backend.data_format)
     else:
-        model = make_scratch_network(config, num_classes, backend, tuning)
+        assert plan is not None
+        model = make_scratch_network(config, num_classes, backend, plan.width)
         if tuning.is_whitened:
             rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
             generator = named_generator(config.seed, "whitening")
@@ -121,12 +137,12 @@ def make_learner(config: NetworkConfig, data: FitData, backend: Backend, tuning:
 
 
 def make_scratch_network(
-    config: ScratchConfig, num_classes: int, backend: Backend, tuning: Tuning = USUAL
+    config: ScratchConfig, num_classes: int, backend: Backend, width: int = VIEW_WIDTH
 ) -> keras.Model:
     """The network of `scratch` for images of any size, not compiled; on a GPU it computes in half precision."""
     check_image_size(config)
     with _precision(backend):
-        return build_residual_network((None, None, config.channels), num_classes, backend.data_format, tuning.width)
+        return build_residual_network((None, None, config.channels), num_classes, backend.data_format, width)
 
 
 @contextmanager
@@ -153,14 +169,17 @@ def open_course(
         return
     assert plan is not None and config.flip is not None
     plan = plan.with_crops(flip=config.flip, **({"rotation_degrees": 180.0} if config.rotations else {}))
-    settings = CourseSettings(plan, batch_size(backend, tuning), config.seed, tuning)
+    settings = CourseSettings(plan, batch_size(backend, len(data.split.train), tuning), config.seed, tuning)
     with open_step(model, backend) as step:
         yield ScratchCourse(model, step, data, settings)
 
 
-def batch_size(backend: Backend, tuning: Tuning = USUAL) -> int:
-    """Photos a step of `scratch`."""
-    return tuning.batch_size if backend.device == "cpu" else tuning.batch_size * _GPU_BATCH_FACTOR
+def batch_size(backend: Backend, num_train: int, tuning: Tuning = USUAL) -> int:
+    """Photos a step of `scratch`, of so many to train: on a GPU up to 8 times as many as on a CPU, if it has enough."""
+    if backend.device == "cpu":
+        return tuning.batch_size
+    factor = num_train // (_LEAST_STEPS_AN_EPOCH * tuning.batch_size)
+    return tuning.batch_size * min(max(1, factor), _GPU_BATCH_FACTOR)
 
 
 @contextmanager

@@ -19,7 +19,6 @@ class Tuning:
         clean_end: share of the training at its end in which views have neither other colours nor patches, and are not
             mixed.
         reach: how far back the average of the weights goes, as a share of the training.
-        width: channels of the network's first stage; the others have two, four and eight times as many.
         is_whitened: whether the first filters are read off the photos, or learnt like all others.
     """
 
@@ -31,7 +30,6 @@ class Tuning:
     warm_up: float = 0.08
     clean_end: float = 0.1
     reach: float = 0.04
-    width: int = 32
     is_whitened: bool = True
 
     def rate_at(self, progress: float) -> float:

@@ -15,6 +15,7 @@ from tellapart.infer.predictor import Predictor
 from tellapart.learn.backend import Backend
 from tellapart.learn.export import describe_layers, to_keras_files, to_onnx
 from tellapart.learn.fit import FitData, predict_probabilities
+from tellapart.learn.plan import Plan
 from tellapart.learn.recipes import NetworkConfig, build_network
 from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.records import EpochRecord
@@ -45,6 +46,7 @@ class FinishedTraining:
     data: FitData
     checkup: Checkup
     config: NetworkConfig
+    plan: Plan | None
     backend: Backend
     history: tuple[EpochRecord, ...]
     is_stopped: bool
@@ -110,7 +112,7 @@ def finish_run(training: FinishedTraining) -> Run:
 def _make_bundle(training: FinishedTraining) -> Bundle:
     """The model for prediction; its convolutions are `channels_first`, as ONNX has them."""
     class_names = training.data.images.photos.class_names
-    network = build_network(training.config, len(class_names), "channels_first")
+    network = build_network(training.config, len(class_names), "channels_first", training.plan)
     network.set_weights(training.model.get_weights())
     return Bundle(
         class_names=class_names,
@@ -124,7 +126,8 @@ def _make_bundle(training: FinishedTraining) -> Bundle:
 
 def _portable_model(training: FinishedTraining) -> "keras.Model":
     """The trained weights in the data format that every Keras backend runs."""
-    network = build_network(training.config, len(training.data.images.photos.class_names), "channels_last")
+    num_classes = len(training.data.images.photos.class_names)
+    network = build_network(training.config, num_classes, "channels_last", training.plan)
     network.set_weights(training.model.get_weights())
     return network
 

@@ -47,7 +47,7 @@ def train_network(job: TrainJob) -> Run:
     backend = start_backend(config.seed)
     pace = None
     if isinstance(config, ScratchConfig):
-        pace = measure_if_needed(config, job.photos, backend)
+        pace = measure_if_needed(config, job, backend)
         config = settle_size(config, pace, job)
     data, checkup = prepare_photos(job.photos, job.source, config, job.watcher)
     photos, split = data.images.photos, data.split
@@ -56,7 +56,7 @@ def train_network(job: TrainJob) -> Run:
     if isinstance(config, ScratchConfig):
         config = settle_flips(config, data, job.watcher)
         plan = plan_training(config, pace, data, job)
-    model = make_learner(config, data, backend)
+    model = make_learner(config, data, backend, plan)
     job = replace(job, config=config)
     views = plan.num_views if plan is not None and plan.seconds is not None else None
     run_file = claim_run(job, data.images.key, views)
@@ -69,7 +69,8 @@ def train_network(job: TrainJob) -> Run:
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
         with course.settled(is_final=True):
-            run = finish_run(FinishedTraining(job.run_dir, model, data, checkup, config, backend, history, is_stopped))
+            trained = FinishedTraining(job.run_dir, model, data, checkup, config, plan, backend, history, is_stopped)
+            run = finish_run(trained)
     finish_run_file(job.run_dir, run_file, is_stopped)
     return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)
 

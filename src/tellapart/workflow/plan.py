@@ -32,10 +32,12 @@ _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 /
 _LEAST_LEFT = 0.3
 
 
-def measure_if_needed(config: ScratchConfig, photos: PhotoSet, backend: Backend) -> float | None:
+def measure_if_needed(config: ScratchConfig, job: TrainJob, backend: Backend) -> float | None:
     """Views a second on this machine, where the training is to end by the clock."""
     check_image_size(config)
-    return None if config.minutes is None else measure_pace(config, max(2, len(photos.class_names)), backend)
+    if config.minutes is None:
+        return None
+    return measure_pace(config, max(2, len(job.photos.class_names)), _expected_train(config, job), backend)
 
 
 def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> ScratchConfig:
@@ -48,13 +50,17 @@ def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> Scr
     """
     if config.image_size is not None:
         return config
+    seconds = None if config.minutes is None else config.minutes * 60
+    regime = choose_regime(_length(config, pace, _expected_train(config, job), seconds))
+    return replace(config, image_size=choose_image_size(regime, _native_side(job.photos)))
+
+
+def _expected_train(config: ScratchConfig, job: TrainJob) -> int:
+    """Photos to train with, if none turns out to be unusable."""
     num_photos = len(job.photos)
     if job.source.per_class is not None:
         num_photos = min(num_photos, job.source.per_class * len(job.photos.class_names))
-    num_train = max(1, round(num_photos * (1 - config.validation_fraction)))
-    seconds = None if config.minutes is None else config.minutes * 60
-    regime = choose_regime(_length(config, pace, num_train, seconds))
-    return replace(config, image_size=choose_image_size(regime, _native_side(job.photos)))
+    return max(1, round(num_photos * (1 - config.validation_fraction)))
 
 
 def settle_flips(config: ScratchConfig, data: FitData, watcher: Watcher) -> ScratchConfig:
