@@ -20,7 +20,7 @@ from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, descr
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.learn.backend import Backend, keras, start_backend
 from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
-from tellapart.learn.plan import Length, Phase, Plan, choose_regime, cost_of, make_plan
+from tellapart.learn.plan import Length, Phase, Plan, choose_regime, choose_width, cost_of, make_plan
 from tellapart.learn.recipes import compile_network, make_learner, open_course
 from tellapart.learn.tuning import USUAL, Tuning
 from tellapart.photos.sources import PhotoSet, open_photos
@@ -117,13 +117,12 @@ class Trained:
 
 def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, seed: int) -> dict[str, object]:
     """The row of one training."""
-    length = length_of(arguments, len(photos))
-    regime = choose_regime(length)
+    length, width = length_of(arguments, len(photos)), width_of(arguments, len(photos))
+    regime = choose_regime(length, width)
     size = (regime.side, regime.side)
     config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation, image_size=size)
     data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
-    base = Setting(config, USUAL, make_plan(regime, size, length))
-    base = base.at_rate(rate_of(arguments, len(photos))).at_width(width_of(arguments, len(photos)))
+    base = Setting(config, USUAL, make_plan(regime, size, length, width)).at_rate(rate_of(arguments, len(photos)))
     setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
@@ -134,7 +133,7 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
 
     return {
         "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
-        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "width": width_of(arguments, len(photos)),
+        "learning_rate": f"{rate_of(arguments, len(photos)):g}", "width": width,
         "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
         "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
         "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
@@ -146,18 +145,24 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
 
 def length_of(arguments: argparse.Namespace, num_photos: int) -> Length:
     """How long every training is."""
-    return Length(views=arguments.views / (num_photos * (1 - arguments.validation)))
+    return Length(views=arguments.views / _num_train(arguments, num_photos))
+
+
+def _num_train(arguments: argparse.Namespace, num_photos: int) -> int:
+    return round(num_photos * (1 - arguments.validation))
 
 
 def rate_of(arguments: argparse.Namespace, num_photos: int) -> float:
     """The highest learning rate of every training that does not change it."""
-    usual: float = USUAL.learning_rate * choose_regime(length_of(arguments, num_photos)).rate
+    regime = choose_regime(length_of(arguments, num_photos), width_of(arguments, num_photos))
+    usual: float = USUAL.learning_rate * regime.rate
     return arguments.learning_rate or usual
 
 
 def width_of(arguments: argparse.Namespace, num_photos: int) -> int:
     """The width of the network of every training that does not change it."""
-    return arguments.width or choose_regime(length_of(arguments, num_photos)).width
+    width: int = arguments.width or choose_width(length_of(arguments, num_photos), _num_train(arguments, num_photos))
+    return width
 
 
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:

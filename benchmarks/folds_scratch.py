@@ -16,7 +16,7 @@ from ablate_scratch import Setting, train
 from recording import REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart import open_photos
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.learn.plan import Length, choose_regime, make_plan, usual_length
+from tellapart.learn.plan import Length, choose_regime, choose_width, make_plan, usual_length
 from tellapart.learn.tuning import USUAL
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.score.metrics import wilson_interval
@@ -42,11 +42,12 @@ def main() -> None:
     photos = open_photos(arguments.photos)
     num_train = round(len(photos) * (1 - 1 / arguments.folds))
     length = usual_length(num_train) if arguments.views is None else Length(views=arguments.views / num_train)
-    regime = choose_regime(length)
+    width = choose_width(length, num_train)
+    regime = choose_regime(length, width)
     config = ScratchConfig(seed=arguments.seed, flip=True, image_size=(regime.side, regime.side))
     data, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     numbers = fold_numbers(data.labels, groups_of(data.images.photos, checkup), arguments.folds, arguments.seed)
-    plan = make_plan(regime, (regime.side, regime.side), length)
+    plan = make_plan(regime, (regime.side, regime.side), length, width)
     rows = []
     for fold in arguments.only or range(arguments.folds):
         held_out = np.flatnonzero(numbers == fold)

@@ -23,7 +23,7 @@ from tellapart.config import CropConfig, ScratchConfig, SourceConfig
 from tellapart.learn.backend import keras, start_backend
 from tellapart.learn.fit import Batch, FitData
 from tellapart.learn.networks.residual import build_residual_network
-from tellapart.learn.plan import REGIMES, Phase, Plan
+from tellapart.learn.plan import VIEW_WIDTH, Phase, Plan
 from tellapart.learn.recipes import make_learner, open_course
 from tellapart.learn.scratch import ScratchCourse
 from tellapart.learn.step import SharedStep, WholeStep
@@ -128,7 +128,7 @@ def print_operations(step: SharedStep, batch: Batch) -> None:
 def main() -> None:
     """Profiles every size and prints a line each."""
     parser = make_parser(__doc__, num_runs=7)
-    parser.add_argument("--width", type=int, default=REGIMES[-1].width, help="channels of the network's first stage")
+    parser.add_argument("--width", type=int, default=VIEW_WIDTH, help="channels of the network's first stage")
     parser.add_argument("--cache-dir")
     arguments = parser.parse_args()
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))

@@ -10,6 +10,7 @@ from tellapart.learn.plan import (
     Regime,
     choose_image_size,
     choose_regime,
+    choose_width,
     cost_of,
     make_plan,
     usual_length,
@@ -17,43 +18,44 @@ from tellapart.learn.plan import (
 
 SIDES = st.integers(32, 400)
 LENGTHS = st.floats(0.2, 500)
+WIDTHS = st.sampled_from([16, 24, 32, 48])
 EVERY_REGIME = st.sampled_from(REGIMES)
 LONG = REGIMES[-1]
 
 
-@given(regime=EVERY_REGIME, height=SIDES, width=SIDES, epochs=LENGTHS)
+@given(regime=EVERY_REGIME, height=SIDES, width=SIDES, network_width=WIDTHS, epochs=LENGTHS)
 def test_a_plan_has_as_many_epochs_as_asked_for_and_ends_at_one(
-    regime: Regime, height: int, width: int, epochs: float
+    regime: Regime, height: int, width: int, network_width: int, epochs: float
 ) -> None:
-    plan = make_plan(regime, (height, width), Length(epochs=epochs))
+    plan = make_plan(regime, (height, width), Length(epochs=epochs), network_width)
     assert plan.num_epochs == pytest.approx(epochs)
     assert plan.phases[-1].end == pytest.approx(1)
     assert plan.progress_after(epochs) == 1
 
 
-@given(regime=EVERY_REGIME, side=SIDES, views=LENGTHS)
-def test_a_plan_by_computing_costs_that_much(regime: Regime, side: int, views: float) -> None:
-    plan = make_plan(regime, (side, side), Length(views=views))
-    costs = [phase.epochs * cost_of(phase.image_size, regime.width) for phase in plan.phases]
+@given(regime=EVERY_REGIME, side=SIDES, network_width=WIDTHS, views=LENGTHS)
+def test_a_plan_by_computing_costs_that_much(regime: Regime, side: int, network_width: int, views: float) -> None:
+    plan = make_plan(regime, (side, side), Length(views=views), network_width)
+    costs = [phase.epochs * cost_of(phase.image_size, network_width) for phase in plan.phases]
     assert sum(costs) == pytest.approx(plan.num_views) == pytest.approx(views)
 
 
 @given(regime=EVERY_REGIME, height=SIDES, width=SIDES)
 def test_views_grow_and_are_never_larger_than_what_is_predicted(regime: Regime, height: int, width: int) -> None:
-    sizes = [phase.image_size for phase in make_plan(regime, (height, width), Length(epochs=9)).phases]
+    sizes = [phase.image_size for phase in make_plan(regime, (height, width), Length(epochs=9), 24).phases]
     assert sizes == sorted(sizes)
     assert all(size[0] <= height and size[1] <= width for size in sizes)
 
 
 @given(one=st.floats(0, 9), other=st.floats(0, 9))
 def test_progress_never_goes_back(one: float, other: float) -> None:
-    plan = make_plan(LONG, (128, 128), Length(epochs=9))
+    plan = make_plan(LONG, (128, 128), Length(epochs=9), 24)
     low, high = sorted((one, other))
     assert plan.progress_after(low) <= plan.progress_after(high) <= 1
 
 
 def test_progress_is_the_share_of_the_computing_that_is_done() -> None:
-    plan = make_plan(LONG, (160, 160), Length(epochs=12))
+    plan = make_plan(LONG, (160, 160), Length(epochs=12), 24)
     first, *others = plan.phases
     assert plan.progress_after(first.epochs / 2) == pytest.approx(first.end / 2)
     assert plan.progress_after(first.epochs) == pytest.approx(first.end)
@@ -62,21 +64,22 @@ def test_progress_is_the_share_of_the_computing_that_is_done() -> None:
 
 
 def test_the_last_step_still_has_a_size() -> None:
-    plan = make_plan(LONG, (96, 96), Length(epochs=3))
+    plan = make_plan(LONG, (96, 96), Length(epochs=3), 24)
     assert plan.phase_at(1.0) is plan.phases[-1]
 
 
 @given(one=st.floats(0, 1000), other=st.floats(0, 1000))
 def test_more_computing_never_means_smaller_photos(one: float, other: float) -> None:
-    low, high = (choose_regime(Length(views=views)) for views in sorted((one, other)))
+    low, high = (choose_regime(Length(views=views), 24) for views in sorted((one, other)))
     assert choose_image_size(low, 1000) <= choose_image_size(high, 1000)
 
 
+@pytest.mark.parametrize("width", [16, 32])
 @pytest.mark.parametrize("regime", REGIMES)
-def test_epochs_and_their_computing_choose_the_same_way(regime: Regime) -> None:
+def test_epochs_and_their_computing_choose_the_same_way(regime: Regime, width: int) -> None:
     views = regime.least_views + 1
-    epochs = make_plan(regime, (regime.side, regime.side), Length(views=views)).num_epochs
-    assert choose_regime(Length(views=views)) is choose_regime(Length(epochs=epochs)) is regime
+    epochs = make_plan(regime, (regime.side, regime.side), Length(views=views), width).num_epochs
+    assert choose_regime(Length(views=views), width) is choose_regime(Length(epochs=epochs), width) is regime
 
 
 def test_small_photos_are_not_blown_up() -> None:
@@ -92,15 +95,15 @@ def test_the_usual_computing_grows_more_slowly_than_the_photos(num_train: int) -
 
 
 def test_a_plan_by_the_clock_says_so() -> None:
-    assert make_plan(LONG, (96, 96), Length(views=100), seconds=90).seconds == 90
+    assert make_plan(LONG, (96, 96), Length(views=100), 24, seconds=90).seconds == 90
 
 
 def test_a_long_training_learns_at_half_the_rate_of_the_others() -> None:
-    assert [make_plan(regime, (128, 128), Length(views=9)).rate for regime in REGIMES] == [1, 1, 0.5]
+    assert [make_plan(regime, (128, 128), Length(views=9), 24).rate for regime in REGIMES] == [1, 1, 0.5]
 
 
 def test_the_views_of_all_phases_can_be_changed_at_once() -> None:
-    plan = make_plan(LONG, (96, 96), Length(views=100)).with_crops(flip=False, rotation_degrees=180.0)
+    plan = make_plan(LONG, (96, 96), Length(views=100), 24).with_crops(flip=False, rotation_degrees=180.0)
     assert {(phase.crops.flip, phase.crops.rotation_degrees) for phase in plan.phases} == {(False, 180.0)}
 
 
@@ -120,6 +123,22 @@ def test_a_narrower_network_costs_less_but_not_by_the_square(narrow: int) -> Non
     assert share**2 < cost_of((64, 64), narrow) / cost_of((64, 64), VIEW_WIDTH) < share
 
 
-@pytest.mark.parametrize("regime", REGIMES)
-def test_a_plan_has_the_network_of_its_regime(regime: Regime) -> None:
-    assert make_plan(regime, (96, 96), Length(epochs=9)).width == regime.width
+@pytest.mark.parametrize(
+    ("num_views", "width"),
+    [(1, 16), (190_000, 16), (200_000, 24), (380_000, 24), (390_000, 32), (700_000, 40), (1e6, 48), (1e9, 48)],
+)
+def test_the_network_grows_with_the_computing_over_all_photos(num_views: float, width: int) -> None:
+    assert choose_width(Length(views=num_views), 1) == choose_width(Length(views=num_views / 500), 500) == width
+
+
+@given(epochs=LENGTHS, more=st.floats(1, 10), num_train=st.integers(1, 10**5))
+def test_more_epochs_never_mean_a_narrower_network(epochs: float, more: float, num_train: int) -> None:
+    assert choose_width(Length(epochs=epochs), num_train) <= choose_width(Length(epochs=epochs * more), num_train)
+
+
+@pytest.mark.parametrize("width", [16, 24, 32])
+def test_epochs_and_their_computing_choose_about_the_same_width(width: int) -> None:
+    regime = REGIMES[1]
+    plan = make_plan(regime, (128, 128), Length(views=35), width)
+    num_train = next(number for number in range(1, 10**6, 100) if choose_width(Length(views=35), number) == width)
+    assert abs(choose_width(Length(epochs=plan.num_epochs), num_train) - width) <= 8

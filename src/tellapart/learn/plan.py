@@ -17,6 +17,9 @@ _PIXELS_A_STEP = 3300
 # products do: at widths of 16, 24 and 48 that makes 0.38, 0.66 and 1.88 of a step; measured were 0.39, 0.65 and 2.0
 # (one core, 32 photos of 96x96 pixels, in turn, n = 7, 2026-11-25).
 _SHARE_OF_PRODUCTS = 0.5
+# A network of width 32 is for so much computing over all photos; it grows with the root of that: docs/from-scratch.md.
+_VIEWS_OF_WIDTH = 500_000
+_WIDTH_STEP, _LEAST_WIDTH, _MOST_WIDTH = 8, 16, 48
 _SIDE_STEP, _LEAST_SIDE = 16, 32
 # Views of a training whose length was not asked for: for this many photos; it grows with the root of their number.
 _USUAL_VIEWS, _USUAL_PHOTOS = 330_000, 3_200
@@ -124,22 +127,20 @@ class Regime:
         side: height and width to predict at, in pixels, where nothing else is asked for.
         stages: in order; their shares of the computing add up to 1.
         rate: share of the usual learning rate. The longer a training is, the less the highest may be that ends well.
-        width: channels of the network's first stage. A narrower network sees photos more often in the same time.
     """
 
     least_views: float
     side: int
     stages: tuple[Stage, ...]
     rate: float = 1.0
-    width: int = VIEW_WIDTH
 
     def sizes(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """`(height, width)` of the views of each stage."""
         return [_scaled(image_size, stage.share_of_side) for stage in self.stages]
 
-    def epochs_a_view(self, image_size: tuple[int, int]) -> list[float]:
+    def epochs_a_view(self, image_size: tuple[int, int], network_width: int) -> list[float]:
         """Epochs of each stage in a training of one view a photo."""
-        costs = [cost_of(size, self.width) for size in self.sizes(image_size)]
+        costs = [cost_of(size, network_width) for size in self.sizes(image_size)]
         return [stage.share_of_computing / cost for stage, cost in zip(self.stages, costs, strict=True)]
 
 
@@ -157,12 +158,29 @@ REGIMES = (
 )
 
 
-def choose_regime(length: "Length") -> Regime:
+def choose_width(length: "Length", num_train: int) -> int:
+    """Channels of the first stage of the network for a training of this length with so many photos.
+
+    In the same time a narrower network takes more steps, which is worth more the fewer there are.
+    """
+    return next(
+        width
+        for width in range(_MOST_WIDTH, 0, -_WIDTH_STEP)
+        if width == _LEAST_WIDTH or _width_for(length.about_views(width) * num_train) >= width
+    )
+
+
+def _width_for(num_views: float) -> float:
+    """The width, not rounded, for so much computing over all photos."""
+    return VIEW_WIDTH * math.sqrt(num_views / _VIEWS_OF_WIDTH) + _WIDTH_STEP / 2
+
+
+def choose_regime(length: "Length", network_width: int) -> Regime:
     """The way for a training of this length; the first of them takes any."""
     return next(
         regime
         for regime in reversed(REGIMES)
-        if length.views_of(regime, (regime.side, regime.side)) >= regime.least_views
+        if length.views_of(regime, (regime.side, regime.side), network_width) >= regime.least_views
     )
 
 
@@ -173,10 +191,17 @@ class Length:
     views: float | None = None
     epochs: float | None = None
 
-    def views_of(self, regime: Regime, image_size: tuple[int, int]) -> float:
+    def views_of(self, regime: Regime, image_size: tuple[int, int], network_width: int) -> float:
         """Computing a photo of a training of this length."""
         if self.epochs is not None:
-            return self.epochs / sum(regime.epochs_a_view(image_size))
+            return self.epochs / sum(regime.epochs_a_view(image_size, network_width))
+        assert self.views is not None
+        return self.views
+
+    def about_views(self, network_width: int) -> float:
+        """Computing a photo, roughly, before it is known how photos are shown: as if all were 96x96 pixels large."""
+        if self.epochs is not None:
+            return self.epochs * cost_of((VIEW_SIDE, VIEW_SIDE), network_width)
         assert self.views is not None
         return self.views
 
@@ -193,14 +218,16 @@ def usual_length(num_train: int) -> Length:
     return Length(min(views / num_train, _MOST_VIEWS_A_PHOTO))
 
 
-def make_plan(regime: Regime, image_size: tuple[int, int], length: Length, seconds: float | None = None) -> Plan:
+def make_plan(
+    regime: Regime, image_size: tuple[int, int], length: Length, network_width: int, seconds: float | None = None
+) -> Plan:
     """The phases of a training of this length; `seconds` as `Plan` has it."""
-    views, phases, end = length.views_of(regime, image_size), [], 0.0
-    parts = zip(regime.sizes(image_size), regime.epochs_a_view(image_size), regime.stages, strict=True)
-    for size, epochs, stage in parts:
+    views, phases, end = length.views_of(regime, image_size, network_width), [], 0.0
+    epochs_a_view = regime.epochs_a_view(image_size, network_width)
+    for size, epochs, stage in zip(regime.sizes(image_size), epochs_a_view, regime.stages, strict=True):
         end += stage.share_of_computing
         phases.append(Phase(size, epochs * views, end, stage.crops))
-    return Plan(tuple(phases), image_size, seconds, regime.rate, regime.width)
+    return Plan(tuple(phases), image_size, seconds, regime.rate, network_width)
 
 
 def expect_from_more(accuracy: float, factor: float) -> float:

@@ -13,7 +13,16 @@ from tellapart.learn.backend import Backend
 from tellapart.learn.fit import FitData
 from tellapart.learn.mirror import choose_mirroring
 from tellapart.learn.pace import measure_pace
-from tellapart.learn.plan import Length, Plan, choose_image_size, choose_regime, cost_of, make_plan, usual_length
+from tellapart.learn.plan import (
+    Length,
+    Plan,
+    choose_image_size,
+    choose_regime,
+    choose_width,
+    cost_of,
+    make_plan,
+    usual_length,
+)
 from tellapart.learn.recipes import check_image_size
 from tellapart.photos.gate import read_info
 from tellapart.photos.photoset import PhotoSet
@@ -51,7 +60,9 @@ def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> Scr
     if config.image_size is not None:
         return config
     seconds = None if config.minutes is None else config.minutes * 60
-    regime = choose_regime(_length(config, pace, _expected_train(config, job), seconds))
+    num_train = _expected_train(config, job)
+    length = _length(config, pace, num_train, seconds)
+    regime = choose_regime(length, choose_width(length, num_train))
     return replace(config, image_size=choose_image_size(regime, _native_side(job.photos)))
 
 
@@ -95,7 +106,8 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
     length = _length(config, pace, num_train, seconds)
     if job.resumed is not None and job.resumed.views is not None:
         length = Length(views=job.resumed.views)
-    return make_plan(choose_regime(length), config.image_size, length, seconds)
+    width = choose_width(length, num_train)
+    return make_plan(choose_regime(length, width), config.image_size, length, width, seconds)
 
 
 def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: float | None) -> Length:
