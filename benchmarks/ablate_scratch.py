@@ -97,6 +97,8 @@ INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "whole photos": _cropped(least_area=0.85),
     "crops from 0.35": _cropped(least_area=0.35),
     "one size": _one_size,
+    "width 8": lambda setting: setting.at_width(8),
+    "width 12": lambda setting: setting.at_width(12),
     "width 16": lambda setting: setting.at_width(16),
     "width 24": lambda setting: setting.at_width(24),
     "width 32": lambda setting: setting.at_width(32),

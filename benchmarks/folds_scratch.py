@@ -23,7 +23,7 @@ from tellapart.score.metrics import wilson_interval
 from tellapart.workflow.network import groups_of, prepare_photos
 
 COLUMNS = (
-    "date", "commit", "machine", "photos", "fold", "seed", "num_train", "num_right", "num_photos", "epochs",
+    "date", "commit", "machine", "photos", "fold", "seed", "width", "num_train", "num_right", "num_photos", "epochs",
     "core_minutes",
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ def main() -> None:
         num_right = int((trained.both_views.argmax(axis=1) == data.labels[held_out]).sum())
         values = (
             time.strftime("%Y-%m-%d"), describe_commit(), describe_machine(), arguments.photos.name, fold,
-            arguments.seed, len(split.train), num_right, len(held_out), f"{plan.num_epochs:.1f}",
+            arguments.seed, width, len(split.train), num_right, len(held_out), f"{plan.num_epochs:.1f}",
             f"{trained.core_minutes:.1f}",
         )  # fmt: skip
         rows.append((num_right, len(held_out)))

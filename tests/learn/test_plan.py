@@ -125,7 +125,7 @@ def test_a_narrower_network_costs_less_but_not_by_the_square(narrow: int) -> Non
 
 @pytest.mark.parametrize(
     ("num_views", "width"),
-    [(1, 16), (190_000, 16), (200_000, 24), (380_000, 24), (390_000, 32), (700_000, 40), (1e6, 48), (1e9, 48)],
+    [(1, 16), (160_000, 16), (170_000, 24), (320_000, 24), (330_000, 32), (600_000, 40), (1e6, 48), (1e9, 48)],
 )
 def test_the_network_grows_with_the_computing_over_all_photos(num_views: float, width: int) -> None:
     assert choose_width(Length(views=num_views), 1) == choose_width(Length(views=num_views / 500), 500) == width

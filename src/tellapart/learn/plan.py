@@ -18,7 +18,7 @@ _PIXELS_A_STEP = 3300
 # (one core, 32 photos of 96x96 pixels, in turn, n = 7, 2026-11-25).
 _SHARE_OF_PRODUCTS = 0.5
 # A network of width 32 is for so much computing over all photos; it grows with the root of that: docs/from-scratch.md.
-_VIEWS_OF_WIDTH = 500_000
+_VIEWS_OF_WIDTH = 430_000
 _WIDTH_STEP, _LEAST_WIDTH, _MOST_WIDTH = 8, 16, 48
 _SIDE_STEP, _LEAST_SIDE = 16, 32
 # Views of a training whose length was not asked for: for this many photos; it grows with the root of their number.
