@@ -163,16 +163,12 @@ def choose_width(length: "Length", num_train: int) -> int:
 
     In the same time a narrower network takes more steps, which is worth more the fewer there are.
     """
-    return next(
-        width
-        for width in range(_MOST_WIDTH, 0, -_WIDTH_STEP)
-        if width == _LEAST_WIDTH or _width_for(length.about_views(width) * num_train) >= width
-    )
-
-
-def _width_for(num_views: float) -> float:
-    """The width, not rounded, for so much computing over all photos."""
-    return VIEW_WIDTH * math.sqrt(num_views / _VIEWS_OF_WIDTH) + _WIDTH_STEP / 2
+    for width in range(_MOST_WIDTH, _LEAST_WIDTH, -_WIDTH_STEP):
+        regime = choose_regime(length, width)
+        num_views = length.views_of(regime, (regime.side, regime.side), width) * num_train
+        if VIEW_WIDTH * math.sqrt(num_views / _VIEWS_OF_WIDTH) >= width - _WIDTH_STEP / 2:
+            return width
+    return _LEAST_WIDTH
 
 
 def choose_regime(length: "Length", network_width: int) -> Regime:
@@ -195,13 +191,6 @@ class Length:
         """Computing a photo of a training of this length."""
         if self.epochs is not None:
             return self.epochs / sum(regime.epochs_a_view(image_size, network_width))
-        assert self.views is not None
-        return self.views
-
-    def about_views(self, network_width: int) -> float:
-        """Computing a photo, roughly, before it is known how photos are shown: as if all were 96x96 pixels large."""
-        if self.epochs is not None:
-            return self.epochs * cost_of((VIEW_SIDE, VIEW_SIDE), network_width)
         assert self.views is not None
         return self.views
 
