@@ -17,7 +17,7 @@ _PIXELS_A_STEP = 3300
 # products do: at widths of 16, 24 and 48 that makes 0.38, 0.66 and 1.88 of a step; measured were 0.39, 0.65 and 2.0
 # (one core, 32 photos of 96x96 pixels, in turn, n = 7, 2026-11-25).
 _SHARE_OF_PRODUCTS = 0.5
-# A network of width 32 is for so much computing over all photos; it grows with the root of that: docs/from-scratch.md.
+# A network of width 32 is for so much computing over all photos; it grows with the root of that: decision 011.
 _VIEWS_OF_WIDTH = 430_000
 _WIDTH_STEP, _LEAST_WIDTH, _MOST_WIDTH = 8, 16, 48
 _SIDE_STEP, _LEAST_SIDE = 16, 32
