@@ -73,7 +73,7 @@ def repeat(step: SharedStep | WholeStep, batch: Batch) -> Iterator[dict[str, flo
 
 def shared_by_library(step: SharedStep, model: keras.Model) -> SharedStep:
     """A step of the same shares that leaves every convolution to the library that PyTorch calls."""
-    with patch("tellapart.learn.kn2row.is_suited", return_value=False):
+    with patch("tellapart.learn.direct_calls.is_suited", return_value=False):
         return SharedStep(model, step._pool, step._num_shares)
 
 
@@ -112,7 +112,7 @@ def print_operations(step: SharedStep, batch: Batch) -> None:
     """The operations that take the most of the time of one core's share of a step, on one thread."""
     num_photos, before = BATCH_SIZE // 2, torch.get_num_threads()
     torch.set_num_threads(1)
-    share = batch.images[:num_photos], batch.targets[:num_photos], True
+    share = batch.images[:num_photos], batch.targets[:num_photos], num_photos, True
     step._differentiate(*share)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         for _ in range(NUM_WARM_UP):

@@ -231,12 +231,12 @@ def test_pytorch_has_its_number_of_threads_again_after_an_error() -> None:
 
 
 def deep_network() -> keras.Model:
-    """A convolution of 128 channels over 2x2 pixels, which a shared step computes in its own way."""
+    """A convolution of 256 channels over 2x2 pixels, which a shared step computes in its own way."""
     keras.utils.set_random_seed(6)
     image = keras.Input((12, 12, 3))
     x = keras.layers.Permute((3, 1, 2))(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image))
-    x = keras.layers.Conv2D(128, 6, strides=6, data_format="channels_first")(x)
-    x = keras.layers.Conv2D(130, 3, padding="same", use_bias=False, data_format="channels_first")(x)
+    x = keras.layers.Conv2D(256, 6, strides=6, data_format="channels_first")(x)
+    x = keras.layers.Conv2D(258, 3, padding="same", use_bias=False, data_format="channels_first")(x)
     x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
     return compiled(keras.Model(image, keras.layers.Dense(3, activation="softmax")(x)))
 
@@ -245,7 +245,7 @@ def test_small_images_of_many_channels_are_learnt_from_alike(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr("tellapart.learn.kn2row.convolve", lambda *given: calls.append(1) or convolve(*given))
+    monkeypatch.setattr("tellapart.learn.direct_calls.convolve", lambda *given: calls.append(1) or convolve(*given))
     images, targets = batch(16)
     one, other = deep_network(), deep_network()
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from tellapart.learn.backend import keras, release_freed_memory
 from tellapart.photos.cache import CachedImages
+from tellapart.photos.loading import num_cores
 from tellapart.photos.splits import Split
+from tellapart.photos.views import one_thread_a_view
 from tellapart.records import EpochRecord, StepRecord
 
 _PREDICT_BATCH_SIZE = 32
-# Batches that a thread prepares while the step before them runs.
-_NUM_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -189,16 +189,22 @@ def _validate(model: keras.Model, data: FitData) -> tuple[float, float]:
 
 
 def prepare_ahead(prepare: Callable[[int], Batch], starts: Sequence[int]) -> Generator[Batch, None, None]:
-    """The batches that begin at `starts`, in order, each prepared in a thread while the steps before it run."""
+    """The batches that begin at `starts`, in order, prepared in threads while the steps before them run.
+
+    As many are begun at a time as there are cores: a step that its cores share is over when the last of them is done,
+    so they had better all be held up alike.
+    """
+    num_together = num_cores()
     waiting: deque[Future[Batch]] = deque()
     remaining = iter(starts)
-    with ThreadPoolExecutor(1, thread_name_prefix="augment") as pool:
+    with one_thread_a_view(), ThreadPoolExecutor(num_together, thread_name_prefix="augment") as pool:
         try:
-            waiting.extend(pool.submit(prepare, start) for start in islice(remaining, _NUM_AHEAD))
-            while waiting:
-                batch = waiting.popleft().result()
-                waiting.extend(pool.submit(prepare, start) for start in islice(remaining, 1))
-                yield batch
+            while True:
+                if len(waiting) <= num_together:
+                    waiting.extend(pool.submit(prepare, start) for start in islice(remaining, num_together))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()

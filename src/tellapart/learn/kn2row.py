@@ -15,7 +15,7 @@ import torch
 
 from tellapart.learn.backend import keras
 
-_FEWEST_CHANNELS, _CHANNELS_A_PIXEL = 128, 10
+_FEWEST_CHANNELS, _CHANNELS_A_PIXEL = 256, 10
 
 
 def pays(channels: int, height: int, width: int) -> bool:

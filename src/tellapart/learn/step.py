@@ -5,7 +5,6 @@ of a small network is over in a few milliseconds, too short to be shared out to 
 (docs/decisions/008-a-share-of-the-batch-a-core.md).
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -61,6 +60,7 @@ class SharedStep:
     def __init__(self, model: keras.Model, pool: ThreadPoolExecutor, num_shares: int) -> None:
         self._model, self._pool, self._num_shares = model, pool, num_shares
         self._weights = list(model.trainable_variables)
+        self._values = [weight.value for weight in self._weights]
         self._calls = _list_calls(model)
         for variable in (*model.variables, *model.optimizer.variables):
             _order_as_used(variable)
@@ -71,21 +71,19 @@ class SharedStep:
 
         num_shares = min(self._num_shares, max(1, len(images) // _LEAST_SHARE))
         shares: list[NDArray[np.int64]] = np.array_split(np.arange(len(images)), num_shares)
-        results = list(
-            self._pool.map(
-                lambda number: self._differentiate(images[shares[number]], targets[shares[number]], number == 0),
-                range(num_shares),
-            )
-        )
-        total = [gradient * (len(shares[0]) / len(images)) for gradient in results[0][0]]
-        for (gradients, _, _), share in zip(results[1:], shares[1:], strict=True):
-            torch._foreach_add_(total, gradients, alpha=len(share) / len(images))
+
+        def differentiate(number: int) -> tuple[list[Any], float, int]:
+            rows = shares[number]
+            return self._differentiate(images[rows], targets[rows], len(images), number == 0)
+
+        results = list(self._pool.map(differentiate, range(num_shares)))
+        total = results[0][0]
+        for gradients, _, _ in results[1:]:
+            torch._foreach_add_(total, gradients)
         with torch.no_grad():
             self._model.optimizer.apply(total, self._weights)
-        sums = np.sum(
-            [[loss * len(share), hits] for (_, loss, hits), share in zip(results, shares, strict=True)], axis=0
-        )
-        return {"loss": float(sums[0]) / len(images), "accuracy": float(sums[1]) / len(images)}
+        num_right = sum(num for _, _, num in results)
+        return {"loss": sum(loss for _, loss, _ in results), "accuracy": num_right / len(images)}
 
     def see(self, images: _Images) -> None:
         """As for `WholeStep`, on one core.
@@ -101,59 +99,43 @@ class SharedStep:
         with torch.no_grad():
             self._run(torch.from_numpy(images))
 
-    def _differentiate(self, images: _Images, targets: _Targets, is_first: bool) -> tuple[list[Any], float, float]:
-        """Gradients of the mean loss of these photos, the loss in nats, and how many are right."""
+    def _differentiate(
+        self, images: _Images, targets: _Targets, num_all: int, is_first: bool
+    ) -> tuple[list[Any], float, int]:
+        """Of a share of `num_all` photos: what it adds to the gradients and to the loss in nats; how many are right."""
         import torch
 
         with moving_averages_kept(not is_first):
             outputs = self._run(torch.from_numpy(images))
         wanted = torch.from_numpy(np.ascontiguousarray(targets))
-        losses = keras.losses.categorical_crossentropy(wanted, outputs)
-        gradients = torch.autograd.grad(losses.mean(), [weight.value for weight in self._weights])
-        hits = (outputs.detach().argmax(1) == wanted.argmax(1)).sum()
-        return list(gradients), float(losses.detach().mean()), float(hits)
+        loss = keras.losses.categorical_crossentropy(wanted, outputs).sum() / num_all
+        gradients = torch.autograd.grad(loss, self._values)
+        num_right = (outputs.detach().argmax(1) == wanted.argmax(1)).sum()
+        return list(gradients), loss.item(), int(num_right)
 
     def _run(self, images: Any) -> Any:
         """What the model gives in training, a tensor for a tensor."""
         values = [images]
-        for call, sources, settings in self._calls:
-            given = [values[source] for source in sources]
-            values.append(call(given if len(given) > 1 else given[0], **settings))
+        for call, sources in self._calls:
+            values.append(call(*(values[source] for source in sources)))
         return values[-1]
 
 
-def _list_calls(model: keras.Model) -> list[tuple[Any, list[int], dict[str, bool]]]:
-    """Each layer's own function, the numbers of the values that go into it, and its settings; value 0 is the image.
+def _list_calls(model: keras.Model) -> list[tuple[Callable[..., Any], list[int]]]:
+    """A function for each layer, and the numbers of the values that go into it; value 0 is the image.
 
-    Calling the functions one after the other is what a functional model does, without what Keras looks after around
-    each of them (masks, precision, shapes), which takes longer than a small convolution: 34 and 17 ms for 8 photos of
-    64x64 pixels forward through the network of `scratch` (one core, 2026-11-24).
+    Calling them one after the other is what a functional model does, without what Keras looks after around each layer
+    (masks, precision, shapes), which takes longer than a small convolution.
     """
+    from tellapart.learn.direct_calls import call_of
+
     numbers, calls = {id(model.inputs[0]): 0}, []
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        sources = [numbers[id(tensor)] for tensor in inputs_of(layer)]
+        calls.append((call_of(layer), [numbers[id(tensor)] for tensor in inputs_of(layer)]))
         numbers[id(layer.output)] = len(numbers)
-        knows_training = "training" in inspect.signature(layer.call).parameters
-        calls.append((_call_of(layer), sources, {"training": True} if knows_training else {}))
     return calls
-
-
-def _call_of(layer: keras.layers.Layer) -> Callable[..., Any]:
-    """The layer's own function, or a faster one for the same result."""
-    from tellapart.learn.kn2row import convolve, is_suited, pays
-
-    own: Callable[..., Any] = layer.call
-    if not is_suited(layer):
-        return own
-
-    def call(images: Any) -> Any:
-        if pays(min(images.shape[1], layer.filters), *images.shape[2:]):
-            return convolve(images, layer.kernel.value)
-        return own(images)
-
-    return call
 
 
 def _order_as_used(variable: keras.Variable) -> None:

@@ -57,7 +57,7 @@ class CachedImages:
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images in `rows`, uint8, shape `(len(rows), height, width, channels)`."""
-        images = np.array(self.store[rows])
+        images: NDArray[np.uint8] = np.asarray(self.store)[rows]
         # Mapped pages count as resident memory, and a photo is not asked for again before the next epoch: without this
         # a training on 40,000 photos would come to hold all 2.7 GB. The pages stay in the system's cache, so that the
         # next reading is no slower.

@@ -5,6 +5,8 @@ A view is a crop of any place and size, turned a little, mirrored every other ep
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -113,24 +115,35 @@ def make_views(
     height, width = image_size
     made = np.empty((len(images), height, width, images.shape[3]), np.uint8)
     shrinking = np.sqrt(np.abs(np.linalg.det(views.warps[:, :, :2])))
-    for row, (image, out) in enumerate(zip(images, made, strict=True)):
-        source, warp = _shrink(image, views.warps[row], float(shrinking[row]))
-        warped = cv2.warpAffine(
+    for image, warp, factor, view in zip(images, views.warps, shrinking, made, strict=True):
+        source, warp_of_source = _shrink(image, warp, factor)
+        cv2.warpAffine(
             source,
-            warp,
+            warp_of_source,
             (width, height),
+            dst=view,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        view = np.asarray(warped, np.uint8).reshape(out.shape)
-        if in_colour:
-            view = _recolour(view, views.colours[row])
-        out[...] = view
-        if in_colour and views.patches[row, 2] > 0:
-            top, left, patch_height, patch_width = np.round(views.patches[row] * [height, width, height, width])
-            patch = out[int(top) : int(top + patch_height), int(left) : int(left + patch_width)]
-            patch[...] = views.paints[row][: patch.shape[-1]]
+    if not in_colour:
+        return made
+    made = _recolour(made, views.colours)
+    for row in np.flatnonzero(views.patches[:, 2] > 0):
+        top, left, patch_height, patch_width = np.round(views.patches[row] * [height, width, height, width])
+        patch = made[row, int(top) : int(top + patch_height), int(left) : int(left + patch_width)]
+        patch[...] = views.paints[row][: patch.shape[-1]]
     return made
+
+
+@contextmanager
+def one_thread_a_view() -> Iterator[None]:
+    """While it is open, OpenCV does not wake a second thread for a view, which costs more than it saves."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _shrink(
@@ -148,15 +161,18 @@ def _shrink(
     return np.asarray(small, np.uint8), scaled
 
 
-def _recolour(image: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The image with other brightness, contrast and saturation, in one linear map of its channels."""
-    brightness, contrast, saturation = factors
-    channels = image.shape[2]
-    offset = float(image[::_MEAN_STEP, ::_MEAN_STEP].mean()) * brightness * (1 - contrast)
+def _recolour(images: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The images with other brightness, contrast and saturation, each in one linear map of its channels."""
+    channels = images.shape[3]
+    brightness, contrast, saturation = factors.T[:, :, np.newaxis, np.newaxis]
+    means = images[:, ::_MEAN_STEP, ::_MEAN_STEP].mean((1, 2, 3), keepdims=True)[..., 0]
     grey = _LUMA if channels == 3 else np.ones(1)
     mixing = brightness * contrast * (saturation * np.eye(channels) + (1 - saturation) * grey)
-    changed = cv2.transform(image, np.hstack([mixing, np.full((channels, 1), offset)]))
-    return np.asarray(changed, np.uint8).reshape(image.shape)
+    offsets = np.repeat(means * brightness * (1 - contrast), channels, axis=1)
+    changed = np.empty_like(images)
+    for image, colour_map, out in zip(images, np.concatenate([mixing, offsets], axis=2), changed, strict=True):
+        cv2.transform(image, colour_map, dst=out)
+    return changed
 
 
 def mix_images(

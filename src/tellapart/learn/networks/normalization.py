@@ -1,7 +1,7 @@
 """Batch normalisation that trains fast on PyTorch: the same layer as Keras' own, with the same weights."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,16 +21,25 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         """Normalised features, of the same shape and type."""
         if not training or not self.trainable or keras.backend.backend() != "torch":
             return super().call(inputs, training=training, mask=mask)
+        return self.training_call()(inputs)
+
+    def training_call(self) -> Callable[[Any], Any]:
+        """What the layer does in training on PyTorch, a tensor for a tensor; it holds the built layer's weights."""
         import torch
 
         scale, offset = (None if weight is None else weight.value for weight in (self.gamma, self.beta))
-        outputs, mean, inverse = torch.native_batch_norm(inputs, scale, offset, None, None, True, 0.0, self.epsilon)
-        if not getattr(_thread, "keeps", False):
-            with torch.no_grad():
-                variance = inverse.pow(-2) - self.epsilon
-                for moving, value in ((self.moving_mean.value, mean), (self.moving_variance.value, variance)):
-                    moving.lerp_(value, 1 - self.momentum)
-        return outputs
+        moving_mean, moving_variance = self.moving_mean.value, self.moving_variance.value
+        epsilon, share = self.epsilon, 1 - self.momentum
+
+        def call(inputs: torch.Tensor) -> torch.Tensor:
+            outputs, mean, inverse = torch.native_batch_norm(inputs, scale, offset, None, None, True, 0.0, epsilon)
+            if not getattr(_thread, "keeps", False):
+                with torch.no_grad():
+                    moving_mean.lerp_(mean, share)
+                    moving_variance.lerp_(inverse.pow(-2) - epsilon, share)
+            return outputs
+
+        return call
 
 
 @contextmanager
