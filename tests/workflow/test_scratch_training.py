@@ -142,7 +142,16 @@ def test_the_plan_is_told_before_the_first_epoch(
 ) -> None:
     (note,) = notes_of(animals_dir, tmp_path / "run", TINY, source_config)
     assert note.startswith("the plan: 2 epochs at ")
-    assert note.endswith("predicts at 32x48.")
+    assert "predicts at 32x48." in note
+
+
+@pytest.mark.parametrize(("side", "is_said"), [(32, True), (96, False)])
+def test_what_a_small_image_size_hides_is_told(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, side: int, is_said: bool
+) -> None:
+    config = ScratchConfig(image_size=(side, side), epochs=1, flip=True)
+    (note,) = notes_of(animals_dir, tmp_path / "run", config, source_config)
+    assert ("A pixel is 5x5 of a photo's own then" in note) == is_said
 
 
 def test_a_training_by_the_clock_ends_with_the_clock(

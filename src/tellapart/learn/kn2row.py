@@ -3,9 +3,10 @@
 Deep in a network images are 2x2 to 5x5 pixels of some hundred channels. The library that PyTorch calls there brings the
 gradient of the weights into another order twice, and computes with the zeros around the image, which are most of what
 the kernel sees. Nine products of what lies inside take 8.2 to 2.7 ms (forward and backward, 16 images of 2x2 pixels,
-256 channels), 8.4 to 5.4 ms (3x3) and 11.9 to 9.3 ms (4x4; one core, medians, 2026-11-24). Of 128 channels and 4x4
-pixels on, and of 64 channels always, they take longer. The way is called kn2row (Vasudevan, Anderson and Gregg 2017,
-"Parallel multi channel convolution using general matrix multiplication"). Needs PyTorch.
+256 channels), 8.4 to 5.4 ms (3x3) and 11.9 to 9.3 ms (4x4; one core, medians, 2026-11-24). With fewer channels two
+threads that do this hold each other up more than it saves (docs/decisions/010-small-images-as-matrix-products.md). The
+way is called kn2row (Vasudevan, Anderson and Gregg 2017, "Parallel multi channel convolution using general matrix
+multiplication"). Needs PyTorch.
 """
 
 from collections.abc import Iterator

@@ -64,7 +64,7 @@ def train_network(job: TrainJob) -> Run:
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
     if plan is not None:
-        job.watcher.on_note(describe_plan(plan))
+        job.watcher.on_note(describe_plan(plan, photos))
     resumed_seconds = _seconds_before(job)
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)

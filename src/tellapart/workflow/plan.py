@@ -37,6 +37,8 @@ _NUM_ASKED = 2500
 # (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and
 # some seconds for files and pictures.
 _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 1280, 6.0
+# Photos that are larger by this factor than they are looked at lose details, which their owner may need.
+_SHRUNK_MUCH = 2.5
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3
 
@@ -117,12 +119,19 @@ def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: 
     return usual_length(num_train) if config.epochs is None else Length(epochs=config.epochs)
 
 
-def describe_plan(plan: Plan) -> str:
-    """The plan as a sentence."""
+def describe_plan(plan: Plan, photos: PhotoSet) -> str:
+    """The plan in a sentence, and in a second one what is too small to be seen in photos that are larger by far."""
     about = "about " if plan.seconds is not None else ""
     phases = [f"{_count(phase.epochs)} at {_format(phase.image_size)} pixels" for phase in plan.phases]
     whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
-    return f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {_format(plan.image_size)}."
+    said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {_format(plan.image_size)}."
+    shrinking = _native_side(photos) / math.sqrt(math.prod(plan.image_size))
+    if not _SHRUNK_MUCH <= shrinking < math.inf:
+        return said
+    return (
+        f"{said} A pixel is {shrinking:.0f}x{shrinking:.0f} of a photo's own then; if classes differ in details of that"
+        f" size, pass a larger --image-size, and the time for it."
+    )
 
 
 def _count(epochs: float) -> str:
