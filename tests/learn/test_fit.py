@@ -1,5 +1,8 @@
+import threading
+import time
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from tellapart.config import TrainConfig
 from tellapart.learn.backend import start_backend
 from tellapart.learn.classic import ClassicCourse
-from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
+from tellapart.learn.fit import Batch, FitData, fit_epochs, predict_probabilities, prepare_ahead
 from tellapart.learn.recipes import build_network, compile_network
 from tellapart.records import EpochRecord, StepRecord
 
@@ -89,3 +92,58 @@ def test_a_mirrored_prediction_rests_on_the_mean_logits_of_both_views(
     logits = (np.log(plain[:, 1] / plain[:, 0]) + np.log(other / (1 - other))) / 2
     found = predict_probabilities(model, tiny_data.images, rows, mirrored=True)
     np.testing.assert_allclose(found[:, 1], 1 / (1 + np.exp(-logits)), rtol=1e-4)
+
+
+def empty_batch(start: int) -> Batch:
+    """A batch that says which one it is by its progress; later ones are prepared faster."""
+    time.sleep(0.02 / (1 + start))
+    return Batch(np.empty((0, 2, 2, 3), np.uint8), np.empty(0, np.int64), float(start))
+
+
+@pytest.fixture(params=[1, 3], ids=["one core", "three cores"])
+def num_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("tellapart.learn.fit.num_cores", lambda: request.param)
+    return int(request.param)
+
+
+@pytest.mark.usefixtures("num_cores")
+@pytest.mark.parametrize("num_batches", [0, 1, 2, 7, 8])
+def test_prepared_batches_come_in_order(num_batches: int) -> None:
+    prepared = [batch.progress for batch in prepare_ahead(empty_batch, range(num_batches))]
+    assert prepared == list(range(num_batches))
+
+
+def test_batches_are_prepared_before_they_are_asked_for_but_not_all_of_them(num_cores: int) -> None:
+    begun: list[int] = []
+    batches = prepare_ahead(lambda start: begun.append(start) or empty_batch(start), range(100))
+    for _ in range(5):
+        next(batches)
+    time.sleep(0.2)
+    assert 5 + num_cores < len(begun) <= 5 + 2 * num_cores
+    batches.close()
+
+
+@pytest.mark.usefixtures("num_cores")
+def test_an_error_in_a_batch_comes_out_in_its_place() -> None:
+    def prepare(start: int) -> Batch:
+        if start == 3:
+            raise ZeroDivisionError
+        return empty_batch(start)
+
+    batches = prepare_ahead(prepare, range(9))
+    assert [next(batches).progress for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+
+
+@pytest.mark.usefixtures("num_cores")
+def test_opencv_has_its_threads_again_afterwards_and_ours_are_gone() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    batches = prepare_ahead(empty_batch, range(9))
+    next(batches)
+    assert cv2.getNumThreads() == 1
+    batches.close()
+    assert cv2.getNumThreads() == 4
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("augment")]
+    cv2.setNumThreads(before)

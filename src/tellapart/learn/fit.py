@@ -199,12 +199,12 @@ def prepare_ahead(prepare: Callable[[int], Batch], starts: Sequence[int]) -> Gen
     remaining = iter(starts)
     with one_thread_a_view(), ThreadPoolExecutor(num_together, thread_name_prefix="augment") as pool:
         try:
-            while True:
+            waiting.extend(pool.submit(prepare, start) for start in islice(remaining, 2 * num_together))
+            while waiting:
+                batch = waiting.popleft().result()
                 if len(waiting) <= num_together:
                     waiting.extend(pool.submit(prepare, start) for start in islice(remaining, num_together))
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
+                yield batch
         finally:
             for future in waiting:
                 future.cancel()
