@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +98,16 @@ def test_the_usual_computing_grows_more_slowly_than_the_photos(num_train: int) -
 
 def test_a_plan_by_the_clock_says_so() -> None:
     assert make_plan(LONG, (96, 96), Length(views=100), 24, seconds=90).seconds == 90
+
+
+def test_epochs_follow_from_measured_rates_and_all_else_stays() -> None:
+    plan = make_plan(LONG, (160, 160), Length(views=100.0), 24, seconds=600.0)
+    rates = [500.0, 250.0, 100.0]
+    timed = plan.at_rates(rates, 1200)
+    took = [phase.epochs * 1200 / rate for phase, rate in zip(timed.phases, rates, strict=True)]
+    assert took == pytest.approx([0.12 * 600, 0.28 * 600, 0.6 * 600])
+    assert replace(timed, phases=()) == replace(plan, phases=())
+    assert [replace(phase, epochs=0) for phase in timed.phases] == [replace(phase, epochs=0) for phase in plan.phases]
 
 
 def test_a_long_training_learns_at_half_the_rate_of_the_others() -> None:

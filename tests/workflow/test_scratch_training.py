@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -167,11 +169,32 @@ def test_a_training_by_the_clock_ends_with_the_clock(
     assert 4 < time.perf_counter() - started < 30
 
 
+def test_the_epochs_that_are_told_are_those_of_the_measured_rate(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    asked: list[tuple[int, tuple[int, int]]] = []
+
+    def measure_rate(*settings: Any) -> float:
+        asked.append(settings[-2:])
+        return 400.0
+
+    monkeypatch.setattr(plan_module, "measure_rate", measure_rate)
+    config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
+    note = notes_of(animals_dir, tmp_path / "run", config, source_config)[-1]
+    num_train = json.loads((tmp_path / "run/metrics.json").read_bytes())["num_train"]
+    told = float(note.split()[3])
+    assert set(asked) == {(16, (32, 32))}
+    assert 0.3 * 12 * 0.85 * 400 / num_train < told < 12 * 0.85 * 400 / num_train
+
+
 def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
     monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    monkeypatch.setattr(plan_module, "measure_rate", lambda *settings: 400.0)
     config = ScratchConfig(image_size=(64, 64), minutes=0.3, flip=True)
 
     def stop(record: EpochRecord) -> None:
@@ -184,7 +207,8 @@ def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
     resumed: list[str] = []
     watcher = Watcher(on_note=resumed.append)
     run = train(animals_dir, tmp_path / "run", config, source=source_config, resume=True, watcher=watcher)
-    assert resumed == begun
+    sizes = [re.findall(r"\d+x\d+", note) for notes in (begun, resumed) for note in notes]
+    assert sizes == [["32x32", "48x48", "64x64"]] * 2
     assert run.history[-1].progress == 1
 
 

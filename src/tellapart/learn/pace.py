@@ -6,7 +6,7 @@ import numpy as np
 
 from tellapart.config import ScratchConfig
 from tellapart.learn.backend import Backend
-from tellapart.learn.plan import VIEW_SIDE
+from tellapart.learn.plan import VIEW_SIDE, VIEW_WIDTH
 from tellapart.learn.recipes import batch_size, compile_network, make_scratch_network
 from tellapart.learn.step import open_step
 
@@ -15,14 +15,26 @@ _NUM_WARM_UP, _NUM_TIMED = 3, 9
 
 
 def measure_pace(config: ScratchConfig, num_classes: int, num_train: int, backend: Backend) -> float:
-    """Views a second: noise of 96x96 pixels through steps of a network of width 32 that is thrown away.
+    """Views a second: photos of 96x96 pixels through steps of a network of width 32."""
+    return measure_rate(config, num_classes, num_train, backend, VIEW_WIDTH, (VIEW_SIDE, VIEW_SIDE))
+
+
+def measure_rate(
+    config: ScratchConfig,
+    num_classes: int,
+    num_train: int,
+    backend: Backend,
+    width: int,
+    image_size: tuple[int, int],
+) -> float:
+    """Photos a second: noise of this `(height, width)` through steps of a network that is thrown away.
 
     The median of a few steps, in about 2 seconds on 2 cores.
     """
-    model = make_scratch_network(config, num_classes, backend)
+    model = make_scratch_network(config, num_classes, backend, width)
     compile_network(model, config)
     size = batch_size(backend, num_train)
-    images = np.random.default_rng(0).integers(0, 256, (size, VIEW_SIDE, VIEW_SIDE, config.channels), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (size, *image_size, config.channels), np.uint8)
     targets = np.eye(num_classes, dtype=np.float32)[np.arange(size) % num_classes]
     seconds = []
     with open_step(model, backend) as step:

@@ -4,6 +4,7 @@ The unit of computing is a view: one training photo of 96x96 pixels through one 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -86,6 +87,20 @@ class Plan:
         """The plan with these settings of the views changed in all phases."""
         phases = tuple(replace(phase, crops=replace(phase.crops, **changes)) for phase in self.phases)
         return replace(self, phases=phases)
+
+    def at_rates(self, rates: Sequence[float], num_train: int) -> "Plan":
+        """The plan with the epochs that fit into its seconds.
+
+        Args:
+            rates: photos a second in each phase.
+            num_train: photos of an epoch.
+        """
+        assert self.seconds is not None
+        phases, begin = [], 0.0
+        for phase, rate in zip(self.phases, rates, strict=True):
+            phases.append(replace(phase, epochs=self.seconds * (phase.end - begin) * rate / num_train))
+            begin = phase.end
+        return replace(self, phases=tuple(phases))
 
     def progress_after(self, epochs: float) -> float:
         """The progress when so many epochs are over, in `[0, 1]`."""

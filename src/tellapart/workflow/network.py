@@ -21,7 +21,14 @@ from tellapart.workflow.check import Checkup, check_up
 from tellapart.workflow.describe import add_facts
 from tellapart.workflow.finish import FinishedTraining, finish_run
 from tellapart.workflow.job import Run, TrainJob, Watcher
-from tellapart.workflow.plan import describe_plan, measure_if_needed, plan_training, settle_flips, settle_size
+from tellapart.workflow.plan import (
+    describe_plan,
+    measure_if_needed,
+    plan_training,
+    settle_flips,
+    settle_size,
+    time_phases,
+)
 from tellapart.workflow.prepare import hold_out, load_chosen
 from tellapart.workflow.run_folder import (
     CHECKPOINT_DIR_NAME,
@@ -52,14 +59,16 @@ def train_network(job: TrainJob) -> Run:
     data, checkup = prepare_photos(job.photos, job.source, config, job.watcher)
     photos, split = data.images.photos, data.split
     job.watcher.on_checked(checkup.findings)
-    plan = None
+    plan, views = None, None
     if isinstance(config, ScratchConfig):
         config = settle_flips(config, data, job.watcher)
         plan = plan_training(config, pace, data, job)
+        views = plan.num_views
+        if plan.seconds is not None:
+            plan = time_phases(plan, config, data, backend)
     model = make_learner(config, data, backend, plan)
     job = replace(job, config=config)
-    views = plan.num_views if plan is not None and plan.seconds is not None else None
-    run_file = claim_run(job, data.images.key, views)
+    run_file = claim_run(job, data.images.key, views if pace is not None else None)
     write_split(job.run_dir, photos, split, data.images.digests, groups_of(photos, checkup))
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))

@@ -12,7 +12,7 @@ from tellapart.errors import ConfigError, ImageError
 from tellapart.learn.backend import Backend
 from tellapart.learn.fit import FitData
 from tellapart.learn.mirror import choose_mirroring
-from tellapart.learn.pace import measure_pace
+from tellapart.learn.pace import measure_pace, measure_rate
 from tellapart.learn.plan import (
     Length,
     Plan,
@@ -39,6 +39,9 @@ _NUM_ASKED = 2500
 _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 / 3, 4, 1280, 6.0
 # Photos that are larger by this factor than they are looked at lose details, which their owner may need.
 _SHRUNK_MUCH = 2.5
+# What of the rate of steps on one repeated batch is left in a training, with its views and its looks at the validation
+# photos: 0.86 to 0.96 with the former alone (docs/performance.md).
+_SHARE_IN_TRAINING = 0.85
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3
 
@@ -110,6 +113,19 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
         length = Length(views=job.resumed.views)
     width = choose_width(length, num_train)
     return make_plan(choose_regime(length, width), config.image_size, length, width, seconds)
+
+
+def time_phases(plan: Plan, config: ScratchConfig, data: FitData, backend: Backend) -> Plan:
+    """A plan by the clock with the epochs that this machine takes its own steps for.
+
+    What they are was estimated from steps of another network and size so far. The time this takes comes off the plan's.
+    """
+    assert plan.seconds is not None
+    started, num_train = time.perf_counter(), len(data.split.train)
+    settings = (config, len(data.images.photos.class_names), num_train, backend, plan.width)
+    rates = [_SHARE_IN_TRAINING * measure_rate(*settings, phase.image_size) for phase in plan.phases]
+    seconds = max(plan.seconds - (time.perf_counter() - started), _LEAST_LEFT * plan.seconds)
+    return replace(plan, seconds=seconds).at_rates(rates, num_train)
 
 
 def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: float | None) -> Length:
