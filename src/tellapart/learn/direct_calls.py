@@ -1,8 +1,8 @@
 """What a layer computes in training on PyTorch, by PyTorch's own functions.
 
-Keras looks up types, shapes, devices and precision in every call of every layer. For one of its networks that runs
-beside another in a second thread that is more than time: all of it happens in the Python interpreter, which one thread
-at a time can use, so each waits for the other some hundred times a step. Needs PyTorch.
+Keras looks up types, shapes, devices and precision in every call of every layer. All of that happens in the Python
+interpreter, which one thread at a time can use, so that shares of a batch in several threads wait for one another some
+hundred times a step (docs/decisions/008-a-share-of-the-batch-a-core.md). Needs PyTorch.
 """
 
 import functools
@@ -21,7 +21,7 @@ _Call = Callable[..., torch.Tensor]
 def call_of(layer: keras.layers.Layer) -> _Call:
     """The function of one tensor, or of several, that gives what the built layer gives in training.
 
-    Convolutions, pooling, ReLU and sums with the settings that our networks have are PyTorch's; all else is the
+    Convolutions, normalisation, pooling, ReLU and sums, as our networks have them, are PyTorch's; all else is the
     layer's own function, without what Keras does around it.
     """
     direct = _MAKERS[type(layer)](layer) if type(layer) in _MAKERS else None
