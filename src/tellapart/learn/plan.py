@@ -169,7 +169,8 @@ _MIXED = CropConfig()
 REGIMES = (
     Regime(0, 64, (Stage(1.0, 1.0, _GENTLE),)),
     Regime(25, 128, (Stage(0.5, 0.3, _GENTLE), Stage(0.75, 0.7, _VARIED))),
-    Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED)), rate=0.5),
+    Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _VARIED)), rate=0.5),
+    Regime(100, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED)), rate=0.5),
 )
 
 
