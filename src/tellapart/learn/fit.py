@@ -24,6 +24,8 @@ from tellapart.photos.views import one_thread_a_view
 from tellapart.records import EpochRecord, StepRecord
 
 _PREDICT_BATCH_SIZE = 32
+# Batches that are prepared at a time. Each is kept in memory, and shows what the training wanted when it was begun.
+_MOST_TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,10 @@ def _validate(model: keras.Model, data: FitData) -> tuple[float, float]:
 def prepare_ahead(prepare: Callable[[int], Batch], starts: Sequence[int]) -> Generator[Batch, None, None]:
     """The batches that begin at `starts`, in order, prepared in threads while the steps before them run.
 
-    As many are begun at a time as there are cores: a step that its cores share is over when the last of them is done,
-    so they had better all be held up alike.
+    As many are begun at a time as there are cores, of a few: a step that its cores share is over when the last of them
+    is done, so they had better all be held up alike.
     """
-    num_together = num_cores()
+    num_together = min(num_cores(), _MOST_TOGETHER)
     waiting: deque[Future[Batch]] = deque()
     remaining = iter(starts)
     with one_thread_a_view(), ThreadPoolExecutor(num_together, thread_name_prefix="augment") as pool:

@@ -63,12 +63,11 @@ def train_network(job: TrainJob) -> Run:
     if isinstance(config, ScratchConfig):
         config = settle_flips(config, data, job.watcher)
         plan = plan_training(config, pace, data, job)
-        views = plan.num_views
         if plan.seconds is not None:
-            plan = time_phases(plan, config, data, backend)
+            views, plan = plan.num_views, time_phases(plan, config, data, backend)
     model = make_learner(config, data, backend, plan)
     job = replace(job, config=config)
-    run_file = claim_run(job, data.images.key, views if pace is not None else None)
+    run_file = claim_run(job, data.images.key, views)
     write_split(job.run_dir, photos, split, data.images.digests, groups_of(photos, checkup))
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
