@@ -121,7 +121,8 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
     """The row of one training."""
     length, width = length_of(arguments, len(photos)), width_of(arguments, len(photos))
     regime = choose_regime(length, width)
-    size = (regime.side, regime.side)
+    side = side_of(arguments, len(photos))
+    size = (side, side)
     config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation, image_size=size)
     data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     base = Setting(config, USUAL, make_plan(regime, size, length, width)).at_rate(rate_of(arguments, len(photos)))
@@ -137,7 +138,7 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
         "photos": arguments.photos.parent.name, "num_train": len(data.split.train), "num_validation": len(rows),
         "learning_rate": f"{rate_of(arguments, len(photos)):g}", "width": width,
         "ingredient": ingredient, "views": round(arguments.views), "seed": seed,
-        "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": regime.side,
+        "epochs": f"{setting.plan.num_epochs:.1f}", "image_size": side,
         "accuracy": accuracy(trained.both_views), "accuracy_one_view": accuracy(trained.one_view),
         "accuracy_unsettled": accuracy(trained.unsettled),
         "log_loss": f"{-np.log(trained.both_views[np.arange(len(labels)), labels]).mean():.4f}",
@@ -165,6 +166,13 @@ def width_of(arguments: argparse.Namespace, num_photos: int) -> int:
     """The width of the network of every training that does not change it."""
     width: int = arguments.width or choose_width(length_of(arguments, num_photos), _num_train(arguments, num_photos))
     return width
+
+
+def side_of(arguments: argparse.Namespace, num_photos: int) -> int:
+    """Height and width in pixels that every training predicts at."""
+    regime = choose_regime(length_of(arguments, num_photos), width_of(arguments, num_photos))
+    side: int = arguments.image_size or regime.side
+    return side
 
 
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
@@ -234,7 +242,7 @@ def print_table(rows: list[dict[str, str]]) -> None:
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"], row["width"]
+    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"], row["width"], row["image_size"]
 
 
 def main() -> None:
@@ -245,6 +253,7 @@ def main() -> None:
     parser.add_argument("--views", type=float, default=24_000, help="computing, in photos of 96x96 pixels")
     parser.add_argument("--learning-rate", type=float, help="the highest, of all that do not change it")
     parser.add_argument("--width", type=int, help="channels of the first stage, of all that do not change it")
+    parser.add_argument("--image-size", type=int, help="height and width in pixels to predict at")
     parser.add_argument("--validation", type=float, default=0.8, help="share of each class that is not trained on")
     parser.add_argument("--most-validated", type=int, default=1600, help="photos of that share to measure on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -253,10 +262,11 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = open_photos(arguments.photos)
     rate, width = f"{rate_of(arguments, len(photos)):g}", str(width_of(arguments, len(photos)))
+    side = str(side_of(arguments, len(photos)))
     for ingredient in arguments.ingredients:
         for seed in arguments.seeds:
-            key = (arguments.photos.parent.name, str(round(arguments.views)), rate, width, ingredient, str(seed))
-            names = ("photos", "views", "learning_rate", "width", "ingredient", "seed")
+            key = (arguments.photos.parent.name, str(round(arguments.views)), rate, width, side, ingredient, str(seed))
+            names = ("photos", "views", "learning_rate", "width", "image_size", "ingredient", "seed")
             if any(tuple(row[name] for name in names) == key for row in read_rows(arguments.results)):
                 continue
             print(f"{ingredient}, seed {seed}", flush=True)

@@ -63,6 +63,13 @@ def test_the_run_says_what_it_is(scratch_run: Run) -> None:
     assert metrics["num_epochs"] == len(scratch_run.history) == 2
     assert metrics["onnx_largest_difference"] < 1e-4
     assert scratch_run.history[-1].progress == 1
+    plan = metrics["plan"]
+    assert sum(phase["epochs"] for phase in plan["phases"]) == pytest.approx(2)
+    assert plan["image_size"] == [32, 48]
+    assert plan["width"] == 16
+    page = (scratch_run.run_dir / "report.html").read_text(encoding="utf-8")
+    assert "32x48" in page
+    assert f"{metrics['num_parameters']:,}" in page
 
 
 def test_what_was_decided_stands_in_the_run_file(scratch_run: Run) -> None:

@@ -153,6 +153,7 @@ def _metrics(training: FinishedTraining, measured: Measured, difference: float) 
         "onnx_largest_difference": difference,
         "num_parameters": int(training.model.count_params()),
         "config": asdict(training.config),
+        **({} if training.plan is None else {"plan": asdict(training.plan)}),
         "device": training.backend.device,
         "versions": installed_versions("keras") | {training.backend.name: training.backend.version},
     }

@@ -93,7 +93,7 @@ def find_small(examined: Examined) -> Finding | None:
         "too_small",
         rows,
         lambda num: f"{count_words(num, 'photo')} with a side below {_SMALL_SIDE} pixels",
-        "They show little; a pretrained network sees photos at 224 pixels, so these are enlarged.",
+        "They show little; a pretrained network, which sees photos at 224 pixels, has them enlarged.",
         lambda row: f"{examined.facts[row].width} x {examined.facts[row].height}",
     )
 

@@ -86,9 +86,19 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if "num_epochs" in metrics:
         facts.append(("epochs", f"{metrics['num_epochs']:,}"))
         facts.append(("minutes of training", f"{metrics['train_seconds'] / 60:.1f}"))
+    if "plan" in metrics:
+        sizes = [_size_text(phase["image_size"]) for phase in metrics["plan"]["phases"]]
+        facts.append(("pixels of what it learnt from", ", then ".join(sizes)))
+    if metrics["config"].get("image_size") is not None:
+        facts.append(("pixels it predicts at", _size_text(metrics["config"]["image_size"])))
+    facts.append(("parameters", f"{metrics['num_parameters']:,}"))
     versions = metrics["versions"]
     facts += [(name, str(versions[name])) for name in ("tellapart", "python") if name in versions]
     return facts
+
+
+def _size_text(image_size: tuple[int, int]) -> str:
+    return f"{image_size[0]}x{image_size[1]}"
 
 
 def _show(checkup: Checkup, results: Results | None) -> dict[int, ReportPhoto]:
