@@ -242,7 +242,8 @@ def print_table(rows: list[dict[str, str]]) -> None:
 
 
 def _place(row: dict[str, str]) -> tuple[str, ...]:
-    return row["photos"], str(round(int(row["num_train"]), -1)), row["views"], row["learning_rate"], row["width"], row["image_size"]
+    size = str(round(int(row["num_train"]), -1))
+    return row["photos"], size, *(row[name] for name in ("views", "learning_rate", "width", "image_size"))
 
 
 def main() -> None:

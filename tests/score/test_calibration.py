@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from tellapart.score.calibration import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, fit_temperature, log_loss_terms
+from tellapart.score.calibration import (
+    HIGHEST_TEMPERATURE,
+    LOWEST_TEMPERATURE,
+    calibrate,
+    fit_temperature,
+    log_loss_terms,
+)
 
 Answers = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -126,3 +132,44 @@ def test_logits_are_not_modified() -> None:
     labels.setflags(write=False)
     assert fit_temperature(logits, labels) > 0
     assert len(log_loss_terms(logits, labels)) == 10
+
+
+def test_a_model_that_is_not_sure_enough_is_calibrated() -> None:
+    logits, labels = draw_answers(1000, 3, 0, temperature=0.5)
+    temperature, probabilities = calibrate(logits, labels, np.arange(1000) % 5)
+    assert temperature == fit_temperature(logits, labels)
+    assert temperature == pytest.approx(0.5, rel=0.1)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), logits.argmax(axis=1))
+    assert mean_loss(probabilities, labels) < 0.95 * log_loss_terms(logits, labels).mean()
+
+
+def test_no_photo_has_a_say_in_its_own_probabilities() -> None:
+    logits, labels = draw_answers(400, 3, 1, temperature=0.5)
+    folds = np.arange(400) % 5
+    _, before = calibrate(logits, labels, folds)
+    changed = np.where((folds == 2) & (np.arange(400) < 15), (labels + 1) % 3, labels)
+    _, after = calibrate(logits, changed, folds)
+    np.testing.assert_array_equal(before[folds == 2], after[folds == 2])
+    assert not np.array_equal(before[folds == 1], after[folds == 1])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_few_photos_leave_a_model_as_it_is(temperature: float) -> None:
+    logits, labels = draw_answers(99, 3, 0, temperature)
+    found, probabilities = calibrate(logits, labels, np.arange(99) % 5)
+    assert found == 1.0
+    np.testing.assert_array_equal(probabilities, softmax(logits).astype(np.float32))
+
+
+def test_a_model_that_is_as_sure_as_it_may_be_stays_so() -> None:
+    found = [calibrate(*draw_answers(300, 3, seed), np.arange(300) % 5)[0] for seed in range(20)]
+    assert sum(value == 1.0 for value in found) >= 15
+
+
+def test_photos_that_all_belong_together_leave_a_model_as_it_is() -> None:
+    logits, labels = draw_answers(200, 3, 0, temperature=0.5)
+    assert calibrate(logits, labels, np.zeros(200, np.int64))[0] == 1.0
+
+
+def mean_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())

@@ -17,6 +17,7 @@ from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.learn.backend import keras
 from tellapart.records import EpochRecord, StepRecord
+from tellapart.workflow import finish as finish_module
 from tellapart.workflow import plan as plan_module
 from tellapart.workflow.job import Run, Watcher
 from tellapart.workflow.run_folder import read_run_file
@@ -97,6 +98,23 @@ def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
     logits = model.activation_maps(images).mean(axis=(2, 3))
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.probabilities(images), atol=1e-5)
+
+
+def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calibrate(logits: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> tuple[float, np.ndarray]:
+        powers = np.exp(logits / 0.5)
+        return 0.5, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    monkeypatch.setattr(finish_module, "calibrate", calibrate)
+    run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
+    assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
+    model = tellapart.load(run.run_dir)
+    with (run.run_dir / "predictions.csv").open(newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    for answer in model.predict(list(rows)):
+        assert float(rows[answer.path]["probability"]) == pytest.approx(max(answer.probabilities), abs=1e-4)
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_weights(

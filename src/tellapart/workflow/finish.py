@@ -18,9 +18,11 @@ from tellapart.learn.fit import FitData, predict_probabilities
 from tellapart.learn.plan import Plan
 from tellapart.learn.recipes import NetworkConfig, build_network
 from tellapart.photos.preprocess import PreprocessSpec
+from tellapart.photos.splits import fold_numbers
 from tellapart.records import EpochRecord
 from tellapart.report.curves import draw_curves
 from tellapart.report.figures import figure_png
+from tellapart.score.calibration import calibrate
 from tellapart.score.selective import selective_points
 from tellapart.store import to_json_bytes, write_file
 from tellapart.workflow.check import Checkup
@@ -35,15 +37,22 @@ if TYPE_CHECKING:
 
 # Largest accepted difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
 _PARITY_TOLERANCE = 1e-4
+# Of the validation photos, each with the temperature that the others ask for.
+_NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class FinishedTraining:
-    """A model after its last epoch, with what it was trained from and on."""
+    """A model after its last epoch, with what it was trained from and on.
+
+    Attributes:
+        groups: the group number of each photo; equal ones belong together.
+    """
 
     run_dir: Path
     model: "keras.Model"
     data: FitData
+    groups: NDArray[np.int64]
     checkup: Checkup
     config: NetworkConfig
     plan: Plan | None
@@ -81,10 +90,13 @@ def finish_run(training: FinishedTraining) -> Run:
             f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
             f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
         )
-    digests = training.data.images.digests
+    digests, labels = training.data.images.digests, training.data.labels[rows]
+    folds = fold_numbers(labels, training.groups[rows], _NUM_FOLDS, training.config.seed)
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    temperature, probabilities = calibrate(logits, labels, folds)
     outcome = Outcome(photos.take(rows), tuple(digests[row] for row in rows), probabilities)
     validation = outcome.evaluate()
-    bundle = replace(bundle, selective=selective_points(outcome.labels, outcome.probabilities))
+    bundle = replace(bundle, temperature=temperature, selective=selective_points(labels, probabilities))
     run_dir = training.run_dir
     for name, content in to_keras_files(_portable_model(training)).items():
         write_file(run_dir / name, content)
@@ -92,8 +104,8 @@ def finish_run(training: FinishedTraining) -> Run:
     write_file(run_dir / "curves.png", figure_png(draw_curves(training.history)))
     write_outcome(run_dir, outcome, validation)
     measured = Measured(training.config.recipe, outcome, validation, method="hold-out")
-    metrics = _metrics(training, measured, difference)
-    write_report(run_dir, training.checkup, measured, predictor, metrics)
+    metrics = _metrics(training, measured, difference) | {"temperature": temperature}
+    write_report(run_dir, training.checkup, measured, Predictor(bundle), metrics)
     write_file(run_dir / METRICS_NAME, to_json_bytes(metrics))
     write_bundle(run_dir, bundle)
     return Run(

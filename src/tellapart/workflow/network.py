@@ -68,7 +68,8 @@ def train_network(job: TrainJob) -> Run:
     model = make_learner(config, data, backend, plan)
     job = replace(job, config=config)
     run_file = claim_run(job, data.images.key, views)
-    write_split(job.run_dir, photos, split, data.images.digests, groups_of(photos, checkup))
+    groups = groups_of(photos, checkup)
+    write_split(job.run_dir, photos, split, data.images.digests, groups)
     write_skipped(job.run_dir, photos.skipped)
     job.watcher.on_prepared(photos, len(split.train), len(split.validation))
     if plan is not None:
@@ -77,7 +78,9 @@ def train_network(job: TrainJob) -> Run:
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
         with course.settled(is_final=True):
-            trained = FinishedTraining(job.run_dir, model, data, checkup, config, plan, backend, history, is_stopped)
+            trained = FinishedTraining(
+                job.run_dir, model, data, groups, checkup, config, plan, backend, history, is_stopped
+            )
             run = finish_run(trained)
     finish_run_file(job.run_dir, run_file, is_stopped)
     return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)
