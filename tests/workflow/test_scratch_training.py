@@ -110,6 +110,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
     monkeypatch.setattr(finish_module, "calibrate", calibrate)
     run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
+    assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
     model = tellapart.load(run.run_dir)
     with (run.run_dir / "predictions.csv").open(newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}

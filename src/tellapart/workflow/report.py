@@ -91,6 +91,9 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("pixels of what it learnt from", ", then ".join(sizes)))
     if metrics["config"].get("image_size") is not None:
         facts.append(("pixels it predicts at", _size_text(metrics["config"]["image_size"])))
+    if metrics.get("temperature", 1.0) != 1.0:
+        how = f"set by the photos it was measured on, for each by the others (temperature {metrics['temperature']:.2f})"
+        facts.append(("how sure it may be", how))
     facts.append(("parameters", f"{metrics['num_parameters']:,}"))
     versions = metrics["versions"]
     facts += [(name, str(versions[name])) for name in ("tellapart", "python") if name in versions]
