@@ -135,40 +135,48 @@ def test_logits_are_not_modified() -> None:
 
 
 def test_a_model_that_is_not_sure_enough_is_calibrated() -> None:
-    logits, labels = draw_answers(1000, 3, 0, temperature=0.5)
-    temperature, probabilities = calibrate(logits, labels, np.arange(1000) % 5)
-    assert temperature == fit_temperature(logits, labels)
+    given, labels = draw_probabilities(1000, 0, temperature=0.5)
+    temperature, probabilities = calibrate(given, labels, np.arange(1000) % 5)
+    assert temperature == fit_temperature(np.log(given), labels)
     assert temperature == pytest.approx(0.5, rel=0.1)
-    np.testing.assert_array_equal(probabilities.argmax(axis=1), logits.argmax(axis=1))
-    assert mean_loss(probabilities, labels) < 0.95 * log_loss_terms(logits, labels).mean()
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), given.argmax(axis=1))
+    assert mean_loss(probabilities, labels) < 0.95 * mean_loss(given, labels)
 
 
 def test_no_photo_has_a_say_in_its_own_probabilities() -> None:
-    logits, labels = draw_answers(400, 3, 1, temperature=0.5)
+    given, labels = draw_probabilities(400, 1, temperature=0.5)
     folds = np.arange(400) % 5
-    _, before = calibrate(logits, labels, folds)
+    _, before = calibrate(given, labels, folds)
     changed = np.where((folds == 2) & (np.arange(400) < 15), (labels + 1) % 3, labels)
-    _, after = calibrate(logits, changed, folds)
+    _, after = calibrate(given, changed, folds)
     np.testing.assert_array_equal(before[folds == 2], after[folds == 2])
     assert not np.array_equal(before[folds == 1], after[folds == 1])
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_few_photos_leave_a_model_as_it_is(temperature: float) -> None:
-    logits, labels = draw_answers(99, 3, 0, temperature)
-    found, probabilities = calibrate(logits, labels, np.arange(99) % 5)
+    given, labels = draw_probabilities(99, 0, temperature)
+    found, probabilities = calibrate(given, labels, np.arange(99) % 5)
     assert found == 1.0
-    np.testing.assert_array_equal(probabilities, softmax(logits).astype(np.float32))
+    np.testing.assert_array_equal(probabilities, given)
 
 
 def test_a_model_that_is_as_sure_as_it_may_be_stays_so() -> None:
-    found = [calibrate(*draw_answers(300, 3, seed), np.arange(300) % 5)[0] for seed in range(20)]
+    found = [calibrate(*draw_probabilities(300, seed), np.arange(300) % 5)[0] for seed in range(20)]
     assert sum(value == 1.0 for value in found) >= 15
 
 
 def test_photos_that_all_belong_together_leave_a_model_as_it_is() -> None:
-    logits, labels = draw_answers(200, 3, 0, temperature=0.5)
-    assert calibrate(logits, labels, np.zeros(200, np.int64))[0] == 1.0
+    given, labels = draw_probabilities(200, 0, temperature=0.5)
+    assert calibrate(given, labels, np.zeros(200, np.int64))[0] == 1.0
+
+
+def draw_probabilities(
+    num_photos: int, seed: int, temperature: float = 1.0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What a model says of 3 classes, and labels drawn from it at this temperature."""
+    logits, labels = draw_answers(num_photos, 3, seed, temperature)
+    return softmax(logits).astype(np.float32), labels
 
 
 def mean_loss(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

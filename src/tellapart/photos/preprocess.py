@@ -100,3 +100,8 @@ def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:
         return image
     size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def format_size(image_size: tuple[int, int]) -> str:
+    """A `(height, width)` in pixels, as people read it."""
+    return f"{image_size[0]}x{image_size[1]}"

@@ -71,16 +71,16 @@ def fit_temperature(logits: _FLOATS, labels: NDArray[np.int64], weights: NDArray
 
 
 def calibrate(
-    logits: _FLOATS, labels: NDArray[np.int64], folds: NDArray[np.int64]
+    probabilities: NDArray[np.float32], labels: NDArray[np.int64], folds: NDArray[np.int64]
 ) -> tuple[float, NDArray[np.float32]]:
     """The temperature of a model, and how sure it is with it of photos that were held out once.
 
     No photo has a say in its own probabilities: its temperature is that of the other folds, so that they are as good as
     those of new photos will be. With fewer than 100 photos, and where temperatures found that way do not lower the mean
-    log-loss by more than its standard error, the temperature is 1.
+    log-loss by more than its standard error, the temperature is 1 and the probabilities stay as they are.
 
     Args:
-        logits: finite, of photos the model did not learn from, shape `(n, num_classes)` with at least 2 classes; not
+        probabilities: of photos the model did not learn from, shape `(n, num_classes)` with at least 2 classes; not
             modified.
         labels: ints in `[0, num_classes)`, shape `(n,)`.
         folds: ints, shape `(n,)`; photos that belong together are in one fold.
@@ -88,15 +88,15 @@ def calibrate(
     Returns:
         the temperature that all photos together ask for, and probabilities, float32, shape `(n, num_classes)`.
     """
-    as_it_is = np.asarray(softmax(logits, axis=1), np.float32)
     numbers = np.unique(folds)
     if len(labels) < _FEWEST_TO_CALIBRATE or len(numbers) < 2:
-        return 1.0, as_it_is
+        return 1.0, probabilities
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     tempered = np.array(logits, np.float64)
     for number in numbers:
         is_held_out = folds == number
         tempered[is_held_out] /= fit_temperature(logits[~is_held_out], labels[~is_held_out])
     gains = log_loss_terms(logits, labels) - log_loss_terms(tempered, labels)
     if not gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)):
-        return 1.0, as_it_is
+        return 1.0, probabilities
     return fit_temperature(logits, labels), np.asarray(softmax(tempered, axis=1), np.float32)

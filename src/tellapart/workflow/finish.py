@@ -92,8 +92,7 @@ def finish_run(training: FinishedTraining) -> Run:
         )
     digests, labels = training.data.images.digests, training.data.labels[rows]
     folds = fold_numbers(labels, training.groups[rows], _NUM_FOLDS, training.config.seed)
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    temperature, probabilities = calibrate(logits, labels, folds)
+    temperature, probabilities = calibrate(probabilities, labels, folds)
     outcome = Outcome(photos.take(rows), tuple(digests[row] for row in rows), probabilities)
     validation = outcome.evaluate()
     bundle = replace(bundle, temperature=temperature, selective=selective_points(labels, probabilities))

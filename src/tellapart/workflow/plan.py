@@ -26,6 +26,7 @@ from tellapart.learn.plan import (
 from tellapart.learn.recipes import check_image_size
 from tellapart.photos.gate import read_info
 from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.preprocess import format_size
 from tellapart.randomness import named_generator
 from tellapart.workflow.job import TrainJob, Watcher
 
@@ -138,9 +139,9 @@ def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: 
 def describe_plan(plan: Plan, photos: PhotoSet) -> str:
     """The plan in a sentence, and in a second one what is too small to be seen in photos that are larger by far."""
     about = "about " if plan.seconds is not None else ""
-    phases = [f"{_count(phase.epochs)} at {_format(phase.image_size)} pixels" for phase in plan.phases]
+    phases = [f"{_count(phase.epochs)} at {format_size(phase.image_size)} pixels" for phase in plan.phases]
     whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
-    said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {_format(plan.image_size)}."
+    said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {format_size(plan.image_size)}."
     shrinking = _native_side(photos) / math.sqrt(math.prod(plan.image_size))
     if not _SHRUNK_MUCH <= shrinking < math.inf:
         return said
@@ -153,10 +154,6 @@ def describe_plan(plan: Plan, photos: PhotoSet) -> str:
 def _count(epochs: float) -> str:
     text = f"{epochs:.3g}"
     return f"{text} epoch{'' if text == '1' else 's'}"
-
-
-def _format(image_size: tuple[int, int]) -> str:
-    return f"{image_size[0]}x{image_size[1]}"
 
 
 def _seconds_left(config: ScratchConfig, pace: float, data: FitData, job: TrainJob) -> float:

@@ -16,6 +16,7 @@ from tellapart.infer.bundle import read_bundle
 from tellapart.infer.predictor import Predictor, load
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.preprocess import format_size
 from tellapart.photos.sources import open_any_photos
 from tellapart.records import CurvePoint, LearningCurve, Skipped
 from tellapart.report.contents import Report, ReportPhoto, Results
@@ -87,10 +88,10 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("epochs", f"{metrics['num_epochs']:,}"))
         facts.append(("minutes of training", f"{metrics['train_seconds'] / 60:.1f}"))
     if "plan" in metrics:
-        sizes = [_size_text(phase["image_size"]) for phase in metrics["plan"]["phases"]]
+        sizes = [format_size(phase["image_size"]) for phase in metrics["plan"]["phases"]]
         facts.append(("pixels of what it learnt from", ", then ".join(sizes)))
     if metrics["config"].get("image_size") is not None:
-        facts.append(("pixels it predicts at", _size_text(metrics["config"]["image_size"])))
+        facts.append(("pixels it predicts at", format_size(metrics["config"]["image_size"])))
     if metrics.get("temperature", 1.0) != 1.0:
         how = f"set by the photos it was measured on, for each by the others (temperature {metrics['temperature']:.2f})"
         facts.append(("how sure it may be", how))
@@ -98,10 +99,6 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     versions = metrics["versions"]
     facts += [(name, str(versions[name])) for name in ("tellapart", "python") if name in versions]
     return facts
-
-
-def _size_text(image_size: tuple[int, int]) -> str:
-    return f"{image_size[0]}x{image_size[1]}"
 
 
 def _show(checkup: Checkup, results: Results | None) -> dict[int, ReportPhoto]:
