@@ -11,8 +11,10 @@ import pytest
 
 from tellapart.errors import OutputError
 from tellapart.infer.bundle import Bundle, write_bundle
+from tellapart.infer.predictor import load
+from tellapart.photos.sources import list_photos
 from tellapart.workflow.predict import PredictOutputs, predict_photos
-from tellapart.workflow.sorting import SortedPhotos
+from tellapart.workflow.sorting import SortedPhotos, sort_photos
 
 Paint = Callable[..., Path]
 
@@ -149,15 +151,14 @@ def test_photos_that_cannot_be_read_are_not_copied(model_dir: Path, photos_dir: 
 
 
 def test_a_photo_that_vanishes_after_its_prediction_is_named(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
-    def vanish(num_done: int, num_photos: int) -> None:
-        (photos_dir / "two/a.png").unlink(missing_ok=True)
-
-    summary = predict_photos(
-        model_dir, [photos_dir / "one", photos_dir / "two"], PredictOutputs(sort_dir=tmp_path / "s"), on_photo=vanish
-    )
+    photos, predictor = list_photos([photos_dir / "one", photos_dir / "two"]), load(model_dir)
+    predictions = list(predictor.predict(photos))
+    (photos_dir / "two/a.png").unlink()
+    with sort_photos(tmp_path / "s", [photos_dir], photos, predictor.class_names) as sorter:
+        for row, prediction in enumerate(predictions):
+            sorter.add(row, prediction)
     assert files_below(tmp_path / "s") == ["blue/b.png", "red/a.png"]
-    assert summary.sorted_photos is not None
-    assert [lost.path for lost in summary.sorted_photos.lost] == [str(photos_dir / "two/a.png")]
+    assert [lost.path for lost in sorter.done.lost] == [str(photos_dir / "two/a.png")]
 
 
 def test_a_folder_with_other_things_is_refused_untouched(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
