@@ -18,13 +18,13 @@ import numpy as np
 from mini_xception import build_mini_xception
 from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.learn.backend import Backend, keras, start_backend
-from tellapart.learn.fit import FitData, fit_epochs, predict_probabilities
-from tellapart.learn.plan import Length, Phase, Plan, choose_regime, choose_width, cost_of, make_plan
-from tellapart.learn.recipes import compile_network, make_learner, open_course
-from tellapart.learn.tuning import USUAL, Tuning
+from tellapart.networks.backend import Backend, keras, start_backend
 from tellapart.photos.sources import PhotoSet, open_photos
-from tellapart.workflow.network import prepare_photos
+from tellapart.runs.train_network import prepare_photos
+from tellapart.training.fit import FitData, fit_epochs, predict_probabilities
+from tellapart.training.plan import Length, Phase, Plan, choose_regime, choose_width, cost_of, make_plan
+from tellapart.training.recipes import compile_network, make_learner, open_course
+from tellapart.training.tuning import USUAL, Tuning
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from recording import REPOSITORY_DIR, Measurement, make_parser, record
+from tellapart.backbones.embedding import EmbeddedPhotos, embed_photos, start_backbone
 from tellapart.config import DEFAULT_BACKBONE, TransferConfig
-from tellapart.learn.head import HeadData, cross_validate_head, fit_head
+from tellapart.heads.head import HeadData, cross_validate_head, fit_head
 from tellapart.photos.sources import open_photos
 from tellapart.randomness import named_generator
-from tellapart.workflow.embed import EmbeddedPhotos, embed_photos, start_backbone
-from tellapart.workflow.job import Watcher
+from tellapart.watcher import Watcher
 
 FOLDS = TransferConfig().folds
 

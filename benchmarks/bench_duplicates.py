@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 from recording import Measurement, make_parser, record
+from tellapart.checkup.duplicates import find_groups, group_numbers
 from tellapart.config import ImageLimits
-from tellapart.photos.duplicates import find_groups, group_numbers
-from tellapart.photos.facts import PhotoFacts, facts_of
-from tellapart.photos.gate import decode_image
+from tellapart.images.facts import PhotoFacts, facts_of
+from tellapart.images.gate import decode_image
 
 Change = Callable[[np.ndarray, np.random.Generator], bytes]
 

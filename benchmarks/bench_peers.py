@@ -17,7 +17,7 @@ from recording import REPOSITORY_DIR, Measurement, link_photos, make_parser, rec
 
 BENCHMARKS_DIR = REPOSITORY_DIR / "benchmarks"
 SAVE_NETWORK = (
-    "import sys; from tellapart.learn.pretrained import load_pretrained;"
+    "import sys; from tellapart.backbones.pretrained import load_pretrained;"
     " load_pretrained('efficientnet-lite0').save(sys.argv[1])"
 )
 TIME_PREDICTION = (

@@ -15,8 +15,8 @@ import numpy as np
 from recording import Measurement, link_photos, make_parser, record
 from tellapart import open_photos
 from tellapart.config import ImageLimits
+from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
-from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import PhotoSet
 
 SIZE = (150, 150)

@@ -16,11 +16,11 @@ from ablate_scratch import Setting, train
 from recording import REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart import open_photos
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.learn.plan import Length, choose_regime, choose_width, make_plan, usual_length
-from tellapart.learn.tuning import USUAL
+from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.splits import Split, fold_numbers
-from tellapart.score.metrics import wilson_interval
-from tellapart.workflow.network import groups_of, prepare_photos
+from tellapart.runs.train_network import groups_of, prepare_photos
+from tellapart.training.plan import Length, choose_regime, choose_width, make_plan, usual_length
+from tellapart.training.tuning import USUAL
 
 COLUMNS = (
     "date", "commit", "machine", "photos", "fold", "seed", "width", "num_train", "num_right", "num_photos", "epochs",

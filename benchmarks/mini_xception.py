@@ -1,7 +1,7 @@
 """The network that the best published result from 2,000 cats and dogs was reached with, to be compared with."""
 
-from tellapart.learn.backend import DataFormat, keras
-from tellapart.learn.networks.normalization import batch_norm
+from tellapart.networks.backend import DataFormat, keras
+from tellapart.networks.normalization import batch_norm
 
 layers = keras.layers
 

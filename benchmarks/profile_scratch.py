@@ -20,14 +20,14 @@ from profile_step import count_gflop, gemm_gflops
 from recording import Measurement, make_parser, record
 from tellapart import open_photos
 from tellapart.config import CropConfig, ScratchConfig, SourceConfig
-from tellapart.learn.backend import keras, start_backend
-from tellapart.learn.fit import Batch, FitData
-from tellapart.learn.networks.residual import build_residual_network
-from tellapart.learn.plan import VIEW_WIDTH, Phase, Plan
-from tellapart.learn.recipes import make_learner, open_course
-from tellapart.learn.scratch import ScratchCourse
-from tellapart.learn.step import SharedStep, WholeStep
-from tellapart.workflow.network import prepare_photos
+from tellapart.networks.backend import keras, start_backend
+from tellapart.networks.residual import build_residual_network
+from tellapart.runs.train_network import prepare_photos
+from tellapart.training.fit import Batch, FitData
+from tellapart.training.plan import VIEW_WIDTH, Phase, Plan
+from tellapart.training.recipes import make_learner, open_course
+from tellapart.training.scratch import ScratchCourse
+from tellapart.training.step import SharedStep, WholeStep
 
 SIDES = (64, 96, 128)
 BATCH_SIZE = 32
@@ -73,7 +73,7 @@ def repeat(step: SharedStep | WholeStep, batch: Batch) -> Iterator[dict[str, flo
 
 def shared_by_library(step: SharedStep, model: keras.Model) -> SharedStep:
     """A step of the same shares that leaves every convolution to the library that PyTorch calls."""
-    with patch("tellapart.learn.direct_calls.is_suited", return_value=False):
+    with patch("tellapart.training.layer_calls.is_suited", return_value=False):
         return SharedStep(model, step._pool, step._num_shares)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Decides Keras' backend, so it stands before keras.
-from tellapart.learn.backend import start_backend  # isort: skip
+from tellapart.networks.backend import start_backend  # isort: skip
 
 import keras
 import numpy as np
@@ -20,11 +20,11 @@ import torch
 from recording import Measurement, link_photos, make_parser, record
 from tellapart import open_photos
 from tellapart.config import ImageLimits, TrainConfig
-from tellapart.learn.recipes import build_network, compile_network
-from tellapart.photos.augment import draw_warps, warp_images
+from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
-from tellapart.photos.preprocess import PreprocessSpec
 from tellapart.photos.sources import PhotoSet
+from tellapart.training.augment import draw_warps, warp_images
+from tellapart.training.recipes import build_network, compile_network
 
 GEMM_SIDE = 2048
 WARM_UP_STEPS = 3

@@ -2,17 +2,30 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
 from PIL import Image
 
-from tellapart.infer.bundle import Bundle, write_bundle
-from tellapart.photos.preprocess import PreprocessSpec
+from tellapart.config import ImageLimits, SourceConfig, TrainConfig
+from tellapart.demo.drawing import write_demo_folder
+from tellapart.images.preprocess import PreprocessSpec
+from tellapart.photos.decoded_cache import cache_images
+from tellapart.photos.sources import open_photos
+from tellapart.photos.splits import split_indices
+from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
 
+if TYPE_CHECKING:
+    from tellapart.runs.job import Run
+    from tellapart.training.fit import FitData
+
+TINY = TrainConfig(image_size=(46, 48), epochs=2, batch_size=8)
+SHORT = replace(TINY, learning_rate=1e-3)
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
@@ -136,3 +149,47 @@ def paint(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainConfig:
+    """The smallest settings the article's network takes; height and width differ."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> "FitData":
+    """24 drawn photos at `TINY.image_size`, 5 of them to validate."""
+    from tellapart.training.fit import FitData  # loads Keras, which most tests do without
+
+    folder = tmp_path_factory.mktemp("tiny")
+    photos = open_photos(write_demo_folder(folder / "photos", 12, seed=0))
+    images = cache_images(photos, PreprocessSpec(TINY.image_size), ImageLimits(), folder / "cache")
+    labels = np.array(images.photos.labels)
+    return FitData(images, labels, split_indices(labels, images.groups(), 0.2, seed=0))
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the tests keep decoded photos."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def source_config(cache_dir: str) -> SourceConfig:
+    """Settings that leave the user's cache folder alone."""
+    return SourceConfig(cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def animals_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder per class with 12 drawn photos each; not to be changed."""
+    return write_demo_folder(tmp_path_factory.mktemp("animals") / "photos", 12, seed=0)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_config: SourceConfig) -> "Run":
+    """A finished run of two epochs; not to be changed."""
+    from tellapart.runs.train import train
+
+    return train(animals_dir, tmp_path_factory.mktemp("runs") / "animals", SHORT, source=source_config)

@@ -11,6 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tellapart.checkup.check_up import Checkup, check_photos
+    from tellapart.commands.compare import CompareConfig, compare_recipes
+    from tellapart.commands.embed import embed_to_file
+    from tellapart.commands.evaluate import evaluate
     from tellapart.config import AugmentConfig, ImageLimits, ScratchConfig, SourceConfig, TrainConfig, TransferConfig
     from tellapart.errors import (
         BundleError,
@@ -21,15 +25,12 @@ if TYPE_CHECKING:
         OutputError,
         TellapartError,
     )
-    from tellapart.infer.predictor import Predictor, load
     from tellapart.photos.sources import PhotoSet, list_photos, open_photos
+    from tellapart.predict.predictor import Predictor, load
     from tellapart.records import EpochRecord, Evaluation, Finding, Prediction, Skipped, StepRecord
-    from tellapart.workflow.check import Checkup, check_photos
-    from tellapart.workflow.compare import CompareConfig, compare_recipes
-    from tellapart.workflow.embed import embed_to_file
-    from tellapart.workflow.evaluate import evaluate
-    from tellapart.workflow.job import Run, Watcher
-    from tellapart.workflow.train import train
+    from tellapart.runs.job import Run
+    from tellapart.runs.train import train
+    from tellapart.watcher import Watcher
 
 __all__ = [
     "AugmentConfig",
@@ -85,15 +86,16 @@ _HOMES = {
         "OutputError",
         "TellapartError",
     ),
-    "tellapart.infer.predictor": ("Predictor", "load"),
+    "tellapart.predict.predictor": ("Predictor", "load"),
     "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
     "tellapart.records": ("EpochRecord", "Evaluation", "Finding", "Prediction", "Skipped", "StepRecord"),
-    "tellapart.workflow.check": ("Checkup", "check_photos"),
-    "tellapart.workflow.compare": ("CompareConfig", "compare_recipes"),
-    "tellapart.workflow.embed": ("embed_to_file",),
-    "tellapart.workflow.evaluate": ("evaluate",),
-    "tellapart.workflow.job": ("Run", "Watcher"),
-    "tellapart.workflow.train": ("train",),
+    "tellapart.checkup.check_up": ("Checkup", "check_photos"),
+    "tellapart.commands.compare": ("CompareConfig", "compare_recipes"),
+    "tellapart.commands.embed": ("embed_to_file",),
+    "tellapart.commands.evaluate": ("evaluate",),
+    "tellapart.runs.job": ("Run",),
+    "tellapart.watcher": ("Watcher",),
+    "tellapart.runs.train": ("train",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

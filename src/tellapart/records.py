@@ -38,6 +38,22 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class PreparedRecord:
+    """What is trained and measured on.
+
+    Attributes:
+        counts: usable photos of each class, in class order.
+        num_skipped: files that are not used.
+        num_train, num_validation: photos that train and validate.
+    """
+
+    counts: dict[str, int]
+    num_skipped: int
+    num_train: int
+    num_validation: int
+
+
+@dataclass(frozen=True)
 class EmbedRecord:
     """Progress of embedding: photos done so far, found in the cache or computed, of all there are."""
 

@@ -9,10 +9,10 @@ import pytest
 from tellapart.cli import app as cli_app
 from tellapart.cli.app import main
 from tellapart.cli.train import default_run_dir, describe_more, parse_image_size
+from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.photos.demo import write_demo_folder
 from tellapart.records import Evaluation
-from tellapart.workflow.job import Run
+from tellapart.runs.job import Run
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tellapart.backbones.embedding_cache import EmbeddingCache
 from tellapart.cli.app import main
 from tellapart.cli.cache import format_bytes
-from tellapart.infer.embedding_cache import EmbeddingCache
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -12,7 +12,7 @@ from rich.console import Console
 from tellapart.cli import progress
 from tellapart.cli.app import main
 from tellapart.cli.progress import watch_prediction
-from tellapart.infer.bundle import Bundle, write_bundle
+from tellapart.predict.bundle import Bundle, write_bundle
 
 Paint = Callable[..., Path]
 

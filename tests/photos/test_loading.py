@@ -12,8 +12,8 @@ from PIL import Image
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
+from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.photos.loading import digest_photos, even_size, map_images, map_photos, num_cores, stream_images
-from tellapart.photos.preprocess import PreprocessSpec, load_image
 from tellapart.photos.sources import PhotoSet, list_photos
 from tellapart.records import Skipped
 

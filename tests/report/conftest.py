@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tellapart.photos.demo import DEMO_CLASSES, draw_photo
+from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
+from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.reliability import measure_reliability
+from tellapart.measure.selective import selective_points
 from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
-from tellapart.report.contents import Answer, Report, ReportPhoto, Results
 from tellapart.report.heatmap import overlay_map
-from tellapart.score.metrics import evaluate_probabilities
-from tellapart.score.reliability import measure_reliability
-from tellapart.score.selective import selective_points
+from tellapart.report.report_data import Answer, Report, ReportPhoto, Results
 
 Image = NDArray[np.uint8]
 

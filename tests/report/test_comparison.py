@@ -8,10 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tellapart.measure.metrics import wilson_interval
 from tellapart.records import Comparison, Evaluation, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
-from tellapart.score.metrics import wilson_interval
 
 
 def make_result(

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.records import Evaluation
 from tellapart.report.confusion import draw_confusion
 from tellapart.report.figures import figure_png
-from tellapart.score.metrics import evaluate_probabilities
 
 
 def make_evaluation(num_classes: int, names: Sequence[str] | None = None, num_photos: int = 300) -> Evaluation:

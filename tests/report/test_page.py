@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tellapart.measure.metrics import wilson_interval
 from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
-from tellapart.report.album import MOST_PICTURE_BYTES
-from tellapart.report.contents import Report, ReportPhoto
+from tellapart.report.embedded_pictures import MOST_PICTURE_BYTES
 from tellapart.report.page import render_report
+from tellapart.report.report_data import Report, ReportPhoto
 from tellapart.report.wording import percent
-from tellapart.score.metrics import wilson_interval
 
 MakeReport = Callable[..., Report]
 VOID = frozenset("area base br col hr img input link meta source wbr".split())

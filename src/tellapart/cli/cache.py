@@ -9,7 +9,7 @@ from tellapart.cli.output import make_console, print_line, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.workflow.cache import CacheState
+    from tellapart.backbones.cache_folder import CacheState
 
 
 def cache(
@@ -20,7 +20,7 @@ def cache(
     ] = None,
 ) -> None:
     """Show where decoded photos, embeddings and backbones are kept and how large they are, or clear them."""
-    from tellapart.workflow.cache import clear_cache, measure_cache
+    from tellapart.backbones.cache_folder import clear_cache, measure_cache
 
     console = make_console()
     if not clear:

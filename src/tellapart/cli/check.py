@@ -12,8 +12,8 @@ from tellapart.errors import DatasetError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tellapart.checkup.check_up import Checkup
     from tellapart.records import Finding
-    from tellapart.workflow.check import Checkup
 
 # Photos named for each finding on the terminal; the page shows more, and the JSON file all.
 _NUM_NAMED = 3
@@ -35,11 +35,11 @@ def check(
     cache_dir: CacheDir = None,
 ) -> None:
     """Say what is wrong with the photos of SOURCE: copies, wrong labels, odd photos. Nothing is changed."""
+    from tellapart.checkup.check_up import check_photos, checkup_to_json
     from tellapart.cli.progress import watch_training
     from tellapart.config import SourceConfig
+    from tellapart.runs.run_report import make_page
     from tellapart.store import to_json_bytes, write_file
-    from tellapart.workflow.check import check_photos, checkup_to_json
-    from tellapart.workflow.report import make_page
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir)
     with watch_training() as watcher:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tellapart.records import Comparison
-    from tellapart.workflow.job import Watcher
+    from tellapart.watcher import Watcher
 
 
 def compare(
@@ -34,9 +34,9 @@ def compare(
     """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
+    from tellapart.commands.compare import FIGURE_NAME, CompareConfig, compare_recipes
     from tellapart.config import SourceConfig
-    from tellapart.score.mcnemar import describe_test
-    from tellapart.workflow.compare import FIGURE_NAME, CompareConfig, compare_recipes
+    from tellapart.measure.mcnemar import describe_test
 
     config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation, seed)
     photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)

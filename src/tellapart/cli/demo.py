@@ -14,7 +14,7 @@ def demo(
     """See it work without photos: draws its own, trains on them, predicts new ones and leaves pictures."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import describe_run
-    from tellapart.workflow.demo import run_demo
+    from tellapart.commands.demo import run_demo
 
     console = make_console()
     print_line(console, f"Drawing photos of two kinds of animals into {out} ...")

@@ -23,8 +23,8 @@ def embed(
 ) -> None:
     """Write what the backbone sees in each photo of SOURCE as vectors, readable with numpy.load."""
     from tellapart.cli.progress import watch_training
+    from tellapart.commands.embed import embed_to_file
     from tellapart.config import SourceConfig
-    from tellapart.workflow.embed import embed_to_file
 
     config = SourceConfig(labels_csv, label_pattern, cache_dir=cache_dir)
     with watch_training() as watcher:

@@ -22,10 +22,10 @@ def evaluate(
     label_pattern: LabelPattern = None,
 ) -> None:
     """Measure the model in MODEL_DIR on the labelled photos of SOURCE."""
+    from tellapart.commands.evaluate import evaluate as evaluate_photos
+    from tellapart.commands.evaluate import evaluation_to_json
     from tellapart.config import SourceConfig
     from tellapart.store import to_json_bytes, write_file
-    from tellapart.workflow.evaluate import evaluate as evaluate_photos
-    from tellapart.workflow.evaluate import evaluation_to_json
 
     result, skipped = evaluate_photos(model_dir, source, SourceConfig(labels_csv, label_pattern))
     if json_path is not None:

@@ -11,7 +11,7 @@ from tellapart.cli.output import make_console, print_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.workflow.fix import FixSummary
+    from tellapart.commands.fix import FixSummary
 
 _SHOWN_SKIPPED = 5
 
@@ -30,8 +30,8 @@ def fix(
 ) -> None:
     """Copy the photos of SOURCE into a folder per class, with your decisions applied; SOURCE stays as it is."""
     from tellapart.cli.progress import watch_prediction
+    from tellapart.commands.fix import fix_photos
     from tellapart.config import SourceConfig
-    from tellapart.workflow.fix import fix_photos
 
     config = SourceConfig(labels_csv, label_pattern)
     with watch_prediction() as show:

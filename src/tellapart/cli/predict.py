@@ -11,7 +11,7 @@ from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tellapart.workflow.predict import PredictOutputs, PredictSummary
+    from tellapart.commands.predict import PredictOutputs, PredictSummary
 
 
 def predict(
@@ -50,8 +50,8 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
     """Say what is on the photos of SOURCE, in the order given."""
-    from tellapart.workflow.answers import AnswerConfig
-    from tellapart.workflow.predict import PredictOutputs, predict_photos
+    from tellapart.commands.predict import PredictOutputs, predict_photos
+    from tellapart.predict.answers import AnswerConfig
 
     if (submission is None) != (out is None):
         raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")

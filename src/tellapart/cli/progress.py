@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line
-from tellapart.records import EmbedRecord, EpochRecord, Finding, StepRecord
+from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.photos.photoset import PhotoSet
-    from tellapart.workflow.job import Watcher
+    from tellapart.watcher import Watcher
 
 # Without a terminal a line is shown in between at most this often.
 _PLAIN_SECONDS = 60.0
@@ -64,12 +63,10 @@ def _show_progress(
 
 
 def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress") -> "Watcher":
-    from tellapart.workflow.job import Watcher
+    from tellapart.watcher import Watcher
 
     return Watcher(
-        on_prepared=lambda photos, num_train, num_validation: _print_prepared(
-            console, photos, num_train, num_validation
-        ),
+        on_prepared=lambda record: _print_prepared(console, record),
         on_checked=lambda findings: _print_findings(console, findings),
         on_embedded=lambda record: progress.show(
             f"photo {record.num_done:,}/{record.num_photos:,}", record.num_done, record.num_photos, _embed_text(record)
@@ -130,14 +127,14 @@ def _embed_text(record: EmbedRecord) -> str:
     return f"{format_seconds(record.seconds_left)} left"
 
 
-def _print_prepared(console: "Console", photos: "PhotoSet", num_train: int, num_validation: int) -> None:
-    classes = ", ".join(f"{name} {num:,}" for name, num in photos.counts().items())
-    print_line(console, f"{len(photos):,} photos: {classes}")
-    if photos.skipped:
-        files = "1 file" if len(photos.skipped) == 1 else f"{len(photos.skipped):,} files"
+def _print_prepared(console: "Console", record: PreparedRecord) -> None:
+    classes = ", ".join(f"{name} {num:,}" for name, num in record.counts.items())
+    print_line(console, f"{sum(record.counts.values()):,} photos: {classes}")
+    if record.num_skipped:
+        files = "1 file" if record.num_skipped == 1 else f"{record.num_skipped:,} files"
         print_line(console, f"{files} skipped; skipped.csv in the run folder says why")
-    rest = f"{num_validation:,} to validate" if num_validation else "validated by cross-validation"
-    print_line(console, f"{num_train:,} to train, {rest}")
+    rest = f"{record.num_validation:,} to validate" if record.num_validation else "validated by cross-validation"
+    print_line(console, f"{record.num_train:,} to train, {rest}")
 
 
 def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:

@@ -15,7 +15,7 @@ def report(
 ) -> None:
     """Say where the report of a training is; where it was deleted, make it anew from the run and its photos."""
     from tellapart.cli.progress import watch_training
-    from tellapart.workflow.report import report_again
+    from tellapart.runs.run_report import report_again
 
     with watch_training() as watcher:
         path = report_again(model_dir, cache_dir, watcher)

@@ -11,7 +11,7 @@ from tellapart.cli.output import make_console, print_line, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.workflow.show import ShapeSummary, Show
+    from tellapart.commands.show import ShapeSummary, Show
 
 
 def show(
@@ -28,8 +28,8 @@ def show(
     """Show what SOURCE holds: photos per class, their shapes, and the files that cannot be used, with reasons."""
     from rich.console import Console
 
+    from tellapart.commands.show import show_photos, summarise_shapes
     from tellapart.config import SourceConfig
-    from tellapart.workflow.show import show_photos, summarise_shapes
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern)
     with Console(stderr=True).status("Checking photos ..."):
@@ -63,7 +63,7 @@ def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
 
 
 def _print_skipped(console: "Console", result: "Show") -> None:
-    from tellapart.workflow.show import group_skipped
+    from tellapart.commands.show import group_skipped
 
     for group in group_skipped(result.skipped):
         print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")

@@ -6,7 +6,7 @@ from tellapart.cli.output import make_console, print_line, print_table
 
 def summary(model_dir: ModelDir) -> None:
     """Show the network in MODEL_DIR layer by layer, with shapes and parameter counts."""
-    from tellapart.infer.bundle import read_bundle
+    from tellapart.predict.bundle import read_bundle
 
     bundle = read_bundle(model_dir)
     console = make_console()

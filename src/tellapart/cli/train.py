@@ -12,7 +12,7 @@ from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from tellapart.config import RecipeConfig, SourceConfig
-    from tellapart.workflow.job import Run
+    from tellapart.runs.job import Run
 
 _STOPPED = 130
 # Photos measured on from which a guess at what more time brings is more than a guess.
@@ -220,7 +220,7 @@ def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
     """The settings: the flags over those of the run to resume, or over the defaults."""
     if not resume:
         return make_config(given)
-    from tellapart.workflow.run_folder import read_run_file
+    from tellapart.runs.run_folder import read_run_file
 
     stored = read_run_file(out).config
     _check_flags(given, stored.recipe)
@@ -229,7 +229,7 @@ def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
 
 def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:
     from tellapart.cli.progress import watch_training
-    from tellapart.workflow.train import train as train_photos
+    from tellapart.runs.train import train as train_photos
 
     with watch_training() as watcher:
         run = train_photos(source, out, config, source=source_config, resume=resume, watcher=watcher)
@@ -271,7 +271,7 @@ def describe_run(run: "Run") -> list[str]:
 
 def describe_more(run: "Run") -> str:
     """What a longer training from scratch may be worth."""
-    from tellapart.learn.plan import expect_from_more
+    from tellapart.training.plan import expect_from_more
 
     assert run.validation is not None
     accuracy = run.validation.accuracy

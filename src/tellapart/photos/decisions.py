@@ -19,16 +19,20 @@ from tellapart.photos.decision_table import (
     find_decisions,
     read_decisions,
 )
+from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import LONGEST_FOLDER_NAME, name_some, natural_key, safe_name, same_name_key
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
+from tellapart.watcher import Watcher
 
 __all__ = [
     "DECISIONS_NAME",
     "Applied",
+    "DecidedPhotos",
     "Decision",
     "Decisions",
     "apply_decisions",
+    "apply_own_decisions",
     "decisions_to_csv",
     "find_decisions",
     "read_decisions",
@@ -200,3 +204,37 @@ def _with_copies(photos: PhotoSet, digests: Sequence[str | Skipped], decided: Se
     pairs = list(zip(digests, photos.labels.tolist(), strict=True))
     known = {pair for pair, is_decided in zip(pairs, decided, strict=True) if is_decided}
     return frozenset(row for row, pair in enumerate(pairs) if pair in known)
+
+
+@dataclass(frozen=True, eq=False)
+class DecidedPhotos:
+    """Photos after what their owner has decided about them in a `decisions.csv` beside them.
+
+    Attributes:
+        photos: without those removed, with new labels for those moved.
+        confirmed: content and class of each photo whose label a person has decided on.
+    """
+
+    photos: PhotoSet
+    confirmed: frozenset[tuple[str, str]] = frozenset()
+
+
+def apply_own_decisions(photos: PhotoSet, watcher: Watcher) -> DecidedPhotos:
+    """The photos as the `decisions.csv` in their folder wants them; as they are where there is none.
+
+    Raises:
+        DatasetError: the file is damaged, or moves a photo to a class that cannot be a folder.
+    """
+    path = find_decisions(photos.source)
+    if path is None or photos.labels is None:
+        return DecidedPhotos(photos)
+    digests = digest_photos(photos)
+    applied = apply_decisions(photos, digests, read_decisions(path), must_match=False)
+    for note in applied.notes():
+        watcher.on_note(note)
+    labels = applied.photos.labels
+    assert labels is not None
+    confirmed = frozenset(
+        (str(digests[applied.rows[row]]), applied.photos.class_names[labels[row]]) for row in applied.confirmed
+    )
+    return DecidedPhotos(applied.photos, confirmed)

@@ -10,15 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.preprocess import PreprocessSpec, load_image
+from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.records import Skipped
 
 Result = TypeVar("Result")
@@ -32,6 +31,19 @@ _PHOTOS_A_TASK = 32
 _TASKS_PER_CORE = 2
 
 
+class Readable(Protocol):
+    """Photos in a fixed order whose bytes can be had; a `PhotoSet` is one."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """One per photo."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, row: int) -> bytes:
+        """The bytes of one photo, or an `ImageError`."""
+
+
 def num_cores() -> int:
     """Cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -39,7 +51,7 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Generator[Result | Skipped, None, None]:
+def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[Result | Skipped, None, None]:
     """What `work` makes of the bytes of each photo, in order, computed over all cores.
 
     A photo that cannot be read, or that `work` refuses with an `ImageError`, gives a `Skipped`. Closing the iterator
@@ -51,12 +63,12 @@ def map_photos(photos: PhotoSet, work: Callable[[bytes], Result]) -> Generator[R
     return _share_out(len(photos), size, lambda rows: [_try_photo(photos, row, work) for row in rows], cores)
 
 
-def stream_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
+def stream_images(photos: Readable, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
     """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
     return map_photos(photos, lambda data: load_image(data, spec, limits))
 
 
-def digest_photos(photos: PhotoSet) -> list[str | Skipped]:
+def digest_photos(photos: Readable) -> list[str | Skipped]:
     """One item a photo, in order: BLAKE2b of its bytes, 40 hexadecimal digits, or why it cannot be read."""
     return list(map_photos(photos, digest_photo))
 
@@ -72,7 +84,7 @@ def group_by_content(digests: Sequence[str]) -> NDArray[np.int64]:
 
 
 def map_images(
-    photos: PhotoSet,
+    photos: Readable,
     spec: PreprocessSpec,
     limits: ImageLimits,
     work: Callable[[NDArray[np.uint8]], NDArray[Scalar]],
@@ -110,7 +122,7 @@ def even_size(num_items: int, largest: int, num_threads: int) -> int:
     return max(1, math.ceil(num_items / num_tasks))
 
 
-def _try_photo(photos: PhotoSet, row: int, work: Callable[[bytes], Result]) -> Result | Skipped:
+def _try_photo(photos: Readable, row: int, work: Callable[[bytes], Result]) -> Result | Skipped:
     try:
         return work(photos.read(row))
     except ImageError as exc:

@@ -115,8 +115,8 @@ class PhotoSet:
             DatasetError: the photos have no labels.
         """
         # Decoding needs OpenCV; listing photos does not.
+        from tellapart.images.preprocess import PreprocessSpec
         from tellapart.photos.loading import stream_images
-        from tellapart.photos.preprocess import PreprocessSpec
 
         if self.labels is None:
             raise DatasetError(f"the photos of {self.source!r} have no labels; arrays() is for labelled photos.")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tellapart.errors import DatasetError
+from tellapart.images.gate import PHOTO_SUFFIXES
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile
-from tellapart.photos.gate import PHOTO_SUFFIXES
 from tellapart.photos.label_table import LabelRow
 from tellapart.photos.layout import Labelled, Reading, split_of
+from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import name_some
-from tellapart.photos.stray import reason_no_photo
 
 _NOT_UNIQUE = "several files are called so; write the path in the CSV"
 

@@ -18,10 +18,10 @@ from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, 
 from tellapart.photos.label_table import read_label_table
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import Labelled, Reading, label_files, split_of
+from tellapart.photos.misplaced import reason_no_photo, sort_out
 from tellapart.photos.names import name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.row_matching import RowFinder, match_rows
-from tellapart.photos.stray import reason_no_photo, sort_out
 from tellapart.records import Skipped
 
 __all__ = ["PhotoSet", "check_classes", "list_photos", "open_any_photos", "open_photos"]

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from tellapart.measure.mcnemar import describe_test
 from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.figures import INK, PALETTE, drawable, new_figure, style_axes
-from tellapart.score.mcnemar import describe_test
 
 _LONGEST_NAME = 28
 _ROW_INCHES = 0.55

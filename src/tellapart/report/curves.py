@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from tellapart.measure.smoothing import smooth
 from tellapart.records import EpochRecord
 from tellapart.report.figures import FAINT_INK, INK, TRAIN_COLOUR, VALIDATION_COLOUR, new_figure, style_axes
-from tellapart.score.curves import smooth
 
 SMOOTHING = 0.7
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tellapart.photos.preprocess import shrink_image
+from tellapart.images.preprocess import shrink_image
 from tellapart.report.figures import FAINT_INK, INK, drawable, new_figure
 
 _CELL_INCHES = 2.2

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tellapart.records import Evaluation
-from tellapart.report.album import Album, ShownPhoto
+from tellapart.report.embedded_pictures import Album, ShownPhoto
 
 MOST_CLASSES_OPEN = 20
 _MOST_CLASSES = 150  # a table of more cells is slow to open, and nobody reads it

@@ -12,12 +12,13 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.names import printable
 from tellapart.records import ClassScore, Evaluation
 from tellapart.report import svg, wording
-from tellapart.report.album import Album
-from tellapart.report.contents import Report, Results
+from tellapart.report.embedded_pictures import Album
 from tellapart.report.matrix import Matrix, make_matrix
+from tellapart.report.report_data import Report, Results
 from tellapart.report.sections import (
     SUSPECTS_KIND,
     AnswerCard,
@@ -30,7 +31,6 @@ from tellapart.report.sections import (
 )
 from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
 from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table
-from tellapart.score.metrics import wilson_interval
 
 if TYPE_CHECKING:
     import jinja2

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tellapart.records import Finding, Skipped
-from tellapart.report.album import Album, ShownPhoto
-from tellapart.report.contents import Answer, Report
+from tellapart.report.embedded_pictures import Album, ShownPhoto
+from tellapart.report.report_data import Answer, Report
 
 # The finding whose photos have a table of their own on the page.
 SUSPECTS_KIND = "label_suspects"

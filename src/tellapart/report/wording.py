@@ -6,10 +6,10 @@ Knows nothing of HTML; every text may hold anything, and is escaped where it is 
 import re
 from dataclasses import dataclass
 
+from tellapart.measure.selective import threshold_for
 from tellapart.photos.names import printable
 from tellapart.records import Evaluation, SelectivePoint
-from tellapart.report.contents import Report, Results
-from tellapart.score.selective import threshold_for
+from tellapart.report.report_data import Report, Results
 
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 _EXACT = 1e-9  # an interval that ends this close to 0 or 1 ends there

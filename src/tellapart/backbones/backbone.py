@@ -1,0 +1,156 @@
+"""Backbones by name: built in, from an ONNX file, or from the Hugging Face Hub; all as the same kind of ONNX graph.
+
+A backbone takes `image`, uint8 RGB `(batch, height, width, 3)`, and gives `embedding`, float32 `(batch, size)`, and
+where that is a mean over places, `features`, float32 `(batch, size, h, w)`. The built-in ones are written as ONNX once
+and kept under the hash of their content. After that neither Keras nor PyTorch is loaded; `backbones/embedder.py` runs
+them.
+"""
+
+import difflib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
+from tellapart.backbones.onnx_preprocessing import (
+    HUGGING_FACE_FILE,
+    OnnxPreprocessing,
+    check_onnx_size,
+    parse_preprocessing,
+    read_preprocessing,
+)
+from tellapart.errors import ConfigError, DependencyError, OutputError
+from tellapart.networks.backbone_names import PACKAGED_BACKBONES
+from tellapart.store import sha256_hex, write_file
+
+if TYPE_CHECKING:
+    from tellapart.backbones.user_onnx import WrappedOnnx
+
+# Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
+_EXPORT_VERSION = 1
+_ONNX_SUFFIX = ".onnx"
+# What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
+EXPORTED_NAME = re.compile(r"[a-z0-9-]+-v\d+-[0-9a-f]{64}\.onnx")
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen network that turns photos into vectors.
+
+    Attributes:
+        name: as shown to the user: a built-in name, the name of the file, or `hf:OWNER/NAME`.
+        model: ONNX bytes, as the module says.
+        image_size: `(height, width)` of its input, in pixels.
+        notes: sentences for the user about how it was come by.
+    """
+
+    name: str
+    model: bytes
+    image_size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
+def open_backbone(name: str, cache_dir: Path) -> Backbone:
+    """The backbone of that name.
+
+    Args:
+        name: a built-in name, the path of an ONNX file with a JSON beside it (`onnx_preprocessing.py` says what is in
+            it), or `hf:OWNER/NAME`, where `@REVISION` may follow.
+        cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
+            and downloads need it.
+
+    Raises:
+        ConfigError: there is no such backbone, or its preprocessing is not accepted.
+        BundleError: it is damaged, cannot be a backbone, or cannot be had.
+        DependencyError: a package that it needs is not installed.
+        OutputError: a download cannot be kept.
+    """
+    if name in PACKAGED_BACKBONES:
+        return _open_built_in(name, cache_dir)
+    if name.startswith(HUB_PREFIX):
+        return _open_from_hub(name, cache_dir)
+    path = Path(name).expanduser()
+    if path.suffix.lower() == _ONNX_SUFFIX or path.is_file():
+        return _open_file(path, name)
+    nearest = difflib.get_close_matches(name.lower(), PACKAGED_BACKBONES, n=1, cutoff=0.0)
+    raise ConfigError(
+        f"--backbone {name!r} is not known; accepted: {', '.join(PACKAGED_BACKBONES)}, the path of a FILE.onnx, or "
+        f"{HUB_PREFIX}OWNER/NAME. Did you mean {nearest[0]!r}?"
+    )
+
+
+def _open_built_in(name: str, cache_dir: Path) -> Backbone:
+    """The backbone as an earlier run left it, else exported now and left for the next."""
+    image_size = PACKAGED_BACKBONES[name].image_size
+    model, notes = _find_exported(name, cache_dir)
+    if model is None:
+        model = _export(name)
+        try:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            write_file(cache_dir / f"{name}-v{_EXPORT_VERSION}-{sha256_hex(model)}{_ONNX_SUFFIX}", model)
+        except OSError as exc:
+            reason = str(exc) if isinstance(exc, OutputError) else f"{exc.strerror or exc}."
+            notes.append(
+                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Pass "
+                "another --cache-dir."
+            )
+    return Backbone(name, model, image_size, tuple(notes))
+
+
+def _find_exported(name: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
+    """The content of the file in the cache whose content is what its name says, and sentences on others."""
+    notes: list[str] = []
+    prefix = f"{name}-v{_EXPORT_VERSION}-"
+    for path in sorted(cache_dir.glob(f"{prefix}*{_ONNX_SUFFIX}")):
+        with suppress(OSError):  # one that cannot be read is as good as none
+            model = path.read_bytes()
+            if sha256_hex(model) == path.stem.removeprefix(prefix):
+                return model, notes
+            notes.append(f"{str(path)!r} was damaged; the backbone has been made again.")
+            path.unlink(missing_ok=True)
+    return None, notes
+
+
+def _export(name: str) -> bytes:
+    from tellapart.backbones.pretrained import load_pretrained
+    from tellapart.networks.keras_export import to_backbone_graph
+
+    return to_backbone_graph(load_pretrained(name, "channels_first"))
+
+
+def _open_file(path: Path, name: str) -> Backbone:
+    try:
+        check_onnx_size(path.stat().st_size, f"--backbone {name!r}")
+        data = path.read_bytes()
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            f"--backbone {name!r} does not exist; accepted is the path of an ONNX file, "
+            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME. Check the path."
+        ) from exc
+    except OSError as exc:
+        raise ConfigError(
+            f"--backbone {name!r} cannot be read ({exc.strerror or exc}); accepted is the path of an ONNX file. Check "
+            "the path and its permissions."
+        ) from exc
+    wrapped = _wrap(data, name, read_preprocessing(path))
+    return Backbone(path.name, wrapped.model, wrapped.image_size, wrapped.notes)
+
+
+def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
+    fetched = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
+    preprocessing = parse_preprocessing(fetched.preprocessing, f"{HUGGING_FACE_FILE} of {name}")
+    wrapped = _wrap(fetched.model, name, preprocessing)
+    return Backbone(name, wrapped.model, wrapped.image_size, fetched.notes + wrapped.notes)
+
+
+def _wrap(data: bytes, name: str, preprocessing: OnnxPreprocessing) -> "WrappedOnnx":
+    try:
+        from tellapart.backbones.user_onnx import wrap_onnx
+    except ImportError as exc:
+        raise DependencyError(
+            f"--backbone {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
+            "'tellapart[train]'"
+        ) from exc
+    return wrap_onnx(data, name, preprocessing)

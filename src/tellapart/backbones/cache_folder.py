@@ -1,0 +1,218 @@
+"""The cache folder: where each part of it is, how large it is, and clearing it.
+
+    images/               decoded photos                   `photos/decoded_cache.py`
+    embeddings.sqlite3    embeddings                       `backbones/embedding_cache.py`
+    facts.sqlite3         facts of photos                  `backbones/embedding_cache.py`, as vectors
+    backbones/            built-in backbones as ONNX       `backbones/backbone.py`
+    backbones/hub/        downloads                        `backbones/hub.py`, in the layout of `huggingface_hub`
+
+All of it can be made or downloaded again. The folder may be one that holds other people's files, so only what carries a
+name of ours counts and is deleted.
+"""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from tellapart.backbones.backbone import EXPORTED_NAME
+from tellapart.backbones.embedding_cache import EmbeddingCache, list_embedding_files
+from tellapart.photos.decoded_cache import list_image_files
+
+# What tellapart/store.py calls a file that it is writing.
+_PARTIAL_NAME = re.compile(r"\.tellapart-[0-9a-f]+\.partial")
+# What another process writes at this moment stays; what was not touched for so long was left by one that was killed.
+_UNFINISHED_SUFFIXES = (".partial", ".incomplete")
+_UNFINISHED_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class CachePart:
+    """One kind of thing in the cache folder.
+
+    Attributes:
+        name: what it is, in words.
+        path: its folder or file, whether it exists or not.
+        num_items: sets of decoded photos, embeddings, or backbones.
+        size_bytes: on the disk.
+    """
+
+    name: str
+    path: Path
+    num_items: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """What is in the cache folder.
+
+    Attributes:
+        root: the folder, whether it exists or not.
+        parts: decoded photos, embeddings, facts and backbones, in that order.
+        note: a sentence for the user about the embeddings or facts, such as that they were damaged.
+    """
+
+    root: Path
+    parts: tuple[CachePart, ...]
+    note: str | None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on the disk, of all parts."""
+        return sum(part.size_bytes for part in self.parts)
+
+
+@dataclass(frozen=True)
+class ClearedCache:
+    """What `clear_cache` did.
+
+    Attributes:
+        root: the folder.
+        freed_bytes: size of the files that were deleted.
+        kept: files of ours that are still there, because another process writes them or they cannot be deleted.
+    """
+
+    root: Path
+    freed_bytes: int
+    kept: tuple[Path, ...]
+
+
+def cache_root(cache_dir: str | None) -> Path:
+    """The cache folder: `cache_dir`, or the user's own for `None`; not made here."""
+    return Path(cache_dir) if cache_dir is not None else platformdirs.user_cache_path("tellapart")
+
+
+def images_dir(root: Path) -> Path:
+    """Where decoded photos are kept."""
+    return root / "images"
+
+
+def embeddings_path(root: Path) -> Path:
+    """The file that embeddings are kept in."""
+    return root / "embeddings.sqlite3"
+
+
+def facts_path(root: Path) -> Path:
+    """The file that facts of photos are kept in."""
+    return root / "facts.sqlite3"
+
+
+def backbones_dir(root: Path) -> Path:
+    """Where backbones are kept, downloads among them."""
+    return root / "backbones"
+
+
+def measure_cache(cache_dir: str | None = None) -> CacheState:
+    """What is in the cache folder and how large it is; an absent folder is an empty one."""
+    root = cache_root(cache_dir)
+    image_files = list_image_files(images_dir(root))
+    backbone_files = _list_backbone_files(root)
+    repositories = _list_repositories(root)
+    hub_files = [path for repository in repositories for path in _list_within(repository)]
+    num_backbones = sum(path.suffix == ".onnx" for path in backbone_files) + len(repositories)
+    num_sets = sum(path.suffix == ".npy" for path in image_files)
+    embeddings, embeddings_note = _measure_vectors("embeddings", embeddings_path(root))
+    facts, facts_note = _measure_vectors("facts", facts_path(root))
+    parts = (
+        CachePart("decoded photos", images_dir(root), num_sets, _total_bytes(image_files)),
+        embeddings,
+        facts,
+        CachePart("backbones", backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
+    )
+    return CacheState(root, parts, embeddings_note or facts_note)
+
+
+def _measure_vectors(name: str, path: Path) -> tuple[CachePart, str | None]:
+    with EmbeddingCache(path) as cache:
+        return CachePart(name, path, cache.num_embeddings(), cache.size_bytes()), cache.note
+
+
+def clear_cache(cache_dir: str | None = None) -> ClearedCache:
+    """What was deleted: all that is ours in the cache folder, but not what another process writes at this moment.
+
+    A process that reads what is deleted goes on reading it; one that would have found something computes it. The
+    folders stay, because a process may be about to write into them.
+    """
+    root = cache_root(cache_dir)
+    files = [*list_image_files(images_dir(root)), *_list_backbone_files(root)]
+    files += [*list_embedding_files(embeddings_path(root)), *list_embedding_files(facts_path(root))]
+    unfinished = [path for path in files if _is_being_written(path)]
+    deletable = [path for path in files if path not in unfinished]
+    folders: list[Path] = []
+    for repository in _list_repositories(root):
+        within = _list_within(repository)
+        if being_written := [path for path in within if _is_being_written(path)]:
+            unfinished += being_written
+            continue
+        locks = _hub_dir(root) / ".locks" / repository.name
+        deletable += [*within, *_list_within(locks)]
+        folders += [repository, locks]
+    freed_bytes, kept = _delete_files(deletable)
+    for folder in folders:
+        _remove_empty_folders(folder)
+    return ClearedCache(root, freed_bytes, tuple(unfinished + kept))
+
+
+def _hub_dir(root: Path) -> Path:
+    return backbones_dir(root) / "hub"
+
+
+def _list_backbone_files(root: Path) -> list[Path]:
+    folder = backbones_dir(root)
+    names = (EXPORTED_NAME, _PARTIAL_NAME)
+    return [path for path in sorted(folder.glob("*")) if any(n.fullmatch(path.name) for n in names) and path.is_file()]
+
+
+def _list_repositories(root: Path) -> list[Path]:
+    """A folder for each repository downloaded."""
+    hub_dir = _hub_dir(root)
+    if hub_dir.is_symlink():  # somebody's own collection
+        return []
+    return [path for path in sorted(hub_dir.glob("models--*--*")) if path.is_dir() and not path.is_symlink()]
+
+
+def _list_within(folder: Path) -> list[Path]:
+    """All files below the folder; links are files, and lead nowhere else."""
+    return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+
+
+def _total_bytes(files: Sequence[Path]) -> int:
+    total = 0
+    for path in files:
+        with contextlib.suppress(OSError):  # another process deletes too
+            total += path.lstat().st_size
+    return total
+
+
+def _is_being_written(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.suffix in _UNFINISHED_SUFFIXES and time.time() - path.stat().st_mtime < _UNFINISHED_SECONDS
+    return False
+
+
+def _delete_files(files: Sequence[Path]) -> tuple[int, list[Path]]:
+    """Bytes freed, and the files that could not be deleted."""
+    freed_bytes = 0
+    kept: list[Path] = []
+    for path in files:
+        try:
+            num_bytes = path.lstat().st_size
+            path.unlink()
+            freed_bytes += num_bytes
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError:
+            kept.append(path)
+    return freed_bytes, kept
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for parent, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):  # something has come into it
+            os.rmdir(parent)

@@ -1,0 +1,266 @@
+"""Which photos of a collection show the same moment: copies, near-duplicates and bursts, as groups.
+
+Candidates come from the nearest neighbours of thumbnails, as they are and turned upright by their own light;
+`likeness.py` has the last word on each. What is done with a group is the caller's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tellapart.checkup.likeness import Likeness, compare_pairs
+from tellapart.checkup.neighbours import Pairs, direct, find_pairs
+from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, coarsen, turn
+from tellapart.images.facts import PhotoFacts
+from tellapart.records import PhotoGroup
+
+_ROWS = NDArray[np.int64]
+
+# Of each photo so many neighbours are looked at that come behind it, in each of the searches.
+_MOST_EACH = 4
+_COARSE_DIRECTIONS = 80
+# Least products of unit vectors in each search.
+_LIES_ALIKE, _CROPPED_ALIKE, _TURNED_ALIKE = 0.65, 0.65, 0.72
+# A crop is looked for by the middle of photos too: it shows much the same part, wherever it was taken.
+_MIDDLE_SHARE = 0.9
+# A photo counts as turned either way where its light leans by less than this, as a correlation with a slope.
+_LEAN_TIE = 0.03
+# Levels of luma or chroma within which photos of one shade are the same.
+_FLAT_STEP = 3.0
+# Groups of more photos are held together by a photo that all of them were compared with.
+_MOST_CHAINED = 30
+# Where so many photos that are not one agree this much all the same, there is a template.
+_TEMPLATE_LEAST, _TEMPLATE_PHOTOS = 0.75, 3
+_MAX_ROUNDS = 8
+# Pictures of a burst are alike: correlation of coarse thumbnails.
+_BURST_ALIKE = 0.5
+# A picture of a series is compared with so many that follow it.
+_BURST_STEPS = 3
+_NO_PAIRS = np.zeros((2, 0), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Photos:
+    """What photos are compared by, one a content.
+
+    Attributes:
+        thumbnails: of each.
+        camera: equal numbers for equal cameras, int64 `(n,)`.
+        captured_at: seconds, float64 `(n,)`; NaN where camera or time is not known.
+    """
+
+    thumbnails: Thumbnails
+    camera: _ROWS
+    captured_at: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.camera)
+
+    def are_in_series(self, links: _ROWS, seconds: float) -> NDArray[np.bool_]:
+        """Whether each pair is of one camera, and of two moments at most `seconds` apart."""
+        pause = np.abs(self.captured_at[links[0]] - self.captured_at[links[1]])
+        # An edited copy may have lost the fraction of the second.
+        is_short = (pause >= 1) & (pause <= seconds)
+        return np.asarray(is_short & (self.camera[links[0]] == self.camera[links[1]]), np.bool_)
+
+
+def find_groups(
+    digests: Sequence[str], facts: Sequence[PhotoFacts], *, burst_seconds: float = 5.0
+) -> tuple[PhotoGroup, ...]:
+    """The groups of a collection: copies first, then near-duplicates, then bursts, each by its first row.
+
+    A photo may be in a group of each kind; all copies of a photo are in the groups that it is in.
+
+    Args:
+        digests: content of each photo; equal ones are byte-identical.
+        facts: of each photo.
+        burst_seconds: longest pause between two pictures of a burst.
+    """
+    if not digests:
+        return ()
+    _, kept, content = np.unique(np.asarray(digests), return_index=True, return_inverse=True)
+    chosen = [facts[row] for row in kept]
+    photos = _Photos(
+        Thumbnails.of(chosen),
+        np.unique([item.camera or "" for item in chosen], return_inverse=True)[1],
+        np.array([np.nan if item.camera is None or item.captured_at is None else item.captured_at for item in chosen]),
+    )
+    near_links, series_links = _find_near(photos, burst_seconds)
+    series_links = np.concatenate([series_links, _find_bursts(photos, burst_seconds)], axis=1)
+    near, burst = (_connect(links, len(kept))[content] for links in (near_links, series_links))
+    return (
+        *_list_groups("copies", content),
+        *_list_groups("near", near, content),
+        *_list_groups("burst", burst, near),
+    )
+
+
+def group_numbers(groups: Sequence[PhotoGroup], num_photos: int) -> NDArray[np.int64]:
+    """Equal numbers for photos that any groups tie together, however many lie between: int64 `(num_photos,)`."""
+    first = [group.rows[0] for group in groups for _ in group.rows]
+    second = [row for group in groups for row in group.rows]
+    return _connect(np.array([first, second], np.int64), num_photos)
+
+
+def _connect(links: _ROWS, num_rows: int) -> _ROWS:
+    """Equal numbers for rows that pairs, int64 `(2, pairs)`, tie together: int64 `(num_rows,)`."""
+    graph = coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), shape=(num_rows, num_rows))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _list_groups(
+    kind: Literal["copies", "near", "burst"], numbers: _ROWS, known: _ROWS | None = None
+) -> list[PhotoGroup]:
+    """The groups of rows with equal numbers, by their first row, without those whose rows are all equal in `known`."""
+    order = np.argsort(numbers, kind="stable")
+    groups = []
+    for rows in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+        if len(rows) > 1 and (known is None or (known[rows] != known[rows[0]]).any()):
+            groups.append(PhotoGroup(kind, tuple(int(row) for row in rows)))
+    return sorted(groups, key=lambda group: group.rows)
+
+
+def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
+    """Pairs of near-duplicates, and of pictures of one series as alike as these, int64 `(2, pairs)` each.
+
+    Where a photo has more near-duplicates than are listed, the groups are compared once more by one photo of each: else
+    a thousand versions of one photo would be many groups.
+    """
+    thumbnails = photos.thumbnails
+    near, series = [_pair_flat(thumbnails)], [_NO_PAIRS]
+    rows = np.flatnonzero(~thumbnails.is_flat)
+    for _ in range(_MAX_ROUNDS):
+        pairs = _find_candidates(photos, rows)
+        links = rows[np.stack([pairs.first, pairs.second])]
+        likeness = compare_pairs(thumbnails, links[0], links[1])
+        is_one = _are_one_among_others(links, likeness, len(photos))
+        is_series = photos.are_in_series(links, burst_seconds)
+        is_near = is_one & ~is_series
+        centres = _find_centres(links[:, is_near], likeness.is_sure[is_near], len(photos))
+        near.append(np.stack([np.arange(len(photos)), centres]))
+        series.append(links[:, is_one & is_series])
+        num_found = np.bincount(links[0, is_one], minlength=len(photos))
+        is_full = pairs.is_cut & (num_found[rows] >= _MOST_EACH // 2)
+        rows = np.unique(centres[rows[is_full]])
+        if len(rows) < 2:
+            break
+    return np.concatenate(near, axis=1), np.concatenate(series, axis=1)
+
+
+def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
+    """Pairs of `rows`, as places in it, that may show one photo, from all searches."""
+    coarse = photos.thumbnails.coarse[rows]
+    middle = coarsen(photos.thumbnails.luma[rows], _MIDDLE_SHARE)
+    upright, owners = _turn_upright(coarse)
+    same = np.arange(len(rows))
+    directed, directed_middle = np.split(direct(np.concatenate([coarse, middle]), _COARSE_DIRECTIONS), 2)
+    searches = [
+        (find_pairs(directed, _LIES_ALIKE, _MOST_EACH), same),
+        (find_pairs(directed, _CROPPED_ALIKE, _MOST_EACH, directed_middle), same),
+        (find_pairs(direct(upright, _COARSE_DIRECTIONS), _TURNED_ALIKE, _MOST_EACH), owners),
+    ]
+    links = np.concatenate([owner[np.stack([pairs.first, pairs.second])] for pairs, owner in searches], axis=1)
+    keys = np.unique(links.min(axis=0) * len(rows) + links.max(axis=0))
+    first, second = np.divmod(keys, max(1, len(rows)))
+    is_cut = np.zeros(len(rows), np.bool_)
+    for pairs, owner in searches:
+        is_cut[owner[pairs.is_cut]] = True
+    return Pairs(first[first < second], second[first < second], is_cut)
+
+
+def _turn_upright(coarse: NDArray[np.float32]) -> tuple[NDArray[np.float32], _ROWS]:
+    """Coarse thumbnails turned so that their light leans down and to the right, more so down, and of which row each is.
+
+    So a photo and its mirror image become one. Where the light hardly leans, there is a vector for either way.
+    """
+    squares = coarse.reshape(-1, COARSE_SIDE, COARSE_SIDE)
+    slope = np.linspace(-1, 1, COARSE_SIDE, dtype=np.float32)
+    slope /= np.linalg.norm(slope) * np.sqrt(COARSE_SIDE)
+    lean = {"across": squares.sum(axis=1) @ slope, "down": squares.sum(axis=2) @ slope}
+    turned, owners = [], []
+    for number in range(NUM_TURNS):
+        across, down = (lean["down"], lean["across"]) if number & 4 else (lean["across"], lean["down"])
+        across, down = across * (-1 if number & 1 else 1), down * (-1 if number & 2 else 1)
+        rows = np.flatnonzero((across >= -_LEAN_TIE) & (down >= across - _LEAN_TIE))
+        turned.append(turn(squares[rows], number).reshape(len(rows), COARSE_SIDE**2))
+        owners.append(rows)
+    return np.concatenate(turned), np.concatenate(owners)
+
+
+def _are_one_among_others(links: _ROWS, likeness: Likeness, num_rows: int) -> NDArray[np.bool_]:
+    """Which pairs are one photo, given how much each photo has in common with photos that are not the same.
+
+    Where several others nearly agree there is a template, such as a form or a part in its mount, and what is left to
+    tell photos apart is little: then only what is beyond doubt counts.
+    """
+    is_weak = ~likeness.is_one & (likeness.agreement >= _TEMPLATE_LEAST)
+    num_weak = np.bincount(links[:, is_weak].reshape(-1), minlength=num_rows)
+    has_template = (num_weak[links] >= _TEMPLATE_PHOTOS).any(axis=0)
+    return likeness.is_one & (~has_template | likeness.is_sure)
+
+
+def _find_centres(links: _ROWS, is_sure: NDArray[np.bool_], num_rows: int) -> _ROWS:
+    """Of each row the one that stands for its group, int64 `(num_rows,)`; for a row without links, itself.
+
+    A group of many is taken apart into photos that are linked to one photo each, and beyond doubt: in a long chain of
+    likenesses the ends have nothing to do with each other.
+    """
+    is_many = _are_many(links, num_rows)
+    links = links[:, ~is_many[links[0]] | is_sure]
+    is_many = _are_many(links, num_rows)
+    numbers = _connect(links, num_rows)
+    centres = np.unique(numbers, return_index=True)[1][numbers]
+    if not is_many.any():
+        return centres
+    both = np.concatenate([links, links[::-1]], axis=1)
+    both = both[:, np.argsort(both[0], kind="stable")]
+    starts = np.searchsorted(both[0], np.arange(num_rows + 1))
+    is_free = is_many.copy()
+    many = np.flatnonzero(is_many)
+    for row in many[np.argsort(-np.diff(starts)[many], kind="stable")]:
+        if is_free[row]:
+            linked = both[1, starts[row] : starts[row + 1]]
+            members = np.append(linked[is_free[linked]], row)
+            centres[members] = row
+            is_free[members] = False
+    return centres
+
+
+def _are_many(links: _ROWS, num_rows: int) -> NDArray[np.bool_]:
+    """Rows in a group of more than is held together by chains, bool `(num_rows,)`."""
+    numbers = _connect(links, num_rows)
+    return np.asarray(np.bincount(numbers)[numbers] > _MOST_CHAINED, np.bool_)
+
+
+def _pair_flat(thumbnails: Thumbnails) -> _ROWS:
+    """Pairs of photos of one shade and of the same colour, int64 `(2, pairs)`."""
+    rows = np.flatnonzero(thumbnails.is_flat)
+    colours = thumbnails.mean_colours(rows)
+    pairs = [_NO_PAIRS]
+    while len(rows):
+        same = np.abs(colours - colours[0]).max(axis=1) <= _FLAT_STEP
+        pairs.append(np.stack([np.full(same.sum(), rows[0]), rows[same]]))
+        rows, colours = rows[~same], colours[~same]
+    return np.concatenate(pairs, axis=1)
+
+
+def _find_bursts(photos: _Photos, burst_seconds: float) -> _ROWS:
+    """Pairs of alike photos of one camera, taken within `burst_seconds` of each other, int64 `(2, pairs)`."""
+    rows = np.flatnonzero(np.isfinite(photos.captured_at))
+    rows = rows[np.lexsort((photos.captured_at[rows], photos.camera[rows]))]
+    found = [_NO_PAIRS]
+    for step in range(1, _BURST_STEPS + 1):
+        first, second = rows[:-step], rows[step:]
+        near = (photos.camera[first] == photos.camera[second]) & (
+            photos.captured_at[second] - photos.captured_at[first] <= burst_seconds
+        )
+        first, second = first[near], second[near]
+        coarse = photos.thumbnails.coarse
+        is_alike = np.einsum("pd,pd->p", coarse[first], coarse[second]) >= _BURST_ALIKE
+        found.append(np.stack([first[is_alike], second[is_alike]]))
+    return np.concatenate(found, axis=1)

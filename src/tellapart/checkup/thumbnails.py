@@ -1,0 +1,109 @@
+"""Thumbnails of a collection: in few cells, from the middle, turned and mirrored, and the matrices that do it.
+
+Everything here works on the square of luma of `facts.py`. What thumbnails say about photos is `likeness.py`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.checkup.neighbours import unit
+from tellapart.images.facts import THUMBNAIL_SIDE, PhotoFacts
+
+_FLOATS = NDArray[np.float32]
+_ROWS = NDArray[np.int64]
+
+# All ways to turn and mirror a square, as three bits: mirror left to right, top to bottom, swap the two.
+NUM_TURNS = 8
+# Cells of a coarse thumbnail, for searching.
+COARSE_SIDE = 12
+# Grey levels between the darkest and the lightest cell of a photo of one shade.
+_FLAT_RANGE = 6
+_PHOTOS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnails:
+    """Thumbnails of many photos, for comparison.
+
+    Attributes:
+        luma: uint8 `(n, 48, 48)`.
+        chroma: uint8 `(n, 8, 8, 2)`.
+        coarse: float32 `(n, 144)`: 12 x 12 cells of luma, less their mean, of length 1; zeros for a photo of one shade.
+        is_flat: bool `(n,)`: photos of one shade.
+    """
+
+    luma: NDArray[np.uint8]
+    chroma: NDArray[np.uint8]
+    coarse: _FLOATS
+    is_flat: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, facts: Sequence[PhotoFacts]) -> "Thumbnails":
+        """Those of photos, at least one."""
+        luma, chroma = np.stack([item.thumbnail for item in facts]), np.stack([item.chroma for item in facts])
+        rows = luma.reshape(len(luma), -1)
+        is_flat = rows.max(axis=1) - rows.min(axis=1) <= _FLAT_RANGE
+        coarse = coarsen(luma)
+        coarse[is_flat] = 0
+        return cls(luma, chroma, coarse, is_flat)
+
+    def mean_colours(self, rows: _ROWS) -> _FLOATS:
+        """Mean luma, Cr and Cb of photos, float32 `(len(rows), 3)`."""
+        luma = self.luma[rows].mean(axis=(1, 2), dtype=np.float32)
+        return np.column_stack([luma, self.chroma[rows].mean(axis=(1, 2), dtype=np.float32)])
+
+
+def coarsen(luma: NDArray[np.uint8], share: float = 1.0) -> _FLOATS:
+    """The middle of thumbnails in 12 x 12 cells, less their mean, as unit vectors: float32 `(n, 144)`.
+
+    Args:
+        luma: uint8 `(n, 48, 48)`; not modified.
+        share: of the height and of the width, that counts as the middle.
+    """
+    means = interval_means([((1 - share) / 2, share)], COARSE_SIDE)
+    coarse = np.empty((len(luma), COARSE_SIDE**2), np.float32)
+    for start in range(0, len(luma), _PHOTOS_AT_ONCE):
+        part = slice(start, start + _PHOTOS_AT_ONCE)
+        coarse[part] = (means @ luma[part].astype(np.float32) @ means.T).reshape(-1, COARSE_SIDE**2)
+    coarse -= coarse.mean(axis=1, keepdims=True)
+    return unit(coarse)
+
+
+def turn(squares: NDArray[np.generic], number: int) -> NDArray[np.generic]:
+    """The squares, shape `(n, side, side, ...)`, turned in the way of that number, of `NUM_TURNS`; 0 leaves them."""
+    if number & 4:
+        squares = squares.swapaxes(1, 2)
+    if number & 2:
+        squares = squares[:, ::-1]
+    return squares[:, :, ::-1] if number & 1 else squares
+
+
+def turn_each(squares: NDArray[np.uint8], turns: _ROWS) -> NDArray[np.uint8]:
+    """The squares, each turned in its own way."""
+    turned = np.empty_like(squares)
+    for number in np.unique(turns):
+        rows = turns == number
+        turned[rows] = turn(squares[rows], int(number))
+    return turned
+
+
+def interval_means(intervals: Sequence[tuple[float, float]], cells: int) -> _FLOATS:
+    """The matrix that makes of an axis of a thumbnail the means of `cells` parts of each interval."""
+    edges = np.concatenate([start + length * np.arange(cells + 1) / cells for start, length in intervals])
+    edges = edges.reshape(len(intervals), -1) * THUMBNAIL_SIDE
+    low, high = edges[:, :-1].reshape(-1, 1), edges[:, 1:].reshape(-1, 1)
+    place = np.arange(THUMBNAIL_SIDE)
+    covered = np.clip(np.minimum(high, place + 1) - np.maximum(low, place), 0, None)
+    return np.asarray(covered / (high - low), np.float32)
+
+
+def smoothing(sigma: float) -> _FLOATS:
+    """The matrix that smooths an axis of a thumbnail, mirrored at its ends: float32 `(48, 48)`."""
+    side = THUMBNAIL_SIDE
+    cells = np.arange(-side, 2 * side)
+    weights = np.exp(-0.5 * ((cells[None] - np.arange(side)[:, None]) / sigma) ** 2)
+    folded = weights[:, side : 2 * side] + weights[:, :side][:, ::-1] + weights[:, 2 * side :][:, ::-1]
+    return np.asarray(folded / folded.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,54 @@
+"""What the folder and file names of a cleaned copy mean to whoever reads it as a source of photos."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tellapart.photos.files import FoundFile
+from tellapart.photos.layout import label_files
+from tellapart.photos.misplaced import sort_out
+from tellapart.photos.names import class_name, name_some, natural_key
+from tellapart.photos.photoset import PhotoSet
+
+
+def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: Path) -> list[str]:
+    """A sentence for each way in which the copy, read as a folder of photos, differs from what was copied.
+
+    Args:
+        photos: what was copied.
+        places: where each stands, relative to `out_dir`, as `<class>/<name>` or `<split>/<class>/<name>`; `None` for
+            one that was not copied.
+        out_dir: the folder of the copy.
+    """
+    assert photos.labels is not None
+    found: list[str] = []
+    files: list[FoundFile] = []
+    folders: dict[str, str] = {}
+    for label, place, photo in zip(photos.labels.tolist(), places, photos.places, strict=True):
+        if place is not None:
+            files.append(FoundFile(tuple(place.split("/")), photo))
+            folders[photos.class_names[label]] = files[-1].parts[-2]
+    renamed = [name for name, folder in folders.items() if class_name(folder) != name]
+    if renamed:
+        shown = [f"{folders[name]!r} for {name!r}" for name in renamed[:5]]
+        more = f" and {len(renamed) - 5:,} more" if len(renamed) > 5 else ""
+        found.append(f"folders are named so that every system allows them: {', '.join(shown)}{more}")
+    if len(folders) < 2:
+        found.append(
+            f"only class {name_some(folders)} is left in {str(out_dir)!r}; at least 2 classes are needed to train"
+        )
+    elif misread := _find_misread(files, out_dir.stem):
+        found.append(
+            f"{len(misread):,} of the photos, such as {misread[0]!r}, do not count for their class when "
+            f"{str(out_dir)!r} is read as a folder of photos, because of what their folders or files are called; "
+            "rename these there before you train"
+        )
+    return found
+
+
+def _find_misread(files: Sequence[FoundFile], source_name: str) -> list[str]:
+    """The files whose class, by their place, is not that of the folder they stand in."""
+    listed = sorted(files, key=lambda file: natural_key(file.parts))
+    kept, _ = sort_out(listed)
+    reading = label_files(kept, source_name)
+    labels = {item.file.parts: item.label for item in reading.labelled} if reading is not None else {}
+    return ["/".join(file.parts) for file in listed if labels.get(file.parts) != class_name(file.parts[-2])]

@@ -1,0 +1,193 @@
+"""`tellapart compare`: several recipes on one split, side by side, with a test of whether the difference is chance."""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    RecipeConfig,
+    ScratchConfig,
+    SourceConfig,
+    TrainConfig,
+    TransferConfig,
+    check_choice,
+)
+from tellapart.errors import ConfigError, DatasetError
+from tellapart.measure.mcnemar import compare_paired
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import open_photos
+from tellapart.predict.bundle import MODEL_FILE
+from tellapart.predict.predictor import Predictor, load
+from tellapart.records import Comparison, PairedTest, RecipeResult
+from tellapart.report.comparison import draw_comparison
+from tellapart.report.figures import figure_png
+from tellapart.runs.job import Run
+from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.run_folder import RUN_FILE_NAME
+from tellapart.runs.train import train
+from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
+from tellapart.watcher import Watcher
+
+MARKER_NAME, TABLE_NAME, FIGURE_NAME = "comparison.json", "comparison.csv", "comparison.png"
+# Photos that the prediction speed is measured on, and how often; the fastest counts, as other work only slows it.
+_NUM_TIMED_PHOTOS = 256
+_NUM_TIMINGS = 3
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """What is compared, and on what.
+
+    Attributes:
+        recipes: at least two different names of `RECIPE_CONFIGS`.
+        epochs: of the recipes that train in epochs; `None` is each one's own number.
+        validation_fraction: share of each class that all are measured on, strictly between 0 and 1.
+        seed: decides the split, and all else that is random.
+    """
+
+    recipes: tuple[str, ...] = ("classic", "transfer")
+    epochs: int | None = None
+    validation_fraction: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for recipe in self.recipes:
+            check_choice("--recipes", recipe, tuple(RECIPE_CONFIGS))
+        if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
+            raise ConfigError(
+                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
+                f" two different ones of {', '.join(RECIPE_CONFIGS)}, with commas between."
+            )
+        for recipe in self.recipes:
+            self.train_config(recipe)
+
+    def train_config(self, recipe: str) -> RecipeConfig:
+        """How the recipe is trained."""
+        if recipe == "transfer":
+            return TransferConfig(validation_fraction=self.validation_fraction, seed=self.seed)
+        if recipe == "scratch":
+            return ScratchConfig(validation_fraction=self.validation_fraction, seed=self.seed, epochs=self.epochs)
+        config = TrainConfig(validation_fraction=self.validation_fraction, seed=self.seed)
+        return config if self.epochs is None else replace(config, epochs=self.epochs)
+
+
+def compare_recipes(
+    source: str | Path,
+    out_dir: Path,
+    config: CompareConfig = CompareConfig(),
+    *,
+    photos_config: SourceConfig = SourceConfig(),
+    watch: Callable[[str], Watcher] = lambda recipe: Watcher(),
+) -> Comparison:
+    """How the recipes fare on the same validation photos; a run of each in `out_dir`, with a table and a figure.
+
+    A comparison that was stopped goes on where it was: runs that are finished are not trained again.
+
+    Args:
+        source: labelled photos, as `open_photos` takes them.
+        out_dir: new, empty, or the folder of an earlier comparison of the same photos and settings.
+        config: what is compared.
+        photos_config: how labels are found and how many photos are taken.
+        watch: from the name of a recipe to who is told how its training goes.
+
+    Raises:
+        ConfigError, DatasetError: as for `train`.
+        OutputError: the folder is not ours, or cannot be written.
+        KeyboardInterrupt: the user stopped it.
+    """
+    check_outside(out_dir, Path(source))
+    photos = open_photos(source, photos_config)
+    claim_dir(out_dir, MARKER_NAME)
+    described = {"kind": "tellapart comparison", "config": asdict(config)}
+    if not (out_dir / MARKER_NAME).exists():
+        write_file(out_dir / MARKER_NAME, to_json_bytes(described))
+    runs = {recipe: _train_one(recipe, photos, out_dir, config, photos_config, watch) for recipe in config.recipes}
+    paths = [run.validation_paths for run in runs.values()]
+    if any(other != paths[0] for other in paths[1:]):
+        raise DatasetError(
+            f"the recipes validated on different photos of {str(source)!r}, as the photos changed while they were "
+            f"trained; nothing is compared. Compare again with another --out than {str(out_dir)!r}."
+        )
+    comparison = Comparison(
+        tuple(_measure(recipe, run, photos) for recipe, run in runs.items()),
+        tuple(_test(first, second, runs) for first, second in itertools.combinations(runs, 2)),
+    )
+    files = {
+        TABLE_NAME: to_csv_bytes(comparison_rows(comparison)),
+        FIGURE_NAME: figure_png(draw_comparison(comparison)),
+        MARKER_NAME: to_json_bytes(described | asdict(comparison)),
+    }
+    write_files(out_dir, files, last=MARKER_NAME)
+    return comparison
+
+
+def _train_one(
+    recipe: str,
+    photos: PhotoSet,
+    out_dir: Path,
+    config: CompareConfig,
+    photos_config: SourceConfig,
+    watch: Callable[[str], Watcher],
+) -> Run:
+    run_dir = out_dir / recipe
+    is_begun, watcher = (run_dir / RUN_FILE_NAME).exists(), watch(recipe)
+    run = train(photos, run_dir, config.train_config(recipe), source=photos_config, resume=is_begun, watcher=watcher)
+    if run.is_stopped:
+        raise KeyboardInterrupt
+    if run.num_found_in_cache:
+        watcher.on_note(
+            f"the embeddings of {run.num_found_in_cache:,} photos came from an earlier run, so the training time of "
+            f"{recipe} leaves them out."
+        )
+    return run
+
+
+def _measure(recipe: str, run: Run, photos: PhotoSet) -> RecipeResult:
+    assert run.validation is not None
+    rows = {path: row for row, path in enumerate(photos.paths)}
+    timed = photos.take([rows[path] for path in run.validation_paths[:_NUM_TIMED_PHOTOS]])
+    predictor = load(run.run_dir)
+    seconds = min(_time_prediction(predictor, timed) for _ in range(_NUM_TIMINGS))
+    return RecipeResult(
+        recipe=recipe,
+        validation=run.validation,
+        train_seconds=run.seconds,
+        photos_per_second=len(timed) / seconds,
+        model_bytes=(run.run_dir / MODEL_FILE).stat().st_size,
+    )
+
+
+def _time_prediction(predictor: Predictor, photos: PhotoSet) -> float:
+    """Seconds from files to answers."""
+    started = time.perf_counter()
+    for _ in predictor.predict(replace(photos, skipped=())):
+        pass
+    return time.perf_counter() - started
+
+
+def _test(first: str, second: str, runs: dict[str, Run]) -> PairedTest:
+    return compare_paired(first, second, np.array(runs[first].is_right), np.array(runs[second].is_right))
+
+
+def comparison_rows(comparison: Comparison) -> list[Sequence[object]]:
+    """The table: a header, then a row a recipe."""
+    header = [
+        "recipe", "validation_accuracy", "low_95", "high_95", "validation_log_loss", "num_validation", "train_seconds",
+        "photos_per_second", "model_bytes",
+    ]  # fmt: skip
+    rows: list[Sequence[object]] = [header]
+    for result in comparison.results:
+        validation = result.validation
+        rows.append(
+            [
+                result.recipe, f"{validation.accuracy:.6g}", *(f"{end:.6g}" for end in validation.interval_95),
+                f"{validation.log_loss:.6g}", validation.num_photos, f"{result.train_seconds:.1f}",
+                f"{result.photos_per_second:.1f}", result.model_bytes,
+            ]
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,64 @@
+"""`tellapart embed`: photos in, a file with a vector a photo out."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.backbones.embedding import EmbeddedPhotos, embed_photos, start_backbone
+from tellapart.config import DEFAULT_BACKBONE, SourceConfig
+from tellapart.errors import DatasetError
+from tellapart.photos.sources import open_any_photos
+from tellapart.store import write_file
+from tellapart.watcher import Watcher
+
+
+def embed_to_file(
+    source: str | Path,
+    out_path: Path,
+    backbone: str = DEFAULT_BACKBONE,
+    *,
+    config: SourceConfig = SourceConfig(),
+    watcher: Watcher | None = None,
+) -> EmbeddedPhotos:
+    """The embeddings of the photos of `source`, also written to `out_path` as `.npz`.
+
+    The file holds `paths` (text, shape `(n,)`), `embeddings` (float32 `(n, d)`), `backbone` (text) and, where the
+    source has labels, `labels` (int64 `(n,)`) and `class_names` (text); `numpy.load` reads it without pickle.
+
+    Raises:
+        DatasetError: the source cannot be used, or no photo can be read.
+        OutputError: the file cannot be written.
+    """
+    watcher = watcher or Watcher()
+    photos, _ = open_any_photos(source, config)
+    opened = start_backbone(backbone, config.cache_dir, watcher)
+    embedded = embed_photos(photos, opened, watcher)
+    if not len(embedded.photos):
+        reason = embedded.photos.skipped[0].reason if embedded.photos.skipped else "there are none"
+        raise DatasetError(
+            f"none of the photos of {str(source)!r} can be read, the first because: {reason}. Photos in JPEG, PNG and "
+            "other common formats are accepted; check them with `tellapart show`."
+        )
+    write_file(out_path, _npz_bytes(embedded, opened.backbone.name))
+    return embedded
+
+
+def _npz_bytes(embedded: EmbeddedPhotos, backbone_name: str) -> bytes:
+    photos = embedded.photos
+    arrays: dict[str, NDArray[np.generic]] = {
+        "paths": _text_array(photos.paths),
+        "embeddings": embedded.embeddings,
+        "backbone": np.array(backbone_name),
+    }
+    if photos.labels is not None:
+        arrays |= {"labels": np.array(photos.labels), "class_names": _text_array(photos.class_names)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _text_array(texts: Sequence[str]) -> NDArray[np.str_]:
+    return np.array(texts, dtype=np.str_)

@@ -1,0 +1,255 @@
+"""`tellapart fix`: a cleaned copy of labelled photos, as a person has decided; the originals stay as they are.
+
+The copy holds `<class>/<file name>` (below a folder per split where the source has several), `decisions.csv` with the
+labels that a person has confirmed, and `fixed.json`, which says what the copy was made of: running again after a kill
+completes it, and other photos are never mixed into it.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellapart.commands.cleaned_names import describe_surprises
+from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
+from tellapart.config import ImageLimits, SourceConfig
+from tellapart.errors import ConfigError, DatasetError, OutputError
+from tellapart.images.gate import read_info
+from tellapart.photos.decision_table import CLEANED_KIND, CLEANED_MARKER
+from tellapart.photos.decisions import (
+    DECISIONS_NAME,
+    Applied,
+    Decision,
+    Decisions,
+    apply_decisions,
+    decisions_to_csv,
+    find_decisions,
+    read_decisions,
+)
+from tellapart.photos.loading import digest_photo, map_photos
+from tellapart.photos.names import class_name, printable
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import open_photos
+from tellapart.records import Skipped
+from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
+
+_FLAG = "--out"
+_DEFAULT_SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class FixSummary:
+    """What a cleaned copy holds, and what became of the rest.
+
+    Attributes:
+        counts: photos of the copy by class, in class order, those that were there already included.
+        num_kept: photos whose label a decision confirmed.
+        num_moved: photos that a decision moved to another class.
+        num_removed: photos that a decision removed.
+        num_copies: byte-identical copies that were left out.
+        num_there: photos whose copy an earlier, unfinished run had made.
+        skipped: files of the source that are no usable photos, with the reason.
+        notes: sentences about what may be unexpected.
+    """
+
+    counts: dict[str, int]
+    num_kept: int
+    num_moved: int
+    num_removed: int
+    num_copies: int
+    num_there: int
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def num_photos(self) -> int:
+        """Photos of the copy."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, eq=False)
+class _Cleaned:
+    """Photos, one digest each, and the rows whose label a person has decided on."""
+
+    photos: PhotoSet
+    digests: list[str]
+    decided: frozenset[int] = frozenset()
+
+
+def fix_photos(
+    source: str | Path,
+    out_dir: Path,
+    decisions_path: str | Path | None = None,
+    config: SourceConfig = SourceConfig(),
+    *,
+    drop_copies: bool = False,
+    on_photo: Callable[[int, int], None] = lambda num_done, num_photos: None,
+) -> FixSummary:
+    """What was copied into `out_dir`, with the decisions applied.
+
+    Decisions that stand in the source itself are applied first: those named are about the photos as these leave them.
+
+    Args:
+        source: labelled photos, as for `open_photos`; not modified.
+        out_dir: outside of the source; new, empty, or the copy of an earlier run with the same photos and decisions.
+        decisions_path: the file of the decisions; may be left out with `drop_copies`, or where the source holds one.
+        config: where labels come from.
+        drop_copies: whether byte-identical photos of one class are copied once.
+        on_photo: told how many of how many photos are done; each counts half when it is read, half when it is copied.
+
+    Raises:
+        ConfigError: there is nothing to do.
+        DatasetError: the source or the decisions cannot be used, none of them is about the photos, or none is left.
+        OutputError: the folder lies inside the source, holds something else, or cannot be written.
+    """
+    check_outside(out_dir, Path(source), _FLAG)
+    steps = _read_steps(source, decisions_path, drop_copies)
+    photos = open_photos(source, config, check=False)
+    start, skipped = _read_all(photos, config.limits, on_photo)
+    decided, applied = _apply(start, steps)
+    cleaned = _without_copies(decided) if drop_copies else decided
+    if not len(cleaned.photos):
+        raise DatasetError(f"no photo of {str(source)!r} is left, so there is nothing to copy; decide on fewer.")
+    folders = _choose_folders(cleaned.photos)
+    _claim(out_dir, cleaned, folders)
+    copier = PhotoCopier(out_dir, cleaned.photos, _FLAG)
+    places = _copy_all(copier, folders, lambda share: on_photo(math.ceil((1 + share) * len(photos) / 2), len(photos)))
+    write_file(out_dir / DECISIONS_NAME, decisions_to_csv(_decided_rows(cleaned, places, out_dir)))
+    num_moved = sum(one.num_moved for one in applied)
+    return FixSummary(
+        counts=cleaned.photos.take([row for row, place in enumerate(places) if place is not None]).counts(),
+        num_kept=sum(one.num_kept for one in applied[-1:]),
+        num_moved=num_moved,
+        num_removed=sum(one.num_removed for one in applied),
+        num_copies=len(decided.photos) - len(cleaned.photos),
+        num_there=copier.num_kept,
+        skipped=(*skipped, *copier.lost),
+        notes=(
+            *(note for one in applied for note in one.notes()),
+            *describe_surprises(cleaned.photos, places, out_dir),
+        ),
+    )
+
+
+def _read_steps(source: str | Path, named: str | Path | None, drop_copies: bool) -> list[tuple[Decisions, bool]]:
+    """The decisions to apply, one file after the other, and whether it is an error that none is about the photos.
+
+    It is one for the file that the user has named, and for that in the source where there is nothing else to do.
+    """
+    found = find_decisions(source)
+    is_named = found is not None and named is not None and Path(named).exists() and found.samefile(named)
+    steps: list[tuple[Decisions, bool]] = []
+    if found is not None:
+        steps.append((read_decisions(found), is_named or (named is None and not drop_copies)))
+    if named is not None and not is_named:
+        steps.append((read_decisions(named), True))
+    if not drop_copies and not any(decisions.rows for decisions, _ in steps):
+        what = f"{str(named)!r} holds no decision" if named is not None else "no decisions were named"
+        raise ConfigError(
+            f"{what}, so there is nothing to fix; pass --decisions with the file that you downloaded from the report, "
+            "or --drop-copies."
+        )
+    return steps
+
+
+def _read_all(
+    photos: PhotoSet, limits: ImageLimits, on_photo: Callable[[int, int], None]
+) -> tuple[_Cleaned, tuple[Skipped, ...]]:
+    """The photos that can be used, as far as their headers tell, and the files that cannot."""
+    digests: list[str] = []
+    rows: list[int] = []
+    unusable: list[Skipped] = []
+    for row, item in enumerate(map_photos(photos, lambda data: _check_and_digest(data, limits))):
+        if isinstance(item, Skipped):
+            unusable.append(item)
+        else:
+            digests.append(item)
+            rows.append(row)
+        on_photo(row // 2 + 1, len(photos))
+    return _Cleaned(photos.take(rows), digests), (*photos.skipped, *unusable)
+
+
+def _check_and_digest(data: bytes, limits: ImageLimits) -> str:
+    read_info(data, limits)
+    return digest_photo(data)
+
+
+def _apply(cleaned: _Cleaned, steps: Sequence[tuple[Decisions, bool]]) -> tuple[_Cleaned, list[Applied]]:
+    """The photos after all decisions; a later file may overrule what an earlier one confirmed."""
+    results: list[Applied] = []
+    for decisions, must_match in steps:
+        applied = apply_decisions(cleaned.photos, cleaned.digests, decisions, must_match=must_match)
+        rows = applied.rows.tolist()
+        decided = applied.confirmed | {new for new, old in enumerate(rows) if old in cleaned.decided}
+        cleaned = _Cleaned(applied.photos, [cleaned.digests[row] for row in rows], decided)
+        results.append(applied)
+    return cleaned, results
+
+
+def _without_copies(cleaned: _Cleaned) -> _Cleaned:
+    """The first of the byte-identical photos of each class."""
+    assert cleaned.photos.labels is not None
+    first: dict[tuple[str, int], int] = {}
+    for row, key in enumerate(zip(cleaned.digests, cleaned.photos.labels.tolist(), strict=True)):
+        first.setdefault(key, row)
+    rows = sorted(first.values())
+    decided = frozenset(new for new, old in enumerate(rows) if old in cleaned.decided)
+    return _Cleaned(cleaned.photos.take(rows), [cleaned.digests[row] for row in rows], decided)
+
+
+def _choose_folders(photos: PhotoSet) -> list[str]:
+    """The folder of each photo, relative to that of the copy."""
+    assert photos.labels is not None
+    by_class = folder_names(photos.class_names, (CLEANED_MARKER, DECISIONS_NAME))
+    folders = [by_class[photos.class_names[label]] for label in photos.labels.tolist()]
+    if len(set(photos.given_splits)) < 2:
+        return folders
+    # What the source keeps for testing stays apart; photos outside of its split folders are trained on.
+    return [f"{split or _DEFAULT_SPLIT}/{name}" for split, name in zip(photos.given_splits, folders, strict=True)]
+
+
+def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
+    """The folder is that of a copy of exactly these photos."""
+    names = [copy_name(cleaned.photos, row) for row in range(len(folders))]
+    key = sha256_hex(to_json_bytes([list(item) for item in zip(cleaned.digests, folders, names, strict=True)]))
+    marker = out_dir / CLEANED_MARKER
+    claim_dir(out_dir, CLEANED_MARKER, _FLAG)
+    if marker.is_file() and _read_key(marker) != key:
+        raise OutputError(
+            f"{str(out_dir)!r} holds a copy of other photos, or one made with other decisions; only the copy that the "
+            f"same photos and decisions give is completed. Pass another {_FLAG}, or delete that folder first."
+        )
+    remove_partials(out_dir)
+    write_file(marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.source, "content": key}))
+
+
+def _read_key(marker: Path) -> str | None:
+    """What an earlier run was made of; `None` where the file is not one of ours, or damaged."""
+    try:
+        found = json.loads(marker.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.get("content") if isinstance(found, dict) and found.get("kind") == CLEANED_KIND else None
+
+
+def _copy_all(copier: PhotoCopier, folders: Sequence[str], on_share: Callable[[float], None]) -> list[str | None]:
+    """Where each photo stands now, relative to the copy; `None` for one that could not be read any more."""
+    places: list[str | None] = []
+    for row, folder in enumerate(folders):
+        places.append(copier.copy(row, folder))
+        on_share((row + 1) / len(folders))
+    copier.sync()
+    return places
+
+
+def _decided_rows(cleaned: _Cleaned, places: Sequence[str | None], out_dir: Path) -> list[Decision]:
+    """What a person has decided on, as it is in the copy: every label is right."""
+    rows: list[Decision] = []
+    for row in sorted(cleaned.decided):
+        place = places[row]
+        if place is not None:
+            path, folder = printable(str(out_dir / place)), place.split("/")[-2]
+            rows.append(Decision(len(rows) + 2, cleaned.digests[row], path, class_name(folder), "keep"))
+    return rows

@@ -1,0 +1,217 @@
+"""What a source holds: photos per class, their shapes, what cannot be used and why; pictures of it in a folder.
+
+Every photo is really decoded, for a header says little about whether the rest of the file is there.
+"""
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import ImageLimits, SourceConfig
+from tellapart.images.gate import decode_image, read_info
+from tellapart.images.preprocess import PreprocessSpec, resize_image
+from tellapart.photos.loading import map_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import open_any_photos
+from tellapart.records import ImageInfo, Skipped
+from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
+
+GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
+
+_SMALL_SIDE = 64
+_NUM_GRID_PHOTOS = 20
+_GRID_SIDE = 480
+_GRID_SMALLEST_SIDE = 120
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
+
+
+@dataclass(frozen=True)
+class Show:
+    """What was found in a source.
+
+    Attributes:
+        photos: the photos that decode, in the order of the source.
+        counts: photos per class among them; empty for a source without labels.
+        infos: format and size of each, in the order of `photos`.
+        skipped: files that are not used, those that do not decode included.
+        unlabelled_reason: why no labels were found, `None` where they were.
+    """
+
+    photos: PhotoSet
+    counts: dict[str, int]
+    infos: tuple[ImageInfo, ...]
+    skipped: tuple[Skipped, ...]
+    unlabelled_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ShapeSummary:
+    """Which sizes occur; every shape is `(height, width)` in pixels.
+
+    Attributes:
+        smallest, largest: by number of pixels.
+        median: the median height and the median width, each on its own.
+        commonest: at most 5 shapes with their counts, the commonest first.
+        num_shapes: how many different shapes there are.
+        formats: number of photos per file format, the commonest first.
+    """
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    median: tuple[int, int]
+    commonest: tuple[tuple[tuple[int, int], int], ...]
+    num_shapes: int
+    formats: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SkippedGroup:
+    """Files that are skipped for one reason: the first few of them, and how many there are in all."""
+
+    reason: str
+    first: tuple[str, ...]
+    num_files: int
+
+
+def show_photos(source: str | Path, config: SourceConfig, out_dir: Path | None = None) -> Show:
+    """What the source holds, every photo checked by decoding it; with `out_dir` also written there as files.
+
+    The folder gets `grid.png`, `classes.png`, `skipped.csv` and `show.json`, all or none.
+
+    Args:
+        source: folder, zip or CSV, labelled or not.
+        config: how labels are found, and the largest photo that is decoded; `per_class` plays no part.
+        out_dir: new, empty, or written by an earlier call; `None` writes nothing.
+
+    Raises:
+        DatasetError: the source cannot be read, or labels that were asked for are not there.
+        OutputError: `out_dir` holds something else, lies inside the source, or cannot be written.
+    """
+    photos, unlabelled_reason = open_any_photos(source, config)
+    if out_dir is not None:
+        check_outside(out_dir, Path(source))
+        claim_dir(out_dir, MARKER_NAME)
+    show = _check_photos(photos, config.limits, unlabelled_reason)
+    if out_dir is not None:
+        write_files(out_dir, _make_files(show, config.limits), last=MARKER_NAME)
+    return show
+
+
+def summarise_shapes(infos: Sequence[ImageInfo]) -> ShapeSummary | None:
+    """The sizes and formats in a few numbers; `None` without photos."""
+    if not infos:
+        return None
+    shapes = Counter((info.height, info.width) for info in infos)
+    by_area = sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))
+    commonest = sorted(shapes.items(), key=lambda item: (-item[1], item[0]))
+    formats = sorted(Counter(info.format for info in infos).items(), key=lambda item: (-item[1], item[0]))
+    median = (
+        round(statistics.median(info.height for info in infos)),
+        round(statistics.median(info.width for info in infos)),
+    )
+    return ShapeSummary(by_area[0], by_area[-1], median, tuple(commonest[:5]), len(shapes), dict(formats))
+
+
+def group_skipped(skipped: Sequence[Skipped], num_first: int = 5) -> tuple[SkippedGroup, ...]:
+    """Skipped files by reason, the commonest first; numbers and quoted names in a reason do not tell groups apart.
+
+    Args:
+        skipped: in the order of the source.
+        num_first: paths to keep of each group.
+    """
+    groups: dict[str, list[Skipped]] = {}
+    for item in skipped:
+        groups.setdefault(_VARYING.sub("…", item.reason), []).append(item)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return tuple(
+        SkippedGroup(
+            reason=items[0].reason if len({item.reason for item in items}) == 1 else pattern,
+            first=tuple(item.path for item in items[:num_first]),
+            num_files=len(items),
+        )
+        for pattern, items in ordered
+    )
+
+
+def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str | None) -> Show:
+    def check(data: bytes) -> ImageInfo:
+        info = read_info(data, limits)
+        decode_image(data, limits, at_least=(_SMALL_SIDE, _SMALL_SIDE))
+        return info
+
+    infos: list[ImageInfo] = []
+    rows: list[int] = []
+    broken: list[Skipped] = []
+    for row, item in enumerate(map_photos(photos, check)):
+        if isinstance(item, Skipped):
+            broken.append(item)
+        else:
+            rows.append(row)
+            infos.append(item)
+    usable = photos.take(rows)
+    return Show(usable, usable.counts(), tuple(infos), (*photos.skipped, *broken), unlabelled_reason)
+
+
+def _make_files(show: Show, limits: ImageLimits) -> dict[str, bytes]:
+    """The content of every file by name, `show.json` with the checksums of the others last."""
+    # Drawing costs a second of imports, which printing alone does not need.
+    from tellapart.report.classes import draw_class_counts
+    from tellapart.report.figures import figure_png
+    from tellapart.report.grid import draw_grid
+
+    rows = _grid_rows(show)
+    images = [_grid_image(show, row, limits, max(_long_side(show, each) for each in rows)) for row in rows]
+    files = {
+        GRID_NAME: figure_png(draw_grid(images, [_grid_title(show.photos, row) for row in rows])),
+        CLASSES_NAME: figure_png(draw_class_counts(show.counts)),
+        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in show.skipped)]),
+    }
+    return {**files, MARKER_NAME: _marker_json(show, files)}
+
+
+def _grid_rows(show: Show) -> list[int]:
+    """The first photos of each class in turn: one of each, then the second of each, and so on."""
+    if show.photos.labels is None:
+        return list(range(min(len(show.photos), _NUM_GRID_PHOTOS)))
+    labels = show.photos.labels
+    of_class = [np.flatnonzero(labels == label)[:_NUM_GRID_PHOTOS] for label in range(len(show.photos.class_names))]
+    turns = ((int(rows[turn]) for rows in of_class if turn < len(rows)) for turn in range(_NUM_GRID_PHOTOS))
+    return [row for turn in turns for row in turn][:_NUM_GRID_PHOTOS]
+
+
+def _grid_image(show: Show, row: int, limits: ImageLimits, longest: int) -> NDArray[np.uint8]:
+    """The photo reduced as all in the grid are, so that their sizes still compare, but not beyond recognition."""
+    info, own = show.infos[row], _long_side(show, row)
+    share = min(1.0, max(_GRID_SIDE / longest, _GRID_SMALLEST_SIDE / own))
+    size = (max(1, round(info.height * share)), max(1, round(info.width * share)))
+    return resize_image(decode_image(show.photos.read(row), limits, at_least=size), PreprocessSpec(size))
+
+
+def _long_side(show: Show, row: int) -> int:
+    return max(show.infos[row].height, show.infos[row].width)
+
+
+def _grid_title(photos: PhotoSet, row: int) -> str:
+    if photos.labels is None:
+        return Path(photos.paths[row]).name
+    return photos.class_names[int(photos.labels[row])]
+
+
+def _marker_json(show: Show, files: dict[str, bytes]) -> bytes:
+    return to_json_bytes(
+        {
+            "schema": 1,
+            "source": show.photos.source,
+            "num_photos": len(show.photos),
+            "num_skipped": len(show.skipped),
+            "class_counts": show.counts,
+            "sha256": {name: sha256_hex(data) for name, data in files.items()},
+        }
+    )

@@ -1,0 +1,87 @@
+"""`tellapart predict --sort-into`: a copy of each photo in a folder per predicted class; the photos stay as they are.
+
+The folder holds `<class>/<file name>`, `sorted.csv` with what came from where, and the marker `sorted.json`.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellapart.commands.copying import PhotoCopier, folder_names
+from tellapart.photos.photoset import PhotoSet
+from tellapart.records import Prediction, Skipped
+from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.store import PartialFile, open_whole, remove_partials, to_csv_bytes, to_json_bytes, write_file
+
+_FLAG = "--sort-into"
+_MARKER, _TABLE = "sorted.json", "sorted.csv"
+
+
+@dataclass(frozen=True)
+class SortedPhotos:
+    """What `--sort-into` did.
+
+    Attributes:
+        num_copied: photos copied now.
+        num_kept: photos whose copy was there already.
+        lost: photos that were predicted and could no longer be read when they were to be copied.
+    """
+
+    num_copied: int
+    num_kept: int
+    lost: tuple[Skipped, ...]
+
+
+@contextlib.contextmanager
+def sort_photos(
+    sort_dir: Path, sources: Iterable[str | Path], photos: PhotoSet, class_names: Sequence[str]
+) -> Iterator["PhotoSorter"]:
+    """What takes the predictions, one by one, and copies each photo; `sorted.csv` is there when the block has ended.
+
+    Args:
+        sort_dir: new, empty, or the folder of an earlier sorting, whose files stay.
+        sources: what the photos were read from; the folder lies outside of them.
+        photos: what is predicted.
+        class_names: the classes of the model, and what else it may answer.
+
+    Raises:
+        OutputError: the folder holds something else, lies inside a source, or cannot be written to.
+    """
+    for source in sources:
+        check_outside(sort_dir, Path(source), _FLAG)
+    claim_dir(sort_dir, _MARKER, _FLAG)
+    remove_partials(sort_dir)
+    write_file(sort_dir / _MARKER, to_json_bytes({"kind": "tellapart sorted photos"}))
+    copier = PhotoCopier(sort_dir, photos, _FLAG)
+    with open_whole(sort_dir / _TABLE) as table:
+        table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability"]]))
+        yield PhotoSorter(copier, folder_names(class_names, (_MARKER, _TABLE)), table)
+        copier.sync()
+
+
+class PhotoSorter:
+    """Copies photos into a folder per predicted class, with a row of the table each; made by `sort_photos`."""
+
+    def __init__(self, copier: PhotoCopier, folders: dict[str, str], table: PartialFile) -> None:
+        self._copier = copier
+        self._folders = folders
+        self._table = table
+
+    @property
+    def done(self) -> SortedPhotos:
+        """What was done so far."""
+        return SortedPhotos(self._copier.num_copied, self._copier.num_kept, tuple(self._copier.lost))
+
+    def add(self, row: int, result: Prediction | Skipped) -> None:
+        """Copies the photo of this row, if it was predicted.
+
+        Raises:
+            OutputError: the copy cannot be written.
+        """
+        if isinstance(result, Skipped):
+            return
+        copied_to = self._copier.copy(row, self._folders[result.answer])
+        if copied_to is not None:
+            row_text = [result.path, copied_to, result.predicted_class, f"{result.probability:.6g}"]
+            self._table.write(to_csv_bytes([row_text]))

@@ -1,0 +1,1 @@
+"""From embeddings and labels to a linear head, its probabilities, its novelty and its learning curve."""

@@ -1,0 +1,1 @@
+"""Untrusted bytes to upright RGB images at a size; the only room that decodes."""

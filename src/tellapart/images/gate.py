@@ -1,0 +1,333 @@
+"""Untrusted bytes to an image: the only place that decodes one.
+
+Whatever the bytes are, the answer is an upright uint8 RGB image or an `ImageError` whose words become the reason of a
+`Skipped`. The content alone decides; nothing is decoded before size and number of pixels are within the limits.
+Ordinary JPEG goes through OpenCV, at a reduced scale where that is enough; all else goes through Pillow, whose plugins
+are called directly rather than by `Image.open`: only those named here can run, and Pillow's own pixel limit, a global
+of the whole process, plays no part.
+
+May be called by many threads at once: both libraries decode without holding Python's lock.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pillow_heif
+from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from tellapart.config import ImageLimits
+from tellapart.errors import ImageError
+from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, is_cut, sniff_format, webp_size
+from tellapart.images.jpeg import (
+    EOI,
+    JpegHeader,
+    find_end,
+    read_exif_orientation,
+    read_jpeg_header,
+    read_xmp_orientation,
+)
+from tellapart.images.pixels import put_on_white, repeat_grey, scale_to_8_bits, turn_upright
+from tellapart.images.silenced_warnings import QuietModules
+from tellapart.images.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
+from tellapart.records import ImageInfo
+
+__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_image", "decode_photo", "read_info", "sniff_format"]
+
+_PIXELS = NDArray[np.uint8]
+
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "HEIC": pillow_heif.HeifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+}
+# What damaged files make Pillow and its plugins raise; `Image.open` would hide a part of it.
+_DECODER_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(SyntaxError, TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+# Behind a cut, this is read as pixels unlike those that an EOI marker there gives, which libjpeg continues with zeros.
+# Each restart marker is there twice, so that the one that a file is cut in front of comes up, whichever it is.
+_FILL = b"\xaa\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number % 8)) + b"\xaa\x55" * 16 for number in range(16))
+_ZERO_RUN = bytes(64)
+_KIND_WORDS = ("unsupported", "not supported", "unknown")
+_CUT = "is cut off: the {} data ends before the picture does"
+_ADVICE = "save it again as JPEG or PNG"
+_PROGRESSIVE_FRAME = 0xC2  # 0xC0 and 0xC1 are sequential, those above lossless or arithmetic
+
+# OpenCV would write about damaged files to stderr, past whoever shows our own line.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+_QUIET = QuietModules(r"PIL\.")
+
+
+class Decoded(NamedTuple):
+    """A photo and what its file says of it.
+
+    Attributes:
+        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo.
+        info: format and full size.
+        orientation: EXIF's number, 1 to 8, which is already applied; 1 for TIFF.
+        exif: the block of EXIF, a whole TIFF being its own; empty where there is none.
+    """
+
+    image: NDArray[np.uint8]
+    info: ImageInfo
+    orientation: int
+    exif: bytes
+
+
+def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
+    """What the header of a photo says, without decoding a pixel.
+
+    Args:
+        data: the whole file.
+
+    Raises:
+        ImageError: the file is not a photo, exceeds `limits`, or its header is damaged.
+    """
+    found = _check_bytes(data, limits)
+    if found == "JPEG":
+        header = read_jpeg_header(data)
+        height, width, orientation = header.height, header.width, header.orientation
+        _check_pixels(height, width, limits)
+    else:
+        with _pillow(found, data), _open_photo(found, data, limits) as photo:
+            (width, height), orientation = photo.size, _orientation(photo)
+    return ImageInfo(found, width, height) if orientation >= 5 else ImageInfo(found, height, width)
+
+
+def decode_image(
+    data: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """The photo in `data`, upright, alpha over white, first frame: uint8 RGB, shape `(height, width, 3)`.
+
+    Args:
+        data: the whole file.
+        at_least: `(height, width)`; a larger JPEG may come back at a half, a quarter or an eighth of its size, never
+            below this in either direction. `None`: full size.
+
+    Raises:
+        ImageError: the file is not a photo, exceeds `limits`, is cut off or damaged, or of a kind that is not read.
+    """
+    return decode_photo(data, limits, at_least).image
+
+
+def decode_photo(data: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None) -> Decoded:
+    """The image as `decode_image` gives it, with what the file says of it, read once.
+
+    Raises:
+        ImageError: as for `decode_image`.
+    """
+    found = _check_bytes(data, limits)
+    if found != "JPEG":
+        with _pillow(found, data), _open_photo(found, data, limits) as photo:
+            photo.load()
+            orientation, exif = _orientation(photo), data if found == "TIFF" else _exif(photo)
+            image = turn_upright(_to_rgb(photo), orientation)
+            return Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif)
+    header = read_jpeg_header(data)
+    _check_pixels(header.height, header.width, limits)
+    image = turn_upright(_decode_jpeg(data, header, at_least), header.orientation)
+    height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
+    return Decoded(image, ImageInfo(found, height, width), header.orientation, header.exif)
+
+
+def _check_bytes(data: bytes, limits: ImageLimits) -> str:
+    """The format of `data`.
+
+    Raises:
+        ImageError: empty, too large, or not a photo.
+    """
+    if not data:
+        raise ImageError("is empty: the file has 0 bytes")
+    if len(data) > limits.max_bytes:
+        raise ImageError(f"is too large: {len(data):,} bytes; at most {limits.max_bytes:,} are accepted")
+    found = sniff_format(data[:64])
+    if found is None:
+        raise ImageError(f"is not a photo but {describe_other(data)}; accepted: {', '.join(_PLUGINS)}")
+    return found
+
+
+def _check_pixels(height: int, width: int, limits: ImageLimits) -> None:
+    """Nothing, if an image of this size may be decoded.
+
+    Raises:
+        ImageError: it has no pixels, or too many.
+    """
+    if height < 1 or width < 1:
+        raise ImageError(f"is damaged: its header states {width} x {height} pixels")
+    if height * width > limits.max_pixels:
+        raise ImageError(f"is too large: {width} x {height} pixels; at most {limits.max_pixels:,} are accepted")
+
+
+def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS:
+    """The pixels of a JPEG as stored, not yet turned.
+
+    A file that was cut, or lost a part to zeros in a crash or a broken download, is found by decoding it twice, with
+    two different continuations: what has all its pixels does not change. Only files without an end, or with a run of
+    zeros among the pixels, pay for that. A progressive file holds its picture many times over, ever finer, so without
+    an end it counts as cut.
+
+    Raises:
+        ImageError: the data ends before the picture does, or cannot be decoded.
+    """
+    end = find_end(data, header.scan_start)
+    if end < 0 and header.frame_marker == _PROGRESSIVE_FRAME:
+        raise ImageError(_CUT.format("JPEG"))
+    is_whole = end >= 0 and data.find(_ZERO_RUN, header.scan_start, end) < 0
+    if is_whole and (image := _decode_by_opencv(data, header, at_least)) is not None:
+        return image
+    kept = data[:end] if end >= 0 else data.rstrip(b"\x00")
+    with _pillow("JPEG", data):
+        image = _decode_by_pillow(kept + EOI)
+        if not is_whole and not np.array_equal(image, _decode_by_pillow(kept + _FILL + EOI)):
+            raise ImageError(_CUT.format("JPEG") if end < 0 else "is damaged: zeros stand where JPEG data was")
+    return image
+
+
+def _decode_by_opencv(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS | None:
+    """The pixels of an ordinary JPEG, at a scale that leaves `at_least`; `None`: Pillow has the last word on it."""
+    if header.num_components not in (1, 3) or header.bits != 8 or header.frame_marker > _PROGRESSIVE_FRAME:
+        return None
+    flag, scale = _reduction(header, at_least)
+    # The reduced flags for grey state the scale alone; IMREAD_COLOR_RGB beside them saves a pass over the pixels.
+    flags = flag | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # beyond OpenCV's own limits
+        return None
+    if image is None or image.shape != (-(-header.height // scale), -(-header.width // scale), 3):
+        return None
+    return image.astype(np.uint8, copy=False)
+
+
+def _decode_by_pillow(jpeg: bytes) -> _PIXELS:
+    """The pixels of any JPEG, at its full size."""
+    with JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg)) as photo:
+        photo.load()
+        return _to_rgb(photo)
+
+
+def _reduction(header: JpegHeader, at_least: tuple[int, int] | None) -> tuple[int, int]:
+    """OpenCV's flag for the smallest scale that leaves `at_least`, and the number it divides by, rounding up."""
+    if at_least is not None:
+        height, width = at_least if header.orientation < 5 else at_least[::-1]
+        for scale, flag in (
+            (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+            (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+            (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+        ):
+            if -(-header.height // scale) >= height and -(-header.width // scale) >= width:
+                return flag, scale
+    return 0, 1
+
+
+@contextmanager
+def _pillow(found: str, data: bytes) -> Iterator[None]:
+    """A stretch in which Pillow works on `data`: its warnings are kept off stderr, its errors become `ImageError`s."""
+    with _QUIET:
+        try:
+            yield
+        except ImageError:
+            raise
+        except _DECODER_ERRORS as exc:
+            raise ImageError(_explain(found, data, exc)) from exc
+
+
+def _explain(found: str, data: bytes, error: BaseException) -> str:
+    """The reason for a person, from what a decoder raised."""
+    words = str(error).lower()
+    if isinstance(error, MemoryError):
+        return f"is too large: its {found} data needs more memory than there is; save it smaller"
+    if isinstance(error, Image.DecompressionBombError):  # where `limits` go beyond twice Pillow's own, 179 megapixels
+        return f"is too large: Pillow refuses a {found} of so many pixels; {_ADVICE}"
+    if "truncated" in words or isinstance(error, EOFError) or is_cut(data, found):
+        return _CUT.format(found)
+    if isinstance(error, NotImplementedError) or any(word in words for word in _KIND_WORDS):
+        return f"is a {found} of a kind that is not read; {_ADVICE}"
+    return f"is damaged: the {found} data cannot be decoded"
+
+
+def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
+    """The photo with its header read and its size within `limits`; no pixel is decoded yet.
+
+    Raises:
+        ImageError: too many pixels, or a camera raw file, whose first picture is a thumbnail.
+        _DECODER_ERRORS: the header is damaged.
+    """
+    if found == "WEBP" and (size := webp_size(data)):
+        _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
+    if found == "TIFF":
+        check_directory(data)
+    photo = _PLUGINS[found](io.BytesIO(data))
+    width, height = photo.size
+    _check_pixels(height, width, limits)
+    if found == "TIFF":
+        check_first_picture(photo.tag_v2, len(data))  # type: ignore[attr-defined]
+    return photo
+
+
+def _orientation(photo: ImageFile.ImageFile) -> int:
+    """EXIF's orientation of a photo opened by Pillow, 1 to 8: from EXIF, or XMP where EXIF is silent."""
+    if photo.format == "TIFF":
+        return 1  # Pillow states the size of a TIFF after turning it, and turns it when it loads
+    xmp = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
+    return (
+        read_exif_orientation(_exif(photo))
+        or read_xmp_orientation(xmp if isinstance(xmp, bytes) else xmp.encode())
+        or 1
+    )
+
+
+def _exif(photo: ImageFile.ImageFile) -> bytes:
+    """The block of EXIF of a photo opened by Pillow; empty where there is none."""
+    exif = photo.info.get("exif") or b""
+    if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
+        exif = bytes.fromhex("".join(photo.info["Raw profile type exif"].split("\n")[3:]))
+    return bytes(exif)
+
+
+def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
+    """The pixels of a loaded photo of any mode as uint8 RGB, transparent parts over white."""
+    if photo.mode[0] in "IF":
+        return repeat_grey(_deep_grey(photo))
+    # 16-bit colour is read by its high bytes, so a transparent colour stated in 16 bits names none of its pixels.
+    transparency = photo.info.get("transparency")
+    if isinstance(transparency, tuple) and max(transparency) > 255:
+        del photo.info["transparency"]
+    if photo.has_transparency_data or photo.mode in ("RGBa", "La", "PA"):
+        rgba = photo.convert("LA").convert("RGBA") if photo.mode == "La" else photo.convert("RGBA")
+        return put_on_white(np.asarray(rgba))
+    if photo.mode == "LAB":
+        raise NotImplementedError("unsupported: CIELAB")
+    return np.array(photo.convert("RGB"))
+
+
+def _deep_grey(photo: ImageFile.ImageFile) -> _PIXELS:
+    """A photo with one channel of more than 8 bits as uint8 grey; Pillow's own conversion clips it to white."""
+    tags = getattr(photo, "tag_v2", {})
+    num_bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0]) if photo.mode.startswith("I;16") else None
+    grey = scale_to_8_bits(np.asarray(photo), num_bits)
+    # 0 is "white is zero", which Pillow heeds up to 8 bits only.
+    return 255 - grey if tags.get(PHOTOMETRIC) == 0 else grey

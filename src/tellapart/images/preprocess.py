@@ -1,0 +1,107 @@
+"""The one way a photo becomes what a network sees; training, inference and tests all call it.
+
+Decoding is `images/gate.py`'s; scaling to `[0, 1]` is inside the network, so that everyone feeds it the same uint8
+pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.config import ImageLimits
+from tellapart.images.gate import decode_image
+
+_PIXELS = NDArray[np.uint8]
+
+# Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
+DECODER_VERSION = 2
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """What a photo is turned into before the network; travels in the bundle.
+
+    Attributes:
+        image_size: `(height, width)` in pixels; the aspect ratio is not kept.
+        channels: 3 for RGB, 1 for luma (ITU-R BT.601 weights).
+    """
+
+    image_size: tuple[int, int]
+    channels: Literal[1, 3] = 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the result."""
+        return (*self.image_size, self.channels)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict that `from_json` reads back."""
+        return {"image_size": list(self.image_size), "channels": self.channels, "interpolation": "bicubic"}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "PreprocessSpec":
+        """The spec that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: the dict is not one that `to_json` wrote.
+        """
+        height, width = (int(side) for side in value["image_size"])
+        if value["channels"] not in (1, 3) or value["interpolation"] != "bicubic" or min(height, width) < 1:
+            raise ValueError(f"unknown preprocessing {value!r}")
+        return cls((height, width), value["channels"])
+
+
+def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
+    """The image at the size and with the channels of `spec`, bicubic.
+
+    OpenCV's bicubic kernel looks at 4x4 pixels whatever the reduction, so a photo at least twice as large in both
+    directions is first reduced by averaging blocks of pixels, which keeps fine texture from turning into noise.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+
+    Returns:
+        uint8, shape `spec.shape`.
+    """
+    height, width = spec.image_size
+    resized: cv2.typing.MatLike = image
+    factor = min(image.shape[0] // height, image.shape[1] // width)
+    if factor >= 2:
+        reduced_size = (image.shape[1] // factor, image.shape[0] // factor)
+        resized = cv2.resize(resized, reduced_size, interpolation=cv2.INTER_AREA)
+    if resized.shape[:2] != spec.image_size:
+        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
+    if spec.channels == 1:
+        resized = cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
+    return resized.astype(np.uint8, copy=False)
+
+
+def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXELS:
+    """The photo in `data`, decoded and resized: uint8, shape `spec.shape`.
+
+    Raises:
+        ImageError: the bytes are not a photo that can be used.
+    """
+    return resize_image(decode_image(data, limits, at_least=spec.image_size), spec)
+
+
+def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:
+    """The image at its own shape with at most `longest_side` pixels a side, by averaging; a small one as it is.
+
+    Args:
+        image: uint8, shape `(height, width)` or `(height, width, channels)`; not modified.
+        longest_side: in pixels.
+    """
+    factor = max(image.shape[:2]) / longest_side
+    if factor <= 1:
+        return image
+    size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def format_size(image_size: tuple[int, int]) -> str:
+    """A `(height, width)` in pixels, as people read it."""
+    return f"{image_size[0]}x{image_size[1]}"

@@ -1,1 +1,0 @@
-"""A trained model at work: the model folder on disk, and predictions from it without Keras or PyTorch."""

@@ -1,1 +1,0 @@
-"""Everything that learns: networks and their training with Keras, and heads on embeddings without it."""

@@ -1,1 +1,0 @@
-"""One network a file, in plain Keras layers that run on every backend."""

@@ -1,0 +1,1 @@
+"""Arrays in, records out: metrics, intervals, calibration, selective answers, paired tests, curves."""

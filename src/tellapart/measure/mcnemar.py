@@ -1,0 +1,78 @@
+"""Is one recipe better than another on the same photos, or was it luck: McNemar's test, and its result in words.
+
+Two accuracies on the same photos cannot be compared by their intervals, for both rest on the same easy and hard photos.
+Only the photos that exactly one of the two got right tell them apart. Called by `commands/compare.py`; the words are
+also drawn by `report/comparison.py`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from tellapart.errors import DatasetError
+from tellapart.records import PairedTest
+
+SIGNIFICANCE = 0.05
+_SMALLEST_SAID = 1e-6
+_RARE = 0.35  # up to here "1 time in N" is near enough; above, tenths are said
+_NEARLY_ALWAYS = 0.95
+
+
+def compare_paired(
+    first: str, second: str, first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]
+) -> PairedTest:
+    """The exact two-sided test whether two recipes are equally often right (McNemar 1947).
+
+    Under chance each photo that exactly one of them got right is as likely to be the first's as the second's: a
+    binomial with `p = 1/2`. Without such photos the p-value is 1.
+
+    Args:
+        first, second: names of the recipes.
+        first_right, second_right: whether each photo's prediction is its label, bool, shape `(n,)`, the photos in the
+            same order; not modified.
+
+    Raises:
+        DatasetError: the arrays are not bool of one and the same shape `(n,)`.
+    """
+    for name, right in ((first, first_right), (second, second_right)):
+        if right.dtype != np.bool_ or right.ndim != 1 or len(right) != len(first_right):
+            raise DatasetError(
+                f"the answers of {name!r} are {right.dtype} of shape {right.shape}; accepted are bool of shape (n,), "
+                f"with the same n for {first!r} and {second!r}. Compare recipes on the same photos."
+            )
+    num_only_first = int((first_right & ~second_right).sum())
+    num_only_second = int((second_right & ~first_right).sum())
+    num_discordant = num_only_first + num_only_second
+    p_value = float(binomtest(num_only_first, num_discordant, 0.5).pvalue) if num_discordant else 1.0
+    return PairedTest(first, second, num_only_first, num_only_second, min(1.0, p_value))
+
+
+def describe_test(test: PairedTest) -> str:
+    """What the test says, as a sentence without a full stop, for a person who knows no statistics.
+
+    From a p-value of 0.05 on, the recipes cannot be told apart. Chance is given with at most 2 significant digits.
+    """
+    if test.num_only_first == test.num_only_second == 0:
+        return f"{test.first} and {test.second} are right on exactly the same photos"
+    if test.p_value >= SIGNIFICANCE:
+        return (
+            f"{test.first} and {test.second} cannot be told apart on these photos: "
+            f"chance alone would give such a difference {_describe_chance(test.p_value)}"
+        )
+    better, worse = test.first, test.second
+    if test.num_only_second > test.num_only_first:
+        better, worse = worse, better
+    return f"{better} is better than {worse}; chance alone would do this {_describe_chance(test.p_value)}"
+
+
+def _describe_chance(p_value: float) -> str:
+    if p_value >= 1:
+        return "every time"
+    if p_value > _NEARLY_ALWAYS:
+        return "nearly every time"
+    if p_value > _RARE:
+        return f"{min(9, round(p_value * 10))} times in 10"
+    if p_value < _SMALLEST_SAID:
+        return "less than 1 time in a million"
+    times = 1 / p_value
+    return f"1 time in {round(times if times < 10 else float(f'{times:.1e}')):,}"

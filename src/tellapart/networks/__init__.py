@@ -1,0 +1,1 @@
+"""Keras networks, the backend they run on, and their ONNX files."""

@@ -1,0 +1,1 @@
+"""One training, from its job to its folder."""

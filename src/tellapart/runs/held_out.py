@@ -1,0 +1,116 @@
+"""What every training does before it learns: take the photos asked for, hold some out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import DatasetError
+from tellapart.photos.sources import PhotoSet
+from tellapart.photos.splits import Split, count_groups, split_indices
+from tellapart.records import Skipped
+
+
+class _Loaded(Protocol):
+    @property
+    def photos(self) -> PhotoSet: ...
+
+
+LoadedPhotos = TypeVar("LoadedPhotos", bound=_Loaded)
+
+
+def load_chosen(
+    photos: PhotoSet, per_class: int | None, seed: int, load: Callable[[PhotoSet], LoadedPhotos]
+) -> LoadedPhotos:
+    """What `load` makes of the photos that are to be learnt from.
+
+    With `per_class`, a chosen photo that turns out to be unusable is replaced by another of its class while there are
+    any. Photos in a split folder called test stay unseen, unless there is nothing else.
+
+    Args:
+        photos: all there are.
+        per_class: photos to take of each class; `None` takes all.
+        seed: decides which are taken.
+        load: decodes photos in some way; moves those that cannot be used to `photos.skipped` of what it gives.
+    """
+    candidates = _without_given_test(photos)
+    while True:
+        chosen = candidates if per_class is None else candidates.per_class(per_class, seed)
+        loaded = load(chosen)
+        unusable = {item.path for item in loaded.photos.skipped[len(candidates.skipped) :]}
+        if not unusable or len(chosen) == len(candidates):
+            return loaded
+        usable = [row for row, path in enumerate(candidates.paths) if path not in unusable]
+        candidates = replace(candidates.take(usable), skipped=loaded.photos.skipped)
+
+
+def given_split(photos: PhotoSet) -> Split | None:
+    """The source's own train and validation folders, where it has both for every class."""
+    given = np.array(photos.given_splits, dtype=object)
+    if not given.size or photos.labels is None:
+        return None
+    sides = {name: np.flatnonzero(given == name) for name in ("train", "validation")}
+    classes = set(photos.labels.tolist())
+    if not all(set(photos.labels[rows].tolist()) == classes for rows in sides.values()):
+        return None
+    return Split(sides["train"], sides["validation"])
+
+
+def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
+    """The source's own split where it has one, else a random one, stratified by class.
+
+    Photos that the source itself has put to validation, and that belong together with a training photo, are in neither
+    part: they would be recognised, not judged.
+
+    Args:
+        photos: labelled.
+        groups: equal numbers for photos that belong together, which stay on one side.
+        validation_fraction: share of each class to validate with.
+        seed: decides which photos are drawn.
+
+    Raises:
+        DatasetError: a class has fewer than 2 different photos.
+    """
+    if (given := given_split(photos)) is not None:
+        return _without_leak(given, groups, photos)
+    assert photos.labels is not None
+    for label, num_groups in enumerate(count_groups(photos.labels, groups)):
+        if num_groups < 2:
+            found = (
+                "has 1 different photo; its others are copies of that one, or of photos of other classes"
+                if num_groups
+                else "has no photo of its own; each is also in another class, or nearly so"
+            )
+            raise DatasetError(
+                f"class {photos.class_names[label]!r} in {photos.source!r} {found}. Every class needs at least 2. Add"
+                " photos of it, or remove the class."
+            )
+    return split_indices(photos.labels, groups, validation_fraction, seed)
+
+
+def _without_leak(split: Split, groups: NDArray[np.int64], photos: PhotoSet) -> Split:
+    """The split without the validation photos that share a group with a training photo.
+
+    Raises:
+        DatasetError: none is left.
+    """
+    kept = split.validation[~np.isin(groups[split.validation], groups[split.train])]
+    if not len(kept):
+        raise DatasetError(
+            f"every photo in the validation folder of {photos.source!r} is also in its train folder, or nearly so; "
+            "nothing is left to measure with. Put other photos there, or train on a folder without that split."
+        )
+    return Split(split.train, kept)
+
+
+def _without_given_test(photos: PhotoSet) -> PhotoSet:
+    """The photos outside a split folder called test, which stay unseen; unless there is nothing else."""
+    rows = [row for row, split in enumerate(photos.given_splits) if split == "test"]
+    if not rows or len(rows) == len(photos):
+        return photos
+    rest = np.setdiff1d(np.arange(len(photos)), rows)
+    reason = "stands in the source's own test folder, kept for `tellapart evaluate`"
+    left_out = tuple(Skipped(photos.paths[row], reason) for row in rows)
+    return replace(photos.take(rest), skipped=photos.skipped + left_out)

@@ -1,1 +1,0 @@
-"""How good a model is: arrays in, records out; draws and writes nothing."""

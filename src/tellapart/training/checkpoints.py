@@ -1,0 +1,145 @@
+"""Everything a run needs to go on after a kill: weights, optimizer, random state and history, verified when read back.
+
+A checkpoint is one `.npz` file of plain arrays. `manifest.json` beside it names the newest and the one before with
+their checksums, and is written last; a kill at any moment leaves a manifest whose files are whole.
+"""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import BundleError
+from tellapart.networks.backend import keras
+from tellapart.records import EpochRecord
+from tellapart.store import sha256_hex, to_json_bytes, write_file
+
+_MANIFEST_NAME = "manifest.json"
+_NUM_KEPT = 2
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A model in training, between two epochs.
+
+    Attributes:
+        history: the epochs so far, from 1.
+        variables: weights and the random state of dropout, in the model's order.
+        optimizer_variables: iterations, learning rate and moments, in the optimizer's order.
+        averages: what the recipe averages over the training; empty where it averages nothing.
+    """
+
+    history: tuple[EpochRecord, ...]
+    variables: tuple[NDArray[Any], ...]
+    optimizer_variables: tuple[NDArray[Any], ...]
+    averages: tuple[NDArray[Any], ...] = ()
+
+
+def capture_state(
+    model: keras.Model, history: tuple[EpochRecord, ...], averages: tuple[NDArray[Any], ...] = ()
+) -> TrainingState:
+    """A copy of the state of a compiled model; `averages` are taken as they are."""
+    return TrainingState(history, _values(_state_variables(model)), _values(model.optimizer.variables), averages)
+
+
+def restore_state(model: keras.Model, state: TrainingState) -> None:
+    """Puts `state` into a compiled model of the same network and optimizer.
+
+    Raises:
+        BundleError: the state is that of another network.
+    """
+    pairs = (
+        (_state_variables(model), state.variables),
+        (model.optimizer.variables, state.optimizer_variables),
+    )
+    for variables, values in pairs:
+        if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+            raise BundleError("the checkpoint is of another network; train again with another --out.")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def save_checkpoint(checkpoint_dir: Path, state: TrainingState) -> None:
+    """Writes `state` as the newest checkpoint, keeps the one before it and deletes older ones.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written; the earlier checkpoints are untouched.
+    """
+    checkpoint_dir.mkdir(exist_ok=True)
+    data = _to_bytes(state)
+    name = f"epoch-{len(state.history):06d}.npz"
+    write_file(checkpoint_dir / name, data)
+    earlier = [entry for entry in _read_manifest(checkpoint_dir) if entry["file"] != name]
+    entries = [{"file": name, "sha256": sha256_hex(data)}, *earlier][:_NUM_KEPT]
+    write_file(checkpoint_dir / _MANIFEST_NAME, to_json_bytes(entries))
+    kept = {entry["file"] for entry in entries}
+    for path in checkpoint_dir.glob("epoch-*.npz"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
+    """The newest state that is whole, or `None` when the run was stopped before its first checkpoint.
+
+    Raises:
+        BundleError: there are checkpoints, and all of them are damaged.
+    """
+    entries = _read_manifest(checkpoint_dir)
+    for entry in entries:
+        try:
+            data = (checkpoint_dir / entry["file"]).read_bytes()
+        except OSError:
+            continue
+        if sha256_hex(data) == entry["sha256"]:
+            return _from_bytes(data)
+    if entries or any(checkpoint_dir.glob("epoch-*.npz")):
+        raise BundleError(
+            f"the checkpoints in {str(checkpoint_dir)!r} are damaged: none matches its checksum."
+            " Train again with another --out."
+        )
+    return None
+
+
+def _read_manifest(checkpoint_dir: Path) -> list[dict[str, str]]:
+    """The entries of the manifest, newest first; none when it is missing or not readable."""
+    try:
+        entries = json.loads((checkpoint_dir / _MANIFEST_NAME).read_bytes())
+        return [{"file": Path(entry["file"]).name, "sha256": str(entry["sha256"])} for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _state_variables(model: keras.Model) -> list[keras.Variable]:
+    """Weights and random state; metrics are left out, as they start anew with each epoch."""
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    optimizer = {id(variable) for variable in model.optimizer.variables}
+    return [variable for variable in model.variables if id(variable) not in metrics | optimizer]
+
+
+def _values(variables: list[keras.Variable]) -> tuple[NDArray[Any], ...]:
+    return tuple(np.array(keras.ops.convert_to_numpy(variable.value)) for variable in variables)
+
+
+def _to_bytes(state: TrainingState) -> bytes:
+    arrays = {f"variable_{number:04d}": value for number, value in enumerate(state.variables)}
+    arrays |= {f"optimizer_{number:04d}": value for number, value in enumerate(state.optimizer_variables)}
+    arrays |= {f"average_{number:04d}": value for number, value in enumerate(state.averages)}
+    history = json.dumps([asdict(record) for record in state.history]).encode()
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, history=np.frombuffer(history, np.uint8), **arrays)
+    return buffer.getvalue()
+
+
+def _from_bytes(data: bytes) -> TrainingState:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        names = sorted(arrays.files)
+        return TrainingState(
+            tuple(EpochRecord(**record) for record in json.loads(arrays["history"].tobytes())),
+            tuple(arrays[name] for name in names if name.startswith("variable_")),
+            tuple(arrays[name] for name in names if name.startswith("optimizer_")),
+            tuple(arrays[name] for name in names if name.startswith("average_")),
+        )

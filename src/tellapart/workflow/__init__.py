@@ -1,1 +1,0 @@
-"""One module per thing a user does, joining the other rooms; no maths."""

@@ -1,0 +1,182 @@
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tellapart.backbones.onnx_preprocessing import EXAMPLE, OnnxPreprocessing, parse_preprocessing, read_preprocessing
+from tellapart.errors import ConfigError
+
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+KEYS = st.sampled_from(
+    "image_size scale mean std channel_order output pooling size crop_size do_center_crop do_rescale rescale_factor "
+    "do_normalize image_mean image_std do_flip_channel_order rescale_offset".split()
+)
+
+
+def parse(value: Any) -> OnnxPreprocessing:
+    return parse_preprocessing(json.dumps(value).encode(), "m.json")
+
+
+def test_every_key_of_ours_is_read() -> None:
+    found = parse(
+        {
+            "image_size": [224, 192],
+            "scale": 0.5,
+            "mean": [1, 2, 3],
+            "std": [4, 5, 6],
+            "channel_order": "bgr",
+            "output": "pooled",
+            "pooling": "first",
+        }
+    )
+    assert found == OnnxPreprocessing("m.json", (224, 192), 0.5, (1, 2, 3), (4, 5, 6), "bgr", "pooled", "first")
+
+
+def test_an_empty_object_scales_pixels_to_0_to_1() -> None:
+    found = parse({})
+    assert (found.image_size, found.scale, found.is_plain()) == (None, 1 / 255, True)
+
+
+def test_the_example_that_errors_show_is_accepted() -> None:
+    assert parse_preprocessing(EXAMPLE.encode(), "m.json").image_size == (224, 224)
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    assert parse_preprocessing(b"\xef\xbb\xbf" + EXAMPLE.encode(), "m.json").image_size == (224, 224)
+
+
+@pytest.mark.parametrize(
+    ("config", "image_size"),
+    [
+        ({"size": 224}, (224, 224)),
+        ({"size": {"height": 256, "width": 192}}, (256, 192)),
+        ({"size": {"shortest_edge": 224}}, (224, 224)),
+        (
+            {"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 200}},
+            (224, 200),
+        ),
+        ({"size": 256, "do_center_crop": True, "crop_size": 224}, (224, 224)),
+        ({"size": 256, "do_center_crop": False, "crop_size": 224}, (256, 256)),
+        ({"size": 256, "do_center_crop": True}, (256, 256)),
+        ({"do_normalize": False}, None),
+    ],
+    ids=[
+        "number",
+        "height and width",
+        "shortest edge",
+        "crop",
+        "crop number",
+        "no crop",
+        "crop without size",
+        "no size",
+    ],
+)
+def test_the_size_of_hugging_face_is_read(config: dict[str, Any], image_size: tuple[int, int] | None) -> None:
+    assert parse(config).image_size == image_size
+
+
+def test_scaling_of_hugging_face_is_read() -> None:
+    config = {"size": 224, "rescale_factor": 0.5, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
+    found = parse({**config, "do_rescale": True, "do_normalize": True})
+    assert (found.scale, list(found.mean), list(found.std)) == (0.5, IMAGENET_MEAN, IMAGENET_STD)
+
+
+@pytest.mark.parametrize(
+    ("config", "scale", "mean"),
+    [
+        ({"do_rescale": False}, 1.0, (0, 0, 0)),
+        ({"do_resize": True}, 1 / 255, (0, 0, 0)),
+        ({"do_normalize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 1 / 255, (0, 0, 0)),
+        ({"do_rescale": True, "rescale_factor": 1 / 127.5, "rescale_offset": True}, 1 / 127.5, (1, 1, 1)),
+        ({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 1 / 255, (0.5, 0.5, 0.5)),
+    ],
+    ids=["no rescaling", "nothing said", "no normalising", "offset", "old files"],
+)
+def test_steps_of_hugging_face_are_switched_as_it_does(
+    config: dict[str, Any], scale: float, mean: tuple[float]
+) -> None:
+    found = parse({"size": 224, **config})
+    assert (found.scale, found.mean) == (scale, mean)
+
+
+def test_flipped_channels_of_hugging_face_are_bgr() -> None:
+    assert parse({"size": 256, "do_flip_channel_order": True}).channel_order == "bgr"
+
+
+def test_output_and_pooling_may_be_added_to_the_file_of_hugging_face() -> None:
+    found = parse({"size": 224, "output": "last_hidden_state", "pooling": "first"})
+    assert (found.output, found.pooling) == ("last_hidden_state", "first")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([], "'m.json' holds a list; accepted is a JSON object such as"),
+        ({"imagesize": [2, 2]}, "'imagesize' is not known; accepted: image_size, .*Did you mean 'image_size'"),
+        ({"image_size": 224}, r"image_size in 'm.json' is 224; accepted is \[height, width\]"),
+        ({"image_size": [224]}, r"image_size in 'm.json' is \[224\]; accepted is \[height, width\]"),
+        ({"image_size": [224, 0]}, "the width in 'm.json', 0 is outside what is accepted"),
+        ({"image_size": [224.0, 8]}, "the height in 'm.json', 224.0 is not a whole number"),
+        ({"mean": [0.5, 0.5]}, r"mean in 'm.json' is \[0.5, 0.5\]; accepted are three numbers"),
+        ({"mean": 0.5}, "mean in 'm.json' is 0.5; accepted are three numbers"),
+        ({"mean": ["a", 0, 0]}, "mean in 'm.json', 'a' is not a number"),
+        ({"std": [0.5, 0, 0.5]}, r"std in 'm.json', 0.0 is outside what is accepted: strictly between 0"),
+        ({"scale": -1}, "scale in 'm.json', -1 is outside"),
+        ({"scale": float("nan")}, "scale in 'm.json', nan is outside"),
+        ({"pooling": "max"}, "pooling in 'm.json', 'max' is not known; accepted: mean, first"),
+        ({"channel_order": "grb"}, "channel_order in 'm.json', 'grb' is not known; accepted: rgb, bgr"),
+        ({"output": 3}, "output in 'm.json' is 3; accepted is the name"),
+        ({"size": {"longest_edge": 5}}, "size in 'm.json' is {'longest_edge': 5}; accepted are pixels"),
+        ({"size": "big"}, "the height in 'm.json', 'big' is not a whole number"),
+        ({"do_normalize": True, "image_std": [1, 1, 1]}, "asks for do_normalize and has no image_mean"),
+        ({"image_mean": [0, 0, 0]}, "asks for do_normalize and has no image_std"),
+    ],
+)
+def test_what_is_not_accepted_is_named(value: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse(value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000], ids=["empty", "cut", "no text", "deep"])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"^'m\.json' is not JSON \(.*accepted is a file such as"):
+        parse_preprocessing(data, "m.json")
+
+
+@pytest.mark.parametrize("name", ["net.json", "net.onnx.json", "preprocessor_config.json"])
+def test_the_json_is_found_beside_the_onnx(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"size": 224}')
+    assert read_preprocessing(tmp_path / "net.onnx").shown_source == str(tmp_path / name)
+
+
+def test_the_json_with_the_name_of_the_onnx_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"size": 224}')
+    (tmp_path / "net.json").write_text('{"image_size": [32, 48]}')
+    assert read_preprocessing(tmp_path / "net.onnx").image_size == (32, 48)
+
+
+def test_without_a_json_the_message_shows_what_to_write_and_where(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no JSON beside it.*net\.json.*\"image_size\": \[224, 224\]") as caught:
+        read_preprocessing(tmp_path / "net.onnx")
+    assert str(caught.value).endswith(EXAMPLE)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES)
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(parse(value), OnnxPreprocessing)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_preprocessing(data, "m.json")

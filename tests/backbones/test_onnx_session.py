@@ -1,0 +1,43 @@
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused, signature
+from tellapart.errors import BundleError
+from tellapart.predict.bundle import Bundle
+
+MakeBundle = Callable[..., Bundle]
+
+
+def test_a_session_of_one_thread_starts_no_thread(make_bundle: MakeBundle) -> None:
+    num_before = threading.active_count()
+    session = open_session(make_bundle().model, num_threads=1)
+    (result,) = session.run(None, {"image": np.zeros((2, 4, 6, 3), np.uint8)})
+    assert result.shape == (2, 2)
+    assert threading.active_count() == num_before
+
+
+def test_inputs_and_outputs_are_shown_with_type_and_shape(make_bundle: MakeBundle) -> None:
+    session = open_session(make_bundle().model, num_threads=1)
+    assert signature(session.get_inputs()) == "uint8 (batch, 4, 6, 3)"
+    assert signature(session.get_outputs()) == "float (batch, 2)"
+
+
+def test_what_is_no_model_is_refused_under_the_name_it_was_given() -> None:
+    with pytest.raises(BundleError, match=r"^--backbone 'x.onnx' does not load in ONNX Runtime .*; pass another\.$"):
+        open_session(b"no model", 1, "--backbone 'x.onnx'", "pass another")
+
+
+def test_a_failing_run_raises_an_error_that_can_be_caught(make_bundle: MakeBundle) -> None:
+    session = open_session(make_bundle().model, num_threads=1)
+    with pytest.raises(ORT_ERRORS):
+        session.run(None, {"image": np.zeros((1, 1, 1, 1), np.uint8)})
+
+
+def test_a_long_reason_is_cut_and_in_one_line() -> None:
+    message = str(refused("the model fails", RuntimeError("first\nsecond " + "x" * 1000)))
+    assert "first second xxx" in message
+    assert "\n" not in message
+    assert len(message) < 320

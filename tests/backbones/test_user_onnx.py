@@ -1,0 +1,441 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from tellapart.learn import onnx_preprocessing
+
+from tellapart.backbones.onnx_preprocessing import OnnxPreprocessing
+from tellapart.backbones.user_onnx import wrap_onnx
+from tellapart.errors import BundleError, ConfigError, TellapartError
+from tellapart.heads.onnx_head import add_head
+
+SIZE = (6, 8)
+FLOAT = TensorProto.FLOAT
+PLAIN = OnnxPreprocessing("m.json", SIZE)
+KERNEL = np.random.default_rng(1).normal(size=(5, 3, 2, 2)).astype(np.float32)
+WEIGHTS = np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
+IMAGES = np.random.default_rng(3).integers(0, 256, (3, *SIZE, 3), dtype=np.uint8)
+
+Shape = list[int | str | None]
+
+
+def info(name: str, shape: Shape | None, kind: int = FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def serialise(graph: onnx.GraphProto, opset: int = 17, ir_version: int = 8) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+    return model.SerializeToString()
+
+
+def conv_model(
+    opset: int = 17,
+    input_shape: Shape | None = None,
+    outputs: tuple[str, ...] = ("places",),
+    more_inputs: tuple[onnx.ValueInfoProto, ...] = (),
+    **more: int,
+) -> bytes:
+    """Channels first; `places` (batch, 5, 3, 4), `pooled` (batch, 5), `logits` (batch, 4), `tokens` (batch, 12, 5)."""
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["places"], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["places"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["pooled"]),
+        helper.make_node("MatMul", ["pooled", "weights"], ["logits"]),
+        helper.make_node("Reshape", ["places", "shape"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["tokens"], perm=[0, 2, 1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "conv",
+        [info("image", input_shape or ["batch", 3, *SIZE]), *more_inputs],
+        [info(name, None) for name in outputs],
+        [
+            numpy_helper.from_array(KERNEL, "kernel"),
+            numpy_helper.from_array(WEIGHTS, "weights"),
+            numpy_helper.from_array(np.array([0, 5, -1]), "shape"),
+        ],
+    )
+    return serialise(graph, opset, **more)
+
+
+def one_node(
+    operator: str, input_shape: Shape, output_shape: Shape | None, kind: int = FLOAT, **attributes: object
+) -> bytes:
+    """A model whose only node takes `pixels` to `result`."""
+    node = helper.make_node(operator, ["pixels"], ["result"], **attributes)
+    graph = helper.make_graph([node], "one", [info("pixels", input_shape, kind)], [info("result", output_shape, kind)])
+    return serialise(graph)
+
+
+def run(model: bytes, images: NDArray[np.uint8] = IMAGES) -> dict[str, NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    assert (taken.name, taken.type, taken.shape[1:]) == ("image", "tensor(uint8)", [*images.shape[1:]])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"image": images}), strict=True))
+
+
+def expected_places(scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The convolution of `conv_model` by hand, of `(batch, height, width, 3)`."""
+    count, height, width, _ = scaled.shape
+    patches = scaled.reshape(count, height // 2, 2, width // 2, 2, 3)
+    return np.einsum("nhiwjc,ocij->nohw", patches, KERNEL)
+
+
+SCALED = (IMAGES / np.float32(255)).astype(np.float32)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 17, 18, 20, 22])
+def test_places_become_features_and_their_mean_the_embedding_in_every_opset(opset: int) -> None:
+    results = run(wrap_onnx(conv_model(opset), "m.onnx", PLAIN).model)
+    np.testing.assert_allclose(results["features"], expected_places(SCALED), atol=1e-5)
+    np.testing.assert_allclose(results["embedding"], expected_places(SCALED).mean((2, 3)), atol=1e-5)
+    assert list(results) == ["embedding", "features"]
+
+
+@pytest.mark.parametrize("opset", [11, 17, 18, 22])
+def test_a_head_can_be_put_on_top_in_every_opset(opset: int) -> None:
+    backbone = wrap_onnx(conv_model(opset), "m.onnx", PLAIN).model
+    results = run(add_head(backbone, WEIGHTS, np.zeros(4, np.float32)))
+    logits = results["activation_map"].mean((2, 3))
+    np.testing.assert_allclose(logits, expected_places(SCALED).mean((2, 3)) @ WEIGHTS, atol=1e-4)
+    np.testing.assert_allclose(results["probabilities"].sum(1), 1, atol=1e-5)
+
+
+def test_scale_mean_and_deviation_come_before_the_model_in_this_order() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, 0.01, (0.1, 0.2, 0.3), (0.5, 1.0, 2.0))
+    scaled = (IMAGES * np.float32(0.01) - np.float32([0.1, 0.2, 0.3])) / np.float32([0.5, 1.0, 2.0])
+    results = run(wrap_onnx(conv_model(), "m.onnx", preprocessing).model)
+    np.testing.assert_allclose(results["features"], expected_places(scaled), atol=1e-5)
+
+
+def test_a_model_for_bgr_gets_the_channels_reversed_before_the_mean() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, mean=(0.1, 0.2, 0.3), channel_order="bgr")
+    results = run(wrap_onnx(conv_model(), "m.onnx", preprocessing).model)
+    expected = expected_places(SCALED[..., ::-1] - np.float32([0.1, 0.2, 0.3]))
+    np.testing.assert_allclose(results["features"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "taken"),
+    [
+        (("places", "logits", "pooled"), "pooled"),
+        (("places", "tokens", "logits"), "logits"),
+        (("tokens", "places"), "features"),
+    ],
+    ids=["a telling name", "a vector before places", "places before tokens"],
+)
+def test_of_several_outputs_the_likeliest_is_taken_and_said(outputs: tuple[str, ...], taken: str) -> None:
+    places = expected_places(SCALED)
+    expected = {
+        "pooled": places.mean((2, 3)),
+        "logits": places.mean((2, 3)) @ WEIGHTS,
+        "features": places.mean((2, 3)),
+    }
+    wrapped = wrap_onnx(conv_model(outputs=outputs), "m.onnx", PLAIN)
+    np.testing.assert_allclose(run(wrapped.model)["embedding"], expected[taken], atol=1e-5)
+    assert "is taken as the embedding, not" in wrapped.notes[0]
+    assert 'name it as "output"' in wrapped.notes[0]
+
+
+def test_of_equally_good_outputs_the_first_in_the_graph_is_taken() -> None:
+    wrapped = wrap_onnx(conv_model(outputs=("logits", "tokens", "places")), "m.onnx", PLAIN)
+    assert run(wrapped.model)["embedding"].shape == (3, 4)
+    assert "'logits' is taken as the embedding, not 'tokens', 'places'" in wrapped.notes[0]
+
+
+def test_one_output_leaves_nothing_to_say() -> None:
+    assert wrap_onnx(conv_model(), "m.onnx", PLAIN).notes == ()
+
+
+def test_the_output_asked_for_is_taken_without_a_note() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, output="logits")
+    wrapped = wrap_onnx(conv_model(outputs=("pooled", "logits")), "m.onnx", preprocessing)
+    assert run(wrapped.model)["embedding"].shape == (3, 4)
+    assert wrapped.notes == ()
+
+
+@pytest.mark.parametrize("opset", [11, 18])
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_tokens_become_their_mean_or_the_first(opset: int, pooling: str) -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, pooling=pooling)
+    results = run(wrap_onnx(conv_model(opset, outputs=("tokens",)), "m.onnx", preprocessing).model)
+    tokens = expected_places(SCALED).reshape(3, 5, -1)
+    expected = {"mean": tokens.mean(2), "first": tokens[:, :, 0]}
+    np.testing.assert_allclose(results["embedding"], expected[pooling], atol=1e-5)
+    assert list(results) == ["embedding"]
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 7)], ids=["oblong", "square"])
+def test_a_model_with_channels_last_gets_them_and_its_places_are_turned(size: tuple[int, int]) -> None:
+    data = one_node("Relu", ["batch", *size, 3], None)
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
+    preprocessing = OnnxPreprocessing("m.json", mean=(0.5, 0.5, 0.5))
+    wrapped = wrap_onnx(data, "m.onnx", preprocessing)
+    results = run(wrapped.model, images)
+    expected = np.maximum(images / np.float32(255) - np.float32(0.5), 0).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(results["features"], expected, atol=1e-6)
+    np.testing.assert_allclose(results["embedding"], expected.mean((2, 3)), atol=1e-6)
+    assert wrapped.image_size == size
+
+
+def test_places_with_channels_last_behind_an_input_with_channels_first_are_turned_too() -> None:
+    data = one_node("Transpose", ["batch", 3, 8, 8], None, perm=[0, 2, 3, 1])
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    results = run(wrap_onnx(data, "m.onnx", OnnxPreprocessing("m.json")).model, images)
+    np.testing.assert_allclose(results["features"], images.transpose(0, 3, 1, 2) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE], ids=["float16", "double"])
+def test_another_float_type_is_cast_to_and_from(kind: int) -> None:
+    data = one_node("ReduceMean", ["batch", 3, *SIZE], None, kind, axes=[2, 3], keepdims=0)
+    results = run(wrap_onnx(data, "m.onnx", PLAIN).model)
+    assert results["embedding"].dtype == np.float32
+    np.testing.assert_allclose(results["embedding"], SCALED.mean((1, 2)), atol=2e-3)
+
+
+def uint8_model() -> bytes:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["embedding"], axes=[1, 2], keepdims=0),
+    ]
+    image = info("image", ["batch", *SIZE, 3], TensorProto.UINT8)
+    return serialise(helper.make_graph(nodes, "pixels", [image], [info("embedding", ["batch", 3])]))
+
+
+def test_a_model_that_takes_whole_pixels_gets_them_as_they_are() -> None:
+    results = run(wrap_onnx(uint8_model(), "m.onnx", PLAIN).model)
+    np.testing.assert_allclose(results["embedding"], IMAGES.mean((1, 2)), rtol=1e-5)
+
+
+def test_a_wrapped_model_can_be_wrapped_again() -> None:
+    once = wrap_onnx(conv_model(), "m.onnx", PLAIN).model
+    twice = wrap_onnx(once, "m.onnx", OnnxPreprocessing("m.json", output="embedding")).model
+    np.testing.assert_allclose(run(twice)["embedding"], run(once)["embedding"], rtol=1e-6)
+
+
+def test_free_height_width_and_channels_take_the_size_of_the_json() -> None:
+    data = conv_model(input_shape=["batch", "channels", "height", "width"])
+    wrapped = wrap_onnx(data, "m.onnx", PLAIN)
+    assert run(wrapped.model)["features"].shape == (3, 5, 3, 4)
+    assert wrapped.image_size == SIZE
+
+
+def test_constants_that_are_also_listed_as_inputs_do_not_count_as_inputs() -> None:
+    listed = (info("kernel", [5, 3, 2, 2]), info("weights", [5, 4]))
+    data = conv_model(opset=11, more_inputs=listed, ir_version=3)
+    assert run(wrap_onnx(data, "m.onnx", PLAIN).model)["embedding"].shape == (3, 5)
+
+
+def branching_model(tensor: TensorProto) -> bytes:
+    """`result` = `image` times the constant `tensor`, multiplied in a branch of an `If`."""
+    node = helper.make_node("Mul", ["image", tensor.name], ["branch_result"])
+    branches = {
+        side: helper.make_graph([node], side, [], [info("branch_result", None)])
+        for side in ("then_branch", "else_branch")
+    }
+    nodes = [helper.make_node("If", ["yes"], ["result"], **branches)]
+    constants = [tensor, numpy_helper.from_array(np.array(True), "yes")]
+    graph = helper.make_graph(nodes, "if", [info("image", ["batch", 3, *SIZE])], [info("result", None)], constants)
+    return serialise(graph)
+
+
+def test_names_from_outside_of_a_branch_are_found_in_it() -> None:
+    two = numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "two")
+    results = run(wrap_onnx(branching_model(two), "m.onnx", PLAIN).model)
+    np.testing.assert_allclose(results["embedding"], 2 * SCALED.mean((1, 2)), rtol=1e-5)
+
+
+def test_the_same_file_gives_the_same_bytes() -> None:
+    assert wrap_onnx(conv_model(), "a.onnx", PLAIN).model == wrap_onnx(conv_model(), "a.onnx", PLAIN).model
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no ONNX graph"),
+        (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
+        (conv_model()[:-40], "damaged or no ONNX file"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "no text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    ],
+    ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],
+)
+def test_what_is_no_onnx_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(BundleError, match=rf"--backbone 'm\.onnx' .*{words}.*Download or export it again"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def external_tensor(name: str) -> TensorProto:
+    tensor = TensorProto(name=name, data_type=FLOAT, dims=[1, 3, 1, 1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../elsewhere.bin")
+    return tensor
+
+
+def external_constant_in_a_branch() -> bytes:
+    inner = helper.make_node("Constant", [], ["branch_result"], value=external_tensor("hidden"))
+    branches = {
+        side: helper.make_graph([inner], side, [], [info("branch_result", None)])
+        for side in ("then_branch", "else_branch")
+    }
+    node = helper.make_node("If", ["yes"], ["result"], **branches)
+    yes = numpy_helper.from_array(np.array(True), "yes")
+    graph = helper.make_graph([node], "if", [info("image", ["batch", 3, *SIZE])], [info("result", None)], [yes])
+    return serialise(graph)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [(branching_model(external_tensor("outer")), "outer"), (external_constant_in_a_branch(), "hidden")],
+    ids=["constant", "in a branch"],
+)
+def test_tensors_in_another_file_are_refused(data: bytes, name: str) -> None:
+    with pytest.raises(BundleError, match=rf"tensors, such as '{name}', in another file.*onnx\.save"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_several_inputs_are_refused_and_named() -> None:
+    data = conv_model(more_inputs=(info("text", ["batch", 77]),))
+    with pytest.raises(BundleError, match="has 2 inputs, 'image', 'text'; accepted is exactly one"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_no_input_is_refused() -> None:
+    node = helper.make_node("Constant", [], ["result"], value=numpy_helper.from_array(np.zeros((1, 2), np.float32)))
+    data = serialise(helper.make_graph([node], "none", [], [info("result", [1, 2])]))
+    with pytest.raises(BundleError, match="has no input; accepted is exactly one"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [
+        (["batch", 128], FLOAT),
+        (["batch", 1, 28, 28], FLOAT),
+        (["batch", 28, 28, 1], FLOAT),
+        (["batch", 3, 8, 8], TensorProto.INT64),
+        (None, FLOAT),
+    ],
+    ids=["a vector", "grey", "grey, channels last", "whole numbers", "no shape"],
+)
+def test_an_input_that_is_no_colour_image_is_refused(shape: Shape, kind: int) -> None:
+    data = one_node("Identity", shape, None, kind)
+    with pytest.raises(BundleError, match=r"takes 'pixels' .* no colour image; accepted is a float input \(batch, 3,"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_a_fixed_batch_is_refused() -> None:
+    with pytest.raises(BundleError, match="takes exactly 1 photos at a time.*free batch axis.*dynamic_axes=.'image': "):
+        wrap_onnx(conv_model(input_shape=[1, 3, *SIZE]), "m.onnx", PLAIN)
+
+
+def reshaping_model(shape: list[int]) -> bytes:
+    node = helper.make_node("Reshape", ["image", "shape"], ["result"])
+    constant = numpy_helper.from_array(np.array(shape), "shape")
+    image = info("image", ["batch", 3, *SIZE])
+    return serialise(helper.make_graph([node], "reshape", [image], [info("result", None)], [constant]))
+
+
+def test_a_batch_that_is_fixed_behind_a_free_input_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"gives 'result' float \(1, 144\), exactly 1 at a time.*free batch axis"):
+        wrap_onnx(reshaping_model([1, 144]), "m.onnx", PLAIN)
+
+
+def test_an_embedding_of_unknown_size_is_refused() -> None:
+    node = helper.make_node("Compress", ["image", "which"], ["rows"], axis=1)
+    flatten = helper.make_node("Flatten", ["rows"], ["result"])
+    which = numpy_helper.from_array(np.array([True, False, True]), "which")
+    image = info("image", ["batch", 3, *SIZE])
+    data = serialise(helper.make_graph([node, flatten], "compress", [image], [info("result", None)], [which]))
+    with pytest.raises(BundleError, match=r"does not say how many numbers its output 'result' float \(\?, \?\) has"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_outputs_that_are_no_float_of_two_to_four_axes_are_refused_and_shown() -> None:
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"]),
+        helper.make_node("ArgMax", ["flat"], ["best"], axis=1, keepdims=0),
+    ]
+    outputs = [info("best", ["batch"], TensorProto.INT64)]
+    data = serialise(helper.make_graph(nodes, "best", [info("image", ["batch", 3, *SIZE])], outputs))
+    with pytest.raises(BundleError, match=r"no output that could be an embedding: 'best' int64 \(\?\); accepted is a"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_an_output_that_is_not_there_names_the_nearest() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, output="poold")
+    with pytest.raises(
+        ConfigError, match="output 'poold' in 'm.json' is not in .*: 'pooled', 'logits'. Did you mean 'pooled'"
+    ):
+        wrap_onnx(conv_model(outputs=("pooled", "logits")), "m.onnx", preprocessing)
+
+
+def test_the_first_token_of_an_output_without_tokens_is_refused() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, pooling="first")
+    with pytest.raises(ConfigError, match=r"pooling in 'm\.json' is 'first', and the output 'pooled' .* no tokens"):
+        wrap_onnx(conv_model(outputs=("pooled",)), "m.onnx", preprocessing)
+
+
+@pytest.mark.parametrize("opset", [7, 10, 23])
+def test_an_opset_too_old_or_too_new_is_refused(opset: int) -> None:
+    with pytest.raises(BundleError, match=rf"version {opset} of the ONNX operators.*accepted is 11 to 22.*opset 17"):
+        wrap_onnx(conv_model(opset), "m.onnx", PLAIN)
+
+
+def test_sizes_that_do_not_agree_name_both() -> None:
+    preprocessing = OnnxPreprocessing("m.json", (224, 224))
+    with pytest.raises(
+        ConfigError, match=r"'m\.json' asks for images of 224x224 .*'m\.onnx' takes 6x8; both must agree"
+    ):
+        wrap_onnx(conv_model(), "m.onnx", preprocessing)
+
+
+def test_a_size_that_nobody_says_is_asked_for() -> None:
+    data = conv_model(input_shape=["batch", 3, "height", "width"])
+    with pytest.raises(ConfigError, match=r"neither .*'m\.onnx' nor 'm\.json' says.*\"image_size\": \[height, width\]"):
+        wrap_onnx(data, "m.onnx", OnnxPreprocessing("m.json"))
+
+
+def test_scaling_for_a_model_that_takes_whole_pixels_is_refused() -> None:
+    preprocessing = OnnxPreprocessing("m.json", SIZE, mean=(0.5, 0.5, 0.5))
+    with pytest.raises(ConfigError, match=r"'m\.json' asks for scaling, .*whole pixels.*Remove them"):
+        wrap_onnx(uint8_model(), "m.onnx", preprocessing)
+
+
+def test_a_graph_that_breaks_the_rules_of_onnx_is_refused() -> None:
+    node = helper.make_node("Conv", ["pixels", "nowhere"], ["result"])
+    image = info("pixels", ["batch", 3, *SIZE])
+    data = serialise(helper.make_graph([node], "broken", [image], [info("result", ["batch", 5, 3, 4])]))
+    with pytest.raises(BundleError, match=r"--backbone 'm\.onnx' is not valid ONNX \(.*nowhere"):
+        wrap_onnx(data, "m.onnx", PLAIN)
+
+
+def test_a_file_too_large_for_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_preprocessing, "_MAX_ONNX_BYTES", 100)
+    with pytest.raises(BundleError, match=r"has .* GB; accepted is an ONNX file of less than 2 GB"):
+        wrap_onnx(conv_model(), "m.onnx", PLAIN)
+
+
+def message_of(data: bytes) -> str:
+    """What is said against the file, nothing if it is wrapped."""
+    try:
+        wrap_onnx(data, "m.onnx", PLAIN)
+    except TellapartError as exc:
+        return str(exc)
+    return ""
+
+
+@given(st.integers(0, len(conv_model()) - 1), st.binary(min_size=0, max_size=8))
+def test_a_damaged_file_is_wrapped_or_refused_in_one_line(place: int, damage: bytes) -> None:
+    data = conv_model()
+    assert "\n" not in message_of(data[:place] + damage + data[place + len(damage) :])
+
+
+@given(st.integers(0, len(conv_model()) - 1))
+def test_a_file_cut_short_is_refused(length: int) -> None:
+    with pytest.raises(BundleError, match=r"'m\.onnx'"):
+        wrap_onnx(conv_model()[:length], "m.onnx", PLAIN)

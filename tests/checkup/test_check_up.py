@@ -1,0 +1,268 @@
+"""The check-up on drawn photos with planted defects."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tellapart.workflow import describe
+
+from tellapart.checkup.check_up import Checkup, check_photos, checkup_to_json
+from tellapart.cli.app import main
+from tellapart.config import SourceConfig
+from tellapart.demo.drawing import write_demo_folder
+from tellapart.errors import DatasetError, DependencyError
+from tellapart.watcher import Watcher
+
+
+@pytest.fixture
+def photos_dir(tmp_path: Path) -> Path:
+    """A folder per class with 12 drawn photos each, to be changed at will."""
+    return write_demo_folder(tmp_path / "photos", 12, seed=3)
+
+
+@pytest.fixture
+def check(tiny_backbone: Path, source_config: SourceConfig) -> Callable[[Path], Checkup]:
+    """A function from a folder to its check-up with a tiny backbone."""
+    return lambda source: check_photos(source, source_config, backbone=str(tiny_backbone))
+
+
+def kinds(checkup: Checkup) -> list[str]:
+    return [finding.kind for finding in checkup.findings]
+
+
+def finding_of(checkup: Checkup, kind: str) -> list[str]:
+    """Paths of the photos that the finding of that kind shows, without folders."""
+    (finding,) = [finding for finding in checkup.findings if finding.kind == kind]
+    return [Path(checkup.photos.paths[row]).name for rows in finding.examples for row in rows]
+
+
+def classes_of(photos_dir: Path) -> list[Path]:
+    return sorted(path for path in photos_dir.iterdir() if path.is_dir())
+
+
+def some_photo(folder: Path) -> Path:
+    return sorted(folder.iterdir())[0]
+
+
+def test_photos_without_defects_have_no_problem(check: Callable[[Path], Checkup], animals_dir: Path) -> None:
+    checkup = check(animals_dir)
+    assert [finding.title for finding in checkup.findings if finding.is_problem] == []
+    assert "shapes" in kinds(checkup)
+
+
+def test_a_copy_in_the_same_class_is_found_and_shares_its_group(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    photo = some_photo(classes_of(photos_dir)[0])
+    shutil.copy(photo, photo.with_name("again" + photo.suffix))
+    checkup = check(photos_dir)
+    assert set(finding_of(checkup, "copies")) == {photo.name, "again" + photo.suffix}
+    rows = [
+        row for row, path in enumerate(checkup.photos.paths) if Path(path).name in ("again" + photo.suffix, photo.name)
+    ]
+    rows = [row for row in rows if Path(checkup.photos.paths[row]).parent.name == photo.parent.name]
+    assert len(set(checkup.group_numbers[rows].tolist())) == 1
+    assert "cross_class" not in kinds(checkup)
+
+
+def test_one_photo_in_two_classes_is_a_problem(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    checkup = check(photos_dir)
+    assert "stranger.png" in finding_of(checkup, "cross_class")
+    assert checkup.findings[0].is_problem
+
+
+def test_a_photo_in_train_and_test_is_a_leak(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "given"
+    shutil.copytree(photos_dir, source / "train")
+    for folder in classes_of(photos_dir):
+        (source / "test" / folder.name).mkdir(parents=True)
+        shutil.copy(some_photo(folder), source / "test" / folder.name / "seen.png")
+    assert "leak" in kinds(check(source))
+
+
+def test_a_picture_of_one_colour_is_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    cv2.imwrite(str(classes_of(photos_dir)[0] / "lens-cap.png"), np.full((120, 160, 3), 7, np.uint8))
+    assert finding_of(check(photos_dir), "empty") == ["lens-cap.png"]
+
+
+def test_a_small_photo_and_a_wrong_suffix_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    folder = classes_of(photos_dir)[0]
+    image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    (folder / "small.jpg").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    checkup = check(photos_dir)
+    assert finding_of(checkup, "too_small") == ["small.jpg"]
+    assert finding_of(checkup, "wrong_suffix") == ["small.jpg"]
+
+
+def test_a_dark_photo_is_found_and_white_strokes_on_black_are_none(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    folder, generator = classes_of(photos_dir)[0], np.random.default_rng(0)
+    strokes = generator.integers(0, 4, (150, 150)).astype(np.uint8)
+    night = cv2.GaussianBlur(generator.integers(0, 22, (150, 150)).astype(np.uint8), (5, 5), 0)
+    cv2.line(strokes, (75, 20), (80, 130), 230, 10)
+    night[10:20, 100:110] = 255  # a lamp
+    assert max(strokes.mean(), night.mean()) < 0.06 * 255
+    for name, image in (("strokes", strokes), ("night", night)):
+        cv2.imwrite(str(folder / f"{name}.png"), image)
+    assert finding_of(check(photos_dir), "too_dark") == ["night.png"]
+
+
+def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    mask = np.zeros((150, 150), np.uint8)
+    cv2.circle(mask, (70, 80), 40, 255, -1)
+    cv2.imwrite(str(classes_of(photos_dir)[0] / "outline.png"), mask)
+    checkup = check(photos_dir)
+    assert "outline.png" in finding_of(checkup, "masks")
+    assert not any(finding.is_problem for finding in checkup.findings if finding.kind == "masks")
+    for number in range(2):
+        cv2.imwrite(str(classes_of(photos_dir)[1] / f"outline{number}.png"), np.roll(mask, 9 * number))
+    assert any(finding.is_problem for finding in check(photos_dir).findings if finding.kind == "masks")
+
+
+def test_a_class_that_its_file_format_gives_away_is_shown_beside_the_others(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    first = classes_of(photos_dir)[0]
+    for path in sorted(first.iterdir()):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path)))
+        path.unlink()
+    (finding,) = [finding for finding in check(photos_dir).findings if finding.kind == "shortcuts"]
+    assert any("given away by its file format" in caption for caption in finding.captions)
+    assert "the others" in finding.captions
+    assert all(len(rows) == 4 for rows in finding.examples)
+
+
+def test_an_unbalanced_collection_is_told(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    for path in sorted(classes_of(photos_dir)[0].iterdir())[3:]:
+        path.unlink()
+    found = kinds(check(photos_dir))
+    assert "imbalance" in found
+    assert "few_photos" in found
+
+
+def test_photos_without_labels_are_checked_for_what_needs_none(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(classes_of(photos_dir)[0].iterdir())):
+        shutil.copy(path, flat / f"{number}.png")
+    shutil.copy(flat / "3.png", flat / "12.png")
+    checkup = check(flat)
+    assert checkup.photos.labels is None
+    assert set(finding_of(checkup, "copies")) == {"3.png", "12.png"}
+
+
+def test_a_source_without_a_readable_photo_is_refused(check: Callable[[Path], Checkup], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DatasetError, match="none of the photos of .* can be read, the first because"):
+        check(tmp_path / "photos")
+
+
+def test_where_every_photo_is_the_same_one_the_check_up_says_so(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    photo = some_photo(classes_of(photos_dir)[0])
+    for name in ("a", "b"):
+        (tmp_path / "same" / name).mkdir(parents=True)
+        for number in range(4):
+            shutil.copy(photo, tmp_path / "same" / name / f"{number}.png")
+    checkup = check(tmp_path / "same")
+    assert "cross_class" in kinds(checkup)
+    assert len(set(checkup.group_numbers.tolist())) == 1
+
+
+def test_where_classes_differ_in_a_speck_near_copies_are_given_up(
+    check: Callable[[Path], Checkup], tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    belt = cv2.GaussianBlur(generator.integers(0, 255, (200, 200), np.uint8), (0, 0), 6)
+    for name in ("fine", "flawed"):
+        (tmp_path / "belt" / name).mkdir(parents=True)
+        for number in range(8):
+            image = np.clip(belt + generator.normal(0, 2, belt.shape), 0, 255).astype(np.uint8)
+            if name == "flawed":
+                image[number * 20 + 10, 50:54] = 255
+            cv2.imwrite(str(tmp_path / "belt" / name / f"{number}.png"), image)
+    checkup = check(tmp_path / "belt")
+    assert "alike" in kinds(checkup)
+    assert len(set(checkup.group_numbers.tolist())) == 16
+
+
+def test_without_a_backbone_labels_are_not_doubted_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch, animals_dir: Path, source_config: SourceConfig
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise DependencyError("PyTorch is not installed; pip install 'tellapart[train]'.")
+
+    monkeypatch.setattr(describe, "start_backbone", refuse)
+    notes: list[str] = []
+    checkup = check_photos(animals_dir, source_config, watcher=Watcher(on_note=notes.append))
+    assert checkup.probabilities is None
+    assert "labels are not doubted" in notes[0]
+    assert "pip install" in notes[0]
+
+
+def test_an_installation_without_the_part_that_learns_checks_as_well(animals_dir: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('h5py', 'keras', 'onnx', 'torch'):\n"
+        "            raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "sys.argv = ['tellapart', 'check', *sys.argv[1:]]\n"
+        "from tellapart.cli.app import main\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", code, str(animals_dir), "--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run([*words, "--html", str(tmp_path / "check.html")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "note: labels are not doubted" in done.stdout
+    assert "pip install 'tellapart[train]'" in done.stdout
+    assert (tmp_path / "check.html").exists()
+
+
+def test_the_json_names_photos_by_their_paths(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    found = json.loads(json.dumps(checkup_to_json(check(photos_dir))))
+    (group,) = [group for group in found["groups"] if group["kind"] == "copies"]
+    assert any(path.endswith("stranger.png") for path in group["photos"])
+    assert found["num_photos"] == sum(found["counts"].values())
+
+
+def test_the_command_prints_writes_and_ends_with_2_when_strict(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    photos_dir: Path,
+    tmp_path: Path,
+    cache_dir: str,
+) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    page, table = tmp_path / "check.html", tmp_path / "check.json"
+    words = ["tellapart", "check", str(photos_dir), "--html", str(page), "--json", str(table), "--strict"]
+    monkeypatch.setattr(sys, "argv", [*words, "--cache-dir", cache_dir])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    printed = capsys.readouterr()
+    assert stop.value.code == 2
+    assert "! 1 photo in more than one class" in printed.out
+    assert "stranger.png" in printed.out
+    assert "should be mended" in printed.err
+    assert page.read_bytes().startswith(b"<!doctype html>") or page.read_bytes().startswith(b"<!DOCTYPE html>")
+    assert json.loads(table.read_bytes())["findings"]

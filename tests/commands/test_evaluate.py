@@ -1,0 +1,102 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tellapart.commands.evaluate import evaluate, evaluation_to_json
+from tellapart.errors import DatasetError
+from tellapart.measure.metrics import wilson_interval
+from tellapart.predict.bundle import Bundle, write_bundle
+from tellapart.store import to_json_bytes
+
+Paint = Callable[..., Path]
+
+
+def paint_folder(paint: Paint, label: str, colour: str, num: int) -> None:
+    for number in range(num):
+        paint(f"unseen/{label}/{number}.png", colour, size=(20 + number, 30))
+
+
+def test_right_and_wrong_photos_are_counted(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "blue", "blue", 3)
+    paint_folder(paint, "red", "red", 2)
+    paint("unseen/red/mistake.png", "blue")
+    evaluation, skipped = evaluate(model_dir, tmp_path / "unseen")
+    assert evaluation.accuracy == pytest.approx(5 / 6)
+    assert evaluation.interval_95 == wilson_interval(5, 6)
+    assert evaluation.confusion_matrix == ((3, 0), (1, 2))
+    assert skipped == ()
+
+
+def test_classes_are_matched_by_name_and_not_by_number(
+    make_bundle: Callable[..., Bundle], paint: Paint, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "model", make_bundle(("red", "green", "blue")))
+    paint_folder(paint, "blue", "blue", 2)  # class 0 of the source, class 2 of the model
+    paint_folder(paint, "green", "green", 2)
+    evaluation, _ = evaluate(tmp_path / "model", tmp_path / "unseen")
+    assert evaluation.confusion_matrix == ((0, 0, 0), (0, 2, 0), (0, 0, 2))
+
+
+def test_photos_of_one_class_are_evaluated(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint("unseen/red.1.png", "red")
+    paint("unseen/red.2.png", "red")
+    evaluation, _ = evaluate(model_dir, tmp_path / "unseen")
+    assert (evaluation.accuracy, evaluation.num_photos) == (1.0, 2)
+
+
+def test_an_unreadable_photo_and_a_stray_file_do_not_shift_the_labels(
+    model_dir: Path, paint: Paint, tmp_path: Path
+) -> None:
+    paint_folder(paint, "blue", "blue", 2)
+    paint_folder(paint, "red", "red", 2)
+    (tmp_path / "unseen" / "blue" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "unseen" / "blue" / "readme.txt").write_text("notes")
+    evaluation, skipped = evaluate(model_dir, tmp_path / "unseen")
+    assert evaluation.confusion_matrix == ((1, 0), (0, 2))
+    assert sorted(Path(one.path).name for one in skipped) == ["0.png", "readme.txt"]
+
+
+def test_an_unknown_class_is_named_with_the_nearest_known_one(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "Reds", "red", 2)
+    paint_folder(paint, "blue", "blue", 2)
+    with pytest.raises(DatasetError, match="the class 'Reds'.*accepted: 'blue', 'red'. Did you mean 'red' by 'Reds'"):
+        evaluate(model_dir, tmp_path / "unseen")
+
+
+def test_unknown_classes_without_a_likeness_get_no_suggestion(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "zebra", "red", 2)
+    paint_folder(paint, "yak", "blue", 2)
+    with pytest.raises(DatasetError, match="the classes 'yak', 'zebra'") as caught:
+        evaluate(model_dir, tmp_path / "unseen")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_nothing_readable_is_an_error_with_the_first_reason(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "red", "red", 1)
+    paint_folder(paint, "blue", "blue", 1)
+    for path in (tmp_path / "unseen").rglob("*.png"):
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(DatasetError, match="none of the 2 photos of .* can be read, the first because: "):
+        evaluate(model_dir, tmp_path / "unseen")
+
+
+def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "blue", "blue", 2)
+    paint_folder(paint, "red", "blue", 2)
+    evaluation, _ = evaluate(model_dir, tmp_path / "unseen")
+    read_back = json.loads(to_json_bytes(evaluation_to_json(evaluation, num_skipped=3)))
+    assert read_back == {
+        "accuracy": 0.5,
+        "interval_95": list(evaluation.interval_95),
+        "num_photos": 4,
+        "num_skipped": 3,
+        "log_loss": evaluation.log_loss,
+        "class_names": ["blue", "red"],
+        "per_class": [
+            {"class_name": "blue", "num_photos": 2, "precision": 0.5, "recall": 1.0},
+            {"class_name": "red", "num_photos": 2, "precision": None, "recall": 0.0},
+        ],
+        "confusion_matrix": [[2, 0], [2, 0]],
+    }

@@ -1,0 +1,178 @@
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tellapart.commands.submission import Result, Submission, SubmissionWriter
+from tellapart.errors import DatasetError, OutputError
+from tellapart.records import Prediction, Skipped
+
+PETS = ("cat", "dog")
+ZOO = ("ape", "bat", "cow")
+
+
+def predicted(path: str, *probabilities: float, names: Sequence[str] = PETS) -> Prediction:
+    best = max(range(len(probabilities)), key=probabilities.__getitem__)
+    return Prediction(path, names[best], probabilities[best], probabilities)
+
+
+TWO = [predicted("test1/2.jpg", 0.75, 0.25), predicted("test1/1.jpg", 0.125, 0.875)]
+THREE = [predicted("2.png", 0.5, 0.25, 0.25, names=ZOO), predicted("1.png", 0.125, 0.125, 0.75, names=ZOO)]
+
+
+def write_submission(sample_path: Path, out_path: Path, results: Iterable[Result], names: Sequence[str]) -> Submission:
+    writer = SubmissionWriter(sample_path, out_path, names)
+    for result in results:
+        writer.add(result)
+    return writer.write()
+
+
+def submit(
+    folder: Path, sample: str | bytes, results: Sequence[Result], names: Sequence[str]
+) -> tuple[str, Submission]:
+    """The text of the submission and what is said about it."""
+    data = sample.encode() if isinstance(sample, str) else sample
+    (folder / "sample.csv").write_bytes(data)
+    submission = write_submission(folder / "sample.csv", folder / "out.csv", results, names)
+    assert (folder / "sample.csv").read_bytes() == data
+    return (folder / "out.csv").read_bytes().decode(), submission
+
+
+def refuse(folder: Path, sample: str, results: Sequence[Result], names: Sequence[str], words: str) -> None:
+    with pytest.raises(DatasetError, match=words) as caught:
+        submit(folder, sample, results, names)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize("value", ["0.5", "0", "1", "1e-3"])
+def test_a_column_of_numbers_gets_the_probability_of_the_second_class(tmp_path: Path, value: str) -> None:
+    text, submission = submit(tmp_path, f"id,label\n1,{value}\n2,{value}\n", TWO, PETS)
+    assert text == "id,label\n1,0.875\n2,0.25\n"
+    assert submission == Submission(2, 0, "label: probability of 'dog'")
+
+
+def test_a_column_of_numbers_named_after_a_class_gets_the_probability_of_that_class(tmp_path: Path) -> None:
+    text, submission = submit(tmp_path, "id,cat\n1,0.5\n2,0.5\n", TWO, PETS)
+    assert text == "id,cat\n1,0.125\n2,0.75\n"
+    assert submission.meaning == "cat: probability of 'cat'"
+
+
+def test_a_column_of_class_names_gets_the_predicted_class(tmp_path: Path) -> None:
+    text, submission = submit(tmp_path, "image,animal\n2,ape\n1,ape\n", THREE, ZOO)
+    assert text == "image,animal\n2,ape\n1,cow\n"
+    assert submission.meaning == "animal: predicted class"
+
+
+def test_classes_that_are_named_by_numbers_are_predicted_by_name(tmp_path: Path) -> None:
+    results = [predicted("1.png", 0.1, 0.2, 0.7, names=("0", "1", "2"))]
+    text, _ = submit(tmp_path, "ImageId,Label\n1,0\n", results, ("0", "1", "2"))
+    assert text == "ImageId,Label\n1,2\n"
+
+
+def test_a_column_for_each_class_gets_its_probability_in_the_order_of_the_sample(tmp_path: Path) -> None:
+    text, submission = submit(tmp_path, "id,cow,ape,bat\n1,0,0,0\n2,0,0,0\n", THREE, ZOO)
+    assert text == "id,cow,ape,bat\n1,0.75,0.125,0.125\n2,0.25,0.5,0.25\n"
+    assert submission.meaning == "a column for each class: its probability"
+
+
+def test_an_id_may_be_the_whole_file_name(tmp_path: Path) -> None:
+    text, _ = submit(tmp_path, "id,label\n1.jpg,0\n2,0\n", TWO, PETS)
+    assert text == "id,label\n1.jpg,0.875\n2,0.25\n"
+
+
+def test_a_file_name_goes_before_a_stem(tmp_path: Path) -> None:
+    results = [predicted("a.jpg", 0.75, 0.25), predicted("a.jpg.png", 0.25, 0.75)]
+    text, submission = submit(tmp_path, "id,label\na.jpg,0\n", results, PETS)
+    assert text == "id,label\na.jpg,0.25\n"
+    assert submission.num_ignored == 1
+
+
+def test_probabilities_keep_every_digit_of_float32(tmp_path: Path) -> None:
+    text, _ = submit(tmp_path, "id,label\n1,0\n", [predicted("1.jpg", 5.9604645e-08, 0.99999994)], PETS)
+    assert text == "id,label\n1,0.99999994\n"
+
+
+def test_photos_the_sample_does_not_ask_for_are_counted(tmp_path: Path) -> None:
+    results = [*TWO, predicted("3.jpg", 0.5, 0.5), Skipped("4.jpg", "cut short")]
+    _, submission = submit(tmp_path, "id,label\n1,0\n", results, PETS)
+    assert (submission.num_rows, submission.num_ignored) == (1, 2)
+
+
+def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_understood(tmp_path: Path) -> None:
+    text, _ = submit(tmp_path, b"\xef\xbb\xbfid,label\r\n1,0\r\n\r\n2,0\r\n", TWO, PETS)
+    assert text == "id,label\n1,0.875\n2,0.25\n"
+
+
+def test_a_quoted_id_and_letters_beyond_ascii_come_through(tmp_path: Path) -> None:
+    results = [predicted("Bär, klein.jpg", 0.25, 0.75)]
+    text, _ = submit(tmp_path, 'id,"Größe"\n"Bär, klein",0\n', results, PETS)
+    assert text == 'id,Größe\n"Bär, klein",0.75\n'
+
+
+def test_ids_without_a_photo_are_named_and_counted(tmp_path: Path) -> None:
+    sample = "id,label\n" + "".join(f"{number},0\n" for number in range(1, 11))
+    refuse(tmp_path, sample, TWO, PETS, "8 of 10 ids .* have no photo: '3', '4', '5', '6', '7' and 3 more; each id")
+
+
+def test_an_id_whose_photo_could_not_be_read_gives_the_reason(tmp_path: Path) -> None:
+    results = [TWO[0], Skipped("test1/1.jpg", "the file is cut short")]
+    words = "'1' .1 could not be read, the first because: the file is cut short"
+    refuse(tmp_path, "id,label\n1,0\n2,0\n", results, PETS, words)
+
+
+def test_an_id_that_fits_two_photos_is_refused(tmp_path: Path) -> None:
+    results = [*TWO, predicted("other/1.png", 0.5, 0.5)]
+    refuse(tmp_path, "id,label\n1,0\n", results, PETS, "more than one photo, such as '1': 'test1/1.jpg', 'other/1.png'")
+
+
+def test_numbers_for_three_classes_are_explained(tmp_path: Path) -> None:
+    refuse(
+        tmp_path, "id,label\n1,0.5\n", THREE, ZOO, "holds '0.5', and the model has 3 classes.*if there are two classes"
+    )
+
+
+def test_names_the_model_does_not_know_are_named(tmp_path: Path) -> None:
+    refuse(tmp_path, "id,label\n1,cat\n2,fish\n", TWO, PETS, "holds 'fish', and the model has 2 classes: 'cat', 'dog'")
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("id,ape,bat,fish", "columns that are no classes: 'fish'"),
+        ("id,ape,bat", "the columns 'ape', 'bat'; accepted after the id is one column for each class"),
+        ("id,ape,bat,cow,cow", "the columns 'ape', 'bat', 'cow', 'cow'"),
+    ],
+)
+def test_columns_that_are_not_the_classes_are_refused(tmp_path: Path, header: str, words: str) -> None:
+    refuse(tmp_path, f"{header}\n1{',0' * header.count(',')}\n", THREE, ZOO, words)
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        ("", "has 0 rows"),
+        ("id,label\n", "has 0 rows"),
+        ("id\n1\n", r"the header \['id'\]"),
+        ("id;label\n1;0\n", "accepted is a comma-separated file"),
+        ("id,label\n1\n", "without exactly 2 columns: '1'"),
+        ("id,label\n1,0\n1,0\n", "the same id twice: '1'"),
+        ('id,label\n"1,0\n', "is not a CSV"),
+    ],
+    ids=["empty", "header only", "one column", "semicolons", "short row", "double id", "open quote"],
+)
+def test_what_is_no_sample_is_refused(tmp_path: Path, sample: str, words: str) -> None:
+    refuse(tmp_path, sample, TWO, PETS, words)
+
+
+def test_a_missing_sample_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="cannot read the sample .*gone.csv.*--submission"):
+        write_submission(tmp_path / "gone.csv", tmp_path / "out.csv", TWO, PETS)
+
+
+def test_the_sample_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text("id,label\n1,0\n")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "sample.csv")
+    with pytest.raises(OutputError, match="is the sample file itself; pass another --out"):
+        write_submission(tmp_path / "sample.csv", tmp_path / "link.csv", TWO, PETS)
+    assert (tmp_path / "sample.csv").read_text() == "id,label\n1,0\n"

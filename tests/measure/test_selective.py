@@ -1,0 +1,165 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tellapart.measure.selective import describe_selective, selective_points, threshold_for
+from tellapart.records import SelectivePoint
+
+Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def draw_answers(num_photos: int, accuracy: float, seed: int) -> Answers:
+    """Labels and calibrated probabilities of two classes, from a model with about this accuracy."""
+    generator = np.random.default_rng(seed)
+    sure = 0.5 + 0.5 * generator.beta(4 * accuracy - 2, 4 - 4 * accuracy, num_photos)
+    labels = generator.integers(0, 2, num_photos)
+    predicted = np.where(generator.random(num_photos) < sure, labels, 1 - labels)
+    probabilities = np.where(predicted[:, np.newaxis] == np.arange(2), sure[:, np.newaxis], 1 - sure[:, np.newaxis])
+    return labels, probabilities.astype(np.float32)
+
+
+def answers_from(sure: list[float], is_right: list[bool]) -> Answers:
+    """Photos of class 0 that a model told with such probabilities."""
+    column = np.where(is_right, sure, 1 - np.array(sure)).astype(np.float32)
+    return np.zeros(len(sure), np.int64), np.stack([column, 1 - column], axis=1)
+
+
+def test_points_count_the_photos_answered_and_the_wrong_ones() -> None:
+    points = selective_points(*answers_from([0.625, 0.75, 0.875, 1.0], [True, False, True, True]))
+    assert points == (
+        SelectivePoint(0.0, 4, 1),
+        SelectivePoint(0.75, 3, 1),
+        SelectivePoint(0.875, 2, 0),
+        SelectivePoint(1.0, 1, 0),
+    )
+
+
+def test_photos_of_one_probability_are_answered_together() -> None:
+    points = selective_points(*answers_from([0.75, 0.75, 0.75, 0.875], [True, False, True, True]))
+    assert points == (SelectivePoint(0.0, 4, 1), SelectivePoint(0.875, 1, 0))
+
+
+def test_no_photos_give_no_points() -> None:
+    assert selective_points(np.zeros(0, np.int64), np.zeros((0, 2), np.float32)) == ()
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 400), st.sampled_from([0.7, 0.9, 0.98]), st.integers(0, 10**6))
+def test_points_are_few_rise_and_agree_with_the_photos(num_photos: int, accuracy: float, seed: int) -> None:
+    labels, probabilities = draw_answers(num_photos, accuracy, seed)
+    points = selective_points(labels, probabilities)
+    thresholds = [point.threshold for point in points]
+    assert 1 <= len(points) <= 100
+    assert thresholds[0] == 0
+    assert thresholds == sorted(set(thresholds))
+    is_answered = probabilities.max(axis=1) >= np.array(thresholds)[:, np.newaxis]
+    is_wrong = probabilities.argmax(axis=1) != labels
+    assert [point.num_answered for point in points] == is_answered.sum(axis=1).tolist()
+    assert [point.num_wrong for point in points] == (is_answered & is_wrong).sum(axis=1).tolist()
+
+
+def test_the_points_do_not_depend_on_the_order_of_the_photos() -> None:
+    labels, probabilities = draw_answers(300, 0.9, 0)
+    order = np.random.default_rng(1).permutation(300)
+    assert selective_points(labels[order], probabilities[order]) == selective_points(labels, probabilities)
+
+
+def test_a_model_that_is_right_often_enough_answers_all() -> None:
+    assert threshold_for((SelectivePoint(0.0, 100, 2), SelectivePoint(0.9, 50, 0)), 0.05) == 0.0
+
+
+def test_nothing_is_promised_where_even_the_surest_photos_are_wrong_too_often() -> None:
+    assert threshold_for((SelectivePoint(0.0, 100, 30), SelectivePoint(0.9, 50, 10)), 0.05) is None
+
+
+def test_nothing_is_promised_of_too_few_photos_even_if_all_are_right() -> None:
+    assert threshold_for((SelectivePoint(0.0, 10, 0),), 0.05) is None
+    assert threshold_for((SelectivePoint(0.0, 30, 0),), 0.05) == 0.0
+
+
+def test_nothing_is_promised_without_points() -> None:
+    assert threshold_for((), 0.05) is None
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 400), st.sampled_from([0.7, 0.9, 0.98]), st.integers(0, 10**6))
+def test_a_smaller_error_asks_for_a_higher_threshold(num_photos: int, accuracy: float, seed: int) -> None:
+    points = selective_points(*draw_answers(num_photos, accuracy, seed))
+    found = [threshold_for(points, target) for target in (0.2, 0.1, 0.05, 0.02, 0.01)]
+    as_numbers = [2.0 if threshold is None else threshold for threshold in found]
+    assert as_numbers == sorted(as_numbers)
+
+
+@pytest.mark.parametrize("target", [0.05, 0.1])
+@pytest.mark.parametrize(("num_photos", "accuracy"), [(60, 0.97), (200, 0.9), (200, 0.97), (800, 0.75), (800, 0.9)])
+def test_the_promise_holds_on_new_photos(num_photos: int, accuracy: float, target: float) -> None:
+    new_labels, new_probabilities = draw_answers(20_000, accuracy, 10**6)
+    sure, is_wrong = new_probabilities.max(axis=1), new_probabilities.argmax(axis=1) != new_labels
+    thresholds = [
+        threshold_for(selective_points(*draw_answers(num_photos, accuracy, seed)), target) for seed in range(100)
+    ]
+    errors = [is_wrong[sure >= threshold].mean() for threshold in thresholds if threshold is not None]
+    assert len(errors) > 20
+    assert np.mean(errors) <= 1.05 * target
+
+
+@pytest.mark.parametrize("accuracy", [0.7, 0.85])
+def test_few_photos_of_a_bad_model_seldom_promise_anything(accuracy: float) -> None:
+    thresholds = [threshold_for(selective_points(*draw_answers(60, accuracy, seed)), 0.02) for seed in range(100)]
+    assert sum(threshold is not None for threshold in thresholds) < 10
+
+
+def test_a_few_right_answers_at_the_top_do_not_make_up_for_wrong_ones_below() -> None:
+    points = (SelectivePoint(0.0, 100, 12), SelectivePoint(0.7, 60, 8), SelectivePoint(0.9, 25, 0))
+    assert threshold_for(points, 0.05) is None
+    assert threshold_for(points, 0.17) == 0.0
+
+
+def test_the_line_is_not_drawn_below_a_stretch_that_breaks_the_promise() -> None:
+    points = (SelectivePoint(0.0, 200, 9), SelectivePoint(0.6, 120, 9), SelectivePoint(0.8, 100, 1))
+    assert threshold_for(points, 0.06) == 0.8
+
+
+def test_the_sentence_says_how_many_photos_are_answered_and_measured() -> None:
+    points = (SelectivePoint(0.0, 200, 20), SelectivePoint(0.8, 186, 4), SelectivePoint(0.9, 100, 1))
+    assert describe_selective(points, 0.05) == (
+        "With --not-sure 0.05 it would answer 93 % of photos: of 200 it had not seen, it answered 186 and was wrong "
+        "about 4 of these."
+    )
+
+
+def test_the_sentence_says_that_all_photos_are_answered() -> None:
+    assert "would answer all photos: of 200" in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
+
+
+def test_the_sentence_does_not_round_up_to_all_photos() -> None:
+    points = (SelectivePoint(0.0, 1000, 12), SelectivePoint(0.6, 998, 2))
+    assert "would answer nearly all photos" in describe_selective(points, 0.01)
+
+
+def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:
+    sentence = describe_selective((SelectivePoint(0.0, 60, 0),), 0.01)
+    assert "would answer no photos" in sentence
+    assert "99 photos or more" in sentence
+    assert "measured on 60" in sentence
+
+
+def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
+    assert threshold_for((SelectivePoint(0.0, 99, 0),), 0.01) == 0.0
+    assert threshold_for((SelectivePoint(0.0, 98, 0),), 0.01) is None
+
+
+def test_the_sentence_says_how_wrong_the_surest_answers_were() -> None:
+    sentence = describe_selective((SelectivePoint(0.0, 100, 30), SelectivePoint(0.9, 50, 10)), 0.05)
+    assert "of the 50 it was surest about, among 100 it had not seen, it was wrong about 10" in sentence
+
+
+def test_prediction_needs_numpy_only_for_a_threshold() -> None:
+    code = "import sys, tellapart.measure.selective; print({'scipy', 'sklearn', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

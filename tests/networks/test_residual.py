@@ -1,0 +1,161 @@
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from tellapart.networks.keras_export import to_onnx
+from tellapart.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network
+from tellapart.training.step import WholeStep
+
+SIZES = [(32, 32), (33, 47), (48, 34), (1, 1)]
+
+
+def random_images(num_images: int, height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (num_images, height, width, channels), dtype=np.uint8)
+
+
+def randomise(model: keras.Model) -> keras.Model:
+    """The model with weights under which every layer matters, and positive variances."""
+    generator = np.random.default_rng(5)
+    for weight in model.weights:
+        is_kernel = weight.path.endswith("kernel")
+        spread = np.sqrt(2 / np.prod(weight.shape[:-1])) if is_kernel else 0.2
+        centre = 0.0 if is_kernel or weight.path.endswith(("beta", "mean", "bias")) else 1.0
+        weight.assign(np.clip(generator.normal(centre, spread, weight.shape), -3, 3))
+    return model
+
+
+def predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(images)))
+
+
+def build(
+    input_shape: tuple[int | None, int | None, int] = (None, None, 3),
+    num_classes: int = 2,
+    data_format: str = "channels_first",
+) -> keras.Model:
+    return build_residual_network(input_shape, num_classes, data_format, width=8)
+
+
+def num_parameters(weights: list[keras.Variable]) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_the_network_has_the_documented_number_of_parameters(data_format: str) -> None:
+    model = build_residual_network((96, 96, 3), 2, data_format)
+
+    assert f"{num_parameters(model.trainable_variables):,}" in (build_residual_network.__doc__ or "")
+
+
+@pytest.fixture(scope="module", params=[(3, 2), (1, 37)], ids=["colour", "grey, many classes"])
+def twins(request: pytest.FixtureRequest) -> tuple[keras.Model, keras.Model]:
+    """The network with the same weights in both data formats, for images of any size."""
+    channels, num_classes = request.param
+    first, last = (build((None, None, channels), num_classes, name) for name in ("channels_first", "channels_last"))
+    last.set_weights(randomise(first).get_weights())
+    return first, last
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_the_same_weights_answer_the_same_in_both_data_formats(
+    twins: tuple[keras.Model, keras.Model], size: tuple[int, int]
+) -> None:
+    images = random_images(3, *size, twins[0].input_shape[-1])
+
+    answers = [predict(model, images) for model in twins]
+
+    np.testing.assert_allclose(*answers, atol=2e-5)
+    assert np.ptp(answers[0], axis=1).min() > 1e-3
+
+
+def test_weights_of_any_image_size_fit_any_other() -> None:
+    free, fixed = randomise(build()), build((40, 56, 3))
+    fixed.set_weights(free.get_weights())
+    images = random_images(2, 40, 56)
+
+    np.testing.assert_allclose(predict(fixed, images), predict(free, images), atol=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_at_the_start_every_class_is_as_likely_as_another(num_classes: int) -> None:
+    answers = predict(build(num_classes=num_classes), random_images(3, 32, 40))
+
+    np.testing.assert_allclose(answers, np.full((3, num_classes), 1 / num_classes), rtol=1e-6)
+
+
+def test_at_the_start_a_block_gives_what_comes_in() -> None:
+    model = build()
+    ends = keras.Model(
+        model.input,
+        [model.get_layer(name).output for name in ("stem_pool", "stage1_block1_relu2", "stage1_block2_relu2")],
+    )
+
+    pooled, first, second = (np.asarray(value) for value in ends.predict_on_batch(random_images(2, 32, 32)))
+
+    np.testing.assert_allclose(first, pooled, atol=1e-6)
+    np.testing.assert_allclose(second, pooled, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 1], ids=["colour", "grey"])
+def test_there_are_as_many_first_filters_as_numbers_in_their_patch(channels: int) -> None:
+    (kernel,) = build((None, None, channels)).get_layer(WHITEN_NAME).get_weights()
+
+    assert kernel.shape == (WHITEN_SIZE, WHITEN_SIZE, channels, WHITEN_SIZE**2 * channels)
+
+
+def test_the_first_filters_are_not_trained_and_everything_else_is() -> None:
+    model = randomise(build((32, 32, 3)))
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss="categorical_crossentropy", metrics=["accuracy"])
+    before = {weight.path: np.array(weight.numpy()) for weight in model.weights}
+
+    WholeStep(model).learn(random_images(4, 32, 32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+
+    unchanged = [weight.path for weight in model.weights if (before[weight.path] == weight.numpy()).all()]
+    assert unchanged == [f"{WHITEN_NAME}/kernel"]
+
+
+def test_pixels_from_0_to_255_come_in_as_minus_one_to_one() -> None:
+    model = build((32, 32, 3))
+    scaled = keras.Model(model.input, model.get_layer("rescale").output)
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    images[0, 0, 0] = 255
+
+    values = np.asarray(scaled.predict_on_batch(images))
+
+    assert (values[0, 0, 0, 0], values[0, 1, 1, 1]) == (pytest.approx(1), -1)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "num_classes"), [((32, 32), 3, 2), ((35, 46), 1, 5)], ids=["even, colour", "odd, grey"]
+)
+def test_the_onnx_file_looks_at_both_views_as_mean_logits_do(
+    size: tuple[int, int], channels: int, num_classes: int
+) -> None:
+    model = randomise(build((*size, channels), num_classes))
+    images = random_images(3, *size, channels)
+
+    logits = np.mean([np.log(predict(model, view)) for view in (images, images[:, :, ::-1])], axis=0)
+    session = onnxruntime.InferenceSession(to_onnx(model, mirrored=True), providers=["CPUExecutionProvider"])
+    found = session.run(["probabilities"], {"image": images})[0]
+
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_in_half_precision_the_probabilities_are_whole(restored_policy: None) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+
+    model = build((32, 32, 3))
+
+    assert model.get_layer("stage1_block1_conv1").compute_dtype == "float16"
+    assert model.output.dtype == "float32"
+
+
+@pytest.fixture
+def restored_policy() -> object:
+    """What numbers layers compute with is as before when the test is over."""
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)

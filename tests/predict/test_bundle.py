@@ -1,0 +1,179 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tellapart.infer import bundle as bundle_module
+
+from tellapart.errors import BundleError, OutputError
+from tellapart.images.preprocess import PreprocessSpec
+from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
+from tellapart.records import LayerRecord
+from tellapart.store import to_json_bytes
+
+MakeBundle = Callable[..., Bundle]
+
+
+def rewrite(model_dir: Path, **changes: Any) -> None:
+    """Changes fields of bundle.json and makes its checksum right again, as a forger would."""
+    path = model_dir / "bundle.json"
+    described = {**json.loads(path.read_bytes()), **changes}
+    del described["sha256"]
+    described["sha256"] = bundle_module._own_checksum(described)
+    path.write_bytes(to_json_bytes(described))
+
+
+def message(model_dir: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        read_bundle(model_dir)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_bundle_reads_back_the_same(model_dir: Path, make_bundle: MakeBundle) -> None:
+    assert read_bundle(model_dir) == make_bundle()
+
+
+def test_the_folder_holds_two_files(model_dir: Path) -> None:
+    assert sorted(path.name for path in model_dir.iterdir()) == ["bundle.json", "model.onnx"]
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    class_names=st.lists(st.text(min_size=1), min_size=2, max_size=5, unique=True).map(tuple),
+    image_size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    channels=st.sampled_from([1, 3]),
+    temperature=st.floats(1e-6, 1e6),
+    layers=st.lists(
+        st.builds(LayerRecord, st.text(), st.text(), st.lists(st.integers(0)).map(tuple), st.integers(0))
+    ).map(tuple),
+    versions=st.dictionaries(st.text(), st.text()),
+)
+def test_any_bundle_reads_back_the_same(
+    tmp_path: Path, make_bundle: MakeBundle, image_size: tuple[int, int], channels: Any, **fields: Any
+) -> None:
+    bundle = replace(make_bundle(), preprocess=PreprocessSpec(image_size, channels), **fields)
+    write_bundle(tmp_path, bundle)
+    assert read_bundle(tmp_path) == bundle
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.onnx"])
+def test_every_single_changed_byte_is_found(model_dir: Path, name: str) -> None:
+    path = model_dir / name
+    data = path.read_bytes()
+    undetected = []
+    for position in range(len(data)):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        try:
+            read_bundle(model_dir)
+        except BundleError:
+            continue
+        undetected.append(position)
+    assert undetected == []
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["bundle.json", "model.onnx"]))
+def test_a_file_cut_short_is_found(model_dir: Path, make_bundle: MakeBundle, data: st.DataObject, name: str) -> None:
+    write_bundle(model_dir, make_bundle())
+    whole = (model_dir / name).read_bytes()
+    (model_dir / name).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    assert "copy the folder again or train again" in message(model_dir)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.onnx"])
+def test_a_missing_file_is_named(model_dir: Path, name: str) -> None:
+    (model_dir / name).unlink()
+    assert f"has no {name}; it takes bundle.json and model.onnx together: copy the folder again" in message(model_dir)
+
+
+def test_a_changed_model_is_said_to_be_damaged(model_dir: Path) -> None:
+    (model_dir / "model.onnx").write_bytes(b"other")
+    assert "model.onnx' is damaged: its bytes do not match the checksum in bundle.json" in message(model_dir)
+
+
+def test_a_run_that_has_not_finished_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(b"{}")
+    assert "has not finished" in message(tmp_path)
+    assert f"`tellapart train ... --out {tmp_path} --resume`" in message(tmp_path)
+
+
+def test_a_foreign_folder_is_named(tmp_path: Path) -> None:
+    assert "is not a model folder: it has no bundle.json" in message(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    assert "gone' does not exist" in message(tmp_path / "gone")
+
+
+def test_a_file_in_place_of_the_folder_is_named(model_dir: Path) -> None:
+    assert "is a file; accepted is the folder" in message(model_dir / "model.onnx")
+
+
+def test_a_newer_schema_says_to_update(model_dir: Path) -> None:
+    rewrite(model_dir, schema=3)
+    assert "made by a newer tellapart" in message(model_dir)
+    assert "pip install --upgrade tellapart" in message(model_dir)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"kind": "something else"}, {"schema": "1"}, {"schema": 0}, {"schema": True}], ids=str
+)
+def test_json_of_another_program_is_called_foreign(model_dir: Path, changes: dict[str, Any]) -> None:
+    rewrite(model_dir, **changes)
+    assert "was not made by tellapart" in message(model_dir)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"[1]", b"[" * 100_000, b'"\xff"', b"{NaN: 1}"])
+def test_what_is_not_a_json_object_is_damaged(model_dir: Path, data: bytes) -> None:
+    (model_dir / "bundle.json").write_bytes(data)
+    assert "bundle.json' is damaged" in message(model_dir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"class_names": ["cat", 2]}, "accepted is a list of words"),
+        ({"class_names": "cat"}, "accepted is a list of words"),
+        ({"class_names": ["cat", "cat"]}, "each different"),
+        ({"class_names": ["cat"]}, "at least two"),
+        ({"temperature": 0}, "a number above 0"),
+        ({"temperature": True}, "a number above 0"),
+        ({"layers": [{"name": "a"}]}, "'output_shape' is missing"),
+        ({"layers": None}, "is damaged"),
+        ({"preprocess": {"image_size": [4, 6], "channels": 2, "interpolation": "bicubic"}}, "unknown preprocessing"),
+        ({"recipe": 3}, "3 where a word belongs"),
+        ({"versions": []}, "is damaged"),
+        ({"model": {"file": "../other.onnx", "sha256": "", "size_bytes": 1}}, "accepted is 'model.onnx'"),
+        ({"model": 5}, "is damaged"),
+    ],
+    ids=str,
+)
+def test_a_forged_field_is_refused(model_dir: Path, changes: dict[str, Any], words: str) -> None:
+    rewrite(model_dir, **changes)
+    assert words in message(model_dir)
+
+
+def test_a_bundle_that_could_not_be_read_back_is_not_written(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    with pytest.raises(BundleError, match="each different"):
+        write_bundle(tmp_path / "model", replace(make_bundle(), class_names=("cat", "cat")))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_file_where_the_folder_should_be_is_an_output_error(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    (tmp_path / "model").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="cannot make the folder .* pass another place"):
+        write_bundle(tmp_path / "model", make_bundle())
+
+
+def test_a_bundle_whose_renames_were_cut_short_is_read(tmp_path: Path, make_bundle: MakeBundle) -> None:
+    old, new = make_bundle(), make_bundle(("green", "red"))
+    write_bundle(tmp_path / "old", old)
+    write_bundle(tmp_path / "new", new)
+    (tmp_path / "new" / "bundle.json").rename(tmp_path / "old" / "bundle.json.next")
+    (tmp_path / "new" / "model.onnx").rename(tmp_path / "old" / "model.onnx.next")
+    assert read_bundle(tmp_path / "old") == new

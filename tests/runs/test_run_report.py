@@ -1,0 +1,166 @@
+"""The report of a run: there at the end, made anew when it is gone, and every number in it from the tables."""
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+from tellapart.demo.drawing import write_demo_folder
+from tellapart.errors import BundleError, DatasetError
+from tellapart.runs.job import Run
+from tellapart.runs.run_report import report_again
+from tellapart.runs.train import train
+
+
+@pytest.fixture(scope="module")
+def photos_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn photos, with one copied into its own class; not to be changed."""
+    folder = write_demo_folder(tmp_path_factory.mktemp("photos") / "photos", 12, seed=1)
+    first = sorted(path for path in folder.iterdir() if path.is_dir())[0]
+    photo = sorted(first.iterdir())[0]
+    shutil.copy(photo, photo.with_name("again" + photo.suffix))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def headed(
+    tmp_path_factory: pytest.TempPathFactory, photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig
+) -> Run:
+    """A finished run of `transfer`; not to be changed."""
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    return train(photos_dir, tmp_path_factory.mktemp("runs") / "headed", config, source=source_config)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_report_holds_the_photos_themselves_and_asks_no_other_place(headed: Run) -> None:
+    page = (headed.run_dir / "report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+
+
+def test_accuracy_and_losses_follow_from_the_predictions(headed: Run) -> None:
+    rows = table(headed.run_dir / "predictions.csv")
+    metrics = json.loads((headed.run_dir / "metrics.json").read_bytes())
+    names = metrics["class_names"]
+    probabilities = np.array([[float(row[f"p_{name}"]) for name in names] for row in rows])
+    labels = np.array([names.index(row["class"]) for row in rows])
+    assert [row["predicted_class"] for row in rows] == [names[best] for best in probabilities.argmax(axis=1)]
+    assert metrics["validation_accuracy"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
+    truth = probabilities[np.arange(len(labels)), labels]
+    assert metrics["validation_log_loss"] == pytest.approx(-np.log(truth).mean(), rel=1e-5)
+    brier = ((probabilities - np.eye(len(names))[labels]) ** 2).sum(axis=1).mean()
+    assert metrics["validation_brier"] == pytest.approx(brier, rel=1e-5)
+    assert metrics["num_validation"] == len(rows)
+    assert metrics["num_repeats"] == 3
+
+
+def test_copies_share_content_and_group_in_the_split(headed: Run) -> None:
+    rows = table(headed.run_dir / "split.csv")
+    (copy,) = [row for row in rows if Path(row["path"]).stem == "again"]
+    same = [row for row in rows if row["content"] == copy["content"]]
+    assert len(same) == 2
+    assert len({row["group"] for row in same}) == 1
+
+
+def test_the_same_page_is_made_anew_from_the_tables_and_the_photos(headed: Run, tmp_path: Path, cache_dir: str) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(headed.run_dir, run_dir)
+    (run_dir / "report.html").unlink()
+    assert report_again(run_dir, cache_dir) == run_dir / "report.html"
+    assert (run_dir / "report.html").read_bytes() == (headed.run_dir / "report.html").read_bytes()
+    assert (run_dir / "check.json").read_bytes() == (headed.run_dir / "check.json").read_bytes()
+
+
+def test_a_page_that_is_there_stays_as_it_is(headed: Run, tmp_path: Path, cache_dir: str) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(headed.run_dir, run_dir)
+    (run_dir / "report.html").write_text("mine")
+    assert report_again(run_dir, cache_dir).read_text() == "mine"
+
+
+def test_the_page_of_a_network_is_made_anew_as_well(trained: Run, tmp_path: Path, cache_dir: str) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained.run_dir, run_dir)
+    (run_dir / "report.html").unlink()
+    report_again(run_dir, cache_dir)
+    assert (run_dir / "report.html").read_bytes() == (trained.run_dir / "report.html").read_bytes()
+
+
+def test_photos_that_are_gone_are_named(
+    photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig, cache_dir: str, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(photos_dir, photos)
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    run = train(photos, tmp_path / "run", config, source=source_config)
+    (run.run_dir / "report.html").unlink()
+    victim = next(path for path in sorted(photos.rglob("*")) if path.is_file())
+    victim.unlink()
+    with pytest.raises(DatasetError, match=f"no longer in .*{victim.name}.*Put them back"):
+        report_again(run.run_dir, cache_dir)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="holds no run"):
+        report_again(tmp_path)
+
+
+def test_a_hundred_classes_of_five_have_a_report(
+    tiny_backbone: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(100):
+        folder = tmp_path / "photos" / f"class {number}"
+        folder.mkdir(parents=True)
+        colour = generator.integers(0, 200, 3)
+        for photo in range(5):
+            image = np.clip(colour + generator.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{photo}.png"), image)
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    run = train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+    page = (run.run_dir / "report.html").read_text()
+    assert all(f"class {number}" in page for number in range(100))
+    assert len(page) < 5_000_000
+
+
+def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "cat")
+    shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
+    config = TrainConfig(image_size=(46, 48), epochs=1)
+    with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
+        train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+
+
+def test_photos_that_were_decided_on_train_as_decided(
+    photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(photos_dir, photos)
+    moved, removed = photos / "cat" / "cat.3.jpg", photos / "cat" / "cat.4.jpg"
+    rows = [
+        [hashlib.blake2b(path.read_bytes(), digest_size=20).hexdigest(), str(path), "cat", decision, new_class]
+        for path, decision, new_class in ((moved, "move", "dog"), (removed, "remove", ""))
+    ]
+    lines = ["content,path,class,decision,new_class", *(",".join(row) for row in rows)]
+    (photos / "decisions.csv").write_text("\n".join(lines))
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    run = train(photos, tmp_path / "run", config, source=source_config)
+    classes = {Path(row["path"]).name: row["class"] for row in table(run.run_dir / "split.csv")}
+    assert classes[moved.name] == "dog"
+    assert removed.name not in classes
+    assert "removed by a decision" in (run.run_dir / "skipped.csv").read_text()
+    (run.run_dir / "report.html").unlink()
+    assert report_again(run.run_dir, source_config.cache_dir).exists()

@@ -1,0 +1,265 @@
+"""The recipe `scratch` from photos to a run folder, on drawn photos of 32x32 pixels."""
+
+import csv
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tellapart.workflow import finish as finish_module
+from tellapart.workflow import plan as plan_module
+
+import tellapart
+from tellapart.config import ScratchConfig, SourceConfig
+from tellapart.errors import ConfigError
+from tellapart.networks.backend import keras
+from tellapart.records import EpochRecord, StepRecord
+from tellapart.runs.job import Run
+from tellapart.runs.run_folder import read_run_file
+from tellapart.runs.train import train
+from tellapart.watcher import Watcher
+
+TINY = ScratchConfig(image_size=(32, 48), epochs=2)
+
+
+@pytest.fixture(scope="module")
+def scratch_run(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_config: SourceConfig) -> Run:
+    """A finished run of two epochs; not to be changed."""
+    return train(animals_dir, tmp_path_factory.mktemp("scratch") / "run", TINY, source=source_config)
+
+
+@pytest.fixture(scope="module")
+def letters_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 drawn letters of each of b and d, which are mirror images of one another."""
+    folder = tmp_path_factory.mktemp("letters")
+    generator = np.random.default_rng(0)
+    for letter in "bd":
+        (folder / letter).mkdir()
+        for number in range(40):
+            image = np.full((64, 64, 3), 235, np.uint8)
+            place = tuple(int(value) for value in generator.integers((12, 40), (24, 56)))
+            cv2.putText(image, letter, place, cv2.FONT_HERSHEY_SIMPLEX, generator.uniform(1.2, 1.8), (20, 20, 20), 3)
+            noisy = np.clip(image + generator.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(folder / letter / f"{number}.png"), noisy)
+    return folder
+
+
+def weights_of(run_dir: Path) -> list[np.ndarray]:
+    return keras.models.load_model(run_dir / "model.keras").get_weights()
+
+
+def notes_of(photos: Path, out: Path, config: ScratchConfig, source: SourceConfig) -> list[str]:
+    notes: list[str] = []
+    train(photos, out, config, source=source, watcher=Watcher(on_note=notes.append))
+    return notes
+
+
+def test_the_run_says_what_it_is(scratch_run: Run) -> None:
+    metrics = json.loads((scratch_run.run_dir / "metrics.json").read_bytes())
+    assert metrics["recipe"] == "scratch"
+    assert metrics["num_epochs"] == len(scratch_run.history) == 2
+    assert metrics["onnx_largest_difference"] < 1e-4
+    assert scratch_run.history[-1].progress == 1
+    plan = metrics["plan"]
+    assert sum(phase["epochs"] for phase in plan["phases"]) == pytest.approx(2)
+    assert plan["image_size"] == [32, 48]
+    assert plan["width"] == 16
+    page = (scratch_run.run_dir / "report.html").read_text(encoding="utf-8")
+    assert "32x48" in page
+    assert f"{metrics['num_parameters']:,}" in page
+
+
+def test_what_was_decided_stands_in_the_run_file(scratch_run: Run) -> None:
+    config = read_run_file(scratch_run.run_dir).config
+    assert config == replace(TINY, flip=True)
+
+
+def test_the_history_has_a_row_an_epoch(scratch_run: Run) -> None:
+    with (scratch_run.run_dir / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["validation_accuracy"]) == scratch_run.history[-1].validation_accuracy
+
+
+def test_the_bundle_answers_for_a_photo_as_for_its_mirror_image(scratch_run: Run) -> None:
+    model = tellapart.load(scratch_run.run_dir)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
+    mirrored = np.ascontiguousarray(images[:, :, ::-1])
+    np.testing.assert_allclose(model.probabilities(images), model.probabilities(mirrored), atol=1e-5)
+
+
+def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
+    model = tellapart.load(scratch_run.run_dir)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    logits = model.activation_maps(images).mean(axis=(2, 3))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.probabilities(images), atol=1e-5)
+
+
+def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calibrate(probabilities: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> tuple[float, np.ndarray]:
+        powers = probabilities ** (1 / 0.5)
+        return 0.5, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    monkeypatch.setattr(finish_module, "calibrate", calibrate)
+    run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
+    assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
+    assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
+    model = tellapart.load(run.run_dir)
+    with (run.run_dir / "predictions.csv").open(newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    for answer in model.predict(list(rows)):
+        assert float(rows[answer.path]["probability"]) == pytest.approx(max(answer.probabilities), abs=1e-4)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
+    scratch_run: Run, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    def stop_in_second_epoch(record: StepRecord) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    watcher = Watcher(on_step=stop_in_second_epoch)
+    stopped = train(animals_dir, tmp_path / "run", TINY, source=source_config, watcher=watcher)
+    assert stopped.is_stopped
+    tellapart.load(stopped.run_dir)
+    run = train(animals_dir, tmp_path / "run", TINY, source=source_config, resume=True)
+    assert [record.epoch for record in run.history] == [1, 2]
+    for one, other in zip(weights_of(scratch_run.run_dir), weights_of(run.run_dir), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_finished_run_takes_no_further_epochs(
+    scratch_run: Run, animals_dir: Path, source_config: SourceConfig
+) -> None:
+    config = replace(TINY, epochs=3, flip=True)
+    with pytest.raises(ConfigError, match=r"these differ: epochs 3 \(the run has 2\)"):
+        train(animals_dir, scratch_run.run_dir, config, source=source_config, resume=True)
+
+
+def test_letters_are_not_mirrored_and_the_user_is_told(
+    letters_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    config = ScratchConfig(image_size=(32, 32), epochs=1)
+    notes = notes_of(letters_dir, tmp_path / "run", config, source_config)
+    assert any("photos are not mirrored in training" in note and "--flip" in note for note in notes)
+    assert read_run_file(tmp_path / "run").config.flip is False
+    model = tellapart.load(tmp_path / "run")
+    images, _ = tellapart.open_photos(letters_dir).arrays((32, 32))
+    mirrored = np.ascontiguousarray(images[:, :, ::-1])
+    assert np.abs(model.probabilities(images) - model.probabilities(mirrored)).max() > 1e-3
+
+
+def test_a_flip_that_was_asked_for_is_not_questioned(
+    letters_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "choose_mirroring", None)
+    config = ScratchConfig(image_size=(32, 32), epochs=1, flip=True)
+    train(letters_dir, tmp_path / "run", config, source=source_config)
+    assert read_run_file(tmp_path / "run").config.flip is True
+
+
+def test_the_plan_is_told_before_the_first_epoch(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    (note,) = notes_of(animals_dir, tmp_path / "run", TINY, source_config)
+    assert note.startswith("the plan: 2 epochs at ")
+    assert "predicts at 32x48." in note
+
+
+@pytest.mark.parametrize(("side", "is_said"), [(32, True), (96, False)])
+def test_what_a_small_image_size_hides_is_told(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, side: int, is_said: bool
+) -> None:
+    config = ScratchConfig(image_size=(side, side), epochs=1, flip=True)
+    (note,) = notes_of(animals_dir, tmp_path / "run", config, source_config)
+    assert ("A pixel is 5x5 of a photo's own then" in note) == is_said
+
+
+def test_a_training_by_the_clock_ends_with_the_clock(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
+    started = time.perf_counter()
+    run = train(animals_dir, tmp_path / "run", config, source=source_config)
+    assert run.history[-1].progress == 1
+    # One step and the files come after the clock; a busy machine takes its time over them.
+    assert 4 < time.perf_counter() - started < 30
+
+
+def test_the_epochs_that_are_told_are_those_of_the_measured_rate(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    asked: list[tuple[int, tuple[int, int]]] = []
+
+    def measure_rate(*settings: Any) -> float:
+        asked.append(settings[-2:])
+        return 400.0
+
+    monkeypatch.setattr(plan_module, "measure_rate", measure_rate)
+    config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
+    note = notes_of(animals_dir, tmp_path / "run", config, source_config)[-1]
+    num_train = json.loads((tmp_path / "run/metrics.json").read_bytes())["num_train"]
+    told = float(note.split()[3])
+    assert set(asked) == {(16, (32, 32))}
+    assert 0.3 * 12 * 0.85 * 400 / num_train < told < 12 * 0.85 * 400 / num_train
+
+
+def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
+    monkeypatch.setattr(plan_module, "measure_rate", lambda *settings: 400.0)
+    config = ScratchConfig(image_size=(64, 64), minutes=0.3, flip=True)
+
+    def stop(record: EpochRecord) -> None:
+        raise KeyboardInterrupt
+
+    begun: list[str] = []
+    watcher = Watcher(on_epoch=stop, on_note=begun.append)
+    train(animals_dir, tmp_path / "run", config, source=source_config, watcher=watcher)
+    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 1000.0)
+    resumed: list[str] = []
+    watcher = Watcher(on_note=resumed.append)
+    run = train(animals_dir, tmp_path / "run", config, source=source_config, resume=True, watcher=watcher)
+    sizes = [re.findall(r"\d+x\d+", note) for notes in (begun, resumed) for note in notes]
+    assert sizes == [["32x32", "48x48", "64x64"]] * 2
+    assert run.history[-1].progress == 1
+
+
+def test_too_short_a_time_is_refused_with_one_that_is_not(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    config = ScratchConfig(image_size=(32, 32), minutes=0.1)
+    with pytest.raises(ConfigError, match=r"--minutes 0.1 is too short: .* Pass at least --minutes \d"):
+        train(animals_dir, tmp_path / "run", config, source=source_config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_grey_photos_turned_any_way_can_be_learnt(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    config = ScratchConfig(image_size=(32, 32), epochs=1, channels=1, rotations=True, flip=False)
+    run = train(animals_dir, tmp_path / "run", config, source=source_config)
+    assert tellapart.load(run.run_dir).preprocess.shape == (32, 32, 1)
+
+
+def test_the_image_size_follows_the_photos_and_the_time(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+) -> None:
+    train(animals_dir, tmp_path / "run", ScratchConfig(epochs=1), source=source_config)
+    height, width = read_run_file(tmp_path / "run").config.image_size
+    assert height == width
+    assert 64 <= height <= 96
