@@ -19,7 +19,7 @@ import torch
 
 from recording import Measurement, link_photos, make_parser, record
 from tellapart import open_photos
-from tellapart.config import ImageLimits, TrainConfig
+from tellapart.config import ClassicConfig, ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
 from tellapart.photos.sources import PhotoSet
@@ -38,7 +38,7 @@ class StepParts:
         config: how to train.
     """
 
-    def __init__(self, photos: PhotoSet, config: TrainConfig) -> None:
+    def __init__(self, photos: PhotoSet, config: ClassicConfig) -> None:
         backend = start_backend(config.seed)
         if (backend.name, backend.device) != ("torch", "cpu"):
             raise SystemExit(f"this profile is for PyTorch on a CPU; found {backend.name} on {backend.device}.")
@@ -168,7 +168,7 @@ def main() -> None:
         batch_dir = Path(name) / "batch"
         link_photos(arguments.photos, arguments.batch_size, batch_dir)
         photos = open_photos(batch_dir)
-        parts = StepParts(photos, TrainConfig(batch_size=len(photos)))
+        parts = StepParts(photos, ClassicConfig(batch_size=len(photos)))
         measurements = profile(parts, arguments.runs)
     print_table(measurements, len(photos))
     record(measurements, arguments.results)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from tellapart.config import ImageLimits, SourceConfig, TrainConfig
+from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.decoded_cache import cache_images
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tellapart.runs.job import Run
     from tellapart.training.fit import FitData
 
-TINY = TrainConfig(image_size=(46, 48), epochs=2, batch_size=8)
+TINY = ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8)
 SHORT = replace(TINY, learning_rate=1e-3)
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -152,7 +152,7 @@ def paint(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> TrainConfig:
+def tiny_config() -> ClassicConfig:
     """The smallest settings the article's network takes; height and width differ."""
     return TINY
 

@@ -12,11 +12,11 @@ from tellapart.config import (
     OPTIMIZER_NAMES,
     ArchiveLimits,
     AugmentConfig,
+    ClassicConfig,
     CropConfig,
     ImageLimits,
     ScratchConfig,
     SourceConfig,
-    TrainConfig,
     TransferConfig,
     check_choice,
     check_pattern,
@@ -32,7 +32,7 @@ STAGES = [
     ImageLimits,
     ScratchConfig,
     SourceConfig,
-    TrainConfig,
+    ClassicConfig,
     TransferConfig,
 ]
 
@@ -43,9 +43,9 @@ WHOLE = [
     (ArchiveLimits, "max_members", "max_members", 1, 10**8),
     (ArchiveLimits, "max_total_bytes", "max_total_bytes", 1, 2**50),
     (SourceConfig, "per_class", "--per-class", 2, 10**8),
-    (TrainConfig, "epochs", "--epochs", 1, 100_000),
-    (TrainConfig, "batch_size", "--batch-size", 1, 65_536),
-    (TrainConfig, "seed", "--seed", 0, 2**32 - 1),
+    (ClassicConfig, "epochs", "--epochs", 1, 100_000),
+    (ClassicConfig, "batch_size", "--batch-size", 1, 65_536),
+    (ClassicConfig, "seed", "--seed", 0, 2**32 - 1),
 ]
 CLOSED = [
     (ArchiveLimits, "max_ratio", "max_ratio", 1.0, 10_000.0),
@@ -56,8 +56,8 @@ CLOSED = [
     (AugmentConfig, "zoom", "zoom", 0.0, 0.99),
 ]
 OPEN = [
-    (TrainConfig, "validation_fraction", "--validation", 0.0, 1.0),
-    (TrainConfig, "learning_rate", "--learning-rate", 0.0, 100.0),
+    (ClassicConfig, "validation_fraction", "--validation", 0.0, 1.0),
+    (ClassicConfig, "learning_rate", "--learning-rate", 0.0, 100.0),
 ]
 
 Setting = tuple[type, str, str, Any, Any]
@@ -167,24 +167,24 @@ def test_what_is_no_number_is_refused_by_name(setting: Setting, value: Any) -> N
     ids=["too low", "too wide", "no whole number", "one number", "three numbers", "no number"],
 )
 def test_an_image_size_that_is_not_accepted_is_named(image_size: Any, words: str) -> None:
-    assert words in message(TrainConfig, image_size=image_size)
+    assert words in message(ClassicConfig, image_size=image_size)
 
 
 @pytest.mark.parametrize("image_size", [(16, 16), (4096, 4096), (46, 150)])
 def test_an_image_size_in_range_is_accepted(image_size: tuple[int, int]) -> None:
-    assert TrainConfig(image_size=image_size).image_size == image_size
+    assert ClassicConfig(image_size=image_size).image_size == image_size
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4, None])
 def test_other_numbers_of_channels_are_refused(channels: Any) -> None:
-    assert message(TrainConfig, channels=channels) == (
+    assert message(ClassicConfig, channels=channels) == (
         f"channels {channels!r} is not accepted: 3 (colour) or 1 (--grayscale)."
     )
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_every_optimizer_of_the_list_is_accepted(optimizer: str) -> None:
-    assert TrainConfig(optimizer=optimizer).optimizer == optimizer
+    assert ClassicConfig(optimizer=optimizer).optimizer == optimizer
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_every_optimizer_of_the_list_is_accepted(optimizer: str) -> None:
     ],
 )
 def test_the_nearest_optimizer_is_suggested(typed: str, nearest: str) -> None:
-    found = message(TrainConfig, optimizer=typed)
+    found = message(ClassicConfig, optimizer=typed)
 
     assert found.startswith(f"--optimizer {typed!r} is not known; accepted: adadelta, adagrad, adam, adamw, ")
     assert found.endswith(f"Did you mean {nearest!r}?")
@@ -211,12 +211,12 @@ def test_the_nearest_optimizer_is_suggested(typed: str, nearest: str) -> None:
 @pytest.mark.parametrize("optimizer", ["", None, 3], ids=["empty", "None", "a number"])
 def test_any_other_optimizer_is_refused_with_the_list(optimizer: Any) -> None:
     assert f"--optimizer {optimizer!r} is not known; accepted: {', '.join(OPTIMIZER_NAMES)}." in message(
-        TrainConfig, optimizer=optimizer
+        ClassicConfig, optimizer=optimizer
     )
 
 
 def test_the_nearest_recipe_is_suggested() -> None:
-    assert message(TrainConfig, recipe="clasic") == (
+    assert message(ClassicConfig, recipe="clasic") == (
         "--recipe 'clasic' is not known; accepted: classic. Did you mean 'classic'?"
     )
 
@@ -249,8 +249,8 @@ def test_a_pattern_without_a_group_is_refused_with_an_example(pattern: str) -> N
 
 
 def test_stages_that_stand_as_defaults_are_not_shared_by_mistake() -> None:
-    assert TrainConfig().augment == AugmentConfig()
-    assert TrainConfig(augment=None).augment is None
+    assert ClassicConfig().augment == AugmentConfig()
+    assert ClassicConfig(augment=None).augment is None
     assert SourceConfig().limits == ImageLimits()
 
 

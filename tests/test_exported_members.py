@@ -60,7 +60,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_settings_and_errors_load_nothing_heavy() -> None:
     code = (
-        "import sys, tellapart; tellapart.TrainConfig(); tellapart.SourceConfig(); tellapart.ConfigError; "
+        "import sys, tellapart; tellapart.ClassicConfig(); tellapart.SourceConfig(); tellapart.ConfigError; "
         f"tellapart.Skipped; print([name for name in {HEAVY} if name in sys.modules])"
     )
 

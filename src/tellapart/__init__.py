@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tellapart.commands.compare import CompareConfig, compare_recipes
     from tellapart.commands.embed import embed_to_file
     from tellapart.commands.evaluate import evaluate
-    from tellapart.config import AugmentConfig, ImageLimits, ScratchConfig, SourceConfig, TrainConfig, TransferConfig
+    from tellapart.config import AugmentConfig, ClassicConfig, ImageLimits, ScratchConfig, SourceConfig, TransferConfig
     from tellapart.errors import (
         BundleError,
         ConfigError,
@@ -36,6 +36,7 @@ __all__ = [
     "AugmentConfig",
     "BundleError",
     "Checkup",
+    "ClassicConfig",
     "CompareConfig",
     "ConfigError",
     "DatasetError",
@@ -55,7 +56,6 @@ __all__ = [
     "SourceConfig",
     "StepRecord",
     "TellapartError",
-    "TrainConfig",
     "TransferConfig",
     "Watcher",
     "check_photos",
@@ -74,7 +74,7 @@ _HOMES = {
         "ImageLimits",
         "ScratchConfig",
         "SourceConfig",
-        "TrainConfig",
+        "ClassicConfig",
         "TransferConfig",
     ),
     "tellapart.errors": (

@@ -191,7 +191,7 @@ class CropConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class ClassicConfig:
     """How the article's network is trained from scratch, with the article's settings.
 
     Attributes:
@@ -318,10 +318,10 @@ class TransferConfig:
         check_whole("--seed", self.seed, 0, 2**32 - 1)
 
 
-RecipeConfig = TransferConfig | ScratchConfig | TrainConfig
+RecipeConfig = TransferConfig | ScratchConfig | ClassicConfig
 # The recipes, the default first, and what each is set with.
 RECIPE_CONFIGS: dict[str, type[RecipeConfig]] = {
     "transfer": TransferConfig,
     "scratch": ScratchConfig,
-    "classic": TrainConfig,
+    "classic": ClassicConfig,
 }

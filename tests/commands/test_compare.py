@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.commands.compare import CompareConfig, compare_recipes
-from tellapart.config import ScratchConfig, SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError, OutputError
 from tellapart.records import Comparison, EpochRecord
 from tellapart.watcher import Watcher
@@ -19,7 +19,7 @@ def test_the_settings_reach_the_recipes() -> None:
     config = CompareConfig(epochs=3, validation_fraction=0.3, seed=9)
     classic, transfer = config.train_config("classic"), config.train_config("transfer")
     assert config.train_config("scratch") == ScratchConfig(epochs=3, validation_fraction=0.3, seed=9)
-    assert isinstance(classic, TrainConfig)
+    assert isinstance(classic, ClassicConfig)
     assert (classic.epochs, classic.validation_fraction, classic.seed) == (3, 0.3, 9)
     assert (transfer.validation_fraction, transfer.seed) == (0.3, 9)
 
@@ -28,10 +28,10 @@ def test_the_settings_reach_the_recipes() -> None:
 def small_recipes(tiny_backbone: Path) -> pytest.MonkeyPatch:
     """Recipes that train in a second, for the time of a module."""
 
-    def train_config(self: CompareConfig, recipe: str) -> TransferConfig | TrainConfig:
+    def train_config(self: CompareConfig, recipe: str) -> TransferConfig | ClassicConfig:
         shared = {"validation_fraction": self.validation_fraction, "seed": self.seed}
         transfer = TransferConfig(backbone=str(tiny_backbone), folds=3, **shared)
-        classic = TrainConfig(image_size=(46, 48), batch_size=8, epochs=self.epochs or 1, **shared)
+        classic = ClassicConfig(image_size=(46, 48), batch_size=8, epochs=self.epochs or 1, **shared)
         return {"transfer": transfer, "classic": classic}[recipe]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from tellapart.workflow import demo
 
-from tellapart.config import TrainConfig
+from tellapart.config import ClassicConfig
 from tellapart.errors import OutputError
 from tellapart.watcher import Watcher
 
-QUICK = TrainConfig(image_size=(46, 46), epochs=1, batch_size=8)
+QUICK = ClassicConfig(image_size=(46, 46), epochs=1, batch_size=8)
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cac
 TRAIN = """
 import sys, numpy as np, keras, tellapart
 source, out, cache = sys.argv[1:]
-config = tellapart.TrainConfig(image_size=(46, 48), epochs=1, batch_size=8)
+config = tellapart.ClassicConfig(image_size=(46, 48), epochs=1, batch_size=8)
 tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
 tellapart.train(
-    source, out, tellapart.TrainConfig(image_size=(46, 48), epochs=2, batch_size=8),
+    source, out, tellapart.ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8),
     source=tellapart.SourceConfig(cache_dir=cache), resume=True,
 )
 """

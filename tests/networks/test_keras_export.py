@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from tellapart.config import TrainConfig
+from tellapart.config import ClassicConfig
 from tellapart.networks.keras_export import KERAS_FILE_NAMES, describe_layers, to_keras_files, to_onnx
 from tellapart.training.recipes import build_network
 
@@ -19,7 +19,9 @@ def run_onnx(model: bytes, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("num_images", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
 @pytest.mark.parametrize("num_classes", [2, 5])
-def test_onnx_answers_as_keras_does(tiny_config: TrainConfig, num_classes: int, channels: int, num_images: int) -> None:
+def test_onnx_answers_as_keras_does(
+    tiny_config: ClassicConfig, num_classes: int, channels: int, num_images: int
+) -> None:
     config = replace(tiny_config, channels=channels)
     model = build_network(config, num_classes, "channels_first")
     images = np.random.default_rng(0).integers(0, 256, (num_images, 46, 48, channels), dtype=np.uint8)
@@ -30,7 +32,7 @@ def test_onnx_answers_as_keras_does(tiny_config: TrainConfig, num_classes: int, 
     assert result.shape == (num_images, num_classes)
 
 
-def test_the_batch_axis_is_free_and_the_input_is_uint8(tiny_config: TrainConfig) -> None:
+def test_the_batch_axis_is_free_and_the_input_is_uint8(tiny_config: ClassicConfig) -> None:
     proto = onnx.load_model_from_string(to_onnx(build_network(tiny_config, 2, "channels_first")))
     (image,) = proto.graph.input
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -52,7 +54,7 @@ def test_a_network_for_images_of_any_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [2, 5])
-def test_the_article_network_looks_at_both_views_too(tiny_config: TrainConfig, num_classes: int) -> None:
+def test_the_article_network_looks_at_both_views_too(tiny_config: ClassicConfig, num_classes: int) -> None:
     model = build_network(tiny_config, num_classes, "channels_first")
     images = np.random.default_rng(0).integers(0, 256, (3, 46, 48, 3), dtype=np.uint8)
     views = [np.asarray(model.predict_on_batch(view)) for view in (images, images[:, :, ::-1])]
@@ -63,12 +65,12 @@ def test_the_article_network_looks_at_both_views_too(tiny_config: TrainConfig, n
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_article_network_has_no_activation_map(tiny_config: TrainConfig, mirrored: bool) -> None:
+def test_the_article_network_has_no_activation_map(tiny_config: ClassicConfig, mirrored: bool) -> None:
     proto = onnx.load_model_from_string(to_onnx(build_network(tiny_config, 3, "channels_first"), mirrored))
     assert [output.name for output in proto.graph.output] == ["probabilities"]
 
 
-def test_the_keras_files_load_and_answer_the_same(tiny_config: TrainConfig, tmp_path: Path) -> None:
+def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tmp_path: Path) -> None:
     model = build_network(tiny_config, 2, "channels_last")
     files = to_keras_files(model)
     assert tuple(files) == KERAS_FILE_NAMES
@@ -83,7 +85,7 @@ def test_the_keras_files_load_and_answer_the_same(tiny_config: TrainConfig, tmp_
         np.testing.assert_allclose(np.asarray(other.predict_on_batch(images)), expected, atol=1e-6)
 
 
-def test_the_description_adds_up_to_the_parameters(tiny_config: TrainConfig) -> None:
+def test_the_description_adds_up_to_the_parameters(tiny_config: ClassicConfig) -> None:
     model = build_network(tiny_config, 2, "channels_last")
     layers = describe_layers(model)
     assert sum(layer.num_parameters for layer in layers) == model.count_params()

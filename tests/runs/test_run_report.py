@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tellapart.config import SourceConfig, TrainConfig, TransferConfig
+from tellapart.config import ClassicConfig, SourceConfig, TransferConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, DatasetError
 from tellapart.runs.job import Run
@@ -139,7 +139,7 @@ def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
 ) -> None:
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "cat")
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
-    config = TrainConfig(image_size=(46, 48), epochs=1)
+    config = ClassicConfig(image_size=(46, 48), epochs=1)
     with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
         train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tellapart
-from tellapart.config import SourceConfig, TrainConfig
+from tellapart.config import ClassicConfig, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
 from tellapart.networks.backend import keras
@@ -46,9 +46,9 @@ def stop_in_epoch(number: int) -> Watcher:
 
 
 @pytest.fixture
-def settings(trained: Run) -> TrainConfig:
+def settings(trained: Run) -> ClassicConfig:
     """The settings of the shared run."""
-    return TrainConfig(image_size=(46, 48), epochs=2, batch_size=8, learning_rate=1e-3)
+    return ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8, learning_rate=1e-3)
 
 
 @pytest.mark.parametrize("name", PROMISED_FILES)
@@ -90,7 +90,7 @@ def test_the_loaded_model_answers_as_the_keras_file_does(trained: Run, animals_d
 
 
 def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_never_stopped(
-    trained: Run, settings: TrainConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+    trained: Run, settings: ClassicConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     longer = replace(settings, epochs=4)
     train(animals_dir, tmp_path / "unbroken", longer, source=source_config)
@@ -101,7 +101,7 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_never_stopped(
 
 
 def test_a_stop_leaves_a_usable_model_of_the_last_finished_epoch_that_can_be_resumed(
-    trained: Run, settings: TrainConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+    trained: Run, settings: ClassicConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     out = tmp_path / "stopped"
     longer = replace(settings, epochs=5)
@@ -113,7 +113,7 @@ def test_a_stop_leaves_a_usable_model_of_the_last_finished_epoch_that_can_be_res
 
 
 def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
-    trained: Run, settings: TrainConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+    trained: Run, settings: ClassicConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     out = tmp_path / "early"
     with pytest.raises(KeyboardInterrupt):
@@ -124,7 +124,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
     assert_same_weights(out, trained.run_dir)
 
 
-def test_resume_refuses_other_settings_by_name(trained: Run, settings: TrainConfig, animals_dir: Path) -> None:
+def test_resume_refuses_other_settings_by_name(trained: Run, settings: ClassicConfig, animals_dir: Path) -> None:
     with pytest.raises(ConfigError, match=r"--resume goes on with the settings.*batch_size 4 \(the run has 8\)"):
         train(animals_dir, trained.run_dir, replace(settings, batch_size=4), resume=True)
 
@@ -156,7 +156,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(animals_dir: Path, tmp_path: Pa
 
 
 def test_an_unusable_photo_is_skipped_and_training_goes_on(
-    animals_dir: Path, settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
+    animals_dir: Path, settings: ClassicConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(animals_dir, photos)
@@ -176,12 +176,12 @@ def test_a_class_left_with_one_photo_is_an_error_that_names_it_and_leaves_no_fol
     for path in sorted((photos / "dog").iterdir())[1:]:
         path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DatasetError, match=r"class 'dog' .* 1 photo"):
-        train(photos, tmp_path / "run", TrainConfig(), source=source_config)
+        train(photos, tmp_path / "run", ClassicConfig(), source=source_config)
     assert not (tmp_path / "run").exists()
 
 
 def test_per_class_takes_that_many_and_replaces_an_unusable_one(
-    animals_dir: Path, settings: TrainConfig, cache_dir: str, tmp_path: Path
+    animals_dir: Path, settings: ClassicConfig, cache_dir: str, tmp_path: Path
 ) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(animals_dir, photos)
@@ -194,7 +194,7 @@ def test_per_class_takes_that_many_and_replaces_an_unusable_one(
 
 
 def test_the_users_own_split_is_kept_and_its_test_folder_is_not_trained_on(
-    settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
+    settings: ClassicConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     for number, name in enumerate(("train", "validation", "test")):
         write_demo_folder(tmp_path / "photos" / name, 4, seed=number)
@@ -207,7 +207,7 @@ def test_the_users_own_split_is_kept_and_its_test_folder_is_not_trained_on(
 
 
 def test_more_than_two_classes_train_with_a_softmax(
-    settings: TrainConfig, source_config: SourceConfig, animals_dir: Path, tmp_path: Path
+    settings: ClassicConfig, source_config: SourceConfig, animals_dir: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(animals_dir, tmp_path / "photos")
     shutil.copytree(write_demo_folder(tmp_path / "more", 6, seed=9) / "cat", tmp_path / "photos" / "lynx")
@@ -217,7 +217,7 @@ def test_more_than_two_classes_train_with_a_softmax(
 
 
 def test_grey_photos_train_and_predict_with_one_channel(
-    settings: TrainConfig, source_config: SourceConfig, animals_dir: Path, tmp_path: Path
+    settings: ClassicConfig, source_config: SourceConfig, animals_dir: Path, tmp_path: Path
 ) -> None:
     config = replace(settings, epochs=1, channels=1, augment=None)
     run = train(animals_dir, tmp_path / "run", config, source=source_config)
@@ -234,7 +234,7 @@ def test_the_users_files_are_not_touched(trained: Run, animals_dir: Path, tmp_pa
 
 
 def test_the_watcher_hears_of_the_photos_once_and_of_every_epoch(
-    animals_dir: Path, settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
+    animals_dir: Path, settings: ClassicConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     prepared: list[PreparedRecord] = []
     epochs: list[EpochRecord] = []
@@ -263,11 +263,11 @@ def test_a_class_of_copies_of_one_photo_is_named(
     for path in others:
         path.write_bytes(first.read_bytes())
     with pytest.raises(DatasetError, match=r"class 'dog' .* has 1 different photo.*Every class needs at least 2"):
-        train(tmp_path / "photos", tmp_path / "run", TrainConfig(), source=source_config)
+        train(tmp_path / "photos", tmp_path / "run", ClassicConfig(), source=source_config)
 
 
 def test_byte_identical_photos_stay_on_one_side_of_the_split(
-    animals_dir: Path, settings: TrainConfig, source_config: SourceConfig, tmp_path: Path
+    animals_dir: Path, settings: ClassicConfig, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(animals_dir, photos)

@@ -233,7 +233,7 @@ def test_resuming_a_transfer_run_with_other_photos_is_refused(
 
 def test_resuming_with_another_recipe_is_refused(headed: Run, photos_dir: Path, source_config: SourceConfig) -> None:
     with pytest.raises(ConfigError, match="recipe 'classic' .the run has 'transfer'."):
-        train(photos_dir, headed.run_dir, tellapart.TrainConfig(), source=source_config, resume=True)
+        train(photos_dir, headed.run_dir, tellapart.ClassicConfig(), source=source_config, resume=True)
 
 
 def test_a_backbone_that_fails_is_named(

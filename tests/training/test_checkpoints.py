@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.config import TrainConfig
+from tellapart.config import ClassicConfig
 from tellapart.errors import BundleError, OutputError
 from tellapart.networks.backend import start_backend
 from tellapart.records import EpochRecord
@@ -108,7 +108,7 @@ def test_the_manifest_holds_no_path_outside_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
 def test_a_restored_model_ends_with_the_same_weights_as_an_unbroken_one(
-    tiny_data: FitData, tiny_config: TrainConfig, tmp_path: Path, optimizer: str
+    tiny_data: FitData, tiny_config: ClassicConfig, tmp_path: Path, optimizer: str
 ) -> None:
     config = replace(tiny_config, epochs=3, optimizer=optimizer)
 
@@ -129,7 +129,7 @@ def test_a_restored_model_ends_with_the_same_weights_as_an_unbroken_one(
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_state_of_another_network_is_refused(tiny_config: TrainConfig) -> None:
+def test_the_state_of_another_network_is_refused(tiny_config: ClassicConfig) -> None:
     model = build_network(tiny_config, 2, "channels_first")
     compile_network(model, tiny_config)
     with pytest.raises(BundleError, match="is of another network"):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tellapart.config import TrainConfig
+from tellapart.config import ClassicConfig
 from tellapart.networks.backend import start_backend
 from tellapart.records import EpochRecord, StepRecord
 from tellapart.training.classic import ClassicCourse
@@ -15,26 +15,26 @@ from tellapart.training.fit import Batch, FitData, fit_epochs, predict_probabili
 from tellapart.training.recipes import build_network, compile_network
 
 
-def start(config: TrainConfig) -> keras.Model:
+def start(config: ClassicConfig) -> keras.Model:
     model = build_network(config, 2, start_backend(config.seed).data_format)
     compile_network(model, config)
     return model
 
 
-def weights_after(data: FitData, config: TrainConfig) -> list[np.ndarray]:
+def weights_after(data: FitData, config: ClassicConfig) -> list[np.ndarray]:
     model = start(config)
     for _ in fit_epochs(data, ClassicCourse(model, data, config)):
         pass
     return model.get_weights()
 
 
-def test_there_is_a_record_an_epoch_with_finite_numbers(tiny_data: FitData, tiny_config: TrainConfig) -> None:
+def test_there_is_a_record_an_epoch_with_finite_numbers(tiny_data: FitData, tiny_config: ClassicConfig) -> None:
     records = list(fit_epochs(tiny_data, ClassicCourse(start(tiny_config), tiny_data, tiny_config)))
     assert [record.epoch for record in records] == [1, 2]
     assert np.isfinite([[r.train_loss, r.validation_loss, r.images_per_second] for r in records]).all()
 
 
-def test_every_step_is_reported_with_its_number(tiny_data: FitData, tiny_config: TrainConfig) -> None:
+def test_every_step_is_reported_with_its_number(tiny_data: FitData, tiny_config: ClassicConfig) -> None:
     steps: list[StepRecord] = []
     list(fit_epochs(tiny_data, ClassicCourse(start(tiny_config), tiny_data, tiny_config), (), steps.append))
     num_steps = -(-len(tiny_data.split.train) // tiny_config.batch_size)
@@ -42,18 +42,18 @@ def test_every_step_is_reported_with_its_number(tiny_data: FitData, tiny_config:
     assert steps[-1].seconds_left == 0
 
 
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(tiny_data: FitData, tiny_config: TrainConfig) -> None:
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(tiny_data: FitData, tiny_config: ClassicConfig) -> None:
     for one, other in zip(weights_after(tiny_data, tiny_config), weights_after(tiny_data, tiny_config), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_another_seed_gives_other_weights(tiny_data: FitData, tiny_config: TrainConfig) -> None:
+def test_another_seed_gives_other_weights(tiny_data: FitData, tiny_config: ClassicConfig) -> None:
     one, other = weights_after(tiny_data, tiny_config), weights_after(tiny_data, replace(tiny_config, seed=1))
     assert np.abs(one[0] - other[0]).max() > 1e-3
 
 
 def test_train_loss_and_accuracy_are_means_over_the_photos_of_the_epoch(
-    tiny_data: FitData, tiny_config: TrainConfig
+    tiny_data: FitData, tiny_config: ClassicConfig
 ) -> None:
     config = replace(tiny_config, epochs=1, learning_rate=1e-12, augment=None)
     model = start(config)
@@ -66,7 +66,7 @@ def test_train_loss_and_accuracy_are_means_over_the_photos_of_the_epoch(
     assert record.train_accuracy == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
 
 
-def test_it_learns_the_photos_it_is_shown(tiny_data: FitData, tiny_config: TrainConfig) -> None:
+def test_it_learns_the_photos_it_is_shown(tiny_data: FitData, tiny_config: ClassicConfig) -> None:
     config = replace(tiny_config, epochs=40, learning_rate=1e-3, augment=None)
     model = start(config)
     model.get_layer("dropout").rate = 0.0
@@ -76,14 +76,14 @@ def test_it_learns_the_photos_it_is_shown(tiny_data: FitData, tiny_config: Train
 
 
 def test_probabilities_of_two_classes_have_two_columns_that_sum_to_one(
-    tiny_data: FitData, tiny_config: TrainConfig
+    tiny_data: FitData, tiny_config: ClassicConfig
 ) -> None:
     probabilities = predict_probabilities(start(tiny_config), tiny_data.images, tiny_data.split.validation)
     np.testing.assert_allclose(probabilities.sum(axis=1), np.ones(len(tiny_data.split.validation)), rtol=1e-6)
 
 
 def test_a_mirrored_prediction_rests_on_the_mean_logits_of_both_views(
-    tiny_data: FitData, tiny_config: TrainConfig
+    tiny_data: FitData, tiny_config: ClassicConfig
 ) -> None:
     model, rows = start(tiny_config), tiny_data.split.validation
     plain = predict_probabilities(model, tiny_data.images, rows)

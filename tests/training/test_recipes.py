@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tellapart.config import OPTIMIZER_NAMES, RECIPE_CONFIGS, ScratchConfig, TrainConfig
+from tellapart.config import OPTIMIZER_NAMES, RECIPE_CONFIGS, ClassicConfig, ScratchConfig
 from tellapart.errors import ConfigError
 from tellapart.training.recipes import RECIPES, build_network, compile_network
 
@@ -12,14 +12,14 @@ def test_every_recipe_that_may_be_asked_for_exists() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZER_NAMES)
-def test_every_optimizer_that_may_be_asked_for_takes_the_learning_rate(tiny_config: TrainConfig, name: str) -> None:
+def test_every_optimizer_that_may_be_asked_for_takes_the_learning_rate(tiny_config: ClassicConfig, name: str) -> None:
     model = build_network(tiny_config, 2, "channels_first")
     compile_network(model, replace(tiny_config, optimizer=name, learning_rate=0.25))
     assert type(model.optimizer).__name__.lower() == name
     assert float(model.optimizer.learning_rate) == 0.25
 
 
-def test_two_classes_use_binary_crossentropy_and_more_the_categorical_one(tiny_config: TrainConfig) -> None:
+def test_two_classes_use_binary_crossentropy_and_more_the_categorical_one(tiny_config: ClassicConfig) -> None:
     losses = []
     for num_classes in (2, 3):
         model = build_network(tiny_config, num_classes, "channels_first")
@@ -28,7 +28,7 @@ def test_two_classes_use_binary_crossentropy_and_more_the_categorical_one(tiny_c
     assert losses == ["binary_crossentropy", "sparse_categorical_crossentropy"]
 
 
-def test_an_image_size_below_what_the_network_takes_names_the_flag(tiny_config: TrainConfig) -> None:
+def test_an_image_size_below_what_the_network_takes_names_the_flag(tiny_config: ClassicConfig) -> None:
     with pytest.raises(ConfigError, match=r"--image-size 40 is too small for the recipe 'classic'.*at least 46"):
         build_network(replace(tiny_config, image_size=(64, 40)), 2, "channels_first")
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from tellapart.config import (
     RECIPE_CONFIGS,
+    ClassicConfig,
     RecipeConfig,
     ScratchConfig,
     SourceConfig,
-    TrainConfig,
     TransferConfig,
     check_choice,
 )
@@ -72,7 +72,7 @@ class CompareConfig:
             return TransferConfig(validation_fraction=self.validation_fraction, seed=self.seed)
         if recipe == "scratch":
             return ScratchConfig(validation_fraction=self.validation_fraction, seed=self.seed, epochs=self.epochs)
-        config = TrainConfig(validation_fraction=self.validation_fraction, seed=self.seed)
+        config = ClassicConfig(validation_fraction=self.validation_fraction, seed=self.seed)
         return config if self.epochs is None else replace(config, epochs=self.epochs)
 
 

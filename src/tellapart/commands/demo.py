@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tellapart.commands.predict import PredictOutputs, predict_photos
 from tellapart.commands.show import Show, show_photos
-from tellapart.config import AugmentConfig, SourceConfig, TrainConfig
+from tellapart.config import AugmentConfig, ClassicConfig, SourceConfig
 from tellapart.demo.drawing import write_demo_zips
 from tellapart.runs.job import Run
 from tellapart.runs.out_folder import claim_dir
@@ -17,7 +17,7 @@ _MARKER = "demo.json"
 _NUM_PER_CLASS = 300
 _NUM_TEST = 20
 # Smaller photos, fewer epochs, a larger step and less augmentation than for real photos: over in a minute or so.
-DEMO_CONFIG = TrainConfig(
+DEMO_CONFIG = ClassicConfig(
     image_size=(96, 96),
     epochs=16,
     learning_rate=5e-4,
@@ -34,7 +34,7 @@ class Demo:
     pictures: tuple[Path, ...]
 
 
-def run_demo(out_dir: Path, watcher: Watcher, config: TrainConfig = DEMO_CONFIG) -> Demo:
+def run_demo(out_dir: Path, watcher: Watcher, config: ClassicConfig = DEMO_CONFIG) -> Demo:
     """Draws photos as Kaggle ships them, looks at them, trains on them and predicts unseen ones.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import AugmentConfig, RecipeConfig, ScratchConfig, TrainConfig, TransferConfig
+from tellapart.config import AugmentConfig, ClassicConfig, RecipeConfig, ScratchConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
@@ -149,7 +149,7 @@ def _config_from(value: dict[str, Any]) -> RecipeConfig:
         size = value["image_size"]
         return ScratchConfig(**value | {"image_size": None if size is None else tuple(size)})
     augment = value["augment"]
-    return TrainConfig(
+    return ClassicConfig(
         **value
         | {
             "image_size": tuple(value["image_size"]),

@@ -33,7 +33,7 @@ def train(
         photos: an opened photo set, or anything `open_photos` takes.
         out: folder of the run; new, empty, or an earlier run to resume.
         config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
-            from scratch (`ScratchConfig`), or the article's network (`TrainConfig`); `None` is `TransferConfig()`, or
+            from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
             with `resume` the settings of the run.
         source: how labels are found and how many photos are taken.
         resume: go on with the run in `out`, killed or finished, up to `config.epochs` where there are epochs.

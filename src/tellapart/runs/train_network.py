@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tellapart.backbones.cache_folder import cache_root, images_dir
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.checkup.look import add_facts
-from tellapart.config import ScratchConfig, SourceConfig, TrainConfig
+from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.networks.backend import start_backend
 from tellapart.photos.decoded_cache import cache_images
@@ -51,7 +51,7 @@ def train_network(job: TrainJob) -> Run:
         As `workflow.train.train` says.
     """
     config = job.config
-    assert isinstance(config, (TrainConfig, ScratchConfig))
+    assert isinstance(config, (ClassicConfig, ScratchConfig))
     backend = start_backend(config.seed)
     pace = None
     if isinstance(config, ScratchConfig):

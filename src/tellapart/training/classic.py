@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import TrainConfig
+from tellapart.config import ClassicConfig
 from tellapart.networks.backend import keras
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord
@@ -23,7 +23,7 @@ class ClassicCourse:
         config: epochs, batch size, augmentation and seed.
     """
 
-    def __init__(self, model: keras.Model, data: FitData, config: TrainConfig) -> None:
+    def __init__(self, model: keras.Model, data: FitData, config: ClassicConfig) -> None:
         self._model, self._data, self._config = model, data, config
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tellapart.config import ScratchConfig, TrainConfig
+from tellapart.config import ClassicConfig, ScratchConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.article import build_article_network
 from tellapart.networks.backend import Backend, DataFormat, keras
@@ -18,7 +18,7 @@ from tellapart.training.step import open_step
 from tellapart.training.tuning import USUAL, Tuning
 from tellapart.training.whitening import whitening_filters
 
-NetworkConfig = TrainConfig | ScratchConfig
+NetworkConfig = ClassicConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def make_learner(
         ConfigError: the image size is too small for the network.
     """
     num_classes = len(data.images.photos.class_names)
-    if isinstance(config, TrainConfig):
+    if isinstance(config, ClassicConfig):
         model = build_network(config, num_classes, backend.data_format)
     else:
         assert plan is not None
@@ -164,7 +164,7 @@ def open_course(
         plan: of `scratch`; `None` for `classic`.
         tuning: of `scratch`.
     """
-    if isinstance(config, TrainConfig):
+    if isinstance(config, ClassicConfig):
         yield ClassicCourse(model, data, config)
         return
     assert plan is not None and config.flip is not None
