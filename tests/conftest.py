@@ -1,10 +1,13 @@
 """Fixtures that several test folders share: a model that sees only colour, and photos of one colour."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests open ONNX Runtime themselves
 
 import numpy as np
 import onnx
