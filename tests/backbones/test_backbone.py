@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from tellapart.learn import backbones, hub
 
-from tellapart.backbones.backbone import Backbone, open_backbone
+from tellapart.backbones import backbone as backbones
+from tellapart.backbones import hub
+from tellapart.backbones.backbone import EXPORTED_NAME, Backbone, open_backbone
 from tellapart.errors import BundleError, ConfigError
 from tellapart.networks.backbone_names import PACKAGED_BACKBONES
 from tellapart.store import sha256_hex
@@ -48,6 +49,26 @@ def test_every_built_in_backbone_has_its_own_graph_and_size(exports: list[str], 
     backbone = open_backbone(name, tmp_path)
     assert (backbone.name, backbone.image_size) == (name, PACKAGED_BACKBONES[name].image_size)
     assert backbone.model == f"graph of {name}".encode()
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0@288", "efficientnet-lite2@64"])
+def test_a_size_behind_the_name_is_the_size_of_the_photos(exports: list[str], tmp_path: Path, name: str) -> None:
+    backbone = open_backbone(name, tmp_path)
+    side = int(name.partition("@")[2])
+    assert (backbone.name, backbone.image_size) == (name, (side, side))
+    assert backbone.model == f"graph of {name}".encode()
+    assert EXPORTED_NAME.fullmatch(next(tmp_path.iterdir()).name)
+
+
+def test_the_size_a_network_was_trained_on_is_the_same_network(exports: list[str], tmp_path: Path) -> None:
+    assert open_backbone(f"{NAME}@224", tmp_path) == open_backbone(NAME, tmp_path)
+    assert exports == [NAME]
+
+
+@pytest.mark.parametrize("size", ["", "63", "1025", "288x288", "-1", "288.0"])
+def test_a_size_that_is_not_accepted_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
+    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels. Example: 'efficientnet-lite0@288'"):
+        open_backbone(f"{NAME}@{size}", tmp_path)
 
 
 def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Path) -> None:

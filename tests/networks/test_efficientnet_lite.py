@@ -1,3 +1,4 @@
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tellapart.backbones.pretrained import load_pretrained
 from tellapart.config import ImageLimits
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
+from tellapart.errors import ConfigError
 from tellapart.images.preprocess import PreprocessSpec, load_image, resize_image
 from tellapart.networks.backbone_names import PACKAGED_BACKBONES
 from tellapart.networks.efficientnet_lite import build_efficientnet_lite
@@ -122,3 +124,17 @@ def test_the_embedding_is_the_mean_of_the_features(network: keras.Model) -> None
     embedding, features = (np.asarray(value) for value in network.predict_on_batch(drawn_images()))
     assert features.shape == (2, 1280, 7, 7)
     np.testing.assert_allclose(embedding, features.mean(axis=(2, 3)), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [64, 100, 288])
+def test_the_weights_fit_any_size_of_image(side: int) -> None:
+    model = build_efficientnet_lite(f"efficientnet-lite0@{side}", "channels_first")
+    embedding, features = (tuple(output.shape) for output in model.outputs)
+    assert embedding == (None, 1280)
+    assert features == (None, 1280, math.ceil(side / 32), math.ceil(side / 32))
+    assert model.count_params() == build_efficientnet_lite("efficientnet-lite0").count_params()
+
+
+def test_another_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="No EfficientNet-Lite is called 'resnet'"):
+        build_efficientnet_lite("resnet")

@@ -22,7 +22,7 @@ from tellapart.backbones.onnx_preprocessing import (
     read_preprocessing,
 )
 from tellapart.errors import ConfigError, DependencyError, OutputError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES
+from tellapart.networks.backbone_names import PACKAGED_BACKBONES, PackagedBackbone, find_packaged
 from tellapart.store import sha256_hex, write_file
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _EXPORT_VERSION = 1
 _ONNX_SUFFIX = ".onnx"
 # What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
-EXPORTED_NAME = re.compile(r"[a-z0-9-]+-v\d+-[0-9a-f]{64}\.onnx")
+EXPORTED_NAME = re.compile(r"[a-z0-9@-]+-v\d+-[0-9a-f]{64}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     """The backbone of that name.
 
     Args:
-        name: a built-in name, the path of an ONNX file with a JSON beside it (`onnx_preprocessing.py` says what is in
-            it), or `hf:OWNER/NAME`, where `@REVISION` may follow.
+        name: a built-in name, where `@SIZE` in pixels may follow; the path of an ONNX file with a JSON beside it
+            (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
         cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
             and downloads need it.
 
@@ -67,8 +67,9 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         DependencyError: a package that it needs is not installed.
         OutputError: a download cannot be kept.
     """
-    if name in PACKAGED_BACKBONES:
-        return _open_built_in(name, cache_dir)
+    packaged = find_packaged(name)
+    if packaged is not None:
+        return _open_built_in(packaged, cache_dir)
     if name.startswith(HUB_PREFIX):
         return _open_from_hub(name, cache_dir)
     path = Path(name).expanduser()
@@ -81,9 +82,9 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     )
 
 
-def _open_built_in(name: str, cache_dir: Path) -> Backbone:
+def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
     """The backbone as an earlier run left it, else exported now and left for the next."""
-    image_size = PACKAGED_BACKBONES[name].image_size
+    name, image_size = packaged.name, packaged.image_size
     model, notes = _find_exported(name, cache_dir)
     if model is None:
         model = _export(name)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, ConfigError, DependencyError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES, PackagedBackbone
+from tellapart.networks.backbone_names import PACKAGED_BACKBONES, PackagedBackbone, find_packaged
 from tellapart.networks.backend import DataFormat, keras
 from tellapart.networks.efficientnet_lite import build_efficientnet_lite
 from tellapart.store import sha256_hex
@@ -44,7 +44,7 @@ def load_pretrained(name: str, data_format: DataFormat = "channels_last") -> ker
     """The network of that name with the weights it learnt on ImageNet.
 
     Args:
-        name: a name of `PACKAGED_BACKBONES`.
+        name: a name of `PACKAGED_BACKBONES`; `@SIZE` may follow.
         data_format: as for `build_efficientnet_lite`, whose outputs these are: embedding and features.
 
     Raises:
@@ -52,7 +52,7 @@ def load_pretrained(name: str, data_format: DataFormat = "channels_last") -> ker
         DependencyError: the package of the weights, or PyTorch, is not installed.
         BundleError: the file of weights is not the one that the package was published with.
     """
-    backbone = PACKAGED_BACKBONES.get(name)
+    backbone = find_packaged(name)
     if backbone is None:
         raise ConfigError(f"no pretrained network is called {name!r}; accepted: {', '.join(PACKAGED_BACKBONES)}.")
     tensors = _parse_weights(_read_weights(backbone), backbone)

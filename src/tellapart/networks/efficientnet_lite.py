@@ -6,7 +6,8 @@ Where the weights come from is `backbones/pretrained.py`'s.
 import math
 from typing import Any, NamedTuple
 
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES
+from tellapart.errors import ConfigError
+from tellapart.networks.backbone_names import PACKAGED_BACKBONES, find_packaged
 from tellapart.networks.backend import DataFormat, keras
 
 layers = keras.layers
@@ -58,23 +59,30 @@ _SCALES = {
 }
 
 
-def build_efficientnet_lite(variant: str, data_format: DataFormat = "channels_last") -> keras.Model:
+def build_efficientnet_lite(name: str, data_format: DataFormat = "channels_last") -> keras.Model:
     """The network of that name with random weights, up to and without the classifier.
 
     EfficientNet without squeeze-and-excitation and with ReLU6 for swish; stem and head are not scaled. Drop-connect,
     which the weights were trained with, is left out. The weights have the same shapes and order in either data format.
 
     Args:
-        variant: a name of `PACKAGED_BACKBONES`.
+        name: a name of `PACKAGED_BACKBONES`; `@SIZE` may follow, for the weights fit any size of image.
         data_format: where the convolutions have their channel axis; the input has it last in either case.
 
     Returns:
         A model from pixels 0 to 255, shape `(batch, height, width, 3)`, to two outputs: the embedding, shape `(batch,
         1280)`, and the features of which it is the mean over positions, in `data_format`, 1280 channels of 1/32 of the
         image's height and width.
+
+    Raises:
+        ConfigError: there is no such network.
     """
+    packaged = find_packaged(name)
+    if packaged is None:
+        raise ConfigError(f"No EfficientNet-Lite is called {name!r}. Give one of {', '.join(PACKAGED_BACKBONES)}.")
+    variant = packaged.name.partition("@")[0]
     scale = _SCALES[variant]
-    image = keras.Input((*PACKAGED_BACKBONES[variant].image_size, 3), name="image")
+    image = keras.Input((*packaged.image_size, 3), name="image")
     x = layers.Rescaling(1 / _PIXEL_RANGE, offset=-_PIXEL_OFFSET / _PIXEL_RANGE, name="rescale")(image)
     if data_format == "channels_first":
         x = layers.Permute((3, 1, 2), name="channels_first")(x)
