@@ -132,7 +132,10 @@ def test_output_and_pooling_may_be_added_to_the_file_of_hugging_face() -> None:
         ({"scale": -1}, "scale in 'm.json', -1 is outside"),
         ({"scale": float("nan")}, "scale in 'm.json', nan is outside"),
         ({"pooling": "max"}, "pooling in 'm.json', 'max' is not known. Did you mean '.*'. Choose from mean, first"),
-        ({"channel_order": "grb"}, "channel_order in 'm.json', 'grb' is not known. Did you mean '.*'. Choose from rgb, bgr"),
+        (
+            {"channel_order": "grb"},
+            "channel_order in 'm.json', 'grb' is not known. Did you mean '.*'. Choose from rgb, bgr",
+        ),
         ({"output": 3}, "output in 'm.json' is 3; accepted is the name"),
         ({"size": {"longest_edge": 5}}, "size in 'm.json' is {'longest_edge': 5}; accepted are pixels"),
         ({"size": "big"}, "the height in 'm.json', 'big' must be a whole number"),

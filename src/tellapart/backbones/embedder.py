@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused, signature
 from tellapart.errors import BundleError
-from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
+from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec, load_image
 from tellapart.photos.loading import map_images
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
@@ -76,7 +76,12 @@ class Embedder:
 
     def stream(self, photos: PhotoSet) -> Iterator[NDArray[np.float32] | Skipped]:
         """One item for each of `photos.paths`, in order: its embedding, or why there is none; in bounded memory."""
-        return map_images(photos, self.preprocess, photos.limits, self.embed, _BATCH_SIZE)
+        return map_images(
+            photos.paths,
+            lambda row: load_image(photos.read(row), self.preprocess, photos.limits),
+            self.embed,
+            _BATCH_SIZE,
+        )
 
     def _check_signature(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

@@ -48,9 +48,19 @@ from tellapart.images.silenced_warnings import QuietModules
 from tellapart.images.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
 from tellapart.records import ImageInfo
 
-__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_image", "decode_photo", "read_info", "sniff_format"]
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "Decoded",
+    "PillowImage",
+    "convert_image",
+    "decode_image",
+    "decode_photo",
+    "read_info",
+    "sniff_format",
+]
 
 _PIXELS = NDArray[np.uint8]
+PillowImage = Image.Image
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -151,6 +161,20 @@ def decode_photo(data: bytes, limits: ImageLimits = ImageLimits(), at_least: tup
     image = turn_upright(_decode_jpeg(data, header, at_least), header.orientation)
     height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
     return Decoded(image, ImageInfo(found, height, width), header.orientation, header.exif)
+
+
+def convert_image(image: PillowImage) -> NDArray[np.uint8]:
+    """The pixels of an image that Pillow has opened or made, upright, alpha over white: uint8 RGB `(height, width, 3)`.
+
+    Args:
+        image: of any mode; not modified.
+
+    Raises:
+        ImageError: it has no pixels, or its file is damaged.
+    """
+    _check_pixels(image.height, image.width, ImageLimits(max_pixels=2**40))
+    with _pillow("image", b""):
+        return turn_upright(_to_rgb(image.copy()), _orientation(image))
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
@@ -288,7 +312,7 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     return photo
 
 
-def _orientation(photo: ImageFile.ImageFile) -> int:
+def _orientation(photo: PillowImage) -> int:
     """EXIF's orientation of a photo opened by Pillow, 1 to 8: from EXIF, or XMP where EXIF is silent."""
     if photo.format == "TIFF":
         return 1  # Pillow states the size of a TIFF after turning it, and turns it when it loads
@@ -300,7 +324,7 @@ def _orientation(photo: ImageFile.ImageFile) -> int:
     )
 
 
-def _exif(photo: ImageFile.ImageFile) -> bytes:
+def _exif(photo: PillowImage) -> bytes:
     """The block of EXIF of a photo opened by Pillow; empty where there is none."""
     exif = photo.info.get("exif") or b""
     if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
@@ -308,7 +332,7 @@ def _exif(photo: ImageFile.ImageFile) -> bytes:
     return bytes(exif)
 
 
-def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
+def _to_rgb(photo: PillowImage) -> _PIXELS:
     """The pixels of a loaded photo of any mode as uint8 RGB, transparent parts over white."""
     if photo.mode[0] in "IF":
         return repeat_grey(_deep_grey(photo))
@@ -324,7 +348,7 @@ def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
     return np.array(photo.convert("RGB"))
 
 
-def _deep_grey(photo: ImageFile.ImageFile) -> _PIXELS:
+def _deep_grey(photo: PillowImage) -> _PIXELS:
     """A photo with one channel of more than 8 bits as uint8 grey; Pillow's own conversion clips it to white."""
     tags = getattr(photo, "tag_v2", {})
     num_bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0]) if photo.mode.startswith("I;16") else None
