@@ -19,12 +19,12 @@ NAME = "efficientnet-lite0"
 
 @pytest.fixture
 def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names exported so far; the export itself is replaced by a few bytes that depend on name and size."""
+    """The names exported so far; the export itself is replaced by a few bytes that depend on the name."""
     names: list[str] = []
 
-    def export(packaged: PackagedBackbone, image_size: tuple[int, int]) -> bytes:
+    def export(packaged: PackagedBackbone) -> bytes:
         names.append(packaged.name)
-        return f"graph of {packaged.name} at {image_size}".encode()
+        return f"graph of {packaged.name}".encode()
 
     monkeypatch.setattr(backbone_module, "_export", export)
     return names
@@ -41,14 +41,14 @@ def test_a_built_in_backbone_is_exported_once_and_kept_under_its_hash(exports: l
     assert first == second
     assert exports == [NAME]
     (path,) = cache_dir.iterdir()
-    assert path.name == f"{NAME}-224-v2-{sha256_hex(path.read_bytes())}.onnx"
+    assert path.name == f"{NAME}-v2-{sha256_hex(path.read_bytes())}.onnx"
 
 
 @pytest.mark.parametrize("name", list(PACKAGED_BACKBONES))
 def test_every_built_in_backbone_has_its_own_graph_and_size(exports: list[str], tmp_path: Path, name: str) -> None:
     backbone = open_backbone(name, tmp_path)
     assert (backbone.name, backbone.image_size) == (name, PACKAGED_BACKBONES[name].image_size)
-    assert backbone.model == f"graph of {name} at {backbone.image_size}".encode()
+    assert backbone.model == f"graph of {name}".encode()
 
 
 def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Path) -> None:
@@ -62,46 +62,46 @@ def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Pat
 
 
 def test_a_damaged_file_of_another_name_is_removed(exports: list[str], tmp_path: Path) -> None:
-    stray = tmp_path / f"{NAME}-224-v2-{'0' * 64}.onnx"
+    stray = tmp_path / f"{NAME}-v2-{'0' * 64}.onnx"
     stray.write_bytes(b"damaged")
     open_backbone(NAME, tmp_path)
     assert not stray.exists()
 
 
 def test_files_of_another_version_or_size_are_not_used_and_stay(exports: list[str], tmp_path: Path) -> None:
-    names = [f"{prefix}-{sha256_hex(b'old')}.onnx" for prefix in (f"{NAME}-v1", f"{NAME}-224-v1", f"{NAME}-288-v2")]
+    names = [f"{prefix}-{sha256_hex(b'old')}.onnx" for prefix in (f"{NAME}-v1", f"{NAME}@224-v2", f"{NAME}@288-v2")]
     for name in names:
         (tmp_path / name).write_bytes(b"old")
     assert open_backbone(NAME, tmp_path).model != b"old"
     assert set(names) < {path.name for path in tmp_path.iterdir()}
 
 
-def test_a_built_in_backbone_is_opened_at_another_image_size(exports: list[str], tmp_path: Path) -> None:
-    backbone, usual = open_backbone(f"{NAME}@288", tmp_path), open_backbone(NAME, tmp_path)
-    assert (backbone.name, backbone.image_size) == (f"{NAME}@288", (288, 288))
-    assert backbone.model == f"graph of {NAME} at (288, 288)".encode()
-    assert usual.image_size == (224, 224)
-    assert open_backbone(f"{NAME}@288", tmp_path) == backbone
-    assert exports == [NAME, NAME]
+@pytest.mark.parametrize("name", ["efficientnet-lite0@288", "efficientnet-lite2@64"])
+def test_a_size_behind_the_name_is_the_size_of_the_photos(exports: list[str], tmp_path: Path, name: str) -> None:
+    backbone = open_backbone(name, tmp_path)
+    side = int(name.partition("@")[2])
+    assert (backbone.name, backbone.image_size) == (name, (side, side))
+    assert backbone.model == f"graph of {name}".encode()
+    assert EXPORTED_NAME.fullmatch(next(tmp_path.iterdir()).name)
+    assert open_backbone(name, tmp_path) == backbone
+    assert exports == [name]
 
 
-@pytest.mark.parametrize("size", ["", "big", "28.8", "-288", "31", "1025", "288x288", "²"])
-def test_an_image_size_that_is_none_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
-    with pytest.raises(ConfigError, match=r"the image size .*from 32 to 1024, such as efficientnet-lite0@288"):
+def test_the_size_a_network_was_trained_on_is_the_same_network(exports: list[str], tmp_path: Path) -> None:
+    assert open_backbone(f"{NAME}@224", tmp_path) == open_backbone(NAME, tmp_path)
+    assert exports == [NAME]
+
+
+@pytest.mark.parametrize("size", ["", "63", "1025", "288x288", "-1", "288.0", "²⁸⁸"])
+def test_a_size_that_is_not_accepted_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
+    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels. Example: 'efficientnet-lite0@288'"):
         open_backbone(f"{NAME}@{size}", tmp_path)
-    assert exports == []
-
-
-def test_the_cache_knows_every_name_an_exported_backbone_has_had(exports: list[str], tmp_path: Path) -> None:
-    open_backbone(f"{NAME}@288", tmp_path)
-    names = [*(path.name for path in tmp_path.iterdir()), f"{NAME}-v1-{'0' * 64}.onnx"]
-    assert all(EXPORTED_NAME.fullmatch(name) for name in names)
 
 
 def test_a_cache_folder_that_cannot_be_written_costs_only_a_note(exports: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     backbone = open_backbone(NAME, tmp_path / "file" / "backbones")
-    assert backbone.model == f"graph of {NAME} at (224, 224)".encode()
+    assert backbone.model == f"graph of {NAME}".encode()
     assert "cannot be kept in" in backbone.notes[0]
     assert "another `cache_dir`" in backbone.notes[0]
 

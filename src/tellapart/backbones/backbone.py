@@ -21,7 +21,7 @@ from tellapart.backbones.onnx_preprocessing import (
     parse_preprocessing,
     read_preprocessing,
 )
-from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, read_weights
+from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.store import sha256_hex, write_file
 
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
 _EXPORT_VERSION = 2
 _ONNX_SUFFIX = ".onnx"
-# Pixels of a side of the image of a built-in backbone.
-_SIDES = range(32, 1025)
-# What an exported backbone is called in the cache: its name, its image size, the version of the export, and the hash of
-# its content. Version 1 had no size.
-EXPORTED_NAME = re.compile(r"[a-z0-9-]+-v\d+-[0-9a-f]{64}\.onnx")
+# What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
+EXPORTED_NAME = re.compile(r"[a-z0-9@-]+-v\d+-[0-9a-f]{64}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     """The backbone of that name.
 
     Args:
-        name: a built-in name, where `@SIZE` may follow for an image size other than its own; the path of an ONNX file
-            with a JSON beside it (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION`
-            may follow.
+        name: a built-in name, where `@SIZE` in pixels may follow; the path of an ONNX file with a JSON beside it
+            (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
         cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
             and downloads need it.
 
@@ -71,8 +67,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         DependencyError: a package that it needs is not installed.
         OutputError: a download cannot be kept.
     """
-    if (built_in := _parse_built_in(name)) is not None:
-        return _open_built_in(name, *built_in, cache_dir)
+    if (packaged := find_packaged(name)) is not None:
+        return _open_built_in(packaged, cache_dir)
     if name.startswith(HUB_PREFIX):
         return _open_from_hub(name, cache_dir)
     path = Path(name).expanduser()
@@ -85,28 +81,12 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     )
 
 
-def _parse_built_in(name: str) -> tuple[PackagedBackbone, tuple[int, int]] | None:
-    """The built-in backbone called `NAME` or `NAME@SIZE`, and the size of its image; `None` for other names."""
-    base, at, side = name.partition("@")
-    packaged = PACKAGED_BACKBONES.get(base)
-    if packaged is None:
-        return None
-    if not at:
-        return packaged, packaged.image_size
-    if not side.isdecimal() or int(side) not in _SIDES:
-        raise ConfigError(
-            f"`backbone` {name!r} asks for the image size {side!r}. Give a whole number of pixels from {_SIDES[0]} to "
-            f"{_SIDES[-1]}, such as {base}@288."
-        )
-    return packaged, (int(side), int(side))
-
-
-def _open_built_in(name: str, packaged: PackagedBackbone, image_size: tuple[int, int], cache_dir: Path) -> Backbone:
+def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
     """The backbone as an earlier run left it, else exported now and left for the next."""
-    prefix = f"{packaged.name}-{image_size[0]}-v{_EXPORT_VERSION}-"
+    prefix = f"{packaged.name}-v{_EXPORT_VERSION}-"
     model, notes = _find_exported(prefix, cache_dir)
     if model is None:
-        model = _export(packaged, image_size)
+        model = _export(packaged)
         try:
             cache_dir.mkdir(parents=True, exist_ok=True)
             write_file(cache_dir / f"{prefix}{sha256_hex(model)}{_ONNX_SUFFIX}", model)
@@ -116,7 +96,7 @@ def _open_built_in(name: str, packaged: PackagedBackbone, image_size: tuple[int,
                 f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Choose "
                 "another `cache_dir`."
             )
-    return Backbone(name, model, image_size, tuple(notes))
+    return Backbone(packaged.name, model, packaged.image_size, tuple(notes))
 
 
 def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
@@ -132,7 +112,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
     return None, notes
 
 
-def _export(packaged: PackagedBackbone, image_size: tuple[int, int]) -> bytes:
+def _export(packaged: PackagedBackbone) -> bytes:
     weights = read_weights(packaged)
     try:
         from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
@@ -141,7 +121,7 @@ def _export(packaged: PackagedBackbone, image_size: tuple[int, int]) -> bytes:
             f"`backbone` {packaged.name!r} is written with {exc.name}, which is not installed. Install it with: "
             "pip install 'tellapart[train]'"
         ) from exc
-    return build_efficientnet_lite(weights, image_size)
+    return build_efficientnet_lite(weights, packaged.image_size)
 
 
 def _open_file(path: Path, name: str) -> Backbone:

