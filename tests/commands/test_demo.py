@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tellapart.commands import demo
 
+from tellapart.commands import demo
 from tellapart.config import ClassicConfig
 from tellapart.errors import OutputError
 from tellapart.watcher import Watcher
