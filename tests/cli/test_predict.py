@@ -82,7 +82,7 @@ def test_a_heatmap_is_drawn_into_the_grid(
             ["--heatmap", "--grid", "grid.png"],
             "--heatmap needs a model that can show where it looks, and this one cannot. Train one with --recipe",
         ),
-        (["--sort-into", "."], "--sort-into"),
+        (["--sort-into", "."], "is not a folder that tellapart made"),
         (["--out", "x.csv"], "--submission and --out go together"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

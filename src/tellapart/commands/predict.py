@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.commands.sorting import PhotoSorter, SortedPhotos, sort_photos
-from tellapart.commands.submission import Submission, SubmissionWriter
+from tellapart.commands.submission import Submission, SubmissionWriter, is_submission_for
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.images.gate import decode_image
 from tellapart.images.preprocess import load_image
@@ -23,6 +23,7 @@ from tellapart.photos.sources import list_photos
 from tellapart.predict.answers import NONE_OF_THESE, Predictions
 from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
+from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
 from tellapart.store import open_whole, to_csv_bytes, write_file
 
 Result = Prediction | Skipped
@@ -31,6 +32,7 @@ Taker = Callable[[int, Result], None]
 
 # A photo in the grid is at most this large on paper; larger JPEGs are decoded at a reduced scale.
 _GRID_SIZE = (480, 480)
+_COLUMNS = ("path", "predicted_class", "probability")
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,9 @@ def predict(
         BundleError: the folder holds no model that can be used.
         DatasetError: a path does not exist, there is no photo, no photo can be drawn, or the submission lacks one.
         ConfigError: a heat map or a rate is asked for that the model does not have.
-        OutputError: a file cannot be written; an earlier file of that name is then as it was.
+        OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
+    _check_outputs(outputs, _sources(photos))
     model = model if isinstance(model, Model) else load(model)
     opened = _open(photos)
     if outputs.heatmap:
@@ -160,6 +163,19 @@ def _sources(photos: PhotoSet | str | Path | Sequence[str | Path]) -> list[str |
     return [photos] if isinstance(photos, str | Path) else list(photos)
 
 
+def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> None:
+    files: list[OutputFile] = []
+    if outputs.csv is not None:
+        files.append(OutputFile(outputs.csv, "csv", "a table of predictions", has_columns(*_COLUMNS)))
+    if outputs.grid is not None:
+        files.append(OutputFile(outputs.grid, "grid", "a picture", has_png_mark))
+    sample: tuple[Path, ...] = ()
+    if outputs.submission is not None:
+        sample, out_path = outputs.submission[:1], outputs.submission[1]
+        files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
+    check_output_files(files, [*sources, *sample])
+
+
 def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
     shown = max(1, limit)
 
@@ -183,7 +199,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions)
     Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits. Where the
     model may be in doubt, `answer` is the last of them, with `distance` before it where it was measured.
     """
-    header = ["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)]
+    header = [*_COLUMNS, *(f"p_{name}" for name in class_names)]
     header += ["distance"] * (NONE_OF_THESE in predictions.doubts) + ["answer"] * bool(predictions.doubts)
     with open_whole(path) as file:
         file.write(to_csv_bytes([header]))

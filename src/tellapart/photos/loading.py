@@ -60,7 +60,7 @@ def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[R
     cores = num_cores()
     # A few dozen large photos are still shared out evenly.
     size = max(1, min(_PHOTOS_A_TASK, len(photos) // (4 * cores)))
-    return _share_out(
+    return map_batches(
         len(photos),
         size,
         lambda rows: [_try_row(photos.paths, row, lambda one: work(photos.read(one))) for row in rows],
@@ -116,7 +116,7 @@ def map_images(
         results = iter(work(np.stack(images)) if images else ())
         return [item if isinstance(item, Skipped) else next(results) for item in items]
 
-    return _share_out(len(paths), even_size(len(paths), batch_size, threads), run, threads)
+    return map_batches(len(paths), even_size(len(paths), batch_size, threads), run, threads)
 
 
 def even_size(num_items: int, largest: int, num_threads: int) -> int:
@@ -132,12 +132,18 @@ def _try_row(paths: Sequence[str], row: int, work: Callable[[int], Result]) -> R
         return Skipped(paths[row], str(exc))
 
 
-def _share_out(
+def map_batches(
     num_photos: int, size: int, run: Callable[[Iterator[int]], Sequence[Result]], num_threads: int
 ) -> Generator[Result, None, None]:
     """What `run` gives for `size` rows at a time, in order, from a pool of threads that is a few tasks ahead.
 
     Closing the iterator early ends the rows that the tasks under way are given.
+
+    Args:
+        num_photos: rows are counted from 0 to this.
+        size: rows a task, at least 1.
+        run: from rows to an item for each; called from several threads at once.
+        num_threads: tasks worked on at once.
     """
     is_closed = threading.Event()
 
