@@ -143,7 +143,7 @@ def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher |
     run = read_run_file(run_dir)
     predictor = load(run_dir)
     watcher = watcher or Watcher()
-    photos, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
+    photos = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(photos, watcher)
     seen = _look_again(decided.photos, run, run_dir, cache_dir, watcher)
     checkup = check_up(seen, run.config.seed, decided.confirmed)

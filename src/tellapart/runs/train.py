@@ -1,28 +1,33 @@
 """`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Unpack
 
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import OutputError
 from tellapart.photos.decisions import apply_own_decisions
-from tellapart.photos.sources import PhotoSet, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.runs.job import Run, RunFile, TrainJob
 from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME, check_same_settings, read_run_file
+from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
 from tellapart.store import remove_partials
 from tellapart.watcher import Watcher
 
 
 def train(
-    photos: PhotoSet | str | Path,
+    photos: Photos,
     out: str | Path,
-    config: RecipeConfig | None = None,
     *,
-    source: SourceConfig | None = None,
+    config: RecipeConfig | None = None,
+    source: SourceConfig = SourceConfig(),
     resume: bool = False,
     watcher: Watcher | None = None,
+    **settings: Unpack[TrainSettings],
 ) -> Run:
     """A trained classifier in the folder `out`, with its pictures and numbers.
 
@@ -30,14 +35,16 @@ def train(
     that of a finished run, and can be resumed.
 
     Args:
-        photos: an opened photo set, or anything `open_photos` takes.
+        photos: labelled photos, as `open_photos` takes them.
         out: folder of the run; new, empty, or an earlier run to resume.
         config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
             from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
             with `resume` the settings of the run.
         source: how labels are found and how many photos are taken.
-        resume: go on with the run in `out`, killed or finished, up to `config.epochs` where there are epochs.
+        resume: go on with the run in `out`, killed or finished, up to `epochs` where there are epochs.
         watcher: who is told about the progress.
+        settings: the fields of the configs by themselves, as `recipe="scratch", minutes=5, cache_dir="cache"`; they
+            replace those of `config` and `source`.
 
     Raises:
         ConfigError: a setting is not accepted, or differs from those of the run to resume.
@@ -50,12 +57,17 @@ def train(
     started, run_dir, watcher = time.perf_counter(), Path(out), watcher or Watcher()
     if run_dir.exists():  # found now rather than after the photos are decoded
         claim_dir(run_dir, RUN_FILE_NAME)
-    check_outside(run_dir, Path(photos.source if isinstance(photos, PhotoSet) else photos))
-    config, source, stored = _settings(run_dir, config, source or SourceConfig(), resume)
+    of_recipe, of_source = split_settings(settings)
+    for named in source_paths(photos):
+        check_outside(run_dir, Path(named))
+    config, stored = _recipe(run_dir, config, of_recipe, resume)
+    source = source_config(of_source, source)
+    if stored is not None:
+        source = replace(source, per_class=stored.per_class)
     is_transfer = isinstance(config, TransferConfig)
     # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
-    photos = photos if isinstance(photos, PhotoSet) else open_photos(photos, source, check=not is_transfer)
-    decided = apply_own_decisions(photos, watcher)
+    opened = open_labelled(photos, source, check=not is_transfer and not isinstance(photos, PhotoSet))
+    decided = apply_own_decisions(opened, watcher)
     job = TrainJob(decided.photos, run_dir, config, source, stored, watcher, started, decided.confirmed)
     if is_transfer:
         from tellapart.runs.train_head import train_head
@@ -67,21 +79,22 @@ def train(
     return train_network(job)
 
 
-def _settings(
-    run_dir: Path, config: RecipeConfig | None, source: SourceConfig, resume: bool
-) -> tuple[RecipeConfig, SourceConfig, RunFile | None]:
-    """The settings to train with, and those of the run to resume, if one is."""
+def _recipe(
+    run_dir: Path, config: RecipeConfig | None, settings: Mapping[str, Any], resume: bool
+) -> tuple[RecipeConfig, RunFile | None]:
+    """The settings to train with, and what the run to resume says of itself, if one is."""
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already; pass --resume to go on with it, or another --out."
+                f"{str(run_dir)!r} holds a run already. Give `resume=True` to continue it, or another `out`.",
+                path=run_dir,
             )
-        return config or TransferConfig(), source, None
+        return recipe_config(settings, config), None
     stored = read_run_file(run_dir)
     remove_partials(run_dir)
-    config = _as_decided(config or stored.config, stored.config)
+    config = _as_decided(recipe_config(settings, config or stored.config), stored.config)
     check_same_settings(stored.config, config)
-    return config, replace(source, per_class=stored.per_class), stored
+    return config, stored
 
 
 def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
