@@ -48,9 +48,20 @@ from tellapart.images.silenced_warnings import QuietModules
 from tellapart.images.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
 from tellapart.records import ImageInfo
 
-__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_for_each", "decode_image", "decode_photo", "read_info", "sniff_format"]
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "Decoded",
+    "PillowImage",
+    "convert_image",
+    "decode_for_each",
+    "decode_image",
+    "decode_photo",
+    "read_info",
+    "sniff_format",
+]
 
 _PIXELS = NDArray[np.uint8]
+PillowImage = Image.Image
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -166,6 +177,20 @@ def decode_for_each(data: bytes, limits: ImageLimits, sizes: Sequence[tuple[int,
     }
     info = ImageInfo(found, height, width)
     return tuple(Decoded(images[scale], info, header.orientation, header.exif) for scale in scales)
+
+
+def convert_image(image: PillowImage) -> NDArray[np.uint8]:
+    """The pixels of an image that Pillow has opened or made, upright, alpha over white: uint8 RGB `(height, width, 3)`.
+
+    Args:
+        image: of any mode; not modified.
+
+    Raises:
+        ImageError: it has no pixels, or its file is damaged.
+    """
+    _check_pixels(image.height, image.width, ImageLimits(max_pixels=2**40))
+    with _pillow("image", b""):
+        return turn_upright(_to_rgb(image.copy()), _orientation(image))
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
@@ -303,7 +328,7 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     return photo
 
 
-def _orientation(photo: ImageFile.ImageFile) -> int:
+def _orientation(photo: PillowImage) -> int:
     """EXIF's orientation of a photo opened by Pillow, 1 to 8: from EXIF, or XMP where EXIF is silent."""
     if photo.format == "TIFF":
         return 1  # Pillow states the size of a TIFF after turning it, and turns it when it loads
@@ -315,7 +340,7 @@ def _orientation(photo: ImageFile.ImageFile) -> int:
     )
 
 
-def _exif(photo: ImageFile.ImageFile) -> bytes:
+def _exif(photo: PillowImage) -> bytes:
     """The block of EXIF of a photo opened by Pillow; empty where there is none."""
     exif = photo.info.get("exif") or b""
     if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
@@ -323,7 +348,7 @@ def _exif(photo: ImageFile.ImageFile) -> bytes:
     return bytes(exif)
 
 
-def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
+def _to_rgb(photo: PillowImage) -> _PIXELS:
     """The pixels of a loaded photo of any mode as uint8 RGB, transparent parts over white."""
     if photo.mode[0] in "IF":
         return repeat_grey(_deep_grey(photo))
@@ -339,7 +364,7 @@ def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
     return np.array(photo.convert("RGB"))
 
 
-def _deep_grey(photo: ImageFile.ImageFile) -> _PIXELS:
+def _deep_grey(photo: PillowImage) -> _PIXELS:
     """A photo with one channel of more than 8 bits as uint8 grey; Pillow's own conversion clips it to white."""
     tags = getattr(photo, "tag_v2", {})
     num_bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0]) if photo.mode.startswith("I;16") else None
