@@ -13,7 +13,7 @@ ZOO = ("ape", "bat", "cow")
 
 def predicted(path: str, *probabilities: float, names: Sequence[str] = PETS) -> Prediction:
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    return Prediction(path, names[best], probabilities[best], probabilities)
+    return Prediction(path, names[best], probabilities)
 
 
 TWO = [predicted("test1/2.jpg", 0.75, 0.25), predicted("test1/1.jpg", 0.125, 0.875)]

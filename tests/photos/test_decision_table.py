@@ -177,7 +177,7 @@ def test_copies_may_be_decided_on_one_by_one(write: Write, second: str) -> None:
     assert len(read_decisions(write(f"{A},p/1.jpg,cat,keep,", f"{A},{second}")).rows) == 2
 
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAMES = TEXTS.map(class_name).filter(bool)
 
 

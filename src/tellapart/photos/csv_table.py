@@ -40,8 +40,9 @@ class Table:
 def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None) -> Table:
     """The table in a file.
 
-    Accepts commas, semicolons or tabs, any line ends, UTF-8 with or without a byte order mark, and UTF-16 with one. What
-    is no UTF-8 is read as Windows-1252, with a note. A row may lack values at its end, as spreadsheets leave them out.
+    Accepts commas, semicolons or tabs, any line ends, UTF-8 with or without a byte order mark, and UTF-16 with one.
+    What is no UTF-8 is read as Windows-1252, with a note. A row may lack values at its end, as spreadsheets leave them
+    out.
 
     Args:
         path: the file.
