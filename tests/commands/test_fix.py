@@ -243,7 +243,7 @@ def test_a_folder_inside_the_photos_is_refused_and_not_made(photos_dir: Path, pl
 
 
 def test_nothing_to_do_is_told(photos_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no decisions were named.* pass --decisions .* or --drop-copies"):
+    with pytest.raises(ConfigError, match="no decisions were named.* Give `decisions` .*, or `drop_copies=True`"):
         fix(photos_dir, tmp_path / "out")
 
 

@@ -16,7 +16,7 @@ from tellapart.commands.show import group_skipped, show, summarise_shapes
 from tellapart.errors import DatasetError, OutputError
 from tellapart.records import ImageInfo, Skipped
 
-FILES = {"grid.png", "classes.png", "skipped.csv", "shown.json"}
+FILES = {"grid.png", "classes.png", "skipped.csv", "show.json"}
 
 
 def encode(height: int, width: int, suffix: str = ".jpg") -> bytes:
@@ -111,7 +111,7 @@ def test_the_folder_gets_pictures_list_and_marker(folder: Path, tmp_path: Path) 
     show(folder, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert all(cv2.imread(str(tmp_path / "out" / name)) is not None for name in ("grid.png", "classes.png"))
-    marker = json.loads((tmp_path / "out" / "shown.json").read_text("utf-8"))
+    marker = json.loads((tmp_path / "out" / "show.json").read_text("utf-8"))
     assert (marker["class_counts"], marker["num_skipped"]) == ({"cat": 3, "dog": 2}, 2)
 
 
@@ -125,7 +125,7 @@ def test_an_earlier_output_is_replaced(folder: Path, unlabelled: Path, tmp_path:
     show(folder, tmp_path / "out")
     show(unlabelled, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-    assert json.loads((tmp_path / "out" / "shown.json").read_text("utf-8"))["num_photos"] == 3
+    assert json.loads((tmp_path / "out" / "show.json").read_text("utf-8"))["num_photos"] == 3
 
 
 def test_a_folder_of_someone_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
