@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tellapart.workflow import demo
+from tellapart.commands import demo
 
 from tellapart.config import ClassicConfig
 from tellapart.errors import OutputError

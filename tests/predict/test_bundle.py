@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tellapart.infer import bundle as bundle_module
+from tellapart.predict import bundle as bundle_module
 
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec

@@ -24,7 +24,6 @@ from tellapart.watcher import Watcher
 
 PROMISED_FILES = (
     *("bundle.json", "model.onnx", "metrics.json", "split.csv", "skipped.csv", "run.json", "predictions.csv"),
-    "confusion.png",
 )
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from tellapart.errors import OutputError
 from tellapart.store import is_partial, output_error
 
+# Held by a training while it writes into a folder; one that was killed leaves it there.
+LOCK_NAME = "run.lock"
+
 
 def claim_dir(path: Path, marker: str, flag: str = "--out") -> None:
     """The folder exists and may be written to: it is new, empty, or carries the file `marker` that our runs carry.
@@ -16,7 +19,7 @@ def claim_dir(path: Path, marker: str, flag: str = "--out") -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name)]
+        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
     except FileExistsError as exc:
         raise OutputError(f"{str(path)!r} exists and is not a folder; pass another {flag}.") from exc
     except OSError as exc:
