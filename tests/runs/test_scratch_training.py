@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tellapart.runs import network_recipe
-from tellapart.runs import scratch_plan as plan_module
 
 import tellapart
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord, StepRecord
+from tellapart.runs import network_recipe
+from tellapart.runs import scratch_plan as plan_module
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import read_run_file
 from tellapart.runs.train import train
@@ -140,7 +140,7 @@ def test_a_finished_run_takes_no_further_epochs(
     scratch_run: Run, animals_dir: Path, source_config: SourceConfig
 ) -> None:
     config = replace(TINY, epochs=3, flip=True)
-    with pytest.raises(ConfigError, match=r"these differ: epochs 3 \(the run has 2\)"):
+    with pytest.raises(ConfigError, match=r"these differ: `epochs` 3 \(the run has 2\)"):
         train(animals_dir, scratch_run.run_dir, config, source=source_config, resume=True)
 
 

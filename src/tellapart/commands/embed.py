@@ -11,6 +11,7 @@ from tellapart.backbones.embedding import EmbeddedPhotos, embed_photos, start_ba
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.sources import open_any_photos
+from tellapart.runs.outputs import OutputFile, check_output_files, has_arrays
 from tellapart.store import write_file
 from tellapart.watcher import Watcher
 
@@ -30,8 +31,10 @@ def embed_to_file(
 
     Raises:
         DatasetError: the source cannot be used, or no photo can be read.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, lies among the photos, or is somebody else's.
     """
+    file = OutputFile(out_path, "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
+    check_output_files([file], [source, config.labels_csv])
     watcher = watcher or Watcher()
     photos, _ = open_any_photos(source, config)
     opened = start_backbone(backbone, config.cache_dir, watcher)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tellapart.config import AugmentConfig, ClassicConfig, RecipeConfig, ScratchConfig, TransferConfig
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
-from tellapart.runs.out_folder import LOCK_NAME, claim_dir
+from tellapart.runs.outputs import LOCK_NAME, claim_dir
 from tellapart.store import output_error, to_json_bytes, write_file
 
 if sys.platform == "win32":
@@ -130,7 +130,7 @@ def begin_run(run_dir: Path, run_file: RunFile, resumed: RunFile | None) -> None
     if resumed is not None and resumed.photos_key != run_file.photos_key:
         raise DatasetError(
             f"the photos of {run_file.source!r} are not those that {str(run_dir)!r} was trained on;"
-            " --resume needs the same ones. Train anew with another --out."
+            " `resume` needs the same ones. Train again with another `out`."
         )
     write_run_file(run_dir, run_file)
 
@@ -156,10 +156,10 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as exc:
         raise BundleError(
-            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}); pass the --out of one."
+            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`."
         ) from exc
     except (OSError, ValueError) as exc:
-        raise BundleError(f"{str(path)!r} cannot be read: {exc}; train again with another --out.") from exc
+        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again with another `out`.") from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
@@ -168,7 +168,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({exc}); train again with another --out."
+            f"{str(path)!r} is damaged or of another version ({exc}). Train again with another `out`."
         ) from exc
 
 
@@ -184,14 +184,14 @@ def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
     if stored.recipe != config.recipe:
         names = ["recipe"]
     differing = [
-        f"{name} {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
+        f"`{name}` {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
         for name in names
         if getattr(stored, name) != getattr(config, name)
     ]
     if differing:
         raise ConfigError(
-            f"--resume goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
-            " Leave them out, or train anew with another --out."
+            f"`resume` goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
+            " Leave them out, or train again with another `out`."
         )
 
 

@@ -18,7 +18,7 @@ from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
-from tellapart.runs.out_folder import check_outside
+from tellapart.runs.outputs import check_outside
 from tellapart.runs.run_folder import (
     RUN_FILE_NAME,
     RunFile,
@@ -162,7 +162,7 @@ def _settings(
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already; pass --resume to go on with it, or another --out."
+                f"{str(run_dir)!r} holds a run already. Pass `resume` to go on with it, or another `out`."
             )
         return config or TransferConfig(), source, None
     stored = read_run_file(run_dir)
