@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.metrics import wilson_interval
-from tellapart.photos.names import printable
-from tellapart.photos.skipped import group_skipped
+from tellapart.photos.names import group_skipped, printable
 from tellapart.records import ClassScore, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines

@@ -6,9 +6,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.embedding import OpenBackbone, embed_photos, start_backbone
+from tellapart.backbones.embedder import OpenBackbone, start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.checkup.check_up import Checkup, check_up
-from tellapart.checkup.look import add_facts
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
 from tellapart.heads.head import FittedHead, HeadData, cross_validate_head, fit_head
@@ -61,19 +61,17 @@ class HeadRecipe:
 
     def look(self) -> Checkup:
         """The embedded photos and what is to be said of them; a class may have a single photo."""
-        job = self._job
-        embedded = load_chosen(
+        job, eyes = self._job, [Eye(self._opened.embedder)]
+        seen = load_chosen(
             job.photos,
             job.source.per_class,
             self._config.seed,
-            lambda chosen: embed_photos(chosen, self._opened, job.watcher),
+            lambda chosen: look_at(chosen, eyes, cache_dir=job.source.cache_dir, watcher=job.watcher),
         )
-        check_classes(embedded.photos.counts(), embedded.photos.source, min_photos=1)
-        self._num_found = embedded.num_found
+        check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
+        self._num_found = seen.num_found
         self._clock("embed")
-        described = add_facts(embedded.photos, embedded.digests, embedded.embeddings, job.source.cache_dir, job.watcher)
-        check_classes(described.photos.counts(), described.photos.source, min_photos=1)
-        checkup = check_up(described, self._config.seed, job.confirmed)
+        checkup = check_up(seen, self._config.seed, job.confirmed)
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
             names = ", ".join(repr(name) for name in single[:5])
@@ -94,7 +92,7 @@ class HeadRecipe:
 
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the head is fitted."""
-        key = hashlib.sha256("".join(checkup.described.digests).encode()).hexdigest()
+        key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
         return RunFile(checkup.photos.source, self._config, self._job.source.per_class, key, "training")
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
@@ -162,7 +160,7 @@ class HeadRecipe:
         Where none of them can be read any more, over images of noise.
         """
         images, rows = _read_some(checkup.photos, predictor)
-        embeddings = checkup.described.embeddings
+        embeddings = checkup.seen.embeddings
         assert embeddings is not None
         expected = embeddings[rows]
         if not len(rows):
@@ -173,7 +171,7 @@ class HeadRecipe:
 
 
 def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
-    embeddings, labels = checkup.described.embeddings, checkup.photos.labels
+    embeddings, labels = checkup.seen.embeddings, checkup.photos.labels
     assert embeddings is not None and labels is not None
     numbers = checkup.group_numbers if groups is None else groups
     return HeadData(embeddings[rows], labels[rows], numbers[rows], len(checkup.photos.class_names))

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.cache_folder import cache_root, images_dir
+from tellapart.backbones.photo_pass import look_at
 from tellapart.checkup.check_up import Checkup, check_up
-from tellapart.checkup.look import Described, describe_photos
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.errors import TellapartError
 from tellapart.images.preprocess import PreprocessSpec
@@ -214,23 +214,20 @@ def prepare_photos(
             photos.
         OutputError: the decoded photos do not fit on the disk.
     """
-    described = load_chosen(
-        photos, source.per_class, config.seed, lambda chosen: describe_photos(chosen, source.cache_dir, watcher)
+    seen = load_chosen(
+        photos,
+        source.per_class,
+        config.seed,
+        lambda chosen: look_at(chosen, cache_dir=source.cache_dir, watcher=watcher),
     )
     assert config.image_size is not None
     spec = PreprocessSpec(config.image_size, config.channels)
-    images = cache_images(described.photos, spec, source.limits, images_dir(cache_root(source.cache_dir)))
+    images = cache_images(seen.photos, spec, source.limits, images_dir(cache_root(source.cache_dir)))
     check_classes(images.photos.counts(), photos.source)
-    return images, check_up(_decoded(described, images.photos), config.seed)
-
-
-def _decoded(described: Described, photos: PhotoSet) -> Described:
-    """What is known of the photos that could also be decoded."""
-    row_of_path = {path: row for row, path in enumerate(described.photos.paths)}
-    rows = [row_of_path[path] for path in photos.paths]
-    return Described(
-        photos, tuple(described.digests[row] for row in rows), tuple(described.facts[row] for row in rows), None
-    )
+    # A photo may have gone since it was looked at.
+    row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}
+    decoded = seen.take([row_of_path[path] for path in images.photos.paths])
+    return images, check_up(replace(decoded, photos=images.photos), config.seed)
 
 
 def _train(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -> tuple[tuple[EpochRecord, ...], bool]:

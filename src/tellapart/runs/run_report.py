@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.embedding import embed_photos, start_backbone
+from tellapart.backbones.embedder import start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
-from tellapart.checkup.look import Described, add_facts, describe_photos
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import DatasetError
-from tellapart.images.gate import decode_image
-from tellapart.images.preprocess import format_size, load_image, shrink_image
+from tellapart.images.preprocess import format_size
 from tellapart.measure.measurement import Measurement
 from tellapart.photos.decisions import apply_own_decisions
-from tellapart.photos.loading import map_photos
+from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
@@ -26,7 +26,7 @@ from tellapart.predict.predictor import Predictor, load
 from tellapart.records import EpochRecord, Skipped
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
-from tellapart.report.pictures import THUMBNAIL_SIDE, ReportPhoto, overlay_map
+from tellapart.report.pictures import ReportPhoto, overlay_map
 from tellapart.runs.run_folder import RunFile, read_run_file
 from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_table
 from tellapart.store import to_json_bytes, write_file
@@ -60,7 +60,7 @@ def make_page(
     if measurement is not None:
         rows += shown_rows(measurement)
         if predictor is not None and predictor.has_activation_maps:
-            heatmaps = _draw_heatmaps(predictor, photos, measurement)
+            heatmaps = _draw_heatmaps(predictor, checkup.seen, measurement)
     return render_report(
         Report(
             source=photos.source,
@@ -179,12 +179,12 @@ def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
     """The photos of these rows with a small image each, grey where one cannot be read any more."""
     photos = checkup.photos
     there = [row for row in dict.fromkeys(rows) if row < len(photos)]
-    images = _draw_thumbnails(photos, there)
+    images = checkup.seen.thumbnails(there)
     labels, names = photos.labels, photos.class_names
     return {
         row: ReportPhoto(
             photos.paths[row],
-            checkup.described.digests[row],
+            checkup.seen.digests[row],
             None if labels is None else names[labels[row]],
             images.get(row, _GONE),
         )
@@ -192,22 +192,14 @@ def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
     }
 
 
-def _draw_thumbnails(photos: PhotoSet, rows: list[int]) -> dict[int, NDArray[np.uint8]]:
-    """A small image of each row that can still be read: uint8 RGB, its longer side at most `THUMBNAIL_SIDE` pixels."""
-    size, limits = (THUMBNAIL_SIDE, THUMBNAIL_SIDE), photos.limits
-    chosen = photos.take(rows)
-    images = map_photos(chosen, lambda data: shrink_image(decode_image(data, limits, at_least=size), THUMBNAIL_SIDE))
-    return {row: image for row, image in zip(rows, images, strict=True) if not isinstance(image, Skipped)}
-
-
-def _draw_heatmaps(predictor: Predictor, photos: PhotoSet, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
+def _draw_heatmaps(predictor: Predictor, seen: SeenPhotos, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
     """Where the model looked, drawn over the small image of each answer whose photo can be read."""
     predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
+    photos = seen.photos
     rows = [row for row in answer_rows(measurement) if row < len(photos)]
-    limits = photos.limits
-    seen = map_photos(photos.take(rows), lambda data: load_image(data, predictor.preprocess, limits))
-    images = {row: image for row, image in zip(rows, seen, strict=True) if not isinstance(image, Skipped)}
-    small = _draw_thumbnails(photos, list(images))
+    found = stream_images(photos.take(rows), predictor.preprocess, photos.limits)
+    images = {row: image for row, image in zip(rows, found, strict=True) if not isinstance(image, Skipped)}
+    small = seen.thumbnails(list(images))
     if not small:
         return {}
     maps = predictor.activation_maps(np.stack([images[row] for row in small]))
@@ -233,9 +225,8 @@ def _as_written(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> Described:
+def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
+    eyes: list[Eye] = []
     if isinstance(run.config, TransferConfig):
-        opened = start_backbone(run.config.backbone, cache_dir, watcher)
-        embedded = embed_photos(photos, opened, watcher)
-        return add_facts(embedded.photos, embedded.digests, embedded.embeddings, cache_dir, watcher)
-    return describe_photos(photos, cache_dir, watcher)
+        eyes.append(Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder))
+    return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)

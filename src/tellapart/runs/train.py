@@ -86,7 +86,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     split = recipe.split(checkup)
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
-    write_split(job.run_dir, photos, split, checkup.described.digests, checkup.group_numbers)
+    write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
     write_skipped(job.run_dir, photos.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
@@ -96,7 +96,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     if fitted.measurement is not None:
-        write_predictions(job.run_dir, photos, checkup.described.digests, fitted.measurement)
+        write_predictions(job.run_dir, photos, checkup.seen.digests, fitted.measurement)
     for name, content in fitted.make_files().items():
         write_file(job.run_dir / name, content)
     finish_run_file(job.run_dir, run_file, fitted.is_stopped)
