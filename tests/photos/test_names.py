@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.photos.names import class_name, name_some, natural_key, printable
+from tellapart.photos.names import class_name, group_skipped, name_some, natural_key, printable
+from tellapart.records import Skipped
 
 
 def test_natural_order_counts_numbers_by_value_and_keeps_case() -> None:
