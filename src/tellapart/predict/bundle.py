@@ -2,7 +2,7 @@
 
 `bundle.json` holds the checksum of `model.onnx` and one of its own content, so a changed value in either file is found.
 Its line ends and indents may be others: editors and version control change them. Running the model is
-`predict/predictor.py`'s.
+`predict/model.py`'s.
 """
 
 import json

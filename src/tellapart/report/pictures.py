@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE
+
 _Pixels = NDArray[np.uint8]
 
-# Of the small images that a page is given, in pixels at the longer side.
-THUMBNAIL_SIDE = 200
 
 # A page of 5 MB, less what is not a picture. Photos of 200 pixels take some 9 kB each: 450 of them fit.
 MOST_PICTURE_BYTES = 4_200_000
@@ -39,7 +39,7 @@ class ReportPhoto:
         path: as its owner would recognise it.
         content: BLAKE2b of its bytes, 40 hexadecimal digits.
         class_name: its label; `None` without one.
-        image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_SIDE` pixels at its longer side.
+        image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_LONGEST_SIDE` pixels at its longer side.
     """
 
     path: str
@@ -114,7 +114,7 @@ class Album:
 
     def pictures(self) -> tuple[Picture, ...]:
         """All that was shown, encoded; where that would be more than `MOST_PICTURE_BYTES`, smaller and smaller."""
-        side, uris = THUMBNAIL_SIDE, self._encode(THUMBNAIL_SIDE)
+        side, uris = THUMBNAIL_LONGEST_SIDE, self._encode(THUMBNAIL_LONGEST_SIDE)
         for _ in range(_ROUNDS):
             num_bytes = sum(map(len, uris.values()))
             if num_bytes <= MOST_PICTURE_BYTES or side == _SHORTEST_SIDE:

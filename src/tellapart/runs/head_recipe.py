@@ -21,7 +21,7 @@ from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.splits import Split, count_groups
 from tellapart.predict.bundle import Bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.randomness import named_generator
 from tellapart.records import LayerRecord, Skipped
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
@@ -105,7 +105,7 @@ class HeadRecipe:
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
         bundle = _make_bundle(self._opened, checkup.photos.class_names, head, novelty, measurement)
-        predictor = Predictor(bundle)
+        predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
@@ -154,7 +154,7 @@ class HeadRecipe:
         )
         return measure(rows, photos.labels[rows], probabilities, photos.class_names, method)
 
-    def _largest_difference(self, predictor: Predictor, checkup: Checkup, head: FittedHead) -> float:
+    def _largest_difference(self, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
         """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.
 
         Where none of them can be read any more, over images of noise.
@@ -167,7 +167,7 @@ class HeadRecipe:
             shape = (_NUM_PARITY_PHOTOS, *predictor.preprocess.shape)
             images = named_generator(self._config.seed, "parity").integers(0, 256, shape, np.uint8)
             expected = self._opened.embedder.embed(images)
-        return float(np.abs(predictor.probabilities(images) - head.probabilities(expected)).max())
+        return float(np.abs(predictor.predict_proba(images) - head.probabilities(expected)).max())
 
 
 def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
@@ -233,7 +233,7 @@ def _make_bundle(
     )
 
 
-def _read_some(photos: PhotoSet, predictor: Predictor) -> tuple[NDArray[np.uint8], list[int]]:
+def _read_some(photos: PhotoSet, predictor: Model) -> tuple[NDArray[np.uint8], list[int]]:
     """Images of evenly chosen photos, those that can still be read, and their rows."""
     rows = np.unique(np.linspace(0, len(photos) - 1, _NUM_PARITY_PHOTOS).astype(np.int64)).tolist()
     items = list(stream_images(photos.take(rows), predictor.preprocess, photos.limits))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a `Run` is at hand without what it takes to make one
     from tellapart.measure.measurement import Measurement
     from tellapart.photos.splits import Split
     from tellapart.predict.bundle import Bundle
-    from tellapart.predict.predictor import Predictor
+    from tellapart.predict.model import Model
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Fitted:
     """
 
     bundle: "Bundle"
-    predictor: "Predictor"
+    predictor: "Model"
     measurement: "Measurement | None"
     metrics: Mapping[str, Any]
     make_files: Callable[[], Mapping[str, bytes]] = dict

@@ -21,7 +21,7 @@ from tellapart.photos.decoded_cache import CachedImages, cache_images
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
 from tellapart.runs.held_out import hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
@@ -111,9 +111,9 @@ class NetworkRecipe:
         with open_course(model, data, self._config, self._backend, self._plan) as course:
             history, is_stopped = _train(model, data, course, self._job)
             with course.settled(is_final=True):
-                return replace(
-                    self._export(model, data, checkup, history), is_stopped=is_stopped, seconds_before=seconds_before
-                )
+                fitted = self._export(model, data, checkup, history)
+        metrics = {**fitted.metrics, "is_stopped": is_stopped}
+        return replace(fitted, metrics=metrics, is_stopped=is_stopped, seconds_before=seconds_before)
 
     def _fit_data(self, split: Split) -> FitData:
         labels = self._data.photos.labels
@@ -132,7 +132,7 @@ class NetworkRecipe:
         portable = self._portable_model(model)
         bundle = self._make_bundle(model, portable, is_mirrored)
         rows = data.split.validation
-        probabilities = _predict(Predictor(bundle), data, rows)
+        probabilities = _predict(Model(bundle), data, rows)
         expected = predict_probabilities(model, data.images, rows, mirrored=is_mirrored)
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= _PARITY_TOLERANCE:
@@ -144,7 +144,7 @@ class NetworkRecipe:
         bundle = replace(bundle, temperature=temperature, selective=measurement.selective)
         return Fitted(
             bundle=bundle,
-            predictor=Predictor(bundle),
+            predictor=Model(bundle),
             measurement=measurement,
             metrics=self._metrics(history, int(model.count_params()))
             | {"onnx_largest_difference": difference, "temperature": temperature},
@@ -256,6 +256,6 @@ def _train(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -
     return history, False
 
 
-def _predict(predictor: Predictor, data: FitData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _predict(predictor: Model, data: FitData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     parts = np.array_split(rows, -(-len(rows) // 64))
-    return np.concatenate([predictor.probabilities(data.images.gather(part)) for part in parts])
+    return np.concatenate([predictor.predict_proba(data.images.gather(part)) for part in parts])

@@ -22,7 +22,7 @@ from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
-from tellapart.predict.predictor import Predictor, load
+from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, Skipped
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
@@ -40,7 +40,7 @@ _GONE = np.full((48, 64, 3), 200, np.uint8)
 def make_page(
     checkup: Checkup,
     measurement: Measurement | None = None,
-    predictor: Predictor | None = None,
+    predictor: Model | None = None,
     facts: Iterable[tuple[str, str]] = (),
     missing: Sequence[ReportPhoto] = (),
 ) -> bytes:
@@ -80,7 +80,7 @@ def make_page(
 
 
 def write_report(
-    run_dir: Path, checkup: Checkup, measurement: Measurement | None, predictor: Predictor, metrics: dict[str, Any]
+    run_dir: Path, checkup: Checkup, measurement: Measurement | None, predictor: Model, metrics: dict[str, Any]
 ) -> None:
     """Writes `check.json` and `report.html`.
 
@@ -192,7 +192,7 @@ def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
     }
 
 
-def _draw_heatmaps(predictor: Predictor, seen: SeenPhotos, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
+def _draw_heatmaps(predictor: Model, seen: SeenPhotos, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
     """Where the model looked, drawn over the small image of each answer whose photo can be read."""
     predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
     photos = seen.photos
