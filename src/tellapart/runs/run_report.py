@@ -28,7 +28,7 @@ from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import ReportPhoto, overlay_map
 from tellapart.runs.run_folder import RunFile, read_run_file
-from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_table
+from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
 from tellapart.store import to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
@@ -126,7 +126,7 @@ def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher |
     if path.exists():
         return path
     run, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
-    metrics, split = read_metrics(run_dir), read_table(run_dir / SPLIT_NAME)
+    metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
     found, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(found, watcher)
     photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
@@ -216,7 +216,7 @@ def _photos_of_run(
         photos.take([row_of_path[row["path"]] for row in there]),
         labels=np.array([class_names.index(row["class"]) for row in there], np.int64),
         class_names=class_names,
-        skipped=tuple(Skipped(row["path"], row["reason"]) for row in read_table(run_dir / SKIPPED_NAME)),
+        skipped=tuple(Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME)),
     )
 
 

@@ -1,6 +1,5 @@
 """The tables of a run: split, skipped files, history, and what the model said of each photo it had not seen."""
 
-import csv
 import dataclasses
 import json
 import platform
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import BundleError
+from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.measurement import Measurement, measure, method_from_json
+from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
@@ -96,7 +96,7 @@ def read_predictions(
     """
     if metrics["validation_accuracy"] is None:
         return None
-    table = read_table(run_dir / PREDICTIONS_NAME)
+    table = read_rows(run_dir / PREDICTIONS_NAME)
     try:
         rows = np.array([row_of_path[row["path"]] for row in table], np.int64)
         labels = np.array([class_names.index(row["class"]) for row in table], np.int64)
@@ -119,17 +119,17 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
     return metrics
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a table of ours, by the names of its columns.
 
     Raises:
         BundleError: it cannot be read.
     """
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return list(csv.DictReader(file))
-    except (OSError, csv.Error) as exc:
+        table = read_table(path, delimiter=",")
+    except DatasetError as exc:
         raise _unreadable(path, exc) from exc
+    return [dict(zip(table.header, row.cells, strict=True)) for row in table.rows]
 
 
 def _unreadable(path: Path, exc: Exception) -> BundleError:
