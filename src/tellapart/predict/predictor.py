@@ -20,13 +20,13 @@ from tellapart.backbones.onnx_session import (
     refused,
     signature,
 )
+from tellapart.backbones.onnx_wire import keep_outputs, output_names
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
 from tellapart.predict.bundle import Bundle, read_bundle
-from tellapart.predict.onnx_wire import keep_outputs, output_names
 from tellapart.records import Prediction, SelectivePoint, Skipped
 
 # Photos a thread predicts at once, at most.
