@@ -73,10 +73,13 @@ def is_system_name(name: str) -> bool:
 
 def name_some(names: Iterable[str], limit: int = 5) -> str:
     """The first names, quoted, and how many more there are: `'a', 'b' and 3 more`."""
-    everything = list(names)
-    shown = ", ".join(repr(name) for name in everything[:limit])
-    rest = len(everything) - limit
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
+    return list_some([repr(name) for name in names], limit)
+
+
+def list_some(texts: Sequence[str], limit: int = 5) -> str:
+    """The first texts as they are, and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(texts[:limit])
+    return f"{shown} and {len(texts) - limit:,} more" if len(texts) > limit else shown
 
 
 @dataclass(frozen=True)
