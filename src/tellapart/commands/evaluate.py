@@ -17,7 +17,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled
 from tellapart.predict.model import Model, load
 from tellapart.records import Evaluation, ModelEvaluation, Prediction
-from tellapart.runs.run_folder import SPLIT_NAME
+from tellapart.runs.run_tables import SPLIT_NAME
 from tellapart.settings import SourceSettings, source_config
 
 
