@@ -1,6 +1,5 @@
 """`tellapart report`, and the last file of every training: one page with all that was found and measured."""
 
-import csv
 import datetime
 import json
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import BundleError, DatasetError
 from tellapart.images.preprocess import format_size
+from tellapart.photos.csv_table import read_table
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
@@ -158,7 +158,7 @@ def _look_again(photos: PhotoSet, run: RunFile, run_dir: Path, cache_dir: str | 
     Raises:
         DatasetError: some of them are gone.
     """
-    rows = _read_table(run_dir / SPLIT_NAME)
+    rows = _read_rows(run_dir / SPLIT_NAME)
     places = {path: row for row, path in enumerate(photos.paths)}
     gone = [row["path"] for row in rows if row["path"] not in places]
     if gone:
@@ -171,7 +171,7 @@ def _look_again(photos: PhotoSet, run: RunFile, run_dir: Path, cache_dir: str | 
         photos.take([places[row["path"]] for row in rows]),
         labels=np.array([names.index(row["class"]) for row in rows], np.int64),
         class_names=names,
-        skipped=tuple(Skipped(row["path"], row["reason"]) for row in _read_table(run_dir / SKIPPED_NAME)),
+        skipped=tuple(Skipped(row["path"], row["reason"]) for row in _read_rows(run_dir / SKIPPED_NAME)),
     )
     if isinstance(run.config, TransferConfig):
         eyes = [Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder)]
@@ -183,7 +183,7 @@ def _measure_again(run_dir: Path, checkup: Checkup, metrics: dict[str, Any]) -> 
     """What `predictions.csv` and `metrics.json` say; `None` where nothing could be measured."""
     if metrics["validation_accuracy"] is None:
         return None
-    rows = _read_table(run_dir / PREDICTIONS_NAME)
+    rows = _read_rows(run_dir / PREDICTIONS_NAME)
     places = {path: row for row, path in enumerate(checkup.photos.paths)}
     names = checkup.photos.class_names
     outcome = Outcome(
@@ -222,12 +222,12 @@ def _read_metrics(run_dir: Path) -> dict[str, Any]:
     return metrics
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return list(csv.DictReader(file))
-    except (OSError, csv.Error) as exc:
+        table = read_table(path, delimiter=",")
+    except DatasetError as exc:
         raise _unreadable(path, exc) from exc
+    return [dict(zip(table.header, row.cells, strict=True)) for row in table.rows]
 
 
 def _unreadable(path: Path, exc: Exception) -> BundleError:
