@@ -6,7 +6,7 @@ Holds no file access; every module that lists photos sorts with `natural_key`.
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _DIGITS = re.compile(r"([0-9]+)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -68,7 +68,10 @@ def is_system_name(name: str) -> bool:
 
 def name_some(names: Iterable[str], limit: int = 5) -> str:
     """The first names, quoted, and how many more there are: `'a', 'b' and 3 more`."""
-    everything = list(names)
-    shown = ", ".join(repr(name) for name in everything[:limit])
-    rest = len(everything) - limit
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
+    return list_some([repr(name) for name in names], limit)
+
+
+def list_some(texts: Sequence[str], limit: int = 5) -> str:
+    """The first texts as they are, and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(texts[:limit])
+    return f"{shown} and {len(texts) - limit:,} more" if len(texts) > limit else shown

@@ -20,7 +20,6 @@ from tellapart.photos.layout import Labelled, Reading, label_files, split_of
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.row_matching import RowFinder, match_rows
 from tellapart.records import Skipped
 
 __all__ = ["PhotoSet", "check_classes", "list_photos", "open_any_photos", "open_photos"]
@@ -154,6 +153,8 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
             f"{source!r} is a CSV, which names the labels itself; leave out {flag}, or name a folder or zip."
         )
     folder = os.path.dirname(source)
+    from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
+
     finder = RowFinder(folder or os.curdir, lambda: list_folder(folder or os.curdir).files, by_file_name=False)
     return folder, match_rows(source, finder, folder or os.curdir)
 
@@ -187,6 +188,8 @@ def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
 
 
 def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv: str) -> Reading:
+    from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
+
     finder = RowFinder(source if kind == "folder" else None, lambda: photos, by_file_name=True)
     reading = match_rows(labels_csv, finder, source)
     used = {item.file.place for item in reading.labelled}

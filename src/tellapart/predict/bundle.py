@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tellapart.backbones.onnx_wire import has_external_data
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.predict.onnx_wire import has_external_data
 from tellapart.records import LayerRecord, SelectivePoint
 from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
 
