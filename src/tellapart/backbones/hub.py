@@ -6,6 +6,7 @@ where a connection broke off; only the names of the files are sent, never a phot
 """
 
 import hashlib
+import os
 import re
 import types
 from collections.abc import Iterator
@@ -59,6 +60,7 @@ def fetch_backbone(name: str, cache_dir: Path, endpoint: str | None = None) -> H
 
 
 def _import_hub(name: str) -> types.ModuleType:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read at the import; a value that the user has set stays
     try:
         import huggingface_hub
         import huggingface_hub.constants

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.cli.output import make_console, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def format_bytes(num_bytes: int) -> str:
 
 def _print_state(console: "Console", state: "CacheState") -> None:
     if state.note:
-        print_line(console, f"note: {state.note}")
+        print_note(console, state.note)
     print_line(console, str(state.root))
     units = ("sets", "vectors", "vectors", "networks")
     rows = [

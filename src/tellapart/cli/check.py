@@ -20,11 +20,11 @@ _NUM_NAMED = 3
 
 
 def check(
-    source: LabelledSource,
+    photos: LabelledSource,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with the photos themselves.", metavar="FILE")
     ] = None,
-    json_path: Annotated[
+    json: Annotated[
         Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
     ] = None,
     strict: Annotated[
@@ -43,18 +43,18 @@ def check(
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir)
     with watch_training() as watcher:
-        checkup = check_photos(source, config, watcher=watcher)
+        checkup = check_photos(photos, config, watcher=watcher)
     console = make_console()
     _print_checkup(console, checkup)
     if html is not None:
         write_file(html, make_page(checkup))
         print_line(console, f"The photos are on {html}")
-    if json_path is not None:
-        write_file(json_path, to_json_bytes(checkup_to_json(checkup)))
+    if json is not None:
+        write_file(json, to_json_bytes(checkup_to_json(checkup)))
     problems = [finding for finding in checkup.findings if finding.is_problem]
     if strict and problems:
         raise DatasetError(
-            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {source!r} should be mended, the first: "
+            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be mended, the first: "
             f"{problems[0].title}. Look at them with --html, mend them with `tellapart fix`, or leave --strict out."
         )
 

@@ -57,11 +57,13 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            check_choice("--recipes", recipe, tuple(RECIPE_CONFIGS))
+            check_choice("recipes", recipe, tuple(RECIPE_CONFIGS))
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
-                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
-                f" two different ones of {', '.join(RECIPE_CONFIGS)}, with commas between."
+                f"`recipes` {','.join(self.recipes)!r} must be at least two different recipes. Choose from"
+                f" {', '.join(RECIPE_CONFIGS)}, separated by commas, as classic,transfer.",
+                field="recipes",
+                value=self.recipes,
             )
         for recipe in self.recipes:
             self.train_config(recipe)

@@ -9,10 +9,17 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from tellapart.backbones.onnx_session import ORT_ERRORS, WHAT_TO_DO, open_session, refused, signature
+from tellapart.backbones.onnx_session import (
+    ORT_ERRORS,
+    WHAT_TO_DO,
+    InferenceSession,
+    NodeArg,
+    open_session,
+    refused,
+    signature,
+)
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import even_size, map_images, num_cores
@@ -57,10 +64,10 @@ class Predictor:
         is_known = set(outputs) <= {_PROBABILITIES, _MAP, _DISTANCE}
         self._model, self._has_more = bundle.model, len(outputs) > 1 and is_known
         # What is rarely asked for is computed in sessions of their own, opened when it is.
-        self._other_sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self._other_sessions: dict[tuple[str, ...], InferenceSession] = {}
         self._session = self._open((_PROBABILITIES,))
 
-    def _open(self, outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
+    def _open(self, outputs: tuple[str, ...]) -> InferenceSession:
         """A session that computes these outputs alone."""
         num_classes = len(self.class_names)
         shapes: dict[str, tuple[int | None, ...]] = {
@@ -74,7 +81,7 @@ class Predictor:
         _check_session(session, self.preprocess.shape, [shapes[output] for output in outputs])
         return session
 
-    def _session_for(self, outputs: tuple[str, ...]) -> onnxruntime.InferenceSession:
+    def _session_for(self, outputs: tuple[str, ...]) -> InferenceSession:
         if outputs not in self._other_sessions:  # two threads may both open one, and the later is kept
             self._other_sessions[outputs] = self._open(outputs)
         return self._other_sessions[outputs]
@@ -240,7 +247,7 @@ def _find_outputs(model: bytes) -> list[str]:
 
 
 def _check_session(
-    session: onnxruntime.InferenceSession, shape: tuple[int, int, int], output_shapes: list[tuple[int | None, ...]]
+    session: InferenceSession, shape: tuple[int, int, int], output_shapes: list[tuple[int | None, ...]]
 ) -> None:
     """Nothing, if the model takes images of this shape and gives these outputs.
 
@@ -267,7 +274,7 @@ def _check_session(
         )
 
 
-def _fits(output: onnxruntime.NodeArg, sides: tuple[int | None, ...]) -> bool:
+def _fits(output: NodeArg, sides: tuple[int | None, ...]) -> bool:
     return (
         output.type == "tensor(float)"
         and len(output.shape) == 1 + len(sides)
@@ -275,7 +282,7 @@ def _fits(output: onnxruntime.NodeArg, sides: tuple[int | None, ...]) -> bool:
     )
 
 
-def _run(session: onnxruntime.InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+def _run(session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     """All outputs of the session for a batch."""
     try:
         outputs = session.run(None, {session.get_inputs()[0].name: images})
