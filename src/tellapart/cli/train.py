@@ -247,5 +247,5 @@ def describe_more(run: "Run") -> str:
     return (
         f"It took {run.seconds / 60:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from twice and about"
         f" {expect_from_more(accuracy, 4):.1%} from four times the --minutes, if mistakes fall as they did with the"
-        " photos this was measured on (docs/from-scratch.md)."
+        " photos this was measured on (docs/how-it-works/from-scratch.md)."
     )
