@@ -19,7 +19,7 @@ def cache(
         typer.Option(help="Folder to look at.", show_default="the user's cache folder", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Show where decoded photos, embeddings and backbones are kept and how large they are, or clear them."""
+    """Show what tellapart keeps between runs, where, and how large it is, or clear it."""
     from tellapart.backbones.cache_folder import clear_cache, measure_cache
 
     console = make_console()
@@ -49,7 +49,7 @@ def _print_state(console: "Console", state: "CacheState") -> None:
     if state.note:
         print_note(console, state.note)
     print_line(console, str(state.root))
-    units = ("sets", "vectors", "vectors", "networks")
+    units = ("sets", "photos", "networks")
     rows = [
         (part.name, part.path.name, f"{part.num_items:,} {unit}", format_bytes(part.size_bytes))
         for part, unit in zip(state.parts, units, strict=True)

@@ -25,8 +25,12 @@ def evaluate(
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
     from tellapart.config import SourceConfig
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
     from tellapart.store import to_json_bytes, write_file
 
+    if json is not None:
+        is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
+        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
     result, skipped = evaluate_photos(model, photos, SourceConfig(labels_csv, label_pattern))
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result, len(skipped))))

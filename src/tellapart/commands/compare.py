@@ -27,7 +27,7 @@ from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
