@@ -17,7 +17,9 @@ from tellapart.measure.metrics import wilson_interval
 BENCHMARKS_DIR = Path(__file__).resolve().parent
 RESULTS_PAGE = BENCHMARKS_DIR / "RESULTS.md"
 README = BENCHMARKS_DIR.parent / "README.md"
-_README_BLOCK = re.compile(r"(<!-- numbers: benchmarks/tables/recipes.csv -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
+_README_BLOCK = re.compile(
+    r"(<!-- numbers: benchmarks/tables/recipes.csv -->\n).*?(<!-- end of numbers -->)", re.DOTALL
+)
 
 Row = Mapping[str, str]
 
@@ -38,20 +40,59 @@ GROUPS = {
 }
 # The files of tables/: title, and a sentence that says what was done.
 TABLES = {
-    "recipes": ("The recipes", "4,000 cats and dogs, about 800 held out; the table of the README."),
-    "scratch-trainings": ("Trainings from scratch", "3,200 cats and dogs to train, 800 held out; a seed decides the split."),
-    "scratch-grey-pictures": ("Grey pictures, from scratch", "Settings as they are, a width of 32 but for the last row."),
-    "scratch-last-steps": ("What the last steps are worth", "Accuracy of the same trained weights, from scratch."),
-    "scratch-temperature": ("One temperature for a network", "Log-loss of held-out photos, as trained and calibrated."),
-    "scratch-tried": ("What was tried on the way", "Plain PyTorch, 3,200 photos; one seed carries 1.6 points either way."),
-    "scratch-step-parts": ("Where a step of scratch goes", "Shares by PyTorch's profiler, 16 photos on one core."),
-    "classic-choices": ("Two choices of the recipe classic", "Images a second, batches of 32."),
-    "near-copies-own-runs": ("More planted near copies", "Share found, lowest to highest."),
-    "wrong-labels": ("Labels flipped on purpose, 5% of them", "Mean over the seeds, n of them."),
-    "shortcuts": ("Shortcuts", "Collections with a planted shortcut, and without one."),
-    "none-of-these": ("None of these", "Share turned away at a rate of 0.05, mean of the seeds."),
-    "promises": ("Promises kept", "100 photos drawn, the rest of the photos as the truth (benchmarks/coverage.py)."),
-}  # fmt: skip
+    "recipes": (
+        "The recipes",
+        "4,000 cats and dogs, about 800 held out; the table of the README.",
+    ),
+    "scratch-trainings": (
+        "Trainings from scratch",
+        "3,200 cats and dogs to train, 800 held out; a seed decides the split.",
+    ),
+    "scratch-grey-pictures": (
+        "Grey pictures, from scratch",
+        "Settings as they are, a width of 32 but for the last row.",
+    ),
+    "scratch-last-steps": (
+        "What the last steps are worth",
+        "Accuracy of the same trained weights, from scratch.",
+    ),
+    "scratch-temperature": (
+        "One temperature for a network",
+        "Log-loss of held-out photos, as trained and calibrated.",
+    ),
+    "scratch-tried": (
+        "What was tried on the way",
+        "Plain PyTorch, 3,200 photos; one seed carries 1.6 points either way.",
+    ),
+    "scratch-step-parts": (
+        "Where a step of scratch goes",
+        "Shares by PyTorch's profiler, 16 photos on one core.",
+    ),
+    "classic-choices": (
+        "Two choices of the recipe classic",
+        "Images a second, batches of 32.",
+    ),
+    "near-copies-own-runs": (
+        "More planted near copies",
+        "Share found, lowest to highest.",
+    ),
+    "wrong-labels": (
+        "Labels flipped on purpose, 5% of them",
+        "Mean over the seeds, n of them.",
+    ),
+    "shortcuts": (
+        "Shortcuts",
+        "Collections with a planted shortcut, and without one.",
+    ),
+    "none-of-these": (
+        "None of these",
+        "Share turned away at a rate of 0.05, mean of the seeds.",
+    ),
+    "promises": (
+        "Promises kept",
+        "100 photos drawn, the rest of the photos as the truth (benchmarks/coverage.py).",
+    ),
+}
 
 
 def results_page() -> str:
@@ -121,13 +162,14 @@ def _latest(group: str) -> list[Row]:
 
 def _ablations() -> list[Row]:
     """Ingredient by ingredient; runs that differ by a photo in their split belong together."""
+    same = ("views", "width", "learning_rate", "ingredient")
     groups = _grouped(
         read_rows(BENCHMARKS_DIR / "ablation.csv"),
-        lambda row: (f"{round(int(row['num_train']), -2):,}", *(row[name] for name in ("views", "width", "learning_rate", "ingredient"))),
-    )  # fmt: skip
+        lambda row: (f"{round(int(row['num_train']), -2):,}", *(row[name] for name in same)),
+    )
     return [
         {
-            **dict(zip(("photos to train", "views", "width", "learning_rate", "ingredient"), key, strict=True)),
+            **dict(zip(("photos to train", *same), key, strict=True)),
             "accuracy": f"{_mean(rows, 'accuracy'):.3f}",
             "lowest to highest": _range(rows, "accuracy"),
             "log_loss": f"{_mean(rows, 'log_loss'):.3f}",
@@ -144,11 +186,9 @@ def _folds() -> list[Row]:
     for (machine, width), rows in groups.items():
         num_right, num_photos = (sum(int(row[name]) for row in rows) for name in ("num_right", "num_photos"))
         low, high = wilson_interval(num_right, num_photos)
-        minutes = f"{_mean(rows, 'core_minutes'):.1f}"
-        accuracy = f"{num_right / num_photos:.3f} ({low:.3f} to {high:.3f})"
-        found.append(
-            {"width": width, "accuracy": accuracy, "core_minutes a fold": minutes, "n": str(len(rows)), "machine": machine}
-        )  # fmt: skip
+        shown = (width, f"{num_right / num_photos:.3f} ({low:.3f} to {high:.3f})", f"{_mean(rows, 'core_minutes'):.1f}")
+        columns = ("width", "accuracy", "core_minutes a fold", "n", "machine")
+        found.append(dict(zip(columns, (*shown, str(len(rows)), machine), strict=True)))
     return found
 
 

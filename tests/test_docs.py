@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +102,7 @@ def run_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.fixture(scope="module")
-def trained_world(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Iterator[tuple[Path, Path]]:
+def trained_world(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> tuple[Path, Path]:
     """A folder with everything the pages speak of, never changed, and a cache that holds its vectors."""
     world, cache_dir = tmp_path_factory.mktemp("docs") / "world", tmp_path_factory.mktemp("docs-cache")
     world.mkdir()
@@ -118,7 +117,7 @@ def trained_world(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path)
         shutil.copytree("runs/photos-transfer", "runs/photos-fixed-transfer")
         photo = csv.DictReader(Path("runs/photos-transfer/split.csv").read_text().splitlines()).__next__()
         Path("decisions.csv").write_text(f"content,class,decision\n{photo['content']},{photo['class']},keep\n")
-    yield world, cache_dir
+    return world, cache_dir
 
 
 @pytest.fixture
@@ -137,7 +136,9 @@ def world(trained_world: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.
 def test_every_command_of_the_page_runs(page: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [block for block in blocks_of(page, "sh") if not block.is_parsed_only]
     commands = [words for block in blocks for words in commands_of(block) if words[0] == "tellapart"]
-    codes = {shlex.join(words): run_command(quicker(words), monkeypatch) for words in commands if "--clear" not in words}
+    codes = {
+        shlex.join(words): run_command(quicker(words), monkeypatch) for words in commands if "--clear" not in words
+    }
     assert codes == dict.fromkeys(codes, 0)
 
 
@@ -206,7 +207,7 @@ def test_every_page_is_linked_from_an_index() -> None:
     for index in tuple(linked):
         text = index.read_text(encoding="utf-8")
         linked |= {(index.parent / target).resolve() for target in re.findall(r"\]\(([\w/.-]+\.md)\)", text)}
-    assert {path for path in docs.rglob("*.md")} - linked == set()
+    assert set(docs.rglob("*.md")) - linked == set()
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
