@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tellapart.infer import bundle as bundle_module
 
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.predict import bundle as bundle_module
 from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
 from tellapart.records import LayerRecord
 from tellapart.store import to_json_bytes

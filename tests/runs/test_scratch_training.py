@@ -90,7 +90,7 @@ def test_the_bundle_answers_for_a_photo_as_for_its_mirror_image(scratch_run: Run
     model = tellapart.load(scratch_run.run_dir)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    np.testing.assert_allclose(model.probabilities(images), model.probabilities(mirrored), atol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(images), model.predict_proba(mirrored), atol=1e-5)
 
 
 def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
@@ -98,7 +98,7 @@ def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
     logits = model.activation_maps(images).mean(axis=(2, 3))
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.probabilities(images), atol=1e-5)
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.predict_proba(images), atol=1e-5)
 
 
 def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
@@ -154,7 +154,7 @@ def test_letters_are_not_mirrored_and_the_user_is_told(
     model = tellapart.load(tmp_path / "run")
     images, _ = tellapart.open_photos(letters_dir).arrays((32, 32))
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    assert np.abs(model.probabilities(images) - model.probabilities(mirrored)).max() > 1e-3
+    assert np.abs(model.predict_proba(images) - model.predict_proba(mirrored)).max() > 1e-3
 
 
 def test_a_flip_that_was_asked_for_is_not_questioned(

@@ -17,7 +17,7 @@ import tellapart
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, ConfigError, DatasetError
-from tellapart.records import EmbedRecord, Finding, Prediction
+from tellapart.records import EmbedRecord, Finding
 from tellapart.runs.job import Run
 from tellapart.runs.train import train
 from tellapart.watcher import Watcher
@@ -99,8 +99,8 @@ def test_the_default_backbone_tells_drawn_animals_apart(
     run = train(photos_dir, tmp_path / "run", source=source_config)
     assert run.validation is not None
     assert run.validation.accuracy >= 0.9
-    results = [item for item in tellapart.load(run.run_dir).predict([photos_dir]) if isinstance(item, Prediction)]
-    assert np.mean([item.predicted_class == Path(item.path).parent.name for item in results]) >= 0.95
+    results = list(tellapart.load(run.run_dir).predict(photos_dir))
+    assert np.mean([item.class_name == Path(item.path).parent.name for item in results]) >= 0.95
 
 
 def test_what_was_tried_and_chosen_is_in_the_metrics(headed: Run) -> None:

@@ -18,7 +18,7 @@ from tellapart.networks.backend import Backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
 from tellapart.photos.splits import fold_numbers
 from tellapart.predict.bundle import Bundle, write_bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
 from tellapart.report.curves import draw_curves
 from tellapart.report.figures import figure_png
@@ -81,7 +81,7 @@ def finish_run(training: FinishedTraining) -> Run:
     """
     photos, rows = training.data.images.photos, training.data.split.validation
     bundle = _make_bundle(training)
-    predictor = Predictor(bundle)
+    predictor = Model(bundle)
     probabilities = _predict(predictor, training.data, rows)
     expected = predict_probabilities(training.model, training.data.images, rows, mirrored=training.is_mirrored)
     difference = float(np.abs(probabilities - expected).max())
@@ -104,7 +104,7 @@ def finish_run(training: FinishedTraining) -> Run:
     write_outcome(run_dir, outcome, validation)
     measured = Measured(training.config.recipe, outcome, validation, method="hold-out")
     metrics = _metrics(training, measured, difference) | {"temperature": temperature}
-    write_report(run_dir, training.checkup, measured, Predictor(bundle), metrics)
+    write_report(run_dir, training.checkup, measured, Model(bundle), metrics)
     write_file(run_dir / METRICS_NAME, to_json_bytes(metrics))
     write_bundle(run_dir, bundle)
     return Run(
@@ -143,9 +143,9 @@ def _portable_model(training: FinishedTraining) -> "keras.Model":
     return network
 
 
-def _predict(predictor: Predictor, data: FitData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _predict(predictor: Model, data: FitData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     parts = np.array_split(rows, -(-len(rows) // 64))
-    return np.concatenate([predictor.probabilities(data.images.gather(part)) for part in parts])
+    return np.concatenate([predictor.predict_proba(data.images.gather(part)) for part in parts])
 
 
 def _metrics(training: FinishedTraining, measured: Measured, difference: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tellapart.measure.reliability import measure_reliability
 from tellapart.measure.selective import selective_points
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.records import Evaluation, LearningCurve, Skipped
 from tellapart.report.heatmap import overlay_map
 from tellapart.report.report_data import Answer, Results
@@ -47,7 +47,7 @@ class Measured:
     leak_accuracy: float | None = None
 
 
-def make_results(measured: Measured, checkup: Checkup, predictor: Predictor | None) -> Results:
+def make_results(measured: Measured, checkup: Checkup, predictor: Model | None) -> Results:
     """All that the report shows of a model.
 
     Args:
@@ -128,7 +128,7 @@ def _examples(answers: list[Answer]) -> dict[tuple[int, int], tuple[int, ...]]:
     }
 
 
-def _draw_heatmaps(predictor: Predictor, seen: SeenPhotos, answers: list[Answer]) -> dict[int, NDArray[np.uint8]]:
+def _draw_heatmaps(predictor: Model, seen: SeenPhotos, answers: list[Answer]) -> dict[int, NDArray[np.uint8]]:
     """Where the model looked, drawn over the small image of each photo that can be read."""
     if not predictor.has_activation_maps or not answers:
         return {}

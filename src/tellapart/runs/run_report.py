@@ -22,7 +22,7 @@ from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
 from tellapart.predict.bundle import read_bundle
-from tellapart.predict.predictor import Predictor, load
+from tellapart.predict.model import Model, load
 from tellapart.records import CurvePoint, LearningCurve, Skipped
 from tellapart.report.report_data import Report, ReportPhoto, Results
 from tellapart.runs.job import RunFile
@@ -60,7 +60,7 @@ def make_page(checkup: Checkup, results: Results | None = None, facts: Iterable[
 
 
 def write_report(
-    run_dir: Path, checkup: Checkup, measured: Measured | None, predictor: Predictor, metrics: dict[str, Any]
+    run_dir: Path, checkup: Checkup, measured: Measured | None, predictor: Model, metrics: dict[str, Any]
 ) -> None:
     """Writes `report.html` and `check.json`.
 

@@ -24,7 +24,7 @@ from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import check_classes
 from tellapart.photos.splits import Split, count_groups
 from tellapart.predict.bundle import Bundle, write_bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.records import LayerRecord, PreparedRecord, Skipped
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Run, TrainJob
@@ -218,7 +218,7 @@ def _finish(job: TrainJob, opened: OpenBackbone, trained: _Trained) -> None:
     """
     started = time.perf_counter()
     bundle = _make_bundle(opened, trained)
-    predictor = Predictor(bundle)
+    predictor = Model(bundle)
     difference = _largest_difference(predictor, trained)
     if not difference <= _PARITY_TOLERANCE:
         raise TellapartError(
@@ -258,7 +258,7 @@ def _make_bundle(opened: OpenBackbone, trained: _Trained) -> Bundle:
     )
 
 
-def _largest_difference(predictor: Predictor, trained: _Trained) -> float:
+def _largest_difference(predictor: Model, trained: _Trained) -> float:
     """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos."""
     photos, embeddings = trained.checkup.photos, trained.checkup.seen.embeddings
     assert embeddings is not None
@@ -270,7 +270,7 @@ def _largest_difference(predictor: Predictor, trained: _Trained) -> float:
             images.append(item)
             used.append(int(row))
     expected = trained.head.probabilities(embeddings[used])
-    return float(np.abs(predictor.probabilities(np.stack(images)) - expected).max())
+    return float(np.abs(predictor.predict_proba(np.stack(images)) - expected).max())
 
 
 def _metrics(job: TrainJob, bundle: Bundle, trained: _Trained, difference: float) -> dict[str, Any]:
