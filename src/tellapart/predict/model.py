@@ -19,6 +19,7 @@ from tellapart.backbones.onnx_session import (
     refused,
     signature,
 )
+from tellapart.backbones.onnx_wire import keep_outputs, output_names
 from tellapart.config import ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
@@ -26,7 +27,6 @@ from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.predict.answers import AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
-from tellapart.predict.onnx_wire import keep_outputs, output_names
 from tellapart.records import SelectivePoint
 
 # Photos a thread predicts at once, at most.
