@@ -27,14 +27,12 @@ def check(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="End with exit code 2 when something should be mended.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Say what is wrong with the photos of SOURCE: copies, wrong labels, odd photos. Nothing is changed."""
+    """Check the photos in SOURCE for copies, wrong labels and odd photos. Nothing is changed."""
     from tellapart.checkup.check_up import check as check_photos
     from tellapart.checkup.check_up import checkup_to_json
     from tellapart.cli.progress import watch_training

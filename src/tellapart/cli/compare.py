@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def compare(
     photos: LabelledSource,
-    recipes: Annotated[str, typer.Option(help="Recipes to compare, with commas between.")] = "classic,transfer",
+    recipes: Annotated[str, typer.Option(help="Recipes to compare, comma-separated.")] = "classic,transfer",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
     ] = None,
@@ -26,14 +26,14 @@ def compare(
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
-        float, typer.Option("--validation", help="Share of each class that all are measured on.")
+        float, typer.Option("--validation", help="Share of each class to measure all recipes on.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="The number all randomness comes from.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
+    """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
     from tellapart.commands.compare import FIGURE_NAME

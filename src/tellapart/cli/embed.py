@@ -21,7 +21,7 @@ def embed(
     label_pattern: LabelPattern = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Write what the backbone sees in each photo of SOURCE as vectors, readable with numpy.load."""
+    """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
     from tellapart.cli.progress import watch_training
     from tellapart.commands.embed import embed as embed_photos
 

@@ -21,7 +21,7 @@ def evaluate(
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
 ) -> None:
-    """Measure the model in MODEL_DIR on the labelled photos of SOURCE."""
+    """Measure the model in MODEL_DIR on the labelled photos in SOURCE."""
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys

@@ -28,7 +28,7 @@ def fix(
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
 ) -> None:
-    """Copy the photos of SOURCE into a folder per class, with your decisions applied; SOURCE stays as it is."""
+    """Copy the photos in SOURCE into a folder per class, with your decisions applied. SOURCE stays as it is."""
     from tellapart.cli.progress import watch_prediction
     from tellapart.commands.fix import fix as fix_photos
 

@@ -19,13 +19,13 @@ def show(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="New folder for grid.png, classes.png and skipped.csv; without it nothing is written."
+            "--out", help="New folder for grid.png, classes.png and skipped.csv. Without it nothing is written."
         ),
     ] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
 ) -> None:
-    """Show what SOURCE holds: photos per class, their shapes, and the files that cannot be used, with reasons."""
+    """Count the photos in SOURCE, and list the files it can't read and why."""
     from rich.console import Console
 
     from tellapart.commands.show import show as show_photos

@@ -26,8 +26,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network from nothing, in"
-            " minutes. classic: the article's network and settings.",
+            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
+            " scratch, in minutes. classic: the article's network and settings.",
             show_default="transfer",
         ),
     ] = None,
@@ -43,11 +43,11 @@ def train(
             show_default="0.2; transfer below 1,000 photos: cross-validation",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The number all randomness comes from.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run, killed or finished, up to --epochs.")
+        bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
     ] = False,
     cache_dir: CacheDir = None,
     backbone: Annotated[
@@ -60,7 +60,7 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Parts of the cross-validation.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
+        typer.Option(help="Number of folds.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -74,7 +74,7 @@ def train(
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Whether a mirrored photo is still one of its class.",
+            help="Treat mirrored photos as the same class.",
             show_default="found by cross-validation",
             rich_help_panel=_SCRATCH_PANEL,
         ),
@@ -82,7 +82,7 @@ def train(
     rotations: Annotated[
         bool,
         typer.Option(
-            "--rotations", help="A photo turned by any angle is still one of its class.", rich_help_panel=_SCRATCH_PANEL
+            "--rotations", help="Treat photos turned by any angle as the same class.", rich_help_panel=_SCRATCH_PANEL
         ),
     ] = False,
     image_size: Annotated[
@@ -126,7 +126,7 @@ def train(
         typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_CLASSIC_PANEL),
     ] = False,
 ) -> None:
-    """Train a classifier on SOURCE and leave it in a run folder, with its pictures and numbers."""
+    """Train a classifier on SOURCE and write it to a run folder, with a report."""
     from tellapart.config import TransferConfig
 
     settings: dict[str, Any] = {
@@ -242,5 +242,5 @@ def describe_more(run: "Run") -> str:
     return (
         f"It took {run.seconds / 60:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from twice and about"
         f" {expect_from_more(accuracy, 4):.1%} from four times the --minutes, if mistakes fall as they did with the"
-        " photos this was measured on (docs/from-scratch.md)."
+        " photos this was measured on (docs/how-it-works/from-scratch.md)."
     )
