@@ -13,7 +13,7 @@ from PIL import Image
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import PreprocessSpec, load_image
-from tellapart.photos import cache
+from tellapart.photos import decoded_cache as cache
 from tellapart.photos.decoded_cache import CachedImages, cache_images, release_pages
 from tellapart.photos.sources import PhotoSet, list_photos, open_photos
 from tellapart.records import Skipped
@@ -434,3 +434,18 @@ def test_the_photos_are_not_changed(photos: PhotoSet, tmp_path: Path, cached: Ca
     cached(photos)
 
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "photos").iterdir()} == before
+
+
+def test_with_known_contents_no_photo_is_read_again(
+    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cached(photos)
+    digests = first.digests
+
+    def fail(*_: object) -> bytes:
+        raise AssertionError("a photo was read again")
+
+    monkeypatch.setattr(PhotoSet, "read", fail)
+    again = cache_images(first.photos, SPEC, ImageLimits(), cache_dir, digests)
+    assert again.digests == digests
+    np.testing.assert_array_equal(again.store, first.store)
