@@ -58,7 +58,8 @@ class PhotoSet:
     def __repr__(self) -> str:
         classes = ", ".join(f"{name} {num:,}" for name, num in self.counts().items())
         skipped = f"; {len(self.skipped):,} skipped" if self.skipped else ""
-        return f"PhotoSet({len(self):,} photo{'s' * (len(self) != 1)}{': ' + classes if classes else ''}{skipped}; {self.source})"
+        num = f"{len(self):,} photo{'s' * (len(self) != 1)}{': ' if classes else ''}"
+        return f"PhotoSet({num}{classes}{skipped}; {self.source})"
 
     def read(self, row: int) -> bytes:
         """The bytes of one photo as they are in the file.
