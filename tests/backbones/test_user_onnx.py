@@ -282,7 +282,7 @@ def test_the_same_file_gives_the_same_bytes() -> None:
         (b"", "damaged or no ONNX file. Download or export it again"),
         (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
         (conv_model()[:-40], "damaged or no ONNX file"),
-        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "does not load .*export it again"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "does not load .*Export it again"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer, not the file itself. Download"),
     ],
     ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],

@@ -1,11 +1,26 @@
 """Settings that messages name in backticks reach the user of the command line as flags."""
 
+import ast
+import dataclasses
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
+import tellapart
 from tellapart.cli.app import main
 from tellapart.cli.flags import with_flags
+from tellapart.config import AugmentConfig, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
+
+SOURCE = Path(tellapart.__file__).parent
+CONFIGS = (AugmentConfig, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig)
+# Settings of the Python API, whatever messages name; those of a config are added.
+SETTINGS = {
+    *("csv", "decisions", "drop_copies", "grid", "heatmap", "html", "json", "none_of_these", "not_sure", "out"),
+    *("resume", "sort_into", "submission", "recipes"),
+    *(field.name for config in CONFIGS for field in dataclasses.fields(config)),
+}
 
 
 @pytest.fixture(params=["train", "compare", "predict"])
@@ -38,3 +53,38 @@ def test_settings_are_shown_as_flags_whatever_command_runs(command: str, text: s
 @pytest.mark.parametrize("command", ["predict"], indirect=True)
 def test_an_argument_is_shown_as_the_help_calls_it(command: str) -> None:
     assert with_flags("`photos`") == "SOURCE"
+
+
+def texts_of(path: Path) -> list[str]:
+    """The strings of a module that are no docstrings; the parts of an f-string as one."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+    ]
+
+
+MESSAGES = [text for path in sorted(SOURCE.rglob("*.py")) if "cli" not in path.parts for text in texts_of(path)]
+NAMED = sorted({name for text in MESSAGES for name in re.findall(r"`([a-z_]+)(?:=[^`]*)?`", text)} & SETTINGS)
+
+
+@pytest.mark.parametrize("command", ["predict"], indirect=True)
+@pytest.mark.parametrize("name", [*NAMED, "csv", "grid", "html", "json", "none_of_these", "not_sure", "sort_into"])
+def test_every_setting_that_a_message_names_has_a_flag(command: str, name: str) -> None:
+    assert with_flags(f"`{name}`").startswith("--")
+
+
+def test_messages_name_no_flags() -> None:
+    assert [
+        text
+        for text in MESSAGES
+        if re.search(r"(?<![\w-])--[a-z]", text) and "tellapart fix" not in text and "pip install" not in text
+    ] == []
