@@ -5,8 +5,11 @@ Nothing is decoded; the session has its default options. Prints one line of JSON
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import, so that nothing leaves the machine
 
 import numpy as np
 import onnxruntime

@@ -1,10 +1,15 @@
 """Fixtures that several test folders share: a model that sees only colour, and photos of one colour."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# Some tests import these libraries themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import onnx

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -41,3 +44,20 @@ def test_a_long_reason_is_cut_and_in_one_line() -> None:
     assert "first second xxx" in message
     assert "\n" not in message
     assert len(message) < 320
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")], ids=["by-default", "set-by-the-user"]
+)
+def test_onnx_runtime_is_told_to_send_nothing_before_it_is_imported(given: dict[str, str], found: str) -> None:
+    code = (
+        "import os, sys, importlib.abc\n"
+        "class Spy(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
+        "sys.meta_path.insert(0, Spy())\n"
+        "import tellapart.predict.model\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | given
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [found]

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.predict import PredictOutputs, predict_photos
+from tellapart.commands.predict import PredictOutputs, predict
 from tellapart.commands.sorting import SortedPhotos, sort_photos
 from tellapart.errors import OutputError
 from tellapart.photos.sources import list_photos
 from tellapart.predict.bundle import Bundle, write_bundle
-from tellapart.predict.predictor import load
+from tellapart.predict.model import load
 
 Paint = Callable[..., Path]
 
 
 def sort(model_dir: Path, sources: Sequence[Path], sort_dir: Path) -> SortedPhotos:
     """What was sorted."""
-    done = predict_photos(model_dir, sources, PredictOutputs(sort_dir=sort_dir)).sorted_photos
+    done = predict(model_dir, sources, outputs=PredictOutputs(sort_into=sort_dir)).sorted_photos
     assert done is not None
     return done
 
@@ -145,7 +145,7 @@ def test_a_zip_without_times_is_sorted_all_the_same(model_dir: Path, paint: Pain
 
 def test_photos_that_cannot_be_read_are_not_copied(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     (photos_dir / "one/a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    summary = predict_photos(model_dir, [photos_dir], PredictOutputs(sort_dir=tmp_path / "sorted"))
+    summary = predict(model_dir, [photos_dir], outputs=PredictOutputs(sort_into=tmp_path / "sorted"))
     assert summary.num_skipped == 1
     assert files_below(tmp_path / "sorted") == ["blue/b.png", "red/a.png"]
 
@@ -164,7 +164,7 @@ def test_a_photo_that_vanishes_after_its_prediction_is_named(model_dir: Path, ph
 def test_a_folder_with_other_things_is_refused_untouched(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match="'letter.txt' and no 'sorted.json'.*pass another --sort-into"):
+    with pytest.raises(OutputError, match="'letter.txt' and no 'sorted.json'.*folder as `sort_into`"):
         sort(model_dir, [photos_dir], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
@@ -172,7 +172,7 @@ def test_a_folder_with_other_things_is_refused_untouched(model_dir: Path, photos
 @pytest.mark.parametrize("place", ["sorted", "one/sorted", "."])
 def test_a_folder_inside_the_photos_is_refused_and_not_made(model_dir: Path, photos_dir: Path, place: str) -> None:
     before = sorted(photos_dir.rglob("*"))
-    with pytest.raises(OutputError, match="--sort-into .* lies inside the photos .*Pass another --sort-into"):
+    with pytest.raises(OutputError, match="`sort_into` .* is inside the photos .*Give a folder outside"):
         sort(model_dir, [photos_dir], photos_dir / place)
     assert sorted(photos_dir.rglob("*")) == before
 
@@ -192,7 +192,7 @@ def test_a_file_of_the_user_in_a_class_folder_is_never_replaced(
 def test_a_file_in_the_place_of_a_class_folder_is_named(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     sort(model_dir, [photos_dir / "one/b.png"], tmp_path / "sorted")
     (tmp_path / "sorted/red").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot make the folder .*red.*--sort-into"):
+    with pytest.raises(OutputError, match="cannot make the folder .*red.*`sort_into`"):
         sort(model_dir, [photos_dir], tmp_path / "sorted")
 
 

@@ -11,28 +11,18 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
-from tellapart.backbones.onnx_preprocessing import (
-    HUGGING_FACE_FILE,
-    OnnxPreprocessing,
-    check_onnx_size,
-    parse_preprocessing,
-    read_preprocessing,
-)
+from tellapart.backbones.onnx_preprocessing import read_preprocessing
+from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import ConfigError, DependencyError, OutputError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES
 from tellapart.store import sha256_hex, write_file
 
-if TYPE_CHECKING:
-    from tellapart.backbones.user_onnx import WrappedOnnx
-
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
-_EXPORT_VERSION = 1
+_EXPORT_VERSION = 2
 _ONNX_SUFFIX = ".onnx"
 # What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
-EXPORTED_NAME = re.compile(r"[a-z0-9-]+-v\d+-[0-9a-f]{64}\.onnx")
+EXPORTED_NAME = re.compile(r"[a-z0-9@-]+-v\d+-[0-9a-f]{64}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -56,8 +46,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     """The backbone of that name.
 
     Args:
-        name: a built-in name, the path of an ONNX file with a JSON beside it (`onnx_preprocessing.py` says what is in
-            it), or `hf:OWNER/NAME`, where `@REVISION` may follow.
+        name: a built-in name, where `@SIZE` in pixels may follow; the path of an ONNX file with a JSON beside it
+            (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
         cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
             and downloads need it.
 
@@ -67,8 +57,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         DependencyError: a package that it needs is not installed.
         OutputError: a download cannot be kept.
     """
-    if name in PACKAGED_BACKBONES:
-        return _open_built_in(name, cache_dir)
+    if (packaged := find_packaged(name)) is not None:
+        return _open_built_in(packaged, cache_dir)
     if name.startswith(HUB_PREFIX):
         return _open_from_hub(name, cache_dir)
     path = Path(name).expanduser()
@@ -76,33 +66,34 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         return _open_file(path, name)
     nearest = difflib.get_close_matches(name.lower(), PACKAGED_BACKBONES, n=1, cutoff=0.0)
     raise ConfigError(
-        f"--backbone {name!r} is not known; accepted: {', '.join(PACKAGED_BACKBONES)}, the path of a FILE.onnx, or "
-        f"{HUB_PREFIX}OWNER/NAME. Did you mean {nearest[0]!r}?"
+        f"`backbone` {name!r} is not known. Did you mean {nearest[0]!r}? Give one of {', '.join(PACKAGED_BACKBONES)}, "
+        f"the path of a FILE.onnx, or {HUB_PREFIX}OWNER/NAME.",
+        field="backbone",
+        value=name,
     )
 
 
-def _open_built_in(name: str, cache_dir: Path) -> Backbone:
+def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
     """The backbone as an earlier run left it, else exported now and left for the next."""
-    image_size = PACKAGED_BACKBONES[name].image_size
-    model, notes = _find_exported(name, cache_dir)
+    prefix = f"{packaged.name}-v{_EXPORT_VERSION}-"
+    model, notes = _find_exported(prefix, cache_dir)
     if model is None:
-        model = _export(name)
+        model = _export(packaged)
         try:
             cache_dir.mkdir(parents=True, exist_ok=True)
-            write_file(cache_dir / f"{name}-v{_EXPORT_VERSION}-{sha256_hex(model)}{_ONNX_SUFFIX}", model)
+            write_file(cache_dir / f"{prefix}{sha256_hex(model)}{_ONNX_SUFFIX}", model)
         except OSError as exc:
             reason = str(exc) if isinstance(exc, OutputError) else f"{exc.strerror or exc}."
             notes.append(
-                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Pass "
-                "another --cache-dir."
+                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Choose "
+                "another `cache_dir`."
             )
-    return Backbone(name, model, image_size, tuple(notes))
+    return Backbone(packaged.name, model, packaged.image_size, tuple(notes))
 
 
-def _find_exported(name: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
+def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
     """The content of the file in the cache whose content is what its name says, and sentences on others."""
     notes: list[str] = []
-    prefix = f"{name}-v{_EXPORT_VERSION}-"
     for path in sorted(cache_dir.glob(f"{prefix}*{_ONNX_SUFFIX}")):
         with suppress(OSError):  # one that cannot be read is as good as none
             model = path.read_bytes()
@@ -113,44 +104,41 @@ def _find_exported(name: str, cache_dir: Path) -> tuple[bytes | None, list[str]]
     return None, notes
 
 
-def _export(name: str) -> bytes:
-    from tellapart.backbones.pretrained import load_pretrained
-    from tellapart.networks.keras_export import to_backbone_graph
-
-    return to_backbone_graph(load_pretrained(name, "channels_first"))
-
-
-def _open_file(path: Path, name: str) -> Backbone:
+def _export(packaged: PackagedBackbone) -> bytes:
+    weights = read_weights(packaged)
     try:
-        check_onnx_size(path.stat().st_size, f"--backbone {name!r}")
-        data = path.read_bytes()
-    except FileNotFoundError as exc:
-        raise ConfigError(
-            f"--backbone {name!r} does not exist; accepted is the path of an ONNX file, "
-            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME. Check the path."
+        from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
+    except ImportError as exc:
+        raise DependencyError(
+            f"`backbone` {packaged.name!r} is written with {exc.name}, which is not installed. Install it with: "
+            "pip install 'tellapart[train]'"
         ) from exc
+    return build_efficientnet_lite(weights, packaged.image_size)
+
+
+def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
+    """The backbone in an ONNX file, whose JSON is beside it or in one of the folders."""
+    try:
+        data = path.read_bytes()
     except OSError as exc:
         raise ConfigError(
-            f"--backbone {name!r} cannot be read ({exc.strerror or exc}); accepted is the path of an ONNX file. Check "
-            "the path and its permissions."
+            f"`backbone` {name!r} cannot be read ({exc.strerror or exc}). Give the path of an ONNX file, "
+            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME.",
+            field="backbone",
+            value=name,
         ) from exc
-    wrapped = _wrap(data, name, read_preprocessing(path))
-    return Backbone(path.name, wrapped.model, wrapped.image_size, wrapped.notes)
-
-
-def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
-    fetched = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
-    preprocessing = parse_preprocessing(fetched.preprocessing, f"{HUGGING_FACE_FILE} of {name}")
-    wrapped = _wrap(fetched.model, name, preprocessing)
-    return Backbone(name, wrapped.model, wrapped.image_size, fetched.notes + wrapped.notes)
-
-
-def _wrap(data: bytes, name: str, preprocessing: OnnxPreprocessing) -> "WrappedOnnx":
     try:
         from tellapart.backbones.user_onnx import wrap_onnx
     except ImportError as exc:
         raise DependencyError(
-            f"--backbone {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
+            f"`backbone` {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
             "'tellapart[train]'"
         ) from exc
-    return wrap_onnx(data, name, preprocessing)
+    json_path = path.with_suffix(".json")
+    model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
+    return Backbone(name if folders else path.name, model, image_size)
+
+
+def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
+    path, folder = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
+    return _open_file(path, name, folder)

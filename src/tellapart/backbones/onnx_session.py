@@ -1,8 +1,17 @@
-"""How ONNX Runtime is opened, and what its errors become; `predictor.py` and `embedder.py` share it."""
+"""How ONNX Runtime is opened, and what its errors become; nothing else imports it.
 
+Since 1.29 ONNX Runtime sends usage data to its maker from the moment of its import, on Linux and macOS. It is told not
+to before that, in the environment of this process; a value that the user has set stays.
+"""
+
+import os
 from collections.abc import Sequence
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
+from onnxruntime import InferenceSession as InferenceSession
+from onnxruntime import NodeArg as NodeArg
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tellapart.errors import BundleError
@@ -27,7 +36,7 @@ ORT_ERRORS = (
 
 def open_session(
     model: bytes, num_threads: int, shown_name: str = "the model", what_to_do: str = WHAT_TO_DO
-) -> onnxruntime.InferenceSession:
+) -> InferenceSession:
     """The model, ready to run; several threads may run it at once.
 
     Args:
@@ -45,12 +54,12 @@ def open_session(
     # Idle threads of ONNX Runtime would otherwise spin on the cores that decode the next photos.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as exc:
         raise refused(f"{shown_name} does not load", exc, what_to_do) from exc
 
 
-def signature(tensors: Sequence[onnxruntime.NodeArg]) -> str:
+def signature(tensors: Sequence[NodeArg]) -> str:
     """Type and shape of inputs or outputs as an error shows them: `uint8 (batch, 224, 224, 3)`."""
     return ", ".join(
         f"{tensor.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(str(side) for side in tensor.shape)})"

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can mend, 130 
 import os
 import sys
 import traceback
+import warnings
 
 import typer
 from typer.exceptions import TyperException
@@ -17,6 +18,7 @@ from tellapart.cli.demo import demo
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.fix import fix
+from tellapart.cli.flags import choose_flags, with_flags
 from tellapart.cli.output import print_error
 from tellapart.cli.predict import predict
 from tellapart.cli.report import report
@@ -28,7 +30,7 @@ from tellapart.errors import TellapartError
 _INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Teach your computer to tell your own photos apart: on this machine, from a few dozen to a few thousand.",
+    help="Train your computer to sort your photos into classes. Nothing leaves your machine.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -46,22 +48,30 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
-    pass
+    choose_flags(context)
+
+
+def _keep_quiet() -> None:
+    """Pillow and OpenCV say nothing of damaged photos past us; a value that the user has set stays."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when OpenCV is first imported
 
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    _keep_quiet()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code
             print_error("stopped.")
     except TellapartError as exc:
-        print_error(str(exc))
+        print_error(with_flags(str(exc)))
         code = 2
     except TyperException as exc:
-        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, say what is accepted.")
+        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, show what you can give.")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         print_error("stopped.")

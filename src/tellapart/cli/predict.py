@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import ModelDir
-from tellapart.cli.output import make_console, print_line
+from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model_dir: ModelDir,
-    sources: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
-    csv_path: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
+    model: ModelDir,
+    photos: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
     grid: Annotated[
         Path | None, typer.Option(help="Draw the first photos with their class here.", metavar="FILE.png")
     ] = None,
@@ -28,7 +28,7 @@ def predict(
     not_sure: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'not sure' so that at most this share of the other answers is wrong, as 0.05.",
+            help="Answer 'not sure' so that at most this share of the other answers is wrong, e.g. 0.05.",
             show_default="always answers",
             metavar="RATE",
         ),
@@ -36,8 +36,8 @@ def predict(
     none_of_these: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'none of these' for photos unlike all it has learnt from; so many of those that are like them"
-            " may be taken for such, as 0.05.",
+            help="Answer 'none of these' for photos unlike the training photos. RATE is the share of normal photos that"
+            " may be flagged by mistake, e.g. 0.05.",
             show_default="always answers",
             metavar="RATE",
         ),
@@ -45,21 +45,22 @@ def predict(
     limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
     submission: Annotated[
         Path | None,
-        typer.Option(help="Kaggle's sample file; its columns and order are kept.", metavar="SAMPLE.csv"),
+        typer.Option(help="Kaggle's sample file. Its columns and order are kept.", metavar="SAMPLE.csv"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
-    """Say what is on the photos of SOURCE, in the order given."""
-    from tellapart.commands.predict import PredictOutputs, predict_photos
-    from tellapart.predict.answers import AnswerConfig
+    """Classify the photos in SOURCE, in the order given."""
+    from tellapart.commands.predict import PredictOutputs
+    from tellapart.commands.predict import predict as predict_photos
 
     if (submission is None) != (out is None):
-        raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")
+        raise ConfigError("`submission` and `out` go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
-    answers = AnswerConfig(not_sure, none_of_these)
-    outputs = PredictOutputs(csv_path, grid, heatmap, both, sort_into, limit, answers)
+    outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
-        summary = predict_photos(model_dir, sources, outputs, on_photo=show)
+        summary = predict_photos(
+            model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
+        )
     _print_summary(summary, outputs)
 
 
@@ -69,18 +70,14 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         written = summary.submission
         print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
     for _, item in summary.first[: outputs.limit]:
-        print_line(console, f"{item.path}  {item.answer} {item.probability:.2f}")
+        print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
     for note in summary.notes:
-        print_line(console, f"note: {note}")
+        print_note(console, note)
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
         kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
-        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_dir}{kept}")
-        for skip in copied.lost[: max(outputs.limit, 1)]:
-            print_line(console, f"not copied {skip.path}: {skip.reason}")
-    for skip in summary.first_skipped:
-        print_line(console, f"skipped {skip.path}: {skip.reason}")
-    if summary.num_skipped > len(summary.first_skipped):
-        print_line(console, f"skipped {summary.num_skipped - len(summary.first_skipped):,} more")
+        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_into}{kept}")
+        print_skipped(console, "not copied", copied.lost[: max(outputs.limit, 1)], len(copied.lost))
+    print_skipped(console, "skipped", summary.first_skipped, summary.num_skipped)

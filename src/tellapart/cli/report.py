@@ -9,16 +9,16 @@ from tellapart.cli.output import make_console, print_line
 
 
 def report(
-    model_dir: ModelDir,
+    model: ModelDir,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Say where the report of a training is; where it was deleted, make it anew from the run and its photos."""
+    """Print the path of the report. Rebuild it if it is missing."""
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_report import report_again
 
     with watch_training() as watcher:
-        path = report_again(model_dir, cache_dir, watcher)
+        path = report_again(model, cache_dir, watcher)
     print_line(make_console(), str(path))
     if open_page:
         typer.launch(path.resolve().as_uri())

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def show(
-    source: LabelledSource,
+    photos: LabelledSource,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="New folder for grid.png, classes.png and skipped.csv; without it nothing is written."
+            "--out", help="New folder for grid.png, classes.png and skipped.csv. Without it nothing is written."
         ),
     ] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
 ) -> None:
-    """Show what SOURCE holds: photos per class, their shapes, and the files that cannot be used, with reasons."""
+    """Count the photos in SOURCE, and list the files it can't read and why."""
     from rich.console import Console
 
     from tellapart.commands.show import show_photos, summarise_shapes
@@ -33,7 +33,7 @@ def show(
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern)
     with Console(stderr=True).status("Checking photos ..."):
-        result = show_photos(source, config, out)
+        result = show_photos(photos, config, out)
     console = make_console()
     _print_counts(console, result)
     _print_shapes(console, summarise_shapes(result.infos))
@@ -63,7 +63,7 @@ def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
 
 
 def _print_skipped(console: "Console", result: "Show") -> None:
-    from tellapart.commands.show import group_skipped
+    from tellapart.photos.names import group_skipped
 
     for group in group_skipped(result.skipped):
         print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")

@@ -22,12 +22,12 @@ from tellapart.measure.mcnemar import compare_paired
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.predict.bundle import MODEL_FILE
-from tellapart.predict.predictor import Predictor, load
+from tellapart.predict.model import Model, load
 from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
@@ -57,11 +57,13 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            check_choice("--recipes", recipe, tuple(RECIPE_CONFIGS))
+            check_choice("recipes", recipe, tuple(RECIPE_CONFIGS))
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
-                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
-                f" two different ones of {', '.join(RECIPE_CONFIGS)}, with commas between."
+                f"`recipes` {','.join(self.recipes)!r} must be at least two different recipes. Choose from"
+                f" {', '.join(RECIPE_CONFIGS)}, separated by commas, as classic,transfer.",
+                field="recipes",
+                value=self.recipes,
             )
         for recipe in self.recipes:
             self.train_config(recipe)
@@ -162,7 +164,7 @@ def _measure(recipe: str, run: Run, photos: PhotoSet) -> RecipeResult:
     )
 
 
-def _time_prediction(predictor: Predictor, photos: PhotoSet) -> float:
+def _time_prediction(predictor: Model, photos: PhotoSet) -> float:
     """Seconds from files to answers."""
     started = time.perf_counter()
     for _ in predictor.predict(replace(photos, skipped=())):

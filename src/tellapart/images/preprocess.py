@@ -5,6 +5,7 @@ pixels.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -12,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
-from tellapart.images.gate import decode_image
+from tellapart.errors import ImageError
+from tellapart.images.gate import PillowImage, convert_image, decode_image
 
 _PIXELS = NDArray[np.uint8]
+AnyImage = str | Path | bytes | PillowImage | _PIXELS
 
 # Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
 DECODER_VERSION = 2
+# Longer side of the small images that pages show, in pixels, and their quality as JPEG: some 10 kB a photo.
+THUMBNAIL_LONGEST_SIDE, _THUMBNAIL_QUALITY = 200, 88
+# Changes with what a thumbnail is, so that what an earlier version left in a store is not used.
+THUMBNAIL_KIND = f"thumbnail {THUMBNAIL_LONGEST_SIDE}, quality {_THUMBNAIL_QUALITY}, decoder {DECODER_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,34 @@ class PreprocessSpec:
     def shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)` of the result."""
         return (*self.image_size, self.channels)
+
+    def load(self, photo: "AnyImage", limits: ImageLimits = ImageLimits()) -> _PIXELS:
+        """One photo as the network takes it: uint8, shape `shape`.
+
+        Args:
+            photo: the path of a file, its bytes, a Pillow image, or pixels: uint8 RGB, shape `(height, width, 3)`.
+            limits: the largest photo that is decoded.
+
+        Raises:
+            ImageError: it cannot be used; `path` names the file, if it is one.
+        """
+        if isinstance(photo, np.ndarray):
+            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+                raise ImageError(
+                    f"is {photo.dtype} of shape {photo.shape}. Give uint8 of shape (height, width, 3), from 0 to 255"
+                )
+            return resize_image(photo, self)
+        if isinstance(photo, bytes):
+            return load_image(photo, self, limits)
+        if isinstance(photo, PillowImage):
+            return resize_image(convert_image(photo), self)
+        try:
+            return load_image(Path(photo).read_bytes(), self, limits)
+        except OSError as exc:
+            raise ImageError(f"cannot be read: {exc.strerror}", path=photo) from exc
+        except ImageError as exc:
+            exc.path = str(photo)
+            raise
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` reads back."""
@@ -100,6 +135,23 @@ def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:
         return image
     size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def encode_thumbnail(image: _PIXELS) -> bytes:
+    """A JPEG file of the image with at most `THUMBNAIL_LONGEST_SIDE` pixels a side.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+    """
+    small = cv2.cvtColor(shrink_image(image, THUMBNAIL_LONGEST_SIDE), cv2.COLOR_RGB2BGR)
+    is_encoded, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _THUMBNAIL_QUALITY])
+    assert is_encoded
+    return data.tobytes()
+
+
+def decode_thumbnail(data: bytes) -> _PIXELS:
+    """The image that `encode_thumbnail` made `data` of: uint8 RGB, shape `(height, width, 3)`."""
+    return decode_image(data)
 
 
 def format_size(image_size: tuple[int, int]) -> str:

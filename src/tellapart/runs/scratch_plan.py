@@ -42,7 +42,7 @@ _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 /
 # Photos that are larger by this factor than they are looked at lose details, which their owner may need.
 _SHRUNK_MUCH = 2.5
 # What of the rate of steps on one repeated batch is left in a training, with its views and its looks at the validation
-# photos: 0.86 to 0.96 with the former alone (docs/performance.md).
+# photos: 0.86 to 0.96 with the former alone (benchmarks/RESULTS.md).
 _SHARE_IN_TRAINING = 0.85
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3

@@ -1,0 +1,302 @@
+"""Images and photos to class probabilities with ONNX Runtime; neither Keras nor PyTorch is needed or loaded.
+
+Reading the model folder is `predict/bundle.py`'s, decoding photos is `photos/`'s.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.backbones.onnx_session import (
+    ORT_ERRORS,
+    WHAT_TO_DO,
+    InferenceSession,
+    NodeArg,
+    open_session,
+    refused,
+    signature,
+)
+from tellapart.backbones.onnx_wire import keep_outputs, output_names
+from tellapart.config import ImageLimits
+from tellapart.errors import BundleError, ConfigError, DatasetError
+from tellapart.images.preprocess import PreprocessSpec
+from tellapart.photos.loading import even_size, map_images, num_cores
+from tellapart.predict.answers import AnswerRule, Predictions
+from tellapart.predict.bundle import Bundle, read_bundle
+from tellapart.predict.inputs import AnyPhotos, Inputs
+from tellapart.records import SelectivePoint
+
+# Photos a thread predicts at once, at most.
+_BATCH_SIZE = 8
+_PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
+
+
+class Model:
+    """A trained model, ready to predict; may be used from several threads.
+
+    Args:
+        bundle: as `read_bundle` gives it.
+        num_threads: threads that photos are shared out to; 0 is one a core.
+        path: the folder that the bundle was read from.
+
+    Attributes:
+        class_names: the classes, in the order of all probabilities.
+        preprocess: what a photo is turned into; `preprocess.load("one.jpg")` does so.
+        has_activation_maps: whether the model can also say where it looked, see `activation_maps`.
+        has_distances: whether it can also say how unlike the photos of the training a photo is.
+        selective, usual_distances: as in the bundle.
+        path: the folder it was loaded from; `None` for one made from a bundle alone.
+
+    Raises:
+        BundleError: the model inside the bundle does not run, or does not fit the rest of the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, num_threads: int = 0, path: Path | None = None) -> None:
+        self.path = path
+        self.class_names: tuple[str, ...] = bundle.class_names
+        self.preprocess: PreprocessSpec = bundle.preprocess
+        outputs = _find_outputs(bundle.model)
+        self.has_activation_maps: bool = _MAP in outputs
+        self.has_distances: bool = _DISTANCE in outputs
+        self.selective: tuple[SelectivePoint, ...] = bundle.selective
+        self.usual_distances: tuple[float, ...] = bundle.usual_distances
+        self._temperature = bundle.temperature
+        self._num_threads = num_threads or num_cores()
+        # A model with an output of another name is opened whole, and refused for it.
+        is_known = set(outputs) <= {_PROBABILITIES, _MAP, _DISTANCE}
+        self._model, self._has_more = bundle.model, len(outputs) > 1 and is_known
+        # What is rarely asked for is computed in sessions of their own, opened when it is.
+        self._other_sessions: dict[tuple[str, ...], InferenceSession] = {}
+        self._session = self._open((_PROBABILITIES,))
+
+    def _open(self, outputs: tuple[str, ...]) -> InferenceSession:
+        """A session that computes these outputs alone."""
+        num_classes = len(self.class_names)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            _PROBABILITIES: (num_classes,),
+            _MAP: (num_classes, None, None),
+            _DISTANCE: (),
+        }
+        model = keep_outputs(self._model, outputs) if self._has_more else self._model
+        # One thread a run, and as many runs at once as there are threads: so no core waits for another between layers.
+        session = open_session(model, num_threads=1)
+        _check_session(session, self.preprocess.shape, [shapes[output] for output in outputs])
+        return session
+
+    def _session_for(self, outputs: tuple[str, ...]) -> InferenceSession:
+        if outputs not in self._other_sessions:  # two threads may both open one, and the later is kept
+            self._other_sessions[outputs] = self._open(outputs)
+        return self._other_sessions[outputs]
+
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
+
+        Args:
+            images: uint8, shape `(n, *preprocess.shape)`, or one image, which gives one row; as `preprocess.load` and
+                `PhotoSet.arrays` make them; not modified.
+
+        Raises:
+            DatasetError: the images have another shape or dtype.
+            BundleError: the model fails, or gives numbers that are not finite.
+        """
+        images = self._check_images(images)
+        if not len(images):
+            return np.empty((0, len(self.class_names)), np.float32)
+        return self._share_out(images, self._probabilities)
+
+    def activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where the evidence for each class is: float32, shape `(n, num_classes, map_height, map_width)`.
+
+        A map is spread over the whole image; its mean is the logit of its class, before the softmax. No images give no
+        rows, of maps without positions.
+
+        Args:
+            images: as for `predict_proba`.
+
+        Raises:
+            ConfigError: the model has no maps.
+            DatasetError: the images have another shape or dtype.
+            BundleError: the model fails, or gives numbers that are not finite.
+        """
+        self.check_activation_maps()
+        images = self._check_images(images)
+        if not len(images):
+            return np.empty((0, len(self.class_names), 0, 0), np.float32)
+        return self._share_out(images, self._activation_maps)
+
+    def check_activation_maps(self) -> None:
+        """Nothing, if the model has activation maps.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if not self.has_activation_maps:
+            raise ConfigError(
+                "`heatmap` needs a model that can show where it looks, and this one cannot. Train one with "
+                "`recipe='scratch'`, or with `recipe='transfer'` and a backbone such as efficientnet-lite0, or leave "
+                "`heatmap` out.",
+                field="heatmap",
+            )
+
+    def predict(
+        self,
+        photos: AnyPhotos,
+        *,
+        not_sure: float | None = None,
+        none_of_these: float | None = None,
+        limits: ImageLimits = ImageLimits(),
+    ) -> Predictions:
+        """A `Prediction` for each photo that can be read, in order, made while they are read.
+
+        What cannot be read is in `skipped` of the answer, which is complete when all of them are read.
+
+        Args:
+            photos: a `PhotoSet`; the path of a photo, folder or zip; the bytes of a photo; a Pillow image; pixels,
+                uint8 RGB, shape `(height, width, 3)` or `(n, height, width, 3)`; or any of these in a list.
+            not_sure: answer `not sure` so that at most this share of the other answers is wrong, as 0.05.
+            none_of_these: answer `none of these` for photos unlike those of the training; about this share of photos
+                like them is flagged too, as 0.05.
+            limits: the largest photo that is decoded; a photo set has its own.
+
+        Raises:
+            ConfigError: a rate cannot be kept by this model.
+            DatasetError: a path does not exist, or something is no photo; raised at once, not while iterating.
+            BundleError: the model fails.
+        """
+        rule = AnswerRule(not_sure, none_of_these, self.selective, self.usual_distances if self.has_distances else ())
+        inputs = Inputs(photos, limits)
+        work = self._probabilities_and_distance if rule.needs_distances else self._probabilities
+        numbers = map_images(
+            inputs.paths, lambda row: inputs.load(row, self.preprocess), work, _BATCH_SIZE, self._num_threads
+        )
+        return Predictions(inputs, self.class_names, rule, numbers)
+
+    def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The images as a batch."""
+        expected = self.preprocess.shape
+        batch = np.asarray(images)
+        if batch.shape == expected:
+            batch = batch[np.newaxis]
+        if batch.dtype != np.uint8 or batch.shape[1:] != expected or batch.ndim != 4:
+            raise DatasetError(
+                f"images are {batch.dtype} of shape {batch.shape}. Give uint8 of shape (n, "
+                f"{', '.join(str(side) for side in expected)}), as model.preprocess.load(path) makes them."
+            )
+        return batch
+
+    def _share_out(
+        self, images: NDArray[np.uint8], run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """What `run` gives for the images, a batch at a time, on all threads."""
+        size = even_size(len(images), _BATCH_SIZE, self._num_threads)
+        batches = [images[start : start + size] for start in range(0, len(images), size)]
+        if len(batches) == 1:
+            return run(images)
+        with ThreadPoolExecutor(min(self._num_threads, len(batches)), thread_name_prefix="images") as pool:
+            return np.concatenate(list(pool.map(run, batches)))
+
+    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities of one batch, at least one image."""
+        (result,) = _run(self._session, images)
+        return self._checked(result, len(images))
+
+    def _probabilities_and_distance(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities of one batch, and behind them a column with the distances."""
+        probabilities, distances = _run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
+        return np.column_stack([self._checked(probabilities, len(images)), distances])
+
+    def _checked(self, probabilities: NDArray[np.float32], num_images: int) -> NDArray[np.float32]:
+        """The probabilities at the temperature of the bundle."""
+        if probabilities.shape != (num_images, len(self.class_names)):
+            raise BundleError(
+                f"the model gives an array of shape {probabilities.shape} for {num_images} photos and "
+                f"{len(self.class_names)} classes; {WHAT_TO_DO}."
+            )
+        return _tempered(probabilities, self._temperature)
+
+    def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The maps of one batch, at least one image."""
+        (maps,) = _run(self._session_for((_MAP,)), images)
+        return maps / np.float32(self._temperature)
+
+
+def load(run: str | Path) -> Model:
+    """The model in the folder of a run, ready to predict.
+
+    Args:
+        run: the folder that training made.
+
+    Raises:
+        BundleError: the folder holds no model, or one that is damaged, foreign, or made by a newer tellapart.
+    """
+    return Model(read_bundle(Path(run)), path=Path(run))
+
+
+def _find_outputs(model: bytes) -> list[str]:
+    try:
+        return output_names(model)
+    except ValueError:
+        return []  # no ONNX at all, which ONNX Runtime refuses with its reason
+
+
+def _check_session(
+    session: InferenceSession, shape: tuple[int, int, int], output_shapes: list[tuple[int | None, ...]]
+) -> None:
+    """Nothing, if the model takes images of this shape and gives these outputs.
+
+    Args:
+        session: the opened model.
+        shape: `(height, width, channels)`.
+        output_shapes: without the batch axis; `None` is any size.
+
+    Raises:
+        BundleError: it does not.
+    """
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    fits_input = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and tuple(inputs[0].shape[1:]) == shape
+    has_free_batch = fits_input and not isinstance(inputs[0].shape[0], int)
+    fits_outputs = len(outputs) == len(output_shapes) and all(map(_fits, outputs, output_shapes))
+    if not (has_free_batch and fits_outputs):
+        wanted = ", ".join(
+            f"float ({', '.join(['batch', *('size' if side is None else str(side) for side in sides)])})"
+            for sides in output_shapes
+        )
+        raise BundleError(
+            f"the model does not fit its bundle.json: found {signature(inputs)} -> {signature(outputs)}; accepted is "
+            f"uint8 (batch, {', '.join(map(str, shape))}) -> {wanted} with a free batch axis; {WHAT_TO_DO}."
+        )
+
+
+def _fits(output: NodeArg, sides: tuple[int | None, ...]) -> bool:
+    return (
+        output.type == "tensor(float)"
+        and len(output.shape) == 1 + len(sides)
+        and all(wanted is None or found == wanted for found, wanted in zip(output.shape[1:], sides, strict=True))
+    )
+
+
+def _run(session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """All outputs of the session for a batch."""
+    try:
+        outputs = session.run(None, {session.get_inputs()[0].name: images})
+    except ORT_ERRORS as exc:
+        raise refused("the model fails on a batch of photos", exc) from exc
+    results = [np.asarray(raw, np.float32) for raw in outputs]
+    if not all(np.isfinite(result).all() for result in results):
+        raise BundleError(
+            "the model gives numbers that are not finite, as after a training that diverged; "
+            "train again with a smaller `learning_rate`."
+        )
+    return results
+
+
+def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """What softmax would have given for logits divided by `temperature` (Guo et al. 2017, equation 9)."""
+    if temperature == 1.0:
+        return probabilities
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

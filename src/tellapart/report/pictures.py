@@ -1,0 +1,184 @@
+"""The pictures of one page: small photos, and where a model looked, drawn over them.
+
+Decoding is `images/gate.py`'s. Each picture is embedded once as a JPEG file, and the page refers to it by its id, so
+that a photo that appears as a copy, as a suspect and as a mistake costs its bytes once.
+"""
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE
+
+_Pixels = NDArray[np.uint8]
+
+
+# A page of 5 MB, less what is not a picture. Photos of 200 pixels take some 9 kB each: 450 of them fit.
+MOST_PICTURE_BYTES = 4_200_000
+_SHORTEST_SIDE = 48
+_QUALITY = 76
+_ROUNDS = 4
+# Yellow to red, RGB. The warm halves of inferno and turbo were looked at beside it: inferno's yellow core is lost on
+# ginger fur and in lamp light, turbo's dark red on brown fur.
+_WEAK, _STRONG = np.array([255, 255, 0], np.float32), np.array([255, 0, 0], np.float32)
+_STRONGEST = 0.55  # opacity of the colour at the maximum; what lies below still shows through
+_BRIGHTNESS, _GREYNESS = 0.85, 0.35  # of the photo below
+_FLAT = 1e-6  # differences this small beside the maximum are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class ReportPhoto:
+    """A photo that the report shows.
+
+    Attributes:
+        path: as its owner would recognise it.
+        content: BLAKE2b of its bytes, 40 hexadecimal digits.
+        class_name: its label; `None` without one.
+        image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_LONGEST_SIDE` pixels at its longer side.
+    """
+
+    path: str
+    content: str
+    class_name: str | None
+    image: _Pixels = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ShownPhoto:
+    """A photo where the page shows it.
+
+    Attributes:
+        row: its number among the photos of the report.
+        picture_id: of the picture that is embedded once.
+        height, width: in units of the drawing; only their ratio matters.
+        name: its path within the source.
+        path, content, class_name: as in `ReportPhoto`.
+    """
+
+    row: int
+    picture_id: str
+    height: int
+    width: int
+    name: str
+    path: str
+    content: str
+    class_name: str | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture: its id, its size in units of the drawing, and the JPEG file as a data URI."""
+
+    picture_id: str
+    height: int
+    width: int
+    uri: str
+
+
+class Album:
+    """Collects what a page shows, then embeds it.
+
+    Args:
+        source: what the photos were read from; their names are shown without it.
+        photos: by row; `show` takes from them.
+        heatmaps: by row; `show_heatmap` takes from them.
+    """
+
+    def __init__(self, source: str, photos: Mapping[int, ReportPhoto], heatmaps: Mapping[int, _Pixels]) -> None:
+        self.source = source
+        self.photos = photos
+        self.heatmaps = heatmaps
+        self._images: dict[str, _Pixels] = {}
+        self._ids: dict[str, str] = {}
+
+    def show(self, row: int) -> ShownPhoto:
+        """The photo of that row, which the page now holds; photos of the same content share one picture."""
+        photo = self.photos[row]
+        picture_id = self._ids.setdefault(photo.content, f"p{row}")
+        image = self._images.setdefault(picture_id, photo.image)
+        height, width = image.shape[:2]
+        name = photo.path.removeprefix(self.source).lstrip("/\\") or photo.path
+        return ShownPhoto(row, picture_id, height, width, name, photo.path, photo.content, photo.class_name)
+
+    def show_heatmap(self, row: int) -> str | None:
+        """The id of the heat map of that row, which the page now holds; `None` where there is none."""
+        if row not in self.heatmaps:
+            return None
+        self._images.setdefault(f"h{row}", self.heatmaps[row])
+        return f"h{row}"
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """All that was shown, encoded; where that would be more than `MOST_PICTURE_BYTES`, smaller and smaller."""
+        side, uris = THUMBNAIL_LONGEST_SIDE, self._encode(THUMBNAIL_LONGEST_SIDE)
+        for _ in range(_ROUNDS):
+            num_bytes = sum(map(len, uris.values()))
+            if num_bytes <= MOST_PICTURE_BYTES or side == _SHORTEST_SIDE:
+                break
+            side = max(_SHORTEST_SIDE, int(side * 0.95 * math.sqrt(MOST_PICTURE_BYTES / num_bytes)))
+            uris = self._encode(side)
+        return tuple(
+            Picture(key, self._images[key].shape[0], self._images[key].shape[1], uri) for key, uri in uris.items()
+        )
+
+    def _encode(self, longest_side: int) -> dict[str, str]:
+        return {key: jpeg_uri(image, longest_side) for key, image in self._images.items()}
+
+
+def jpeg_uri(image: _Pixels, longest_side: int) -> str:
+    """The image as a data URI of a JPEG file, shrunk to `longest_side` pixels where it is larger.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+        longest_side: in pixels.
+    """
+    height, width = image.shape[:2]
+    scale = longest_side / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    settings = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
+    assert is_encoded
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def overlay_map(image: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The photo with the places that speak for the class in warm colours, the others slightly dimmed and greyed.
+
+    The class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", equation 2)
+    says for every position how much it adds to the logit of one class. It is resized to the photo bicubic and scaled
+    from 0 to its own maximum. Negative values, evidence against the class, are clipped to 0, so that colour always
+    means evidence for it. The colour is relative: it says where the evidence is in this photo, not how much there is. A
+    map that is the same everywhere, or nowhere above 0, points at nothing and gives the photo as it is.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+        activation: float32, shape `(map_height, map_width)`, spread over the whole photo; not modified. A value that is
+            not finite counts as 0.
+
+    Returns:
+        uint8 RGB, shape `(height, width, 3)`.
+    """
+    assert image.ndim == 3 and image.shape[2] == 3, image.shape
+    assert activation.ndim == 2 and activation.size, activation.shape
+    values = np.nan_to_num(activation.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = float(values.max())
+    if largest <= 0 or largest - float(values.min()) <= _FLAT * largest:
+        return image.copy()
+    size = (image.shape[1], image.shape[0])
+    heat = np.clip(cv2.resize(values / np.float32(largest), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    colours = _WEAK + heat[:, :, np.newaxis] * (_STRONG - _WEAK)
+    # A smooth step: half of the maximum is half of the colour, and weak evidence leaves the photo alone.
+    opacity = (_STRONGEST * heat**2 * (3 - 2 * heat))[:, :, np.newaxis]
+    pale = _dim(image)
+    return np.asarray(np.rint(pale + opacity * (colours - pale)), np.uint8)
+
+
+def _dim(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis].astype(np.float32)
+    return np.asarray(_BRIGHTNESS * (image + _GREYNESS * (grey - image)), np.float32)
