@@ -20,7 +20,6 @@ from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.runs.train_network import groups_of, prepare_photos
 from tellapart.training.plan import Length, choose_regime, choose_width, make_plan, usual_length
-from tellapart.training.tuning import USUAL
 
 COLUMNS = (
     "date", "commit", "machine", "photos", "fold", "seed", "width", "num_train", "num_right", "num_photos", "epochs",
@@ -44,7 +43,7 @@ def main() -> None:
     length = usual_length(num_train) if arguments.views is None else Length(views=arguments.views / num_train)
     width = choose_width(length, num_train)
     regime = choose_regime(length, width)
-    config = ScratchConfig(seed=arguments.seed, flip=True, image_size=(regime.side, regime.side))
+    config = ScratchConfig(seed=arguments.seed, image_size=(regime.side, regime.side))
     data, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     numbers = fold_numbers(data.labels, groups_of(data.images.photos, checkup), arguments.folds, arguments.seed)
     plan = make_plan(regime, (regime.side, regime.side), length, width)
@@ -52,7 +51,7 @@ def main() -> None:
     for fold in arguments.only or range(arguments.folds):
         held_out = np.flatnonzero(numbers == fold)
         split = Split(np.flatnonzero(numbers != fold), held_out)
-        trained = train(Setting(config, USUAL, plan), replace(data, split=split), held_out)
+        trained = train(Setting(config, plan), replace(data, split=split), held_out)
         num_right = int((trained.both_views.argmax(axis=1) == data.labels[held_out]).sum())
         values = (
             time.strftime("%Y-%m-%d"), describe_commit(), describe_machine(), arguments.photos.name, fold,

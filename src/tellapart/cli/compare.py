@@ -34,6 +34,7 @@ def compare(
     cache_dir: CacheDir = None,
 ) -> None:
     """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
+    from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
     from tellapart.commands.compare import FIGURE_NAME, CompareConfig, compare_recipes
@@ -44,6 +45,7 @@ def compare(
     photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
     out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
+    keep_freed_memory()
     with watch_training() as watcher:
         result = compare_recipes(
             photos, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)

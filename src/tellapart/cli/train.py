@@ -75,8 +75,8 @@ def train(
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Whether a mirrored photo is still one of its class.",
-            show_default="found by cross-validation",
+            help="Treat mirrored photos as the same class.",
+            show_default="flip",
             rich_help_panel=_SCRATCH_PANEL,
         ),
     ] = None,
@@ -195,9 +195,12 @@ def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
 
 
 def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:
+    from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.runs.train import train as train_photos
 
+    if config.recipe != "transfer":
+        keep_freed_memory()
     with watch_training() as watcher:
         run = train_photos(source, out, config, source=source_config, resume=resume, watcher=watcher)
     console = make_console()

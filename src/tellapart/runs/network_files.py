@@ -69,7 +69,7 @@ class FinishedTraining:
     @property
     def is_mirrored(self) -> bool:
         """Whether the model averages what it says of a photo and of its mirror image."""
-        return isinstance(self.config, ScratchConfig) and self.config.flip is True
+        return isinstance(self.config, ScratchConfig) and self.config.flip
 
 
 def finish_run(training: FinishedTraining) -> Run:

@@ -88,5 +88,4 @@ def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
     """`config` with what was left to the recipe as the run has decided it."""
     if not isinstance(config, ScratchConfig) or not isinstance(stored, ScratchConfig):
         return config
-    left = [name for name in ("image_size", "flip") if getattr(config, name) is None]
-    return replace(config, **{name: getattr(stored, name) for name in left})
+    return replace(config, image_size=config.image_size or stored.image_size)

@@ -12,7 +12,7 @@ from tellapart.backbones.photo_pass import look_at
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.networks.backend import start_backend
+from tellapart.networks.backend import Backend, find_backend, reproducible
 from tellapart.photos.decoded_cache import cache_images
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.records import EpochRecord, PreparedRecord
@@ -28,11 +28,10 @@ from tellapart.runs.run_folder import (
     write_split,
 )
 from tellapart.runs.scratch_plan import (
+    choose_size,
     describe_plan,
-    measure_if_needed,
+    measure_speed,
     plan_training,
-    settle_flips,
-    settle_size,
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
@@ -50,20 +49,22 @@ def train_network(job: TrainJob) -> Run:
     Raises:
         As `workflow.train.train` says.
     """
-    config = job.config
+    with reproducible(job.config.seed):
+        return _train(job, find_backend())
+
+
+def _train(job: TrainJob, backend: Backend) -> Run:
+    config, speed = job.config, None
     assert isinstance(config, (ClassicConfig, ScratchConfig))
-    backend = start_backend(config.seed)
-    pace = None
     if isinstance(config, ScratchConfig):
-        pace = measure_if_needed(config, job, backend)
-        config = settle_size(config, pace, job)
+        speed = measure_speed(config, job, backend)
+        config = choose_size(config, speed, job)
     data, checkup = prepare_photos(job.photos, job.source, config, job.watcher)
     photos, split = data.images.photos, data.split
     job.watcher.on_checked(checkup.findings)
     plan, views = None, None
     if isinstance(config, ScratchConfig):
-        config = settle_flips(config, data, job.watcher)
-        plan = plan_training(config, pace, data, job)
+        plan = plan_training(config, speed, data, job)
         if plan.seconds is not None:
             views, plan = plan.num_views, time_phases(plan, config, data, backend)
     model = make_learner(config, data, backend, plan)
@@ -75,16 +76,13 @@ def train_network(job: TrainJob) -> Run:
     job.watcher.on_prepared(
         PreparedRecord(photos.counts(), len(photos.skipped), len(split.train), len(split.validation))
     )
-    if plan is not None:
-        job.watcher.on_note(describe_plan(plan, photos))
+    if plan is not None and isinstance(config, ScratchConfig):
+        job.watcher.on_note(describe_plan(plan, config, photos))
     resumed_seconds = _seconds_before(job)
     with open_course(model, data, config, backend, plan) as course:
         history, is_stopped = _fit(model, data, course, job)
-        with course.settled(is_final=True):
-            trained = FinishedTraining(
-                job.run_dir, model, data, groups, checkup, config, plan, backend, history, is_stopped
-            )
-            run = finish_run(trained)
+    trained = FinishedTraining(job.run_dir, model, data, groups, checkup, config, plan, backend, history, is_stopped)
+    run = finish_run(trained)
     finish_run_file(job.run_dir, run_file, is_stopped)
     return replace(run, seconds=resumed_seconds + time.perf_counter() - job.started)
 
@@ -142,19 +140,20 @@ def _fit(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -> 
         if (state := load_checkpoint(checkpoint_dir)) is None:
             return None
         restore_state(model, state)
-        course.restore_averages(state.averages)
         return state.history
 
     history = restore() or ()
     try:
         for record in fit_epochs(data, course, history, job.watcher.on_step):
             history = (*history, record)
-            save_checkpoint(checkpoint_dir, capture_state(model, history, course.averages()))
+            save_checkpoint(checkpoint_dir, capture_state(model, history))
             write_history(job.run_dir, history)
             job.watcher.on_epoch(record)
     except KeyboardInterrupt:
         # The weights are those of some step inside an epoch; the checkpoint has those of its end.
         if (kept := restore()) is None:
             raise
+        if kept[-1].progress < 1:
+            course.recalibrate_normalization()
         return kept, True
     return history, False
