@@ -21,7 +21,8 @@ from tellapart.cli.memory import keep_freed_memory
 from tellapart.config import CropConfig, ScratchConfig, SourceConfig
 from tellapart.networks.backend import find_backend, keras
 from tellapart.networks.residual import build_residual_network
-from tellapart.runs.train_network import prepare_photos
+from tellapart.runs.held_out import hold_out
+from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training.fit import Batch, FitData
 from tellapart.training.plan import VIEW_WIDTH, Phase, Plan
 from tellapart.training.recipes import make_learner, open_course
@@ -124,7 +125,9 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
-    data, _ = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
+    images, checkup = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
+    split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
+    data = FitData(images, checkup.photos.labels, split)
     measurements = []
     for side in SIDES:
         rates, peaks, gflop = measure_side(side, arguments.width, data, arguments.runs)

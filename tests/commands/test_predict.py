@@ -273,5 +273,5 @@ def test_predicting_loads_nothing_that_only_learning_or_drawing_needs(
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    heavy = {"keras", "torch", "tensorflow", "jax", "onnx", "pandas", "matplotlib", "seaborn", "sklearn", "scipy"}
+    heavy = {"keras", "torch", "tensorflow", "jax", "onnx", "pandas", "matplotlib", "sklearn", "scipy"}
     assert heavy & set(done.stdout.split()) == set()

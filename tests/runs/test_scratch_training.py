@@ -19,7 +19,7 @@ from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord, StepRecord
-from tellapart.runs import network_files, scratch_plan
+from tellapart.runs import network_recipe, scratch_plan
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import read_run_file
 from tellapart.runs.train import train
@@ -110,7 +110,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
         powers = probabilities ** (1 / 0.5)
         return 0.5, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    monkeypatch.setattr(network_files, "calibrate", calibrate)
+    monkeypatch.setattr(network_recipe, "calibrate", calibrate)
     run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
     assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
@@ -142,7 +142,7 @@ def test_a_finished_run_takes_no_further_epochs(
     scratch_run: Run, animals_dir: Path, source_config: SourceConfig
 ) -> None:
     config = replace(TINY, epochs=3)
-    with pytest.raises(ConfigError, match=r"these differ: epochs 3 \(the run has 2\)"):
+    with pytest.raises(ConfigError, match=r"these differ: `epochs` 3 \(the run has 2\)"):
         train(animals_dir, scratch_run.run_dir, config, source=source_config, resume=True)
 
 

@@ -240,7 +240,7 @@ def _draw_heatmap(
     model: Model, image: NDArray[np.uint8], seen: NDArray[np.uint8], class_name: str
 ) -> NDArray[np.uint8]:
     """The image with the places that speak for the class; `seen` is the image as the model sees it."""
-    from tellapart.report.heatmap import overlay_map
+    from tellapart.report.pictures import overlay_map
 
     (maps,) = model.activation_maps(seen[np.newaxis])
     return overlay_map(image, maps[model.class_names.index(class_name)])
