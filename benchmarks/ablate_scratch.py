@@ -20,7 +20,8 @@ from mini_xception import build_mini_xception
 from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.networks.backend import Backend, find_backend, keras, reproducible
-from tellapart.photos.sources import PhotoSet, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import open_photos
 from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training import hyperparameters

@@ -26,13 +26,13 @@ TRAIN_SCRATCH = """
 import sys, tellapart
 source, out, cache = sys.argv[1:]
 config = tellapart.ScratchConfig(image_size=(32, 48), epochs=2, flip=True)
-tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
+tellapart.train(source, out, config=config, source=tellapart.SourceConfig(cache_dir=cache))
 """
 TRAIN = """
 import sys, numpy as np, keras, tellapart
 source, out, cache = sys.argv[1:]
 config = tellapart.ClassicConfig(image_size=(46, 48), epochs=1, batch_size=8)
-tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
+tellapart.train(source, out, config=config, source=tellapart.SourceConfig(cache_dir=cache))
 tellapart.train(
     source, out, tellapart.ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8),
     source=tellapart.SourceConfig(cache_dir=cache), resume=True,
@@ -205,5 +205,5 @@ def test_a_training_leaves_the_process_of_its_caller_as_it_was(
     config: ScratchConfig | ClassicConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     before = process_state()
-    train(animals_dir, tmp_path / "run", config, source=source_config)
+    train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert process_state() == before

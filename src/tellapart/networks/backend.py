@@ -2,7 +2,7 @@
 
 The other modules take `keras` from here, for the backend is decided before Keras is first imported. `KERAS_BACKEND` of
 the environment wins; otherwise PyTorch, which of the three gives the fastest step for the networks here
-(docs/performance.md). Nothing here changes the process of a Python caller for longer than a call.
+(benchmarks/RESULTS.md). Nothing here changes the process of a Python caller for longer than a call.
 """
 
 import ctypes
