@@ -155,8 +155,8 @@ def _tell_apart(groups: tuple[PhotoGroup, ...], photos: PhotoSet) -> tuple[Photo
 def _out_of_fold(described: Described, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
     if described.embeddings is None:
         return None
-    from tellapart.heads.head import HeadData
-    from tellapart.heads.out_of_fold import out_of_fold_probabilities
+    from tellapart.heads.head import out_of_fold_probabilities
+    from tellapart.heads.head_data import HeadData
 
     labels, present = _dense_labels(described.photos)
     data = HeadData(described.embeddings, labels, groups, len(present))

@@ -13,7 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from tellapart.heads.novelty import NUM_NEAREST, TINY, Novelty
+from tellapart.heads.linear_models import TINY
+from tellapart.heads.novelty import NUM_NEAREST, Novelty
 from tellapart.networks.onnx_nodes import (
     DISTANCE_NAME,
     EMBEDDING_NAME,

@@ -13,11 +13,11 @@ from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.checkup.look import add_facts
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
-from tellapart.heads.head import FittedHead, HeadData, cross_validate_head, fit_head
+from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
+from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
-from tellapart.heads.out_of_fold import out_of_fold_probabilities
 from tellapart.measure.selective import selective_points
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import check_classes
