@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from recording import REPOSITORY_DIR, Measurement, make_parser, record
-from tellapart.backbones.embedding import EmbeddedPhotos, embed_photos, start_backbone
+from tellapart.backbones.embedder import start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.config import DEFAULT_BACKBONE, TransferConfig
 from tellapart.heads.head import HeadData, cross_validate_head, fit_head
 from tellapart.photos.sources import open_photos
@@ -19,12 +21,12 @@ from tellapart.watcher import Watcher
 FOLDS = TransferConfig().folds
 
 
-def embed(photos_dir: Path, backbone: str) -> EmbeddedPhotos:
+def embed(photos_dir: Path, backbone: str) -> SeenPhotos:
     """The photos with their embeddings, from the user's cache where they are there."""
-    return embed_photos(open_photos(photos_dir), start_backbone(backbone, None, Watcher()), Watcher())
+    return look_at(open_photos(photos_dir), [Eye(start_backbone(backbone, None, Watcher()).embedder)])
 
 
-def accuracy_with(embedded: EmbeddedPhotos, per_class: int, seed: int) -> float:
+def accuracy_with(embedded: SeenPhotos, per_class: int, seed: int) -> float:
     """Share of the photos that were not drawn and are told right by a head on `per_class` drawn ones of each class."""
     labels = embedded.photos.labels
     assert labels is not None
@@ -38,7 +40,7 @@ def accuracy_with(embedded: EmbeddedPhotos, per_class: int, seed: int) -> float:
     return float((answers == labels[others]).mean())
 
 
-def folded_accuracy(embedded: EmbeddedPhotos, seed: int) -> float:
+def folded_accuracy(embedded: SeenPhotos, seed: int) -> float:
     """Share of the photos that a head told right which had not seen them."""
     labels = embedded.photos.labels
     assert labels is not None

@@ -16,10 +16,6 @@ from pathlib import Path
 from recording import REPOSITORY_DIR, Measurement, link_photos, make_parser, record, run_tellapart
 
 BENCHMARKS_DIR = REPOSITORY_DIR / "benchmarks"
-SAVE_NETWORK = (
-    "import sys; from tellapart.backbones.pretrained import load_pretrained;"
-    " load_pretrained('efficientnet-lite0').save(sys.argv[1])"
-)
 TIME_PREDICTION = (
     "import json, sys, time; sys.path.insert(0, sys.argv[3]); import tellapart; from pathlib import Path\n"
     "from peer_photos import read_split\n"
@@ -70,7 +66,8 @@ def main() -> None:
         photos_dir, run_dir, cache_dir = work_dir / "photos", work_dir / "run", work_dir / "cache"
         link_photos(arguments.photos, arguments.num_photos, photos_dir)
         network, split = work_dir / "network.keras", run_dir / "split.csv"
-        subprocess.run([sys.executable, "-c", SAVE_NETWORK, str(network)], check=True)
+        environment = os.environ | {"KERAS_BACKEND": "torch"}
+        subprocess.run([sys.executable, BENCHMARKS_DIR / "keras_lite0.py", network], check=True, env=environment)
         run_tellapart(["train", photos_dir, "--validation", "0.2", "--out", run_dir], cache_dir)
         epochs = ["--epochs", str(arguments.epochs)]
         keras_script, torch_script = BENCHMARKS_DIR / "peer_keras.py", BENCHMARKS_DIR / "peer_pytorch.py"

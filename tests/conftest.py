@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests open ONNX Runtime themselves
+# Some tests import these libraries themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import onnx

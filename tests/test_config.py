@@ -36,31 +36,31 @@ STAGES = [
     TransferConfig,
 ]
 
-# Per setting: the stage, the field, what the message calls it, and the smallest and largest accepted value.
+# Per setting: the stage, the field, and the smallest and largest value.
 WHOLE = [
-    (ImageLimits, "max_bytes", "max_bytes", 1, 2**40),
-    (ImageLimits, "max_pixels", "max_pixels", 1, 2**40),
-    (ArchiveLimits, "max_members", "max_members", 1, 10**8),
-    (ArchiveLimits, "max_total_bytes", "max_total_bytes", 1, 2**50),
-    (SourceConfig, "per_class", "--per-class", 2, 10**8),
-    (ClassicConfig, "epochs", "--epochs", 1, 100_000),
-    (ClassicConfig, "batch_size", "--batch-size", 1, 65_536),
-    (ClassicConfig, "seed", "--seed", 0, 2**32 - 1),
+    (ImageLimits, "max_bytes", 1, 2**40),
+    (ImageLimits, "max_pixels", 1, 2**40),
+    (ArchiveLimits, "max_members", 1, 10**8),
+    (ArchiveLimits, "max_total_bytes", 1, 2**50),
+    (SourceConfig, "per_class", 2, 10**8),
+    (ClassicConfig, "epochs", 1, 100_000),
+    (ClassicConfig, "batch_size", 1, 65_536),
+    (ClassicConfig, "seed", 0, 2**32 - 1),
 ]
 CLOSED = [
-    (ArchiveLimits, "max_ratio", "max_ratio", 1.0, 10_000.0),
-    (AugmentConfig, "rotation_degrees", "rotation_degrees", 0.0, 180.0),
-    (AugmentConfig, "width_shift", "width_shift", 0.0, 1.0),
-    (AugmentConfig, "height_shift", "height_shift", 0.0, 1.0),
-    (AugmentConfig, "shear_degrees", "shear_degrees", 0.0, 89.0),
-    (AugmentConfig, "zoom", "zoom", 0.0, 0.99),
+    (ArchiveLimits, "max_ratio", 1.0, 10_000.0),
+    (AugmentConfig, "rotation_degrees", 0.0, 180.0),
+    (AugmentConfig, "width_shift", 0.0, 1.0),
+    (AugmentConfig, "height_shift", 0.0, 1.0),
+    (AugmentConfig, "shear_degrees", 0.0, 89.0),
+    (AugmentConfig, "zoom", 0.0, 0.99),
 ]
 OPEN = [
-    (ClassicConfig, "validation_fraction", "--validation", 0.0, 1.0),
-    (ClassicConfig, "learning_rate", "--learning-rate", 0.0, 100.0),
+    (ClassicConfig, "validation_fraction", 0.0, 1.0),
+    (ClassicConfig, "learning_rate", 0.0, 100.0),
 ]
 
-Setting = tuple[type, str, str, Any, Any]
+Setting = tuple[type, str, Any, Any]
 
 
 def ids(settings: list[Setting]) -> list[str]:
@@ -97,40 +97,40 @@ def test_every_setting_is_explained(stage: type) -> None:
 
 @pytest.mark.parametrize("setting", WHOLE + CLOSED, ids=ids(WHOLE + CLOSED))
 def test_both_ends_of_a_range_are_accepted(setting: Setting) -> None:
-    stage, field, _, low, high = setting
+    stage, field, low, high = setting
 
     assert [getattr(stage(**{field: value}), field) for value in (low, high)] == [low, high]
 
 
 @pytest.mark.parametrize("setting", WHOLE, ids=ids(WHOLE))
 def test_a_count_beyond_its_range_is_refused_by_name(setting: Setting) -> None:
-    stage, field, flag, low, high = setting
+    stage, field, low, high = setting
 
     for value in (low - 1, high + 1, -(10**400)):
-        expected = f"{flag} {value!r} is outside what is accepted: between {low:,} and {high:,}."
+        expected = f"`{field}` {value!r} must be between {low:,} and {high:,}."
         assert message(stage, **{field: value}) == expected
 
 
 @pytest.mark.parametrize("setting", CLOSED, ids=ids(CLOSED))
 def test_a_number_beyond_its_range_is_refused_by_name(setting: Setting) -> None:
-    stage, field, flag, low, high = setting
+    stage, field, low, high = setting
 
     for value in (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), math.nan, math.inf, -math.inf):
-        assert message(stage, **{field: value}).startswith(f"{flag} {value!r} is outside what is accepted: between ")
+        assert message(stage, **{field: value}).startswith(f"`{field}` {value!r} must be between ")
 
 
 @pytest.mark.parametrize("setting", OPEN, ids=ids(OPEN))
 def test_the_ends_of_an_open_range_are_refused_by_name(setting: Setting) -> None:
-    stage, field, flag, low, high = setting
+    stage, field, low, high = setting
 
     for value in (low, high, -0.5, math.nan, math.inf):
         found = message(stage, **{field: value})
-        assert found.startswith(f"{flag} {value!r} is outside what is accepted: strictly between 0 and {high:.0f}.")
+        assert found.startswith(f"`{field}` {value!r} must be above 0 and below {high:.0f}.")
 
 
 @pytest.mark.parametrize("setting", OPEN, ids=ids(OPEN))
 def test_anything_inside_an_open_range_is_accepted(setting: Setting) -> None:
-    stage, field, _, low, high = setting
+    stage, field, low, high = setting
 
     for value in (math.nextafter(low, 1), high / 2, math.nextafter(high, 0)):
         assert getattr(stage(**{field: value}), field) == value
@@ -139,30 +139,28 @@ def test_anything_inside_an_open_range_is_accepted(setting: Setting) -> None:
 @pytest.mark.parametrize("value", [2.5, 3.0, "3", True, np.int64(3)], ids=["2.5", "3.0", "text", "bool", "numpy"])
 @pytest.mark.parametrize("setting", WHOLE, ids=ids(WHOLE))
 def test_a_count_that_is_no_whole_number_is_refused_by_name(setting: Setting, value: Any) -> None:
-    stage, field, flag, low, _ = setting
+    stage, field, low, _ = setting
 
-    assert f"{flag} {value!r} is not a whole number (an int); accepted: between {low:,}" in message(
-        stage, **{field: value}
-    )
+    assert f"`{field}` {value!r} must be a whole number between {low:,}" in message(stage, **{field: value})
 
 
 @pytest.mark.parametrize("value", ["0.1", None, 1j], ids=["text", "None", "complex"])
 @pytest.mark.parametrize("setting", CLOSED + OPEN, ids=ids(CLOSED + OPEN))
 def test_what_is_no_number_is_refused_by_name(setting: Setting, value: Any) -> None:
-    stage, field, flag, *_ = setting
+    stage, field, *_ = setting
 
-    assert message(stage, **{field: value}).startswith(f"{flag} {value!r} is not a number; accepted: ")
+    assert message(stage, **{field: value}).startswith(f"`{field}` {value!r} must be a number ")
 
 
 @pytest.mark.parametrize(
     ("image_size", "words"),
     [
-        ((15, 150), "--image-size 15 is outside what is accepted: between 16 and 4,096."),
-        ((150, 4097), "--image-size 4097 is outside what is accepted: between 16 and 4,096."),
-        ((150.0, 150), "--image-size 150.0 is not a whole number"),
-        (150, "--image-size 150 is not accepted: a pair (height, width) in pixels."),
-        ((150, 150, 3), "--image-size (150, 150, 3) is not accepted: a pair (height, width) in pixels."),
-        ((), "--image-size () is not accepted: a pair (height, width) in pixels."),
+        ((15, 150), "`image_size` 15 must be between 16 and 4,096."),
+        ((150, 4097), "`image_size` 4097 must be between 16 and 4,096."),
+        ((150.0, 150), "`image_size` 150.0 must be a whole number"),
+        (150, "`image_size` 150 must be a pair (height, width) in pixels, such as (150, 150)."),
+        ((150, 150, 3), "`image_size` (150, 150, 3) must be a pair (height, width) in pixels, such as (150, 150)."),
+        ((), "`image_size` () must be a pair (height, width) in pixels, such as (150, 150)."),
     ],
     ids=["too low", "too wide", "no whole number", "one number", "three numbers", "no number"],
 )
@@ -177,9 +175,7 @@ def test_an_image_size_in_range_is_accepted(image_size: tuple[int, int]) -> None
 
 @pytest.mark.parametrize("channels", [0, 2, 4, None])
 def test_other_numbers_of_channels_are_refused(channels: Any) -> None:
-    assert message(ClassicConfig, channels=channels) == (
-        f"channels {channels!r} is not accepted: 3 (colour) or 1 (--grayscale)."
-    )
+    assert message(ClassicConfig, channels=channels) == (f"`channels` {channels!r} must be 3 (colour) or 1 (gray).")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
@@ -204,27 +200,26 @@ def test_every_optimizer_of_the_list_is_accepted(optimizer: str) -> None:
 def test_the_nearest_optimizer_is_suggested(typed: str, nearest: str) -> None:
     found = message(ClassicConfig, optimizer=typed)
 
-    assert found.startswith(f"--optimizer {typed!r} is not known; accepted: adadelta, adagrad, adam, adamw, ")
-    assert found.endswith(f"Did you mean {nearest!r}?")
+    assert found.startswith(f"`optimizer` {typed!r} is not known. Did you mean {nearest!r}? Choose from adadelta, ")
 
 
 @pytest.mark.parametrize("optimizer", ["", None, 3], ids=["empty", "None", "a number"])
 def test_any_other_optimizer_is_refused_with_the_list(optimizer: Any) -> None:
-    assert f"--optimizer {optimizer!r} is not known; accepted: {', '.join(OPTIMIZER_NAMES)}." in message(
-        ClassicConfig, optimizer=optimizer
-    )
+    found = message(ClassicConfig, optimizer=optimizer)
+    assert found.startswith(f"`optimizer` {optimizer!r} is not known. ")
+    assert found.endswith(f" Choose from {', '.join(OPTIMIZER_NAMES)}.")
 
 
 def test_the_nearest_recipe_is_suggested() -> None:
     assert message(ClassicConfig, recipe="clasic") == (
-        "--recipe 'clasic' is not known; accepted: classic. Did you mean 'classic'?"
+        "`recipe` 'clasic' is not known. Did you mean 'classic'? Choose from classic."
     )
 
 
 def test_two_ways_to_find_labels_are_refused() -> None:
     found = message(SourceConfig, labels_csv="labels.csv", label_pattern="(a)")
 
-    assert found == "--labels-csv and --label-pattern were both given; pass one of them."
+    assert found == "`labels_csv` and `label_pattern` were both given. Give one of them."
 
 
 @pytest.mark.parametrize(
@@ -235,7 +230,7 @@ def test_one_way_to_find_labels_is_accepted(fields: dict[str, str]) -> None:
 
 
 def test_a_pattern_that_is_no_expression_is_refused_with_the_reason() -> None:
-    with pytest.raises(ConfigError, match=r"--label-pattern '\(' is not a regular expression: missing \)") as caught:
+    with pytest.raises(ConfigError, match=r"`label_pattern` '\(' is not a regular expression: missing \)") as caught:
         check_pattern("(")
 
     assert caught.value.__cause__ is not None
@@ -243,7 +238,7 @@ def test_a_pattern_that_is_no_expression_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize("pattern", ["", "cat|dog", "(?:cat|dog)"], ids=["empty", "no group", "no capturing group"])
 def test_a_pattern_without_a_group_is_refused_with_an_example(pattern: str) -> None:
-    assert "has no group; put parentheses around the label, as in '^([a-z]+)_'." in message(
+    assert "has no group. Put parentheses around the class, as in '^([a-z]+)_'." in message(
         SourceConfig, label_pattern=pattern
     )
 
@@ -268,7 +263,7 @@ def test_a_whole_range_accepts_exactly_what_lies_inside(value: int) -> None:
 
 def accepts(check: Any, *values: float) -> bool:
     try:
-        check("--flag", *values)
+        check("setting", *values)
     except ConfigError:
         return False
     return True
@@ -276,14 +271,14 @@ def accepts(check: Any, *values: float) -> bool:
 
 @given(value=st.text(max_size=12))
 def test_an_unknown_choice_is_always_answered_with_an_accepted_one(value: str) -> None:
-    with pytest.raises(ConfigError, match="Did you mean '(one|two|three)'\\?$"):
-        check_choice("--flag", f"{value}?", ("one", "two", "three"))
+    with pytest.raises(ConfigError, match="Did you mean '(one|two|three)'\\? Choose"):
+        check_choice("setting", f"{value}?", ("one", "two", "three"))
 
 
 @given(value=st.text(max_size=12))
 def test_messages_are_one_line(value: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        check_choice("--flag", f"\n{value}", ("one", "two"))
+        check_choice("setting", f"\n{value}", ("one", "two"))
 
     assert len(str(caught.value).splitlines()) == 1
 
@@ -295,20 +290,20 @@ def test_each_recipe_is_set_with_settings_of_its_own_name() -> None:
 
 
 def test_minutes_and_epochs_together_are_refused() -> None:
-    words = "--minutes 5 and --epochs 10 were both given, and each says how long to train; pass one of them."
+    words = "`minutes` 5 and `epochs` 10 were both given, and each says how long to train. Give one of them."
     assert message(ScratchConfig, minutes=5, epochs=10) == words
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"minutes": 0.01}, r"--minutes 0.01 is outside what is accepted: between 0.1 and 100,000"),
-        ({"minutes": "5"}, r"--minutes '5' is not a number"),
-        ({"epochs": 0}, r"--epochs 0 is outside what is accepted"),
-        ({"image_size": (8, 64)}, r"--image-size 8 is outside what is accepted"),
-        ({"channels": 2}, r"channels 2 is not accepted"),
-        ({"seed": -1}, r"--seed -1 is outside what is accepted"),
-        ({"recipe": "classic"}, r"--recipe 'classic' is not known; accepted: scratch"),
+        ({"minutes": 0.01}, r"`minutes` 0.01 must be between 0.1 and 100,000"),
+        ({"minutes": "5"}, r"`minutes` '5' must be a number"),
+        ({"epochs": 0}, r"`epochs` 0 must be"),
+        ({"image_size": (8, 64)}, r"`image_size` 8 must be"),
+        ({"channels": 2}, r"`channels` 2 must be 3"),
+        ({"seed": -1}, r"`seed` -1 must be"),
+        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'scratch'"),
     ],
 )
 def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], words: str) -> None:
@@ -319,11 +314,14 @@ def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], word
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"recipe": "classic"}, r"--recipe 'classic' is not known; accepted: transfer"),
-        ({"backbone": ""}, r"--backbone '' is not accepted: a name such as 'efficientnet-lite0', the path of an ONNX"),
-        ({"validation_fraction": 1.0}, r"--validation 1.0 is outside what is accepted: strictly between 0 and 1"),
-        ({"folds": 1}, r"--folds 1 is outside what is accepted: between 2 and 100"),
-        ({"seed": -1}, r"--seed -1 is outside"),
+        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'transfer'"),
+        (
+            {"backbone": ""},
+            r"`backbone` '' is no backbone\. Give a name such as 'efficientnet-lite0', the path of an ONNX",
+        ),
+        ({"validation_fraction": 1.0}, r"`validation_fraction` 1.0 must be above 0 and below 1"),
+        ({"folds": 1}, r"`folds` 1 must be between 2 and 100"),
+        ({"seed": -1}, r"`seed` -1 must be"),
     ],
     ids=["recipe", "backbone", "validation", "folds", "seed"],
 )

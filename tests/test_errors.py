@@ -25,7 +25,7 @@ TREE = {
 
 
 def test_the_tree_holds_every_error_of_the_module() -> None:
-    defined = {value for _, value in inspect.getmembers(errors, inspect.isclass)}
+    defined = {value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__}
 
     assert defined == {TellapartError, *TREE}
 
@@ -57,3 +57,23 @@ def test_an_error_passes_between_processes(error: type[TellapartError]) -> None:
 
     assert type(copy) is error
     assert str(copy) == "found, accepted, to do"
+
+
+@pytest.mark.parametrize(
+    ("error", "objects"),
+    [
+        (BundleError, {"path": "runs/pets"}),
+        (ConfigError, {"field": "epochs", "value": 0}),
+        (DatasetError, {"paths": ("a.jpg", "b.jpg")}),
+        (DependencyError, {"name": "onnx"}),
+        (ImageError, {"path": "a.jpg"}),
+        (OutputError, {"path": "out.csv"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_an_error_carries_what_it_is_about_between_processes_too(
+    error: type[TellapartError], objects: dict[str, object]
+) -> None:
+    copy = pickle.loads(pickle.dumps(error("what was wrong", **objects)))
+
+    assert {name: getattr(copy, name) for name in objects} == objects

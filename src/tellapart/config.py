@@ -14,41 +14,52 @@ OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE = "efficientnet-lite0"
 
 
-def check_choice(flag: str, value: str, accepted: tuple[str, ...]) -> None:
-    """Nothing, if `value` is one of `accepted`.
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Nothing, if `value` is one of `choices`.
+
+    Args:
+        name: the setting, or words that say whose value it is.
+        value: what was given.
+        choices: what it may be.
 
     Raises:
-        ConfigError: it is not; the message names the flag and the nearest accepted value.
+        ConfigError: it is none of them; the message names the setting and the nearest choice.
     """
-    if value in accepted:
+    if value in choices:
         return
-    nearest = difflib.get_close_matches(str(value).lower(), accepted, n=1, cutoff=0.0)
-    raise ConfigError(f"{flag} {value!r} is not known; accepted: {', '.join(accepted)}. Did you mean {nearest[0]!r}?")
+    nearest = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.0)
+    raise _refused(name, value, f"is not known. Did you mean {nearest[0]!r}? Choose from {', '.join(choices)}.")
 
 
-def check_range(flag: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
+def check_range(name: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
     """Nothing, if `value` is within `[low, high]`, or `(low, high)` with `open_ends`.
 
     Raises:
         ConfigError: it is not, or is no number.
     """
-    words = f"{'strictly between' if open_ends else 'between'} {low:,} and {high:,}"
+    words = f"above {low:,} and below {high:,}" if open_ends else f"between {low:,} and {high:,}"
     if not isinstance(value, (int, float)):
-        raise ConfigError(f"{flag} {value!r} is not a number; accepted: {words}.")
+        raise _refused(name, value, f"must be a number {words}.")
     inside = low < value < high if open_ends else low <= value <= high
     if not inside:
-        raise ConfigError(f"{flag} {value!r} is outside what is accepted: {words}.")
+        raise _refused(name, value, f"must be {words}.")
 
 
-def check_whole(flag: str, value: int, low: int, high: int) -> None:
+def check_whole(name: str, value: int, low: int, high: int) -> None:
     """Nothing, if `value` is an `int` within `[low, high]`.
 
     Raises:
         ConfigError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{flag} {value!r} is not a whole number (an int); accepted: between {low:,} and {high:,}.")
-    check_range(flag, value, low, high)
+        raise _refused(name, value, f"must be a whole number between {low:,} and {high:,}.")
+    check_range(name, value, low, high)
+
+
+def _refused(name: str, value: object, reason: str) -> ConfigError:
+    is_setting = name.isidentifier()
+    shown = f"`{name}`" if is_setting else name
+    return ConfigError(f"{shown} {value!r} {reason}", field=name if is_setting else None, value=value)
 
 
 @dataclass(frozen=True)
@@ -108,9 +119,9 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         if self.labels_csv is not None and self.label_pattern is not None:
-            raise ConfigError("--labels-csv and --label-pattern were both given; pass one of them.")
+            raise ConfigError("`labels_csv` and `label_pattern` were both given. Give one of them.", field="labels_csv")
         if self.per_class is not None:
-            check_whole("--per-class", self.per_class, 2, 10**8)
+            check_whole("per_class", self.per_class, 2, 10**8)
         if self.label_pattern is not None:
             check_pattern(self.label_pattern)
 
@@ -124,10 +135,13 @@ def check_pattern(pattern: str) -> None:
     try:
         compiled = re.compile(pattern)
     except re.error as exc:
-        raise ConfigError(f"--label-pattern {pattern!r} is not a regular expression: {exc}.") from exc
+        message = f"`label_pattern` {pattern!r} is not a regular expression: {exc}. Give one such as '^([a-z]+)_'."
+        raise ConfigError(message, field="label_pattern", value=pattern) from exc
     if compiled.groups < 1:
         raise ConfigError(
-            f"--label-pattern {pattern!r} has no group; put parentheses around the label, as in '^([a-z]+)_'."
+            f"`label_pattern` {pattern!r} has no group. Put parentheses around the class, as in '^([a-z]+)_'.",
+            field="label_pattern",
+            value=pattern,
         )
 
 
@@ -197,13 +211,13 @@ class ClassicConfig:
     Attributes:
         recipe: `classic`.
         image_size: `(height, width)` in pixels that every photo is resized to.
-        channels: 3 for colour, 1 for `--grayscale`.
+        channels: 3 for colour, 1 for gray.
         validation_fraction: share of each class kept out of training, strictly between 0 and 1.
         epochs: passes over the training photos.
         batch_size: photos per step.
         optimizer: a name of `OPTIMIZER_NAMES`.
         learning_rate: step size of the optimizer.
-        augment: the random warp, or `None` for `--no-augment`.
+        augment: the random warp, or `None` for none.
         seed: the one number all randomness comes from.
     """
 
@@ -219,14 +233,14 @@ class ClassicConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("--recipe", self.recipe, ("classic",))
+        check_choice("recipe", self.recipe, ("classic",))
         _check_image(self.image_size, self.channels)
-        check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
-        check_whole("--epochs", self.epochs, 1, 100_000)
-        check_whole("--batch-size", self.batch_size, 1, 65_536)
-        check_choice("--optimizer", self.optimizer, OPTIMIZER_NAMES)
-        check_range("--learning-rate", self.learning_rate, 0, 100, open_ends=True)
-        check_whole("--seed", self.seed, 0, 2**32 - 1)
+        check_range("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
+        check_whole("epochs", self.epochs, 1, 100_000)
+        check_whole("batch_size", self.batch_size, 1, 65_536)
+        check_choice("optimizer", self.optimizer, OPTIMIZER_NAMES)
+        check_range("learning_rate", self.learning_rate, 0, 100, open_ends=True)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -238,7 +252,7 @@ class ScratchConfig:
         minutes: wall time of the whole training, from the first photo to the last file; excludes `epochs`.
         epochs: passes over the training photos; excludes `minutes`.
         image_size: `(height, width)` in pixels that photos are predicted at; the first epochs see smaller ones.
-        channels: 3 for colour, 1 for `--grayscale`.
+        channels: 3 for colour, 1 for gray.
         flip: whether a mirrored photo is still one of its class; `None` lets cross-validation on the training photos
             say so.
         rotations: whether a photo turned by any angle is still one of its class, as under a microscope.
@@ -257,19 +271,21 @@ class ScratchConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("--recipe", self.recipe, ("scratch",))
+        check_choice("recipe", self.recipe, ("scratch",))
         if self.minutes is not None and self.epochs is not None:
             raise ConfigError(
-                f"--minutes {self.minutes!r} and --epochs {self.epochs!r} were both given, and each says how long to "
-                "train; pass one of them."
+                f"`minutes` {self.minutes!r} and `epochs` {self.epochs!r} were both given, and each says how long to "
+                "train. Give one of them.",
+                field="minutes",
+                value=self.minutes,
             )
         if self.minutes is not None:
-            check_range("--minutes", self.minutes, 0.1, 100_000)
+            check_range("minutes", self.minutes, 0.1, 100_000)
         if self.epochs is not None:
-            check_whole("--epochs", self.epochs, 1, 100_000)
+            check_whole("epochs", self.epochs, 1, 100_000)
         _check_image(self.image_size or (16, 16), self.channels)
-        check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
-        check_whole("--seed", self.seed, 0, 2**32 - 1)
+        check_range("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
 
 
 def _check_image(image_size: tuple[int, int], channels: int) -> None:
@@ -279,11 +295,15 @@ def _check_image(image_size: tuple[int, int], channels: int) -> None:
         ConfigError: they cannot.
     """
     if not isinstance(image_size, tuple) or len(image_size) != 2:
-        raise ConfigError(f"--image-size {image_size!r} is not accepted: a pair (height, width) in pixels.")
+        raise ConfigError(
+            f"`image_size` {image_size!r} must be a pair (height, width) in pixels, such as (150, 150).",
+            field="image_size",
+            value=image_size,
+        )
     for side in image_size:
-        check_whole("--image-size", side, 16, 4096)
+        check_whole("image_size", side, 16, 4096)
     if channels not in (1, 3):
-        raise ConfigError(f"channels {channels!r} is not accepted: 3 (colour) or 1 (--grayscale).")
+        raise ConfigError(f"`channels` {channels!r} must be 3 (colour) or 1 (gray).", field="channels", value=channels)
 
 
 @dataclass(frozen=True)
@@ -306,16 +326,18 @@ class TransferConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("--recipe", self.recipe, ("transfer",))
+        check_choice("recipe", self.recipe, ("transfer",))
         if not isinstance(self.backbone, str) or not self.backbone:
             raise ConfigError(
-                f"--backbone {self.backbone!r} is not accepted: a name such as {DEFAULT_BACKBONE!r}, the path of an "
-                "ONNX file, or hf:OWNER/NAME."
+                f"`backbone` {self.backbone!r} is no backbone. Give a name such as {DEFAULT_BACKBONE!r}, the path of "
+                "an ONNX file, or hf:OWNER/NAME.",
+                field="backbone",
+                value=self.backbone,
             )
         if self.validation_fraction is not None:
-            check_range("--validation", self.validation_fraction, 0, 1, open_ends=True)
-        check_whole("--folds", self.folds, 2, 100)
-        check_whole("--seed", self.seed, 0, 2**32 - 1)
+            check_range("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)
+        check_whole("folds", self.folds, 2, 100)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
 
 
 RecipeConfig = TransferConfig | ScratchConfig | ClassicConfig

@@ -231,6 +231,21 @@ def output_error(path: Path, exc: OSError) -> OutputError:
     return OutputError(f"cannot write {str(path)!r}: {advice}.")
 
 
+def check_writable(path: Path) -> None:
+    """Nothing, if `write_file` can be expected to write `path`; the file itself is not touched.
+
+    Raises:
+        OutputError: its folder does not exist or may not be written to, or there is something that is not replaced.
+    """
+    target = Path(os.path.realpath(path))
+    _check_replaceable(target, path)
+    with _telling(path):
+        if not target.parent.is_dir():
+            raise OSError(errno.ENOTDIR if target.parent.exists() else errno.ENOENT, "No such folder")
+        if not os.access(target.parent, os.W_OK):
+            raise OSError(errno.EACCES, "Permission denied")
+
+
 def _check_replaceable(target: Path, shown: Path) -> None:
     """Renaming would also replace a device such as `/dev/null`, or a file its owner has protected."""
     try:

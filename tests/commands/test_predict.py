@@ -98,11 +98,11 @@ def test_a_full_disk_leaves_the_earlier_csv(
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    (tmp_path / "out.csv").write_text("earlier")
+    (tmp_path / "out.csv").write_text("path,predicted_class,probability,earlier")
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutputError, match="out.csv': the disk is full"):
         predict_photos(model_dir, [paint("a.png", "red")], PredictOutputs(csv_path=tmp_path / "out.csv"))
-    assert (tmp_path / "out.csv").read_text() == "earlier"
+    assert (tmp_path / "out.csv").read_text() == "path,predicted_class,probability,earlier"
 
 
 def test_stopping_in_the_middle_leaves_no_part_of_a_csv_and_ends_the_threads(

@@ -164,7 +164,7 @@ def test_a_photo_that_vanishes_after_its_prediction_is_named(model_dir: Path, ph
 def test_a_folder_with_other_things_is_refused_untouched(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match="'letter.txt' and no 'sorted.json'.*pass another --sort-into"):
+    with pytest.raises(OutputError, match="'letter.txt' and no 'sorted.json'.*folder as `sort_into`"):
         sort(model_dir, [photos_dir], tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
@@ -172,7 +172,7 @@ def test_a_folder_with_other_things_is_refused_untouched(model_dir: Path, photos
 @pytest.mark.parametrize("place", ["sorted", "one/sorted", "."])
 def test_a_folder_inside_the_photos_is_refused_and_not_made(model_dir: Path, photos_dir: Path, place: str) -> None:
     before = sorted(photos_dir.rglob("*"))
-    with pytest.raises(OutputError, match="--sort-into .* lies inside the photos .*Pass another --sort-into"):
+    with pytest.raises(OutputError, match="`sort_into` .* is inside the photos .*Give a folder outside"):
         sort(model_dir, [photos_dir], photos_dir / place)
     assert sorted(photos_dir.rglob("*")) == before
 
@@ -192,7 +192,7 @@ def test_a_file_of_the_user_in_a_class_folder_is_never_replaced(
 def test_a_file_in_the_place_of_a_class_folder_is_named(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     sort(model_dir, [photos_dir / "one/b.png"], tmp_path / "sorted")
     (tmp_path / "sorted/red").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot make the folder .*red.*--sort-into"):
+    with pytest.raises(OutputError, match="cannot make the folder .*red.*`sort_into`"):
         sort(model_dir, [photos_dir], tmp_path / "sorted")
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.submission import Result, Submission, SubmissionWriter
-from tellapart.errors import DatasetError, OutputError
+from tellapart.commands.submission import Result, Submission, SubmissionWriter, is_submission_for
+from tellapart.errors import DatasetError
 from tellapart.records import Prediction, Skipped
 
 PETS = ("cat", "dog")
@@ -170,9 +170,18 @@ def test_a_missing_sample_is_named(tmp_path: Path) -> None:
         write_submission(tmp_path / "gone.csv", tmp_path / "out.csv", TWO, PETS)
 
 
-def test_the_sample_is_never_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "sample.csv").write_text("id,label\n1,0\n")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "sample.csv")
-    with pytest.raises(OutputError, match="is the sample file itself; pass another --out"):
-        write_submission(tmp_path / "sample.csv", tmp_path / "link.csv", TWO, PETS)
-    assert (tmp_path / "sample.csv").read_text() == "id,label\n1,0\n"
+@pytest.mark.parametrize(
+    ("text", "is_own"),
+    [
+        ("id,label\n1,0.25\n2,0.5\n", True),
+        ("id,label\n2,0.25\n1,0.5\n", False),
+        ("id,label\n1,cat\n2,dog\n3,dog\n", False),
+        ("id,class\n1,0.25\n2,0.5\n", False),
+        ("mine", False),
+    ],
+    ids=["ours", "another order", "the labels of the training", "another header", "no table"],
+)
+def test_a_submission_is_told_by_the_header_and_ids_of_its_sample(tmp_path: Path, text: str, is_own: bool) -> None:
+    (tmp_path / "sample.csv").write_text("id,label\n1,0\n2,0\n")
+    (tmp_path / "out.csv").write_text(text)
+    assert is_submission_for(tmp_path / "sample.csv")(tmp_path / "out.csv") == is_own

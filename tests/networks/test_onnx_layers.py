@@ -6,20 +6,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from tellapart.backbones.pretrained import load_pretrained
 from tellapart.networks.keras_export import to_backbone_graph, to_onnx
 
 layers = keras.layers
-
-
-@pytest.fixture(scope="module")
-def lite0() -> keras.Model:
-    return load_pretrained("efficientnet-lite0", "channels_first")
-
-
-@pytest.fixture(scope="module")
-def lite0_graph(lite0: keras.Model) -> bytes:
-    return to_backbone_graph(lite0)
 
 
 def random_images(num_images: int, height: int, width: int) -> np.ndarray:
@@ -44,37 +33,6 @@ def randomise(model: keras.Model) -> keras.Model:
     generator = np.random.default_rng(5)
     model.set_weights([generator.uniform(0.1, 1, value.shape) for value in model.get_weights()])
     return model
-
-
-@pytest.mark.parametrize("num_images", [1, 3])
-def test_the_backbone_graph_answers_as_keras_does(lite0: keras.Model, lite0_graph: bytes, num_images: int) -> None:
-    images = random_images(num_images, 224, 224)
-    found, expected = run_onnx(lite0_graph, images), run_keras(lite0, images)
-    assert [value.shape for value in found] == [(num_images, 1280), (num_images, 1280, 7, 7)]
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_the_graph_of_lite1_answers_as_keras_does() -> None:
-    model = load_pretrained("efficientnet-lite1", "channels_first")
-    images = random_images(1, 240, 240)
-    for ours, theirs in zip(run_onnx(to_backbone_graph(model), images), run_keras(model, images), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
-
-
-def test_no_batch_normalisation_is_left_in_the_graph(lite0_graph: bytes) -> None:
-    graph = onnx.load_model_from_string(lite0_graph).graph
-    assert "BatchNormalization" not in {node.op_type for node in graph.node}
-
-
-def test_the_backbone_graph_has_the_agreed_inputs_and_outputs(lite0_graph: bytes) -> None:
-    model = onnx.load_model_from_string(lite0_graph)
-    assert [value.name for value in model.graph.input] == ["image"]
-    assert [value.name for value in model.graph.output] == ["embedding", "features"]
-    assert (model.opset_import[0].version, model.ir_version) == (17, 10)
-    for value in (*model.graph.input, *model.graph.output):
-        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

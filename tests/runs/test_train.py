@@ -150,7 +150,7 @@ def test_a_run_is_never_overwritten_by_another(trained: Run, animals_dir: Path) 
 
 def test_a_folder_that_is_not_ours_is_left_alone(animals_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match=r"'thesis.txt'.*pass another --out"):
+    with pytest.raises(OutputError, match=r"'thesis.txt'.*folder as `out`"):
         train(animals_dir, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -250,7 +250,7 @@ def test_the_watcher_hears_of_the_photos_once_and_of_every_epoch(
 
 
 def test_a_run_folder_inside_the_photos_is_refused(animals_dir: Path) -> None:
-    with pytest.raises(OutputError, match=r"lies inside the photos.*Pass another --out"):
+    with pytest.raises(OutputError, match=r"is inside the photos.*Give a folder outside"):
         train(animals_dir, animals_dir / "run")
     assert not (animals_dir / "run").exists()
 

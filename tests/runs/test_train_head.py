@@ -255,8 +255,8 @@ def test_what_was_embedded_before_a_kill_is_found_by_the_next_run(
     photos = tmp_path / "photos"
     code = (
         "import sys, time, tellapart\n"
-        "import tellapart.backbones.kept_vectors as remember\n"
-        "remember._PHOTOS_A_COMMIT = 64\n"
+        "import tellapart.backbones.photo_pass as photo_pass\n"
+        "photo_pass._PHOTOS_A_COMMIT = 64\n"
         "from tellapart.runs.job import Watcher\n"
         "source = tellapart.SourceConfig(cache_dir=sys.argv[3])\n"
         "def slow(record):\n"

@@ -21,15 +21,15 @@ from tellapart.backbones.onnx_preprocessing import (
     parse_preprocessing,
     read_preprocessing,
 )
+from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import ConfigError, DependencyError, OutputError
-from tellapart.networks.backbone_names import PACKAGED_BACKBONES, PackagedBackbone, find_packaged
 from tellapart.store import sha256_hex, write_file
 
 if TYPE_CHECKING:
     from tellapart.backbones.user_onnx import WrappedOnnx
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
-_EXPORT_VERSION = 1
+_EXPORT_VERSION = 2
 _ONNX_SUFFIX = ".onnx"
 # What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
 EXPORTED_NAME = re.compile(r"[a-z0-9@-]+-v\d+-[0-9a-f]{64}\.onnx")
@@ -67,8 +67,7 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         DependencyError: a package that it needs is not installed.
         OutputError: a download cannot be kept.
     """
-    packaged = find_packaged(name)
-    if packaged is not None:
+    if (packaged := find_packaged(name)) is not None:
         return _open_built_in(packaged, cache_dir)
     if name.startswith(HUB_PREFIX):
         return _open_from_hub(name, cache_dir)
@@ -84,26 +83,25 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
 
 def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
     """The backbone as an earlier run left it, else exported now and left for the next."""
-    name, image_size = packaged.name, packaged.image_size
-    model, notes = _find_exported(name, cache_dir)
+    prefix = f"{packaged.name}-v{_EXPORT_VERSION}-"
+    model, notes = _find_exported(prefix, cache_dir)
     if model is None:
-        model = _export(name)
+        model = _export(packaged)
         try:
             cache_dir.mkdir(parents=True, exist_ok=True)
-            write_file(cache_dir / f"{name}-v{_EXPORT_VERSION}-{sha256_hex(model)}{_ONNX_SUFFIX}", model)
+            write_file(cache_dir / f"{prefix}{sha256_hex(model)}{_ONNX_SUFFIX}", model)
         except OSError as exc:
             reason = str(exc) if isinstance(exc, OutputError) else f"{exc.strerror or exc}."
             notes.append(
-                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Pass "
-                "another --cache-dir."
+                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Choose "
+                "another `cache_dir`."
             )
-    return Backbone(name, model, image_size, tuple(notes))
+    return Backbone(packaged.name, model, packaged.image_size, tuple(notes))
 
 
-def _find_exported(name: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
+def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str]]:
     """The content of the file in the cache whose content is what its name says, and sentences on others."""
     notes: list[str] = []
-    prefix = f"{name}-v{_EXPORT_VERSION}-"
     for path in sorted(cache_dir.glob(f"{prefix}*{_ONNX_SUFFIX}")):
         with suppress(OSError):  # one that cannot be read is as good as none
             model = path.read_bytes()
@@ -114,11 +112,16 @@ def _find_exported(name: str, cache_dir: Path) -> tuple[bytes | None, list[str]]
     return None, notes
 
 
-def _export(name: str) -> bytes:
-    from tellapart.backbones.pretrained import load_pretrained
-    from tellapart.networks.keras_export import to_backbone_graph
-
-    return to_backbone_graph(load_pretrained(name, "channels_first"))
+def _export(packaged: PackagedBackbone) -> bytes:
+    weights = read_weights(packaged)
+    try:
+        from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
+    except ImportError as exc:
+        raise DependencyError(
+            f"`backbone` {packaged.name!r} is written with {exc.name}, which is not installed. Install it with: "
+            "pip install 'tellapart[train]'"
+        ) from exc
+    return build_efficientnet_lite(weights, packaged.image_size)
 
 
 def _open_file(path: Path, name: str) -> Backbone:

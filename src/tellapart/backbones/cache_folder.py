@@ -1,13 +1,13 @@
 """The cache folder: where each part of it is, how large it is, and clearing it.
 
     images/               decoded photos                   `photos/decoded_cache.py`
-    embeddings.sqlite3    embeddings                       `backbones/embedding_cache.py`
-    facts.sqlite3         facts of photos                  `backbones/embedding_cache.py`, as vectors
+    seen/photos.sqlite3   what was seen of photos          `backbones/photo_store.py`
     backbones/            built-in backbones as ONNX       `backbones/backbone.py`
     backbones/hub/        downloads                        `backbones/hub.py`, in the layout of `huggingface_hub`
 
 All of it can be made or downloaded again. The folder may be one that holds other people's files, so only what carries a
-name of ours counts and is deleted.
+mark or a name of ours counts and is deleted. That includes `embeddings.sqlite3` and `facts.sqlite3`, which earlier
+versions wrote into the folder itself.
 """
 
 import contextlib
@@ -21,9 +21,11 @@ from pathlib import Path
 import platformdirs
 
 from tellapart.backbones.backbone import EXPORTED_NAME
-from tellapart.backbones.embedding_cache import EmbeddingCache, list_embedding_files
+from tellapart.backbones.photo_store import PhotoStore, list_store_files
 from tellapart.photos.decoded_cache import list_image_files
 
+# Where versions before 0.2 kept embeddings and facts.
+_EARLIER_STORES = ("embeddings.sqlite3", "facts.sqlite3")
 # What tellapart/store.py calls a file that it is writing.
 _PARTIAL_NAME = re.compile(r"\.tellapart-[0-9a-f]+\.partial")
 # What another process writes at this moment stays; what was not touched for so long was left by one that was killed.
@@ -38,7 +40,7 @@ class CachePart:
     Attributes:
         name: what it is, in words.
         path: its folder or file, whether it exists or not.
-        num_items: sets of decoded photos, embeddings, or backbones.
+        num_items: sets of decoded photos, photos seen, or backbones.
         size_bytes: on the disk.
     """
 
@@ -54,8 +56,8 @@ class CacheState:
 
     Attributes:
         root: the folder, whether it exists or not.
-        parts: decoded photos, embeddings, facts and backbones, in that order.
-        note: a sentence for the user about the embeddings or facts, such as that they were damaged.
+        parts: decoded photos, seen photos and backbones, in that order.
+        note: a sentence for the user about the store of seen photos, such as that it was damaged.
     """
 
     root: Path
@@ -93,14 +95,9 @@ def images_dir(root: Path) -> Path:
     return root / "images"
 
 
-def embeddings_path(root: Path) -> Path:
-    """The file that embeddings are kept in."""
-    return root / "embeddings.sqlite3"
-
-
-def facts_path(root: Path) -> Path:
-    """The file that facts of photos are kept in."""
-    return root / "facts.sqlite3"
+def store_path(root: Path) -> Path:
+    """The file that keeps what was seen of photos."""
+    return root / "seen" / "photos.sqlite3"
 
 
 def backbones_dir(root: Path) -> Path:
@@ -117,20 +114,14 @@ def measure_cache(cache_dir: str | None = None) -> CacheState:
     hub_files = [path for repository in repositories for path in _list_within(repository)]
     num_backbones = sum(path.suffix == ".onnx" for path in backbone_files) + len(repositories)
     num_sets = sum(path.suffix == ".npy" for path in image_files)
-    embeddings, embeddings_note = _measure_vectors("embeddings", embeddings_path(root))
-    facts, facts_note = _measure_vectors("facts", facts_path(root))
+    with PhotoStore(store_path(root)) as store:
+        num_seen = store.num_photos()
     parts = (
         CachePart("decoded photos", images_dir(root), num_sets, _total_bytes(image_files)),
-        embeddings,
-        facts,
+        CachePart("seen photos", store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
         CachePart("backbones", backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
     )
-    return CacheState(root, parts, embeddings_note or facts_note)
-
-
-def _measure_vectors(name: str, path: Path) -> tuple[CachePart, str | None]:
-    with EmbeddingCache(path) as cache:
-        return CachePart(name, path, cache.num_embeddings(), cache.size_bytes()), cache.note
+    return CacheState(root, parts, store.note)
 
 
 def clear_cache(cache_dir: str | None = None) -> ClearedCache:
@@ -140,8 +131,7 @@ def clear_cache(cache_dir: str | None = None) -> ClearedCache:
     folders stay, because a process may be about to write into them.
     """
     root = cache_root(cache_dir)
-    files = [*list_image_files(images_dir(root)), *_list_backbone_files(root)]
-    files += [*list_embedding_files(embeddings_path(root)), *list_embedding_files(facts_path(root))]
+    files = [*list_image_files(images_dir(root)), *_list_backbone_files(root), *_list_stores(root)]
     unfinished = [path for path in files if _is_being_written(path)]
     deletable = [path for path in files if path not in unfinished]
     folders: list[Path] = []
@@ -161,6 +151,12 @@ def clear_cache(cache_dir: str | None = None) -> ClearedCache:
 
 def _hub_dir(root: Path) -> Path:
     return backbones_dir(root) / "hub"
+
+
+def _list_stores(root: Path) -> list[Path]:
+    """The files of the store of seen photos, and of those that earlier versions left."""
+    paths = [store_path(root), *(root / name for name in _EARLIER_STORES)]
+    return [file for path in paths for file in list_store_files(path)]
 
 
 def _list_backbone_files(root: Path) -> list[Path]:

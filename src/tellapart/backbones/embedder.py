@@ -1,27 +1,24 @@
-"""Photos to embeddings with ONNX Runtime: what a frozen backbone sees in each photo, as one vector.
+"""Images to embeddings with ONNX Runtime: what a frozen backbone sees in each photo, as one vector.
 
-Where backbones come from is `backbones/backbone.py`'s, keeping embeddings `embedding_cache.py`'s.
+Where backbones come from is `backbones/backbone.py`'s, reading photos and keeping embeddings `photo_pass.py`'s.
 """
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.backbone import Backbone, open_backbone
+from tellapart.backbones.cache_folder import backbones_dir, cache_root
 from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused, signature
 from tellapart.errors import BundleError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
-from tellapart.photos.loading import map_images
-from tellapart.photos.photoset import PhotoSet
-from tellapart.records import Skipped
 from tellapart.store import sha256_hex
+from tellapart.watcher import Watcher
 
 _EMBEDDING_NAME = "embedding"
 _WHAT_TO_DO = "pass another --backbone"
-# Photos a thread embeds at once. EfficientNet-Lite0 with two threads: 172 photos/s with 2, 167 with 4, 164 with 8, 161
-# with 32 at once; with one batch of 32 over both cores 157 (2 cores, medians of 4 turns, 2026-11-24).
-_BATCH_SIZE = 2
 
 
 class Embedder:
@@ -74,10 +71,6 @@ class Embedder:
             )
         return embeddings
 
-    def stream(self, photos: PhotoSet) -> Iterator[NDArray[np.float32] | Skipped]:
-        """One item for each of `photos.paths`, in order: its embedding, or why there is none; in bounded memory."""
-        return map_images(photos, self.preprocess, photos.limits, self.embed, _BATCH_SIZE)
-
     def _check_signature(self) -> None:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         fits_input = (
@@ -93,3 +86,23 @@ class Embedder:
                 f"(batch, {height}, {width}, {channels}) -> float {_EMBEDDING_NAME} (batch, size). Pass another "
                 "--backbone."
             )
+
+
+@dataclass(frozen=True)
+class OpenBackbone:
+    """A backbone, and what embeds with it."""
+
+    backbone: Backbone
+    embedder: Embedder
+
+
+def start_backbone(name: str, cache_dir: str | None, watcher: Watcher) -> OpenBackbone:
+    """The backbone of that name, found in the cache, exported or downloaded, and ready to embed.
+
+    Raises:
+        ConfigError, BundleError, DependencyError: it cannot be had, or does not run.
+    """
+    backbone = open_backbone(name, backbones_dir(cache_root(cache_dir)))
+    for note in backbone.notes:
+        watcher.on_note(note)
+    return OpenBackbone(backbone, Embedder(backbone.model, backbone.image_size, backbone.name))

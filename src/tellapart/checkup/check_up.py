@@ -1,6 +1,6 @@
 """`tellapart check`, and the first part of every training: what is wrong with these photos, before anything is learnt.
 
-It takes a second or two once `describe.py` knows the photos.
+It takes a second or two once the photos were looked at.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.embedder import start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.collection import Examined
 from tellapart.checkup.duplicates import find_groups, group_numbers
 from tellapart.checkup.findings import list_clear, list_findings
-from tellapart.checkup.look import Described, describe_with_backbone
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
-from tellapart.errors import DatasetError
+from tellapart.errors import DatasetError, DependencyError
 from tellapart.images.facts import PhotoFacts
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
@@ -37,7 +39,7 @@ class Checkup:
     """What a check-up found.
 
     Attributes:
-        described: the photos.
+        seen: the photos.
         groups: photos that belong together.
         group_numbers: int64, shape `(n,)`, equal for photos that some group ties together.
         probabilities: of the classes, of each photo by a model that had not seen it nor one of its group; float32,
@@ -47,7 +49,7 @@ class Checkup:
         clear: what was looked for and not found, a sentence each.
     """
 
-    described: Described
+    seen: SeenPhotos
     groups: tuple[PhotoGroup, ...]
     group_numbers: NDArray[np.int64]
     probabilities: NDArray[np.float32] | None
@@ -58,7 +60,7 @@ class Checkup:
     @property
     def photos(self) -> PhotoSet:
         """The photos that could be decoded."""
-        return self.described.photos
+        return self.seen.photos
 
 
 def check_photos(
@@ -90,45 +92,55 @@ def check_photos(
     photos = decided.photos
     if config.per_class is not None and photos.labels is not None:
         photos = photos.per_class(config.per_class, seed)
-    described = describe_with_backbone(photos, config.cache_dir, backbone, watcher)
-    if not len(described.photos):
-        skipped = described.photos.skipped
+    seen = _look_with_backbone(photos, config.cache_dir, backbone, watcher)
+    if not len(seen.photos):
+        skipped = seen.photos.skipped
         reason = skipped[0].reason if skipped else "there are none"
         raise DatasetError(
             f"none of the photos of {str(source)!r} can be read, the first because: {reason}. Photos in JPEG, PNG and "
             "other common formats are accepted; `tellapart show` lists the reasons."
         )
-    return check_up(described, seed, decided.confirmed)
+    return check_up(seen, seed, decided.confirmed)
 
 
-def check_up(described: Described, seed: int, confirmed: frozenset[tuple[str, str]] = frozenset()) -> Checkup:
+def _look_with_backbone(photos: PhotoSet, cache_dir: str | None, backbone: str, watcher: Watcher) -> SeenPhotos:
+    """What is seen of the photos; without embeddings, and a note, where a package for them is missing."""
+    try:
+        eyes = [Eye(start_backbone(backbone, cache_dir, watcher).embedder)]
+    except DependencyError as exc:
+        watcher.on_note(f"labels were not checked, because no backbone can be used: {exc}")
+        eyes = []
+    return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)
+
+
+def check_up(seen: SeenPhotos, seed: int, confirmed: frozenset[tuple[str, str]] = frozenset()) -> Checkup:
     """What is to be said of the photos, and which of them belong together.
 
     Args:
-        described: at least one photo.
+        seen: at least one photo.
         seed: decides the folds.
         confirmed: content and class of photos whose label is not doubted, for a person has decided on it.
     """
     from tellapart.checkup.shortcuts import describe_shortcut
 
-    photos = described.photos
+    photos = seen.photos
     # Without embeddings, so that all recipes draw the same split (docs/decisions/009-near-copies-and-the-split.md).
-    found = find_groups(described.digests, described.facts)
+    found = find_groups(seen.digests, seen.facts)
     groups = _tell_apart(found, photos)
     numbers = group_numbers(groups, len(photos))
-    examined = Examined(photos, described.facts, groups, is_alike=groups != found)
+    examined = Examined(photos, seen.facts, groups, is_alike=groups != found)
     probabilities = None
     if photos.labels is not None and len(np.unique(photos.labels)) > 1:
-        probabilities = _out_of_fold(described, numbers, seed)
+        probabilities = _out_of_fold(seen, numbers, seed)
         examined = replace(
             examined,
-            suspects=_suspects(described, probabilities, numbers, confirmed),
-            outliers=_outliers(described, numbers),
-            shortcuts=_shortcuts(described, probabilities, numbers, seed),
+            suspects=_suspects(seen, probabilities, numbers, confirmed),
+            outliers=_outliers(seen, numbers),
+            shortcuts=_shortcuts(seen, probabilities, numbers, seed),
         )
     findings = list_findings(examined, describe_shortcut)
     clear = list_clear(examined, findings, probabilities is not None)
-    return Checkup(described, groups, numbers, probabilities, examined.suspects, findings, clear)
+    return Checkup(seen, groups, numbers, probabilities, examined.suspects, findings, clear)
 
 
 def _tell_apart(groups: tuple[PhotoGroup, ...], photos: PhotoSet) -> tuple[PhotoGroup, ...]:
@@ -152,16 +164,16 @@ def _tell_apart(groups: tuple[PhotoGroup, ...], photos: PhotoSet) -> tuple[Photo
     return copies if len(torn) > _MOST_TORN * len(photos) or is_whole_class else groups
 
 
-def _out_of_fold(described: Described, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
-    if described.embeddings is None:
+def _out_of_fold(seen: SeenPhotos, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
+    if seen.embeddings is None:
         return None
     from tellapart.heads.head import out_of_fold_probabilities
     from tellapart.heads.head_data import HeadData
 
-    labels, present = _dense_labels(described.photos)
-    data = HeadData(described.embeddings, labels, groups, len(present))
+    labels, present = _dense_labels(seen.photos)
+    data = HeadData(seen.embeddings, labels, groups, len(present))
     found = out_of_fold_probabilities(data, _FOLDS, seed)
-    probabilities = np.zeros((len(labels), len(described.photos.class_names)), np.float32)
+    probabilities = np.zeros((len(labels), len(seen.photos.class_names)), np.float32)
     probabilities[:, present] = found
     probabilities[np.isnan(found).any(axis=1)] = np.nan
     return probabilities
@@ -175,7 +187,7 @@ def _dense_labels(photos: PhotoSet) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 def _suspects(
-    described: Described,
+    seen: SeenPhotos,
     probabilities: NDArray[np.float32] | None,
     groups: NDArray[np.int64],
     confirmed: frozenset[tuple[str, str]],
@@ -185,32 +197,30 @@ def _suspects(
         return ()
     from tellapart.checkup.label_suspects import find_label_suspects
 
-    photos = described.photos
+    photos = seen.photos
     assert photos.labels is not None
     suspects = find_label_suspects(photos.labels, probabilities, groups)
-    return tuple(
-        one for one in suspects if (described.digests[one.row], photos.class_names[one.label]) not in confirmed
-    )
+    return tuple(one for one in suspects if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed)
 
 
-def _outliers(described: Described, groups: NDArray[np.int64]) -> tuple[int, ...]:
-    labels = described.photos.labels
-    if described.embeddings is None or labels is None:
+def _outliers(seen: SeenPhotos, groups: NDArray[np.int64]) -> tuple[int, ...]:
+    labels = seen.photos.labels
+    if seen.embeddings is None or labels is None:
         return ()
     from tellapart.checkup.label_suspects import find_outliers
 
-    return tuple(int(row) for row in find_outliers(described.embeddings, labels, groups))
+    return tuple(int(row) for row in find_outliers(seen.embeddings, labels, groups))
 
 
 def _shortcuts(
-    described: Described, probabilities: NDArray[np.float32] | None, groups: NDArray[np.int64], seed: int
+    seen: SeenPhotos, probabilities: NDArray[np.float32] | None, groups: NDArray[np.int64], seed: int
 ) -> tuple[Shortcut, ...]:
     from tellapart.checkup.shortcuts import find_shortcuts
 
-    labels, names = described.photos.labels, described.photos.class_names
+    labels, names = seen.photos.labels, seen.photos.class_names
     assert labels is not None
     reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
-    return find_shortcuts(_clues(described.facts), labels, groups, names, seed, reference)
+    return find_shortcuts(_clues(seen.facts), labels, groups, names, seed, reference)
 
 
 def _balanced_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float | None:

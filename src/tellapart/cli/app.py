@@ -17,6 +17,7 @@ from tellapart.cli.demo import demo
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.fix import fix
+from tellapart.cli.flags import choose_flags, with_flags
 from tellapart.cli.output import print_error
 from tellapart.cli.predict import predict
 from tellapart.cli.report import report
@@ -46,9 +47,10 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
 ) -> None:
-    pass
+    choose_flags(context)
 
 
 def main() -> None:
@@ -58,10 +60,10 @@ def main() -> None:
         if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code
             print_error("stopped.")
     except TellapartError as exc:
-        print_error(str(exc))
+        print_error(with_flags(str(exc)))
         code = 2
     except TyperException as exc:
-        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, say what is accepted.")
+        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, show what you can give.")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         print_error("stopped.")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.cli.output import make_console, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ def cache(
         typer.Option(help="Folder to look at.", show_default="the user's cache folder", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Show where decoded photos, embeddings and backbones are kept and how large they are, or clear them."""
+    """Show what tellapart keeps between runs, where, and how large it is, or clear it."""
     from tellapart.backbones.cache_folder import clear_cache, measure_cache
 
     console = make_console()
@@ -47,9 +47,9 @@ def format_bytes(num_bytes: int) -> str:
 
 def _print_state(console: "Console", state: "CacheState") -> None:
     if state.note:
-        print_line(console, f"note: {state.note}")
+        print_note(console, state.note)
     print_line(console, str(state.root))
-    units = ("sets", "vectors", "vectors", "networks")
+    units = ("sets", "photos", "networks")
     rows = [
         (part.name, part.path.name, f"{part.num_items:,} {unit}", format_bytes(part.size_bytes))
         for part, unit in zip(state.parts, units, strict=True)

@@ -20,11 +20,11 @@ _NUM_NAMED = 3
 
 
 def check(
-    source: LabelledSource,
+    photos: LabelledSource,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with the photos themselves.", metavar="FILE")
     ] = None,
-    json_path: Annotated[
+    json: Annotated[
         Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
     ] = None,
     strict: Annotated[
@@ -38,23 +38,28 @@ def check(
     from tellapart.checkup.check_up import check_photos, checkup_to_json
     from tellapart.cli.progress import watch_training
     from tellapart.config import SourceConfig
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys, has_page_mark
     from tellapart.runs.run_report import make_page
     from tellapart.store import to_json_bytes, write_file
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir)
+    own_json = has_keys("source", "counts", "findings", "label_suspects")
+    pages = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
+    lists = [] if json is None else [OutputFile(json, "json", "a list of findings", own_json)]
+    check_output_files([*pages, *lists], [photos, labels_csv])
     with watch_training() as watcher:
-        checkup = check_photos(source, config, watcher=watcher)
+        checkup = check_photos(photos, config, watcher=watcher)
     console = make_console()
     _print_checkup(console, checkup)
     if html is not None:
         write_file(html, make_page(checkup))
         print_line(console, f"The photos are on {html}")
-    if json_path is not None:
-        write_file(json_path, to_json_bytes(checkup_to_json(checkup)))
+    if json is not None:
+        write_file(json, to_json_bytes(checkup_to_json(checkup)))
     problems = [finding for finding in checkup.findings if finding.is_problem]
     if strict and problems:
         raise DatasetError(
-            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {source!r} should be mended, the first: "
+            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be mended, the first: "
             f"{problems[0].title}. Look at them with --html, mend them with `tellapart fix`, or leave --strict out."
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    source: LabelledSource,
+    photos: LabelledSource,
     recipes: Annotated[str, typer.Option(help="Recipes to compare, with commas between.")] = "classic,transfer",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
@@ -25,7 +25,9 @@ def compare(
         int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="each recipe's own")
     ] = None,
     per_class: PerClass = None,
-    validation: Annotated[float, typer.Option(help="Share of each class that all are measured on.")] = 0.2,
+    validation_fraction: Annotated[
+        float, typer.Option("--validation", help="Share of each class that all are measured on.")
+    ] = 0.2,
     seed: Annotated[int, typer.Option(help="The number all randomness comes from.")] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
@@ -38,13 +40,13 @@ def compare(
     from tellapart.config import SourceConfig
     from tellapart.measure.mcnemar import describe_test
 
-    config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation, seed)
+    config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation_fraction, seed)
     photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
-    out = out or default_run_dir(source, "compare", resume=False)
+    out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
     with watch_training() as watcher:
         result = compare_recipes(
-            source, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)
+            photos, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)
         )
     _print_table(console, result)
     for test in result.tests:

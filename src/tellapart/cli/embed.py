@@ -10,7 +10,7 @@ from tellapart.cli.output import make_console, print_line
 
 
 def embed(
-    source: Annotated[
+    photos: Annotated[
         str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE")
     ],
     out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
@@ -28,9 +28,10 @@ def embed(
 
     config = SourceConfig(labels_csv, label_pattern, cache_dir=cache_dir)
     with watch_training() as watcher:
-        embedded = embed_to_file(source, out, backbone, config=config, watcher=watcher)
+        seen = embed_to_file(photos, out, backbone, config=config, watcher=watcher)
     console = make_console()
-    num_photos, size = embedded.embeddings.shape
+    assert seen.embeddings is not None
+    num_photos, size = seen.embeddings.shape
     print_line(console, f"{num_photos:,} photos as vectors of {size:,} numbers in {out}")
-    if skipped := embedded.photos.skipped:
+    if skipped := seen.photos.skipped:
         print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")

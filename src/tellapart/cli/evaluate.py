@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model_dir: ModelDir,
-    source: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")],
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
+    model: ModelDir,
+    photos: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")],
+    json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
 ) -> None:
@@ -25,11 +25,15 @@ def evaluate(
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
     from tellapart.config import SourceConfig
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
     from tellapart.store import to_json_bytes, write_file
 
-    result, skipped = evaluate_photos(model_dir, source, SourceConfig(labels_csv, label_pattern))
-    if json_path is not None:
-        write_file(json_path, to_json_bytes(evaluation_to_json(result, len(skipped))))
+    if json is not None:
+        is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
+        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
+    result, skipped = evaluate_photos(model, photos, SourceConfig(labels_csv, label_pattern))
+    if json is not None:
+        write_file(json, to_json_bytes(evaluation_to_json(result, len(skipped))))
     console = make_console()
     low, high = result.interval_95
     print_line(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line
+from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,7 @@ _SHOWN_SKIPPED = 5
 
 
 def fix(
-    source: LabelledSource,
+    photos: LabelledSource,
     out: Annotated[Path, typer.Option(help="Folder for the cleaned copy, outside of SOURCE.", metavar="DIR")],
     decisions: Annotated[
         Path | None, typer.Option(help="decisions.csv, as downloaded from the report.", metavar="FILE.csv")
@@ -35,8 +35,8 @@ def fix(
 
     config = SourceConfig(labels_csv, label_pattern)
     with watch_prediction() as show:
-        summary = fix_photos(source, out, decisions, config, drop_copies=drop_copies, on_photo=show)
-    _print_summary(make_console(), summary, source, out)
+        summary = fix_photos(photos, out, decisions, config, drop_copies=drop_copies, on_photo=show)
+    _print_summary(make_console(), summary, photos, out)
 
 
 def _print_summary(console: "Console", summary: "FixSummary", source: str, out: Path) -> None:
@@ -51,9 +51,6 @@ def _print_summary(console: "Console", summary: "FixSummary", source: str, out: 
     if summary.num_copies:
         print_line(console, f"Byte-identical copies within a class left out: {summary.num_copies:,}")
     for note in summary.notes:
-        print_line(console, f"note: {note}")
-    for skip in summary.skipped[:_SHOWN_SKIPPED]:
-        print_line(console, f"not copied {skip.path}: {skip.reason}")
-    if len(summary.skipped) > _SHOWN_SKIPPED:
-        print_line(console, f"not copied {len(summary.skipped) - _SHOWN_SKIPPED:,} more")
+        print_note(console, note)
+    print_skipped(console, "not copied", summary.skipped[:_SHOWN_SKIPPED], len(summary.skipped))
     print_line(console, f"Nothing was changed in {source}")

@@ -5,8 +5,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tellapart.cli.flags import with_flags
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from tellapart.records import Skipped
 
 
 def make_console(stderr: bool = False) -> "Console":
@@ -22,6 +26,19 @@ def make_console(stderr: bool = False) -> "Console":
 def print_line(console: "Console", text: str) -> None:
     """Prints `text`, which may have several lines, unwrapped."""
     console.print("\n".join(visible(line) for line in text.split("\n")), soft_wrap=True)
+
+
+def print_note(console: "Console", text: str) -> None:
+    """Prints a sentence that the user should read, settings as flags."""
+    print_line(console, f"note: {with_flags(text)}")
+
+
+def print_skipped(console: "Console", word: str, first: Sequence["Skipped"], num_all: int) -> None:
+    """Prints a line with the reason for each of the first files that are not used, and how many more there are."""
+    for item in first:
+        print_line(console, f"{word} {item.path}: {with_flags(item.reason)}")
+    if num_all > len(first):
+        print_line(console, f"{word} {num_all - len(first):,} more")
 
 
 def print_table(console: "Console", headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

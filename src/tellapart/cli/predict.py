@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import ModelDir
-from tellapart.cli.output import make_console, print_line
+from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model_dir: ModelDir,
-    sources: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
-    csv_path: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
+    model: ModelDir,
+    photos: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
     grid: Annotated[
         Path | None, typer.Option(help="Draw the first photos with their class here.", metavar="FILE.png")
     ] = None,
@@ -57,9 +57,9 @@ def predict(
         raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
     answers = AnswerConfig(not_sure, none_of_these)
-    outputs = PredictOutputs(csv_path, grid, heatmap, both, sort_into, limit, answers)
+    outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit, answers)
     with watch_prediction() as show:
-        summary = predict_photos(model_dir, sources, outputs, on_photo=show)
+        summary = predict_photos(model, photos, outputs, on_photo=show)
     _print_summary(summary, outputs)
 
 
@@ -73,14 +73,10 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
     for note in summary.notes:
-        print_line(console, f"note: {note}")
+        print_note(console, note)
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
         kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
         print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_dir}{kept}")
-        for skip in copied.lost[: max(outputs.limit, 1)]:
-            print_line(console, f"not copied {skip.path}: {skip.reason}")
-    for skip in summary.first_skipped:
-        print_line(console, f"skipped {skip.path}: {skip.reason}")
-    if summary.num_skipped > len(summary.first_skipped):
-        print_line(console, f"skipped {summary.num_skipped - len(summary.first_skipped):,} more")
+        print_skipped(console, "not copied", copied.lost[: max(outputs.limit, 1)], len(copied.lost))
+    print_skipped(console, "skipped", summary.first_skipped, summary.num_skipped)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tellapart.cli.output import make_console, print_line
+from tellapart.cli.output import make_console, print_line, print_note
 from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress"
             f"epoch {record.epoch}/{record.num_epochs}", record.step, record.num_steps, _step_text(record)
         ),
         on_epoch=lambda record: _print_epoch(console, record),
-        on_note=lambda text: print_line(console, f"note: {text}"),
+        on_note=lambda text: print_note(console, text),
     )
 
 

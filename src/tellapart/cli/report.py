@@ -9,7 +9,7 @@ from tellapart.cli.output import make_console, print_line
 
 
 def report(
-    model_dir: ModelDir,
+    model: ModelDir,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -18,7 +18,7 @@ def report(
     from tellapart.runs.run_report import report_again
 
     with watch_training() as watcher:
-        path = report_again(model_dir, cache_dir, watcher)
+        path = report_again(model, cache_dir, watcher)
     print_line(make_console(), str(path))
     if open_page:
         typer.launch(path.resolve().as_uri())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    source: LabelledSource,
+    photos: LabelledSource,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def show(
 
     config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern)
     with Console(stderr=True).status("Checking photos ..."):
-        result = show_photos(source, config, out)
+        result = show_photos(photos, config, out)
     console = make_console()
     _print_counts(console, result)
     _print_shapes(console, summarise_shapes(result.infos))

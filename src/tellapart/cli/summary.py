@@ -4,14 +4,14 @@ from tellapart.cli.options import ModelDir
 from tellapart.cli.output import make_console, print_line, print_table
 
 
-def summary(model_dir: ModelDir) -> None:
+def summary(model: ModelDir) -> None:
     """Show the network in MODEL_DIR layer by layer, with shapes and parameter counts."""
     from tellapart.predict.bundle import read_bundle
 
-    bundle = read_bundle(model_dir)
+    bundle = read_bundle(model)
     console = make_console()
     height, width = bundle.preprocess.image_size
-    print_line(console, f"{model_dir}: {bundle.recipe}, {height}x{width}x{bundle.preprocess.channels}")
+    print_line(console, f"{model}: {bundle.recipe}, {height}x{width}x{bundle.preprocess.channels}")
     print_line(console, f"Classes: {', '.join(bundle.class_names)}")
     print_table(
         console,

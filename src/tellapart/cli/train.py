@@ -1,6 +1,5 @@
 """`tellapart train`: from photos to a run folder with a classifier in it."""
 
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,12 +20,10 @@ _TRANSFER_PANEL = "Recipe transfer"
 _SCRATCH_PANEL = "Recipe scratch"
 _FROM_SCRATCH_PANEL = "Recipes scratch and classic"
 _CLASSIC_PANEL = "Recipe classic"
-# Settings whose flag has another name.
-_FLAGS = {"channels": "--grayscale", "augment": "--no-augment", "validation_fraction": "--validation"}
 
 
 def train(
-    source: LabelledSource,
+    photos: LabelledSource,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -39,9 +36,10 @@ def train(
         Path | None, typer.Option(help="Folder of the run.", show_default="runs/SOURCE-RECIPE", metavar="DIR")
     ] = None,
     per_class: PerClass = None,
-    validation: Annotated[
+    validation_fraction: Annotated[
         float | None,
         typer.Option(
+            "--validation",
             help="Share of each class to validate with.",
             show_default="0.2; transfer below 1,000 photos: cross-validation",
         ),
@@ -134,7 +132,7 @@ def train(
 
     flags: dict[str, Any] = {
         "recipe": recipe,
-        "validation_fraction": validation,
+        "validation_fraction": validation_fraction,
         "seed": seed,
         "backbone": backbone,
         "folds": folds,
@@ -152,8 +150,8 @@ def train(
     if no_augment:
         given["augment"] = None
     source_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
-    out = out or default_run_dir(source, recipe or TransferConfig.recipe, resume)
-    _train(source, out, _resolve(given, out, resume), source_config, resume)
+    out = out or default_run_dir(photos, recipe or TransferConfig.recipe, resume)
+    _train(photos, out, _resolve(given, out, resume), source_config, resume)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -164,7 +162,11 @@ def parse_image_size(text: str) -> tuple[int, int]:
     """
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
-        raise ConfigError(f"--image-size {text!r} is not accepted; pass pixels, as 150, or HEIGHTxWIDTH, as 150x200.")
+        raise ConfigError(
+            f"`image_size` {text!r} is not a size. Give pixels, as 150, or HEIGHTxWIDTH, as 150x200.",
+            field="image_size",
+            value=text,
+        )
     return int(sides[0]), int(sides[-1])
 
 
@@ -180,51 +182,16 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     if not resume:
         return candidates[first_free]
     if first_free == 0:
-        raise DatasetError(f"--resume finds no run of {source!r} at {str(candidates[0])!r}; name it with --out.")
+        raise DatasetError(f"`resume` finds no run of {source!r} at {str(candidates[0])!r}. Name the run with `out`.")
     return candidates[first_free - 1]
-
-
-def make_config(given: dict[str, Any]) -> "RecipeConfig":
-    """The settings of the recipe in `given`, or of the default recipe.
-
-    Raises:
-        ConfigError: the recipe is not known, a value is not accepted, or a flag belongs to another recipe.
-    """
-    from tellapart.config import RECIPE_CONFIGS, TransferConfig, check_choice
-
-    recipe = given.get("recipe", TransferConfig.recipe)
-    check_choice("--recipe", recipe, tuple(RECIPE_CONFIGS))
-    _check_flags(given, recipe)
-    config: RecipeConfig = RECIPE_CONFIGS[recipe](**given)
-    return config
-
-
-def _check_flags(given: dict[str, Any], recipe: str) -> None:
-    """Nothing, if the recipe has all these settings.
-
-    Raises:
-        ConfigError: it lacks some; the message names their flags, and a recipe that has them where there is one.
-    """
-    from tellapart.config import RECIPE_CONFIGS
-
-    accepted = {name: {field.name for field in fields(kind)} for name, kind in RECIPE_CONFIGS.items()}
-    strange = [name for name in given if name not in accepted[recipe]]
-    if strange:
-        flags = ", ".join(_FLAGS.get(name, "--" + name.replace("_", "-")) for name in strange)
-        others = [name for name, names in accepted.items() if set(strange) <= names]
-        what_else = f", or pass --recipe {' or '.join(others)}, which takes it" if others else ""
-        raise ConfigError(f"{flags} plays no part in the recipe {recipe!r}; leave it out{what_else}.")
 
 
 def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
     """The settings: the flags over those of the run to resume, or over the defaults."""
-    if not resume:
-        return make_config(given)
     from tellapart.runs.run_folder import read_run_file
+    from tellapart.settings import recipe_config
 
-    stored = read_run_file(out).config
-    _check_flags(given, stored.recipe)
-    return replace(stored, **given)
+    return recipe_config(given, read_run_file(out).config if resume else None)
 
 
 def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:

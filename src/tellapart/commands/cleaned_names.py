@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tellapart.photos.files import FoundFile
 from tellapart.photos.layout import label_files
-from tellapart.photos.misplaced import sort_out
+from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, name_some, natural_key
 from tellapart.photos.photoset import PhotoSet
 
@@ -48,7 +48,7 @@ def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: 
 def _find_misread(files: Sequence[FoundFile], source_name: str) -> list[str]:
     """The files whose class, by their place, is not that of the folder they stand in."""
     listed = sorted(files, key=lambda file: natural_key(file.parts))
-    kept, _ = sort_out(listed)
+    kept, _ = separate_photos(listed)
     reading = label_files(kept, source_name)
     labels = {item.file.parts: item.label for item in reading.labelled} if reading is not None else {}
     return ["/".join(file.parts) for file in listed if labels.get(file.parts) != class_name(file.parts[-2])]

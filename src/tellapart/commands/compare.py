@@ -27,7 +27,7 @@ from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
@@ -57,11 +57,13 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         for recipe in self.recipes:
-            check_choice("--recipes", recipe, tuple(RECIPE_CONFIGS))
+            check_choice("recipes", recipe, tuple(RECIPE_CONFIGS))
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
-                f"--recipes {','.join(self.recipes)!r} names {len(set(self.recipes))} of them; accepted are at least"
-                f" two different ones of {', '.join(RECIPE_CONFIGS)}, with commas between."
+                f"`recipes` {','.join(self.recipes)!r} must be at least two different recipes. Choose from"
+                f" {', '.join(RECIPE_CONFIGS)}, separated by commas, as classic,transfer.",
+                field="recipes",
+                value=self.recipes,
             )
         for recipe in self.recipes:
             self.train_config(recipe)

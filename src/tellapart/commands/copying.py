@@ -26,7 +26,7 @@ class PhotoCopier:
     Args:
         out_dir: what the folders are made in.
         photos: what is copied.
-        flag: what the user named `out_dir` with.
+        setting: what the user named `out_dir` with.
 
     Attributes:
         num_copied: photos copied now.
@@ -34,10 +34,10 @@ class PhotoCopier:
         lost: photos that could not be read when they were to be copied.
     """
 
-    def __init__(self, out_dir: Path, photos: PhotoSet, flag: str) -> None:
+    def __init__(self, out_dir: Path, photos: PhotoSet, setting: str = "out") -> None:
         self._out_dir = out_dir
         self._photos = photos
-        self._flag = flag
+        self._setting = setting
         # The places that photos of this run have, as text, which takes a third of the memory of a `Path`; and for a
         # name that came more than once the number below which all are taken.
         self._taken: set[str] = set()
@@ -85,8 +85,8 @@ class PhotoCopier:
             folder.mkdir(exist_ok=True)
         except OSError as exc:
             raise OutputError(
-                f"cannot make the folder {str(folder)!r}: {exc.strerror}; make room for it, or pass another "
-                f"{self._flag}."
+                f"cannot make the folder {str(folder)!r}: {exc.strerror}. Make room for it, or give another folder as "
+                f"`{self._setting}`."
             ) from exc
         remove_partials(folder)
         self._used_folders.add(folder)

@@ -8,7 +8,7 @@ from tellapart.commands.show import Show, show_photos
 from tellapart.config import AugmentConfig, ClassicConfig, SourceConfig
 from tellapart.demo.drawing import write_demo_zips
 from tellapart.runs.job import Run
-from tellapart.runs.out_folder import claim_dir
+from tellapart.runs.outputs import claim_dir
 from tellapart.runs.train import train
 from tellapart.store import to_json_bytes, write_file
 from tellapart.watcher import Watcher

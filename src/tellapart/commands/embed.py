@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.embedding import EmbeddedPhotos, embed_photos, start_backbone
+from tellapart.backbones.embedder import start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.sources import open_any_photos
+from tellapart.runs.outputs import OutputFile, check_output_files, has_arrays
 from tellapart.store import write_file
 from tellapart.watcher import Watcher
 
@@ -22,7 +25,7 @@ def embed_to_file(
     *,
     config: SourceConfig = SourceConfig(),
     watcher: Watcher | None = None,
-) -> EmbeddedPhotos:
+) -> SeenPhotos:
     """The embeddings of the photos of `source`, also written to `out_path` as `.npz`.
 
     The file holds `paths` (text, shape `(n,)`), `embeddings` (float32 `(n, d)`), `backbone` (text) and, where the
@@ -30,27 +33,30 @@ def embed_to_file(
 
     Raises:
         DatasetError: the source cannot be used, or no photo can be read.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, lies among the photos, or is somebody else's.
     """
+    file = OutputFile(out_path, "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
+    check_output_files([file], [source, config.labels_csv])
     watcher = watcher or Watcher()
     photos, _ = open_any_photos(source, config)
     opened = start_backbone(backbone, config.cache_dir, watcher)
-    embedded = embed_photos(photos, opened, watcher)
-    if not len(embedded.photos):
-        reason = embedded.photos.skipped[0].reason if embedded.photos.skipped else "there are none"
+    seen = look_at(photos, [Eye(opened.embedder)], cache_dir=config.cache_dir, watcher=watcher)
+    if not len(seen.photos):
+        reason = seen.photos.skipped[0].reason if seen.photos.skipped else "there are none"
         raise DatasetError(
             f"none of the photos of {str(source)!r} can be read, the first because: {reason}. Photos in JPEG, PNG and "
             "other common formats are accepted; check them with `tellapart show`."
         )
-    write_file(out_path, _npz_bytes(embedded, opened.backbone.name))
-    return embedded
+    write_file(out_path, _npz_bytes(seen, opened.backbone.name))
+    return seen
 
 
-def _npz_bytes(embedded: EmbeddedPhotos, backbone_name: str) -> bytes:
-    photos = embedded.photos
+def _npz_bytes(seen: SeenPhotos, backbone_name: str) -> bytes:
+    photos = seen.photos
+    assert seen.embeddings is not None
     arrays: dict[str, NDArray[np.generic]] = {
         "paths": _text_array(photos.paths),
-        "embeddings": embedded.embeddings,
+        "embeddings": seen.embeddings,
         "backbone": np.array(backbone_name),
     }
     if photos.labels is not None:

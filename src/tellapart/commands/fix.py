@@ -32,10 +32,9 @@ from tellapart.photos.names import class_name, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.records import Skipped
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 
-_FLAG = "--out"
 _DEFAULT_SPLIT = "train"
 
 
@@ -104,7 +103,7 @@ def fix_photos(
         DatasetError: the source or the decisions cannot be used, none of them is about the photos, or none is left.
         OutputError: the folder lies inside the source, holds something else, or cannot be written.
     """
-    check_outside(out_dir, Path(source), _FLAG)
+    check_outside(out_dir, source)
     steps = _read_steps(source, decisions_path, drop_copies)
     photos = open_photos(source, config, check=False)
     start, skipped = _read_all(photos, config.limits, on_photo)
@@ -114,7 +113,7 @@ def fix_photos(
         raise DatasetError(f"no photo of {str(source)!r} is left, so there is nothing to copy; decide on fewer.")
     folders = _choose_folders(cleaned.photos)
     _claim(out_dir, cleaned, folders)
-    copier = PhotoCopier(out_dir, cleaned.photos, _FLAG)
+    copier = PhotoCopier(out_dir, cleaned.photos)
     places = _copy_all(copier, folders, lambda share: on_photo(math.ceil((1 + share) * len(photos) / 2), len(photos)))
     write_file(out_dir / DECISIONS_NAME, decisions_to_csv(_decided_rows(cleaned, places, out_dir)))
     num_moved = sum(one.num_moved for one in applied)
@@ -215,11 +214,11 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
     names = [copy_name(cleaned.photos, row) for row in range(len(folders))]
     key = sha256_hex(to_json_bytes([list(item) for item in zip(cleaned.digests, folders, names, strict=True)]))
     marker = out_dir / CLEANED_MARKER
-    claim_dir(out_dir, CLEANED_MARKER, _FLAG)
+    claim_dir(out_dir, CLEANED_MARKER)
     if marker.is_file() and _read_key(marker) != key:
         raise OutputError(
-            f"{str(out_dir)!r} holds a copy of other photos, or one made with other decisions; only the copy that the "
-            f"same photos and decisions give is completed. Pass another {_FLAG}, or delete that folder first."
+            f"{str(out_dir)!r} holds a copy of other photos, or one made with other decisions. Give another folder as "
+            "`out`, or delete that folder first."
         )
     remove_partials(out_dir)
     write_file(marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.source, "content": key}))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.commands.sorting import PhotoSorter, SortedPhotos, sort_photos
-from tellapart.commands.submission import Submission, SubmissionWriter
+from tellapart.commands.submission import Submission, SubmissionWriter, is_submission_for
 from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.images.gate import decode_image
@@ -24,6 +24,7 @@ from tellapart.photos.sources import list_photos
 from tellapart.predict.answers import AnswerConfig, AnswerRule
 from tellapart.predict.predictor import Predictor, load
 from tellapart.records import Prediction, Skipped
+from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
 from tellapart.store import open_whole, to_csv_bytes, write_file
 
 Result = Prediction | Skipped
@@ -32,6 +33,7 @@ Taker = Callable[[int, Result], None]
 
 # A photo in the grid is at most this large on paper; larger JPEGs are decoded at a reduced scale.
 _GRID_SIZE = (480, 480)
+_COLUMNS = ("path", "predicted_class", "probability")
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ def predict_photos(
     Raises:
         BundleError, DatasetError: as for `open_model`; or no photo can be drawn, or the submission lacks a photo.
         ConfigError: a heat map of a model that has none is asked for.
-        OutputError: a file cannot be written; an earlier file of that name is then as it was.
+        OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
+    _check_outputs(outputs, [sources.source] if isinstance(sources, PhotoSet) else sources)
     predictor, photos = open_model(model_dir, sources, limits)
     if outputs.has_heatmap:
         predictor.check_activation_maps()
@@ -157,6 +160,19 @@ def predict_photos(
     if submission is not None:
         summary.submission = submission.write()
     return summary
+
+
+def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> None:
+    files: list[OutputFile] = []
+    if outputs.csv_path is not None:
+        files.append(OutputFile(outputs.csv_path, "csv", "a table of predictions", has_columns(*_COLUMNS)))
+    if outputs.grid_path is not None:
+        files.append(OutputFile(outputs.grid_path, "grid", "a picture", has_png_mark))
+    sample: tuple[Path, ...] = ()
+    if outputs.submission is not None:
+        sample, out_path = outputs.submission[:1], outputs.submission[1]
+        files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
+    check_output_files(files, [*sources, *sample])
 
 
 def _run(
@@ -199,7 +215,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], answers: AnswerConfig) ->
     Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits. Where the
     model may be in doubt, `answer` is the last of them, with `distance` before it where it was measured.
     """
-    header = ["path", "predicted_class", "probability", *(f"p_{name}" for name in class_names)]
+    header = [*_COLUMNS, *(f"p_{name}" for name in class_names)]
     header += ["distance"] * (answers.none_of_these is not None) + ["answer"] * bool(answers.doubts)
     with open_whole(path) as file:
         file.write(to_csv_bytes([header]))

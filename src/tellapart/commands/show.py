@@ -20,7 +20,7 @@ from tellapart.photos.loading import map_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
 from tellapart.records import ImageInfo, Skipped
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"

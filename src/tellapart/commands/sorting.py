@@ -11,10 +11,10 @@ from pathlib import Path
 from tellapart.commands.copying import PhotoCopier, folder_names
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Prediction, Skipped
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.store import PartialFile, open_whole, remove_partials, to_csv_bytes, to_json_bytes, write_file
 
-_FLAG = "--sort-into"
+_SETTING = "sort_into"
 _MARKER, _TABLE = "sorted.json", "sorted.csv"
 
 
@@ -49,11 +49,11 @@ def sort_photos(
         OutputError: the folder holds something else, lies inside a source, or cannot be written to.
     """
     for source in sources:
-        check_outside(sort_dir, Path(source), _FLAG)
-    claim_dir(sort_dir, _MARKER, _FLAG)
+        check_outside(sort_dir, source, _SETTING)
+    claim_dir(sort_dir, _MARKER, _SETTING)
     remove_partials(sort_dir)
     write_file(sort_dir / _MARKER, to_json_bytes({"kind": "tellapart sorted photos"}))
-    copier = PhotoCopier(sort_dir, photos, _FLAG)
+    copier = PhotoCopier(sort_dir, photos, _SETTING)
     with open_whole(sort_dir / _TABLE) as table:
         table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability"]]))
         yield PhotoSorter(copier, folder_names(class_names, (_MARKER, _TABLE)), table)

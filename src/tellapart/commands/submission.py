@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from tellapart.errors import DatasetError, OutputError
+from tellapart.errors import DatasetError
 from tellapart.photos.names import name_some
 from tellapart.records import Prediction, Skipped
 from tellapart.store import write_file
@@ -83,14 +83,11 @@ class SubmissionWriter:
 
     Raises:
         DatasetError: the sample cannot be read or does not fit the model.
-        OutputError: the file to write is the sample itself.
     """
 
     def __init__(self, sample_path: Path, out_path: Path, class_names: Sequence[str]) -> None:
         self._sample = _read_sample(sample_path)
         self._plan = _plan(self._sample, class_names)
-        if out_path.exists() and out_path.samefile(sample_path):
-            raise OutputError(f"{str(out_path)!r} is the sample file itself; pass another --out.")
         self._out_path = out_path
         self._by_name = {row_id: _Found() for row_id in self._sample.ids}
         self._by_stem = {row_id: _Found() for row_id in self._sample.ids}
@@ -145,6 +142,19 @@ class SubmissionWriter:
                 "competition."
             )
         return [found[row_id].predictions[0] for row_id in self._sample.ids]
+
+
+def is_submission_for(sample_path: Path) -> Callable[[Path], bool]:
+    """A function that says whether a file has the header and the ids of the sample, in its order."""
+
+    def check(path: Path) -> bool:
+        try:
+            sample, found = _read_sample(sample_path), _read_sample(path)
+        except DatasetError:
+            return False
+        return (found.header, found.ids) == (sample.header, sample.ids)
+
+    return check
 
 
 def _read_sample(path: Path) -> _Sample:

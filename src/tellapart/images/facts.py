@@ -1,15 +1,13 @@
 """What can be said of one photo without a network: size, camera, light, sharpness, its border and a thumbnail.
 
-All of it comes from one decoding at reduced size, and fits into a float32 vector, so that it is kept in the cache of
-the embeddings. Comparing photos with one another is `duplicates.py`'s, judging a collection the check-up's.
+All of it comes from one decoding at reduced size. `backbones/photo_pass.py` keeps it as JSON. Comparing photos with one
+another is `duplicates.py`'s, judging a collection the check-up's.
 """
 
-import hashlib
+import base64
+import json
 import math
-import struct
-from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
@@ -17,14 +15,16 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.images.exif import read_shot
-from tellapart.images.gate import decode_photo
+from tellapart.images.gate import Decoded, decode_photo
 from tellapart.images.preprocess import DECODER_VERSION
 
 # Side of the thumbnail, and of its colours, in cells.
 THUMBNAIL_SIDE, CHROMA_SIDE = 48, 8
-# Raised when what is computed or its layout changes, so that what an earlier version left in a cache is not used.
-_FACTS_VERSION = 1
-FACTS_KEY = hashlib.sha256(f"tellapart facts {_FACTS_VERSION}, decoder {DECODER_VERSION}".encode()).hexdigest()
+# `(height, width)` that a photo is decoded at, at least: that of the usual backbones, which so share the decoding.
+FACTS_SIZE = (224, 224)
+# Raised when what is computed or its layout changes, so that what an earlier version left in a store is not used.
+_FACTS_VERSION = 2
+FACTS_KIND = f"facts {_FACTS_VERSION}, decoder {DECODER_VERSION}"
 
 _PIXELS = NDArray[np.uint8]
 
@@ -34,19 +34,10 @@ _DETAIL_SIDE = 192
 _RIM_CELLS = 2
 # Grey levels within which a line of the thumbnail counts as a part of a frame of one colour.
 _FRAME_RANGE, _FRAME_STEP = 8, 4
-_NUM_SIDES = 4
 # Difference of neighbours, in grey levels, that is noise.
 _STEP_NOISE = 0.5
 # Below this are 3 in 5,448 ordinary photos, and 9 in 10 of those blurred by 1 % of their shorter side.
 _BLURRED = 1.0
-_BORDER_SIZE = _NUM_SIDES * 5
-# Format, camera, height, width, bytes, is turned, has a time, time, brightness, contrast, sharpness.
-_LAYOUT = struct.Struct("<8s64sIIQ??dddd")
-_PARTS = (4 * _BORDER_SIZE, THUMBNAIL_SIDE**2, 2 * CHROMA_SIDE**2)
-_PLACES = tuple(pairwise(accumulate(_PARTS, initial=_LAYOUT.size)))
-_NUM_BYTES = _PLACES[-1][1]
-# Every whole number below 2^24 is a float32, so three bytes of any content make one finite float.
-_BYTES_A_FLOAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +49,7 @@ class PhotoFacts:
         height, width: in pixels, as displayed.
         has_exif_rotation: whether its EXIF says that it is to be turned or mirrored; this is already done here.
         num_bytes: size of the file.
-        camera: maker and model, at most 64 bytes of them; `None` where they are not told.
+        camera: maker and model; `None` where they are not told.
         captured_at: seconds from 1970 by the camera's clock; `None` where no time is told.
         brightness: mean luma, in `[0, 1]`.
         contrast: standard deviation of luma, in `[0, 0.5]`.
@@ -89,71 +80,21 @@ class PhotoFacts:
         """Whether no edge on the photo is sharp."""
         return self.sharpness < _BLURRED
 
-    def to_vector(self) -> NDArray[np.float32]:
-        """All facts as finite numbers, float32 of a fixed length, for a cache of vectors."""
-        header = _LAYOUT.pack(
-            self.format.encode(),
-            (self.camera or "").encode()[:64],
-            min(self.height, 2**32 - 1),
-            min(self.width, 2**32 - 1),
-            self.num_bytes,
-            self.has_exif_rotation,
-            self.captured_at is not None,
-            self.captured_at or 0.0,
-            self.brightness,
-            self.contrast,
-            self.sharpness,
-        )
-        arrays = (self.border.astype("<f4"), self.thumbnail, self.chroma)
-        payload = header + b"".join(array.tobytes() for array in arrays)
-        payload += bytes(-len(payload) % _BYTES_A_FLOAT)
-        digits = np.frombuffer(payload, np.uint8).reshape(-1, _BYTES_A_FLOAT).astype(np.float32)
-        return digits @ _PLACE_VALUES
+    def to_bytes(self) -> bytes:
+        """All facts as JSON."""
+        values = asdict(self) | {"border": self.border.tolist()}
+        for name in ("thumbnail", "chroma"):
+            values[name] = base64.b64encode(values[name].tobytes()).decode()
+        return json.dumps(values, separators=(",", ":")).encode()
 
     @classmethod
-    def from_vector(cls, vector: NDArray[np.float32]) -> "PhotoFacts":
-        """The facts that `to_vector` made a vector of.
-
-        Raises:
-            ValueError: the vector is not one of those.
-        """
-        payload = _unpack_bytes(vector)
-        values: tuple[Any, ...] = _LAYOUT.unpack_from(payload)
-        name, camera, height, width, num_bytes, is_turned, has_time, captured_at, *light = values
-        border, thumbnail, chroma = (payload[start:end] for start, end in _PLACES)
-        return cls(
-            format=name.rstrip(b"\x00").decode(),
-            height=height,
-            width=width,
-            has_exif_rotation=is_turned,
-            num_bytes=num_bytes,
-            # A name that was cut may end within a character.
-            camera=camera.rstrip(b"\x00").decode(errors="ignore") or None,
-            captured_at=captured_at if has_time else None,
-            brightness=light[0],
-            contrast=light[1],
-            sharpness=light[2],
-            border=np.frombuffer(border, "<f4").astype(np.float32),
-            thumbnail=np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-            chroma=np.frombuffer(chroma, np.uint8).reshape(CHROMA_SIDE, CHROMA_SIDE, 2),
-        )
-
-
-_PLACE_VALUES = np.array([1, 2**8, 2**16], np.float32)
-
-
-def _unpack_bytes(vector: NDArray[np.float32]) -> bytes:
-    """The bytes that three at a time make the floats of `vector`.
-
-    Raises:
-        ValueError: it is of another length, or holds what three bytes cannot make.
-    """
-    if vector.shape != (-(-_NUM_BYTES // _BYTES_A_FLOAT),):
-        raise ValueError(f"a vector of shape {vector.shape!r} holds no facts")
-    if not (vector.min() >= 0 and vector.max() < 2**24):  # false for NaN as well
-        raise ValueError("a vector with numbers that are no bytes holds no facts")
-    quads = vector.astype("<u4").view(np.uint8).reshape(-1, 4)
-    return quads[:, :_BYTES_A_FLOAT].tobytes()
+    def from_bytes(cls, data: bytes) -> "PhotoFacts":
+        """The facts that `to_bytes` wrote, and nothing else."""
+        values = json.loads(data)
+        shapes = {"thumbnail": (THUMBNAIL_SIDE, THUMBNAIL_SIDE), "chroma": (CHROMA_SIDE, CHROMA_SIDE, 2)}
+        for name, shape in shapes.items():
+            values[name] = np.frombuffer(base64.b64decode(values[name]), np.uint8).reshape(shape)
+        return cls(**values | {"border": np.array(values["border"], np.float32)})
 
 
 def facts_of(data: bytes, limits: ImageLimits = ImageLimits()) -> PhotoFacts:
@@ -166,7 +107,16 @@ def facts_of(data: bytes, limits: ImageLimits = ImageLimits()) -> PhotoFacts:
     Raises:
         ImageError: the bytes are not a photo that can be used.
     """
-    decoded = decode_photo(data, limits, at_least=(_DETAIL_SIDE, _DETAIL_SIDE))
+    return measure_facts(decode_photo(data, limits, at_least=FACTS_SIZE), len(data))
+
+
+def measure_facts(decoded: Decoded, num_bytes: int) -> PhotoFacts:
+    """What can be said of a photo that was decoded with `FACTS_SIZE`, or at full size.
+
+    Args:
+        decoded: the photo; not modified.
+        num_bytes: size of its file.
+    """
     image = decoded.image
     factor = min(image.shape[:2]) // _DETAIL_SIDE
     if factor >= 2:  # what is no JPEG comes at full size
@@ -184,7 +134,7 @@ def facts_of(data: bytes, limits: ImageLimits = ImageLimits()) -> PhotoFacts:
         height=decoded.info.height,
         width=decoded.info.width,
         has_exif_rotation=decoded.orientation != 1,
-        num_bytes=len(data),
+        num_bytes=num_bytes,
         camera=shot.camera,
         captured_at=shot.captured_at,
         brightness=float(mean[0, 0]) / 255,

@@ -12,7 +12,7 @@ May be called by many threads at once: both libraries decode without holding Pyt
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ from tellapart.images.silenced_warnings import QuietModules
 from tellapart.images.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
 from tellapart.records import ImageInfo
 
-__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_image", "decode_photo", "read_info", "sniff_format"]
+__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_for_each", "decode_image", "decode_photo", "read_info", "sniff_format"]
 
 _PIXELS = NDArray[np.uint8]
 
@@ -139,18 +139,33 @@ def decode_photo(data: bytes, limits: ImageLimits = ImageLimits(), at_least: tup
     Raises:
         ImageError: as for `decode_image`.
     """
+    return decode_for_each(data, limits, [at_least])[0]
+
+
+def decode_for_each(data: bytes, limits: ImageLimits, sizes: Sequence[tuple[int, int] | None]) -> tuple[Decoded, ...]:
+    """What `decode_photo` gives for each of `sizes`; decoded once where the same scale serves several of them.
+
+    Raises:
+        ImageError: as for `decode_image`.
+    """
     found = _check_bytes(data, limits)
     if found != "JPEG":
         with _pillow(found, data), _open_photo(found, data, limits) as photo:
             photo.load()
             orientation, exif = _orientation(photo), data if found == "TIFF" else _exif(photo)
             image = turn_upright(_to_rgb(photo), orientation)
-            return Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif)
+            return (Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif),) * len(sizes)
     header = read_jpeg_header(data)
     _check_pixels(header.height, header.width, limits)
-    image = turn_upright(_decode_jpeg(data, header, at_least), header.orientation)
     height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
-    return Decoded(image, ImageInfo(found, height, width), header.orientation, header.exif)
+    scales = [_reduction(header, size)[1] for size in sizes]
+    size_of_scale = dict(zip(scales, sizes, strict=True))
+    images = {
+        scale: turn_upright(_decode_jpeg(data, header, size), header.orientation)
+        for scale, size in size_of_scale.items()
+    }
+    info = ImageInfo(found, height, width)
+    return tuple(Decoded(images[scale], info, header.orientation, header.exif) for scale in scales)
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:

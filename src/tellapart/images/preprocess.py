@@ -18,6 +18,10 @@ _PIXELS = NDArray[np.uint8]
 
 # Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
 DECODER_VERSION = 2
+# Longer side of the small images that pages show, in pixels, and their quality as JPEG: some 10 kB a photo.
+THUMBNAIL_LONGEST_SIDE, _THUMBNAIL_QUALITY = 200, 88
+# Changes with what a thumbnail is, so that what an earlier version left in a store is not used.
+THUMBNAIL_KIND = f"thumbnail {THUMBNAIL_LONGEST_SIDE}, quality {_THUMBNAIL_QUALITY}, decoder {DECODER_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,23 @@ def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:
         return image
     size = (max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def encode_thumbnail(image: _PIXELS) -> bytes:
+    """A JPEG file of the image with at most `THUMBNAIL_LONGEST_SIDE` pixels a side.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+    """
+    small = cv2.cvtColor(shrink_image(image, THUMBNAIL_LONGEST_SIDE), cv2.COLOR_RGB2BGR)
+    is_encoded, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _THUMBNAIL_QUALITY])
+    assert is_encoded
+    return data.tobytes()
+
+
+def decode_thumbnail(data: bytes) -> _PIXELS:
+    """The image that `encode_thumbnail` made `data` of: uint8 RGB, shape `(height, width, 3)`."""
+    return decode_image(data)
 
 
 def format_size(image_size: tuple[int, int]) -> str:

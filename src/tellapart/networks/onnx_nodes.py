@@ -1,16 +1,24 @@
-"""Nodes and constants to be added to an ONNX graph, valid in its version of the operators."""
+"""An ONNX graph while it is being written: the one builder of all ONNX files of tellapart.
 
-from collections.abc import Sequence
+Used for the built-in backbones, for what stands before and behind other people's ONNX files, for heads, and for Keras
+networks.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import ArrayLike
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-# Outputs of our ONNX files.
+# Input and outputs of our ONNX files.
+INPUT_NAME = "image"
 EMBEDDING_NAME, FEATURES_NAME = "embedding", "features"
 PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME = "probabilities", "activation_map", "distance"
 OWN_PREFIX = "tellapart/"
+_OPSET = 17
+_IR_VERSION = 10
 # From here on, ReduceMean takes its axes as an input.
 _AXES_AS_INPUT = 18
 
@@ -22,7 +30,7 @@ class NodeList:
         opset: version of the ONNX operators of the graph they will stand in, 11 to 22.
     """
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opset: int = _OPSET) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
         self._opset = opset
@@ -30,7 +38,7 @@ class NodeList:
     def constant(self, name: str, value: ArrayLike) -> str:
         """The name of a new constant: int64 where `value` is whole, else float32."""
         array = np.asarray(value)
-        array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
+        array = np.ascontiguousarray(array, np.int64 if array.dtype.kind == "i" else np.float32).reshape(array.shape)
         self.constants.append(numpy_helper.from_array(array, f"{OWN_PREFIX}{name}"))
         return f"{OWN_PREFIX}{name}"
 
@@ -45,3 +53,26 @@ class NodeList:
         if self._opset < _AXES_AS_INPUT:
             return self.add("ReduceMean", [source], output, axes=axes, keepdims=0)
         return self.add("ReduceMean", [source, self.constant("axes", axes)], output, keepdims=0)
+
+    def mean_over_places(self, source: str, output: str) -> str:
+        """The name `output` of the mean of `source`, `(batch, size, ...)`, over all axes behind the second."""
+        return self.add("Flatten", [self.add("GlobalAveragePool", [source], f"{output}.mean")], output, axis=1)
+
+    def to_bytes(self, image_size: Sequence[int], outputs: Mapping[str, Sequence[int]], channels: int = 3) -> bytes:
+        """The ONNX model, checked, with the input `image`, uint8 `(batch, *image_size, channels)`.
+
+        Args:
+            outputs: name to shape of each output, float32, without the batch axis, which is free.
+        """
+        image = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["batch", *image_size, channels])
+        infos = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in outputs.items()
+        ]
+        proto = helper.make_model(
+            helper.make_graph(self.nodes, "tellapart", [image], infos, self.constants),
+            producer_name="tellapart",
+            opset_imports=[helper.make_opsetid("", self._opset)],
+            ir_version=_IR_VERSION,
+        )
+        onnx.checker.check_model(proto, full_check=True)
+        return bytes(proto.SerializeToString(deterministic=True))

@@ -60,7 +60,7 @@ def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[R
     cores = num_cores()
     # A few dozen large photos are still shared out evenly.
     size = max(1, min(_PHOTOS_A_TASK, len(photos) // (4 * cores)))
-    return _share_out(len(photos), size, lambda rows: [_try_photo(photos, row, work) for row in rows], cores)
+    return map_batches(len(photos), size, lambda rows: [_try_photo(photos, row, work) for row in rows], cores)
 
 
 def stream_images(photos: Readable, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
@@ -113,7 +113,7 @@ def map_images(
         results = iter(work(np.stack(images)) if images else ())
         return [item if isinstance(item, Skipped) else next(results) for item in items]
 
-    return _share_out(len(photos), even_size(len(photos), batch_size, threads), run, threads)
+    return map_batches(len(photos), even_size(len(photos), batch_size, threads), run, threads)
 
 
 def even_size(num_items: int, largest: int, num_threads: int) -> int:
@@ -129,12 +129,18 @@ def _try_photo(photos: Readable, row: int, work: Callable[[bytes], Result]) -> R
         return Skipped(photos.paths[row], str(exc))
 
 
-def _share_out(
+def map_batches(
     num_photos: int, size: int, run: Callable[[Iterator[int]], Sequence[Result]], num_threads: int
 ) -> Generator[Result, None, None]:
     """What `run` gives for `size` rows at a time, in order, from a pool of threads that is a few tasks ahead.
 
     Closing the iterator early ends the rows that the tasks under way are given.
+
+    Args:
+        num_photos: rows are counted from 0 to this.
+        size: rows a task, at least 1.
+        run: from rows to an item for each; called from several threads at once.
+        num_threads: tasks worked on at once.
     """
     is_closed = threading.Event()
 

@@ -21,7 +21,7 @@ _MASK_FOLDER_OF = re.compile(rf"(.+)[ ._-](?:{_MASK_WORDS})", re.IGNORECASE)
 _MASK_NAME = re.compile(rf"(.+?)[ ._-]+(?:{_MASK_WORDS}|seg|gt)(?:[ ._-]*\d+)?", re.IGNORECASE)
 
 
-def sort_out(files: Iterable[FoundFile], *, keep_masks: bool = False) -> tuple[list[FoundFile], list[LeftOut]]:
+def separate_photos(files: Iterable[FoundFile], *, keep_masks: bool = False) -> tuple[list[FoundFile], list[LeftOut]]:
     """The files that may be photos, in order, and the others with the reason.
 
     A file with the suffix of a photo is kept without being opened; of the others the first bytes decide.
@@ -40,7 +40,7 @@ def sort_out(files: Iterable[FoundFile], *, keep_masks: bool = False) -> tuple[l
             left_out.append((file.parts, reason))
     if keep_masks:
         return kept, left_out
-    photos, masks = _sort_out_masks(kept)
+    photos, masks = _separate_masks(kept)
     return photos, left_out + masks
 
 
@@ -60,7 +60,7 @@ def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
     return "not a photo" if head else "an empty file"
 
 
-def _sort_out_masks(files: Sequence[FoundFile]) -> tuple[list[FoundFile], list[LeftOut]]:
+def _separate_masks(files: Sequence[FoundFile]) -> tuple[list[FoundFile], list[LeftOut]]:
     """The files that are photos, and those that mark up another photo."""
     folders = _mask_folders(files)
     stems = {(*file.parts[:-1], _stem(file)) for file in files}

@@ -18,7 +18,7 @@ from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, 
 from tellapart.photos.label_table import read_label_table
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import Labelled, Reading, label_files, split_of
-from tellapart.photos.misplaced import reason_no_photo, sort_out
+from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.row_matching import RowFinder, match_rows
@@ -93,7 +93,7 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         kind = _kind_of(source)
         if kind in ("folder", "zip"):
             listing = _list(source, kind)
-            photos, left_out = sort_out(listing.files, keep_masks=True)
+            photos, left_out = separate_photos(listing.files, keep_masks=True)
             paths += [_join(source, photo.parts) for photo in photos]
             places += [photo.place for photo in photos]
             skipped += _skipped(source, [*left_out, *listing.left_out])
@@ -161,7 +161,7 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
     """The photos of a folder or zip with their labels, and all else with the reason."""
-    photos, left_out = sort_out(listing.files, keep_masks=config.labels_csv is not None)
+    photos, left_out = separate_photos(listing.files, keep_masks=config.labels_csv is not None)
     if not photos:
         _refuse_empty(source, listing, kind)
     if config.labels_csv is not None:

@@ -30,9 +30,9 @@ class AnswerConfig:
     none_of_these: float | None = None
 
     def __post_init__(self) -> None:
-        for flag, rate in (("--not-sure", self.not_sure), ("--none-of-these", self.none_of_these)):
+        for name, rate in (("not_sure", self.not_sure), ("none_of_these", self.none_of_these)):
             if rate is not None:
-                check_range(flag, rate, 0, 1, open_ends=True)
+                check_range(name, rate, 0, 1, open_ends=True)
 
     @property
     def doubts(self) -> tuple[str, ...]:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup
-from tellapart.images.gate import decode_image
-from tellapart.images.preprocess import load_image, shrink_image
 from tellapart.measure.reliability import measure_reliability
 from tellapart.measure.selective import selective_points
-from tellapart.photos.loading import map_photos
+from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet
 from tellapart.predict.predictor import Predictor
 from tellapart.records import Evaluation, LearningCurve, Skipped
@@ -23,7 +22,6 @@ from tellapart.runs.measurement import Outcome
 # Photos shown of each kind, at most; and for a cell of the confusion matrix, of which only so many get any.
 _NUM_MISTAKES, _NUM_UNSURE = 24, 12
 _NUM_EXAMPLES, _NUM_CELLS = 6, 40
-THUMBNAIL_SIDE = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +61,7 @@ def make_results(measured: Measured, checkup: Checkup, predictor: Predictor | No
     mistakes = sorted((one for one in answers if one.label != one.predicted), key=lambda one: -one.probability)
     unsure = sorted(answers, key=lambda one: one.probability)[:_NUM_UNSURE]
     shown = mistakes[:_NUM_MISTAKES]
-    maps = {} if predictor is None else _draw_heatmaps(predictor, checkup.photos, [*shown, *unsure])
+    maps = {} if predictor is None else _draw_heatmaps(predictor, checkup.seen, [*shown, *unsure])
     return Results(
         recipe=measured.recipe,
         evaluation=measured.evaluation,
@@ -109,14 +107,6 @@ def rows_of(photos: PhotoSet, some: PhotoSet) -> NDArray[np.int64]:
     return np.array([places[path] for path in some.paths], np.int64)
 
 
-def draw_thumbnails(photos: PhotoSet, rows: list[int]) -> dict[int, NDArray[np.uint8]]:
-    """A small image of each row that can still be read: uint8 RGB, its longer side at most `THUMBNAIL_SIDE` pixels."""
-    size, limits = (THUMBNAIL_SIDE, THUMBNAIL_SIDE), photos.limits
-    chosen = photos.take(rows)
-    images = map_photos(chosen, lambda data: shrink_image(decode_image(data, limits, at_least=size), THUMBNAIL_SIDE))
-    return {row: image for row, image in zip(rows, images, strict=True) if not isinstance(image, Skipped)}
-
-
 def _answers(outcome: Outcome, rows: NDArray[np.int64]) -> list[Answer]:
     predicted = outcome.probabilities.argmax(axis=1)
     best = outcome.probabilities.max(axis=1)
@@ -138,16 +128,16 @@ def _examples(answers: list[Answer]) -> dict[tuple[int, int], tuple[int, ...]]:
     }
 
 
-def _draw_heatmaps(predictor: Predictor, photos: PhotoSet, answers: list[Answer]) -> dict[int, NDArray[np.uint8]]:
+def _draw_heatmaps(predictor: Predictor, seen: SeenPhotos, answers: list[Answer]) -> dict[int, NDArray[np.uint8]]:
     """Where the model looked, drawn over the small image of each photo that can be read."""
     if not predictor.has_activation_maps or not answers:
         return {}
     predicted = {one.row: one.predicted for one in answers}
     rows = list(predicted)
-    limits = photos.limits
-    seen = map_photos(photos.take(rows), lambda data: load_image(data, predictor.preprocess, limits))
-    images = {row: image for row, image in zip(rows, seen, strict=True) if not isinstance(image, Skipped)}
-    small = draw_thumbnails(photos, list(images))
+    photos = seen.photos
+    found = stream_images(photos.take(rows), predictor.preprocess, photos.limits)
+    images = {row: image for row, image in zip(rows, found, strict=True) if not isinstance(image, Skipped)}
+    small = seen.thumbnails(list(images))
     if not small:
         return {}
     maps = predictor.activation_maps(np.stack([images[row] for row in small]))

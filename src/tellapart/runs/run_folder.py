@@ -18,7 +18,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
 from tellapart.runs.job import RunFile, TrainJob
-from tellapart.runs.out_folder import claim_dir
+from tellapart.runs.outputs import claim_dir
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file
 
 RUN_FILE_NAME = "run.json"

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tellapart.backbones.embedding import embed_photos, start_backbone
+from tellapart.backbones.embedder import start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
-from tellapart.checkup.look import Described, add_facts, describe_photos
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import BundleError, DatasetError
 from tellapart.images.preprocess import format_size
@@ -26,7 +27,7 @@ from tellapart.records import CurvePoint, LearningCurve, Skipped
 from tellapart.report.report_data import Report, ReportPhoto, Results
 from tellapart.runs.job import RunFile
 from tellapart.runs.measurement import PREDICTIONS_NAME, Outcome
-from tellapart.runs.report_results import Measured, draw_thumbnails, make_results
+from tellapart.runs.report_results import Measured, make_results
 from tellapart.runs.run_folder import METRICS_NAME, SKIPPED_NAME, SPLIT_NAME, read_run_file
 from tellapart.store import to_json_bytes, write_file
 from tellapart.watcher import Watcher
@@ -106,12 +107,12 @@ def _show(checkup: Checkup, results: Results | None) -> dict[int, ReportPhoto]:
     """The photos that the page refers to, with a small image each; grey where a photo is gone by now."""
     photos = checkup.photos
     rows = list(dict.fromkeys(_mentioned(checkup, results)))
-    images = draw_thumbnails(photos, rows)
+    images = checkup.seen.thumbnails(rows)
     labels, names = photos.labels, photos.class_names
     return {
         row: ReportPhoto(
             photos.paths[row],
-            checkup.described.digests[row],
+            checkup.seen.digests[row],
             None if labels is None else names[labels[row]],
             images.get(row, _GONE),
         )
@@ -144,16 +145,14 @@ def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher |
     watcher = watcher or Watcher()
     photos, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(photos, watcher)
-    described = _describe_again(decided.photos, run, run_dir, cache_dir, watcher)
-    checkup = check_up(described, run.config.seed, decided.confirmed)
+    seen = _look_again(decided.photos, run, run_dir, cache_dir, watcher)
+    checkup = check_up(seen, run.config.seed, decided.confirmed)
     metrics = _read_metrics(run_dir)
     write_report(run_dir, checkup, _measure_again(run_dir, checkup, metrics), predictor, metrics)
     return path
 
 
-def _describe_again(
-    photos: PhotoSet, run: RunFile, run_dir: Path, cache_dir: str | None, watcher: Watcher
-) -> Described:
+def _look_again(photos: PhotoSet, run: RunFile, run_dir: Path, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
     """The photos of a run as its `split.csv` names them.
 
     Raises:
@@ -175,10 +174,9 @@ def _describe_again(
         skipped=tuple(Skipped(row["path"], row["reason"]) for row in _read_table(run_dir / SKIPPED_NAME)),
     )
     if isinstance(run.config, TransferConfig):
-        opened = start_backbone(run.config.backbone, cache_dir, watcher)
-        embedded = embed_photos(kept, opened, watcher)
-        return add_facts(embedded.photos, embedded.digests, embedded.embeddings, cache_dir, watcher)
-    return describe_photos(kept, cache_dir, watcher)
+        eyes = [Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder)]
+        return look_at(kept, eyes, cache_dir=cache_dir, watcher=watcher)
+    return look_at(kept, cache_dir=cache_dir, watcher=watcher)
 
 
 def _measure_again(run_dir: Path, checkup: Checkup, metrics: dict[str, Any]) -> Measured | None:

@@ -9,7 +9,7 @@ from tellapart.errors import OutputError
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.sources import PhotoSet, open_photos
 from tellapart.runs.job import Run, RunFile, TrainJob
-from tellapart.runs.out_folder import check_outside, claim_dir
+from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME, check_same_settings, read_run_file
 from tellapart.store import remove_partials
 from tellapart.watcher import Watcher

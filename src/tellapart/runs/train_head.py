@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.embedding import EmbeddedPhotos, OpenBackbone, embed_photos, start_backbone
+from tellapart.backbones.embedder import OpenBackbone, start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
-from tellapart.checkup.look import add_facts
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
 from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
@@ -73,17 +74,19 @@ def train_head(job: TrainJob) -> Run:
     assert isinstance(config, TransferConfig)
     opened = start_backbone(config.backbone, job.source.cache_dir, job.watcher)
     seconds = {"backbone": time.perf_counter() - started}
-    embedded = load_chosen(
-        job.photos, job.source.per_class, config.seed, lambda chosen: embed_photos(chosen, opened, job.watcher)
+    seen = load_chosen(
+        job.photos,
+        job.source.per_class,
+        config.seed,
+        lambda chosen: look_at(chosen, [Eye(opened.embedder)], cache_dir=job.source.cache_dir, watcher=job.watcher),
     )
-    check_classes(embedded.photos.counts(), embedded.photos.source, min_photos=1)
     seconds["embed"] = time.perf_counter() - started - seconds["backbone"]
-    checkup = _check(job, config, embedded)
+    checkup = _check(job, config, seen)
     seconds["check"] = time.perf_counter() - started - sum(seconds.values())
-    photos, digests = checkup.photos, checkup.described.digests
+    photos, digests = checkup.photos, checkup.seen.digests
     run_file = claim_run(job, hashlib.sha256("".join(digests).encode()).hexdigest())
     write_skipped(job.run_dir, photos.skipped)
-    trained = _learn(job, config, checkup, embedded.num_found, seconds)
+    trained = _learn(job, config, checkup, seen.num_found, seconds)
     _finish(job, opened, trained)
     finish_run_file(job.run_dir, run_file)
     measured = trained.measured
@@ -95,21 +98,20 @@ def train_head(job: TrainJob) -> Run:
         is_cross_validated=measured is not None and measured.method == "cross-validation",
         skipped=photos.skipped,
         seconds=time.perf_counter() - started,
-        num_found_in_cache=embedded.num_found,
+        num_found_in_cache=seen.num_found,
     )
 
 
-def _check(job: TrainJob, config: TransferConfig, embedded: EmbeddedPhotos) -> Checkup:
+def _check(job: TrainJob, config: TransferConfig, seen: SeenPhotos) -> Checkup:
     """What the check-up says of the photos, told to the watcher as well.
 
     Raises:
         DatasetError: fewer than 2 classes are left.
     """
-    described = add_facts(embedded.photos, embedded.digests, embedded.embeddings, job.source.cache_dir, job.watcher)
-    check_classes(described.photos.counts(), described.photos.source, min_photos=1)
-    checkup = check_up(described, config.seed, job.confirmed)
+    check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
+    checkup = check_up(seen, config.seed, job.confirmed)
     job.watcher.on_checked(checkup.findings)
-    single = [name for name, number in described.photos.counts().items() if number == 1]
+    single = [name for name, number in seen.photos.counts().items() if number == 1]
     if single:
         names = ", ".join(repr(name) for name in single[:5]) + (f" and {len(single) - 5} more" if single[5:] else "")
         job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
@@ -124,7 +126,7 @@ def _learn(
     split = _choose_split(config, checkup)
     everything = np.arange(len(photos))
     shown = split or Split(everything, everything[:0])
-    write_split(job.run_dir, photos, shown, checkup.described.digests, checkup.group_numbers)
+    write_split(job.run_dir, photos, shown, checkup.seen.digests, checkup.group_numbers)
     job.watcher.on_prepared(
         PreparedRecord(photos.counts(), len(photos.skipped), len(shown.train), len(shown.validation))
     )
@@ -150,7 +152,7 @@ def _learn(
 
 
 def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
-    embeddings, labels = checkup.described.embeddings, checkup.photos.labels
+    embeddings, labels = checkup.seen.embeddings, checkup.photos.labels
     assert embeddings is not None and labels is not None
     numbers = checkup.group_numbers if groups is None else groups
     return HeadData(embeddings[rows], labels[rows], numbers[rows], len(checkup.photos.class_names))
@@ -160,7 +162,7 @@ def _measure(
     config: TransferConfig, checkup: Checkup, split: Split | None, head: FittedHead, data: HeadData
 ) -> tuple[Outcome, int]:
     """What the model says of photos it has not learnt from, and in how many cross-validations; without, in one."""
-    photos, digests = checkup.photos, checkup.described.digests
+    photos, digests = checkup.photos, checkup.seen.digests
     if split is not None:
         rows, repeats = split.validation, 1
         probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
@@ -258,7 +260,7 @@ def _make_bundle(opened: OpenBackbone, trained: _Trained) -> Bundle:
 
 def _largest_difference(predictor: Predictor, trained: _Trained) -> float:
     """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos."""
-    photos, embeddings = trained.checkup.photos, trained.checkup.described.embeddings
+    photos, embeddings = trained.checkup.photos, trained.checkup.seen.embeddings
     assert embeddings is not None
     rows = np.unique(np.linspace(0, len(photos) - 1, _NUM_PARITY_PHOTOS).astype(np.int64))
     images: list[NDArray[np.uint8]] = []

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.cache_folder import cache_root, images_dir
+from tellapart.backbones.photo_pass import look_at
 from tellapart.checkup.check_up import Checkup, check_up
-from tellapart.checkup.look import add_facts
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.networks.backend import start_backend
@@ -116,7 +116,7 @@ def prepare_photos(
     check_classes(images.photos.counts(), photos.source)
     labels = images.photos.labels
     assert labels is not None
-    checkup = check_up(add_facts(images.photos, images.digests, None, source.cache_dir, watcher), config.seed)
+    checkup = check_up(look_at(images.photos, cache_dir=source.cache_dir, watcher=watcher), config.seed)
     groups = groups_of(images.photos, checkup)
     split = hold_out(images.photos, groups, config.validation_fraction, config.seed)
     return FitData(images, labels, split), checkup

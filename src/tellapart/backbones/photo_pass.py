@@ -1,0 +1,242 @@
+"""The one pass over a collection: each photo is read once and decoded once for all that anyone wants to know of it.
+
+A thread reads some photos, asks the store what is known of their content, decodes the others, and has the backbones
+look at them. What is new is kept in the store. What follows from it is the check-up's and the heads' business.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.backbones.cache_folder import cache_root, store_path
+from tellapart.backbones.embedder import Embedder
+from tellapart.backbones.photo_store import PhotoStore
+from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.errors import ImageError
+from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
+from tellapart.images.gate import decode_for_each
+from tellapart.images.preprocess import THUMBNAIL_KIND, encode_thumbnail, resize_image
+from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
+from tellapart.photos.photoset import PhotoSet
+from tellapart.records import EmbedRecord, Skipped
+from tellapart.watcher import Watcher
+
+# Photos a thread takes at once. EfficientNet-Lite0 with two threads: 172 photos/s with 2, 167 with 4, 164 with 8, 161
+# with 32 at once; with one batch of 32 over both cores 157 (2 cores, medians of 4 turns, 2026-11-24).
+_PHOTOS_A_TASK = 2
+# What is new goes to the disk after this many photos: what a kill can cost, about 2 seconds of embedding.
+_PHOTOS_A_COMMIT = 256
+
+_FLOATS = NDArray[np.float32]
+_PIXELS = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Eye:
+    """A backbone that looks at photos as they are, or at their mirror images.
+
+    Attributes:
+        embedder: the backbone, which says at which size it sees them.
+        is_mirrored: whether it sees them mirrored, left to right.
+    """
+
+    embedder: Embedder
+    is_mirrored: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What its embeddings are called in the store; changes with the network, the image size and the mirroring."""
+        return f"embedding {self.embedder.key}{' mirrored' if self.is_mirrored else ''}"
+
+    def embed(self, images: NDArray[np.uint8]) -> _FLOATS:
+        """Embeddings, float32 `(n, size)`, of images, uint8 `(n, *embedder.preprocess.shape)`."""
+        return self.embedder.embed(np.ascontiguousarray(images[:, :, ::-1]) if self.is_mirrored else images)
+
+
+def look_at(
+    photos: PhotoSet, eyes: Sequence[Eye] = (), *, cache_dir: str | None = None, watcher: Watcher = Watcher()
+) -> SeenPhotos:
+    """What is seen of all photos that can be decoded: by an earlier run, or now.
+
+    Each file is opened once, and byte-identical photos are looked at once. What was seen before the process is killed
+    is found by the next run. Progress is told only where there are eyes.
+
+    Args:
+        photos: what to look at.
+        eyes: whose embeddings are wanted; none for facts alone.
+        cache_dir: folder of the cache; `None` is the user's own.
+        watcher: told how far it is, and when the store was damaged.
+
+    Raises:
+        BundleError: a backbone fails.
+    """
+    path = store_path(cache_root(cache_dir))
+    report = _progress_reporter(len(photos), watcher if eyes else Watcher())
+    with PhotoStore(path) as store:
+        looks = _look_at_all(photos, _Looker(photos, eyes, store), store, report)
+        if store.note:
+            watcher.on_note(store.note)
+    # A copy has what the first photo of its content has.
+    firsts = [looks[look.first_row] if look.first_row >= 0 else look for look in looks]
+    rows = [row for row, first in enumerate(firsts) if first.facts is not None]
+    skipped = tuple(
+        Skipped(path, first.reason)
+        for path, first in zip(photos.paths, firsts, strict=True)
+        if first.reason is not None
+    )
+    kept = [firsts[row] for row in rows]
+    embeddings = [_stack(kept, number, eye.embedder.embedding_size) for number, eye in enumerate(eyes)]
+    return SeenPhotos(
+        photos=replace(photos.take(rows), skipped=photos.skipped + skipped),
+        digests=tuple(first.digest for first in kept),
+        facts=tuple(first.facts for first in kept if first.facts is not None),
+        embeddings=embeddings[0] if embeddings else None,
+        num_found=sum(first.is_found for first in kept),
+        further_embeddings=tuple(embeddings[1:]),
+        store_path=path,
+    )
+
+
+@dataclass(slots=True)
+class _Look:
+    """What is known of one photo so far.
+
+    Attributes:
+        digest: its content; empty where it cannot be read.
+        first_row: the row of the photo of this content that is looked at; -1 where it cannot be read.
+        reason: why it cannot be used.
+        facts: of it; `None` for a copy, or for what cannot be used.
+        vectors: embeddings by the number of the eye.
+        fresh: what the store does not have yet, by kind.
+        is_found: whether an earlier run had seen all of it.
+    """
+
+    digest: str = ""
+    first_row: int = -1
+    reason: str | None = None
+    facts: PhotoFacts | None = None
+    vectors: dict[int, _FLOATS] = field(default_factory=dict)
+    fresh: dict[str, bytes] = field(default_factory=dict)
+    is_found: bool = False
+
+
+class _Looker:
+    """Looks at some photos at a time; may be used from several threads."""
+
+    def __init__(self, photos: PhotoSet, eyes: Sequence[Eye], store: PhotoStore) -> None:
+        self._photos = photos
+        self._eyes = eyes
+        self._store = store
+        self._kinds = [FACTS_KIND, *(eye.kind for eye in eyes)]
+        self._first_rows: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def look(self, rows: Iterator[int]) -> list[_Look]:
+        """What is known of each of the rows."""
+        looks: list[_Look] = []
+        contents: list[tuple[_Look, bytes]] = []
+        for row in rows:
+            look, data = self._read(row)
+            looks.append(look)
+            if data is not None and look.first_row == row:
+                contents.append((look, data))
+        known = self._store.find([look.digest for look, _ in contents], self._kinds)
+        seen: list[tuple[_Look, dict[int, _PIXELS]]] = []
+        for look, data in contents:
+            try:
+                seen.append((look, self._decode(look, data, known.get(look.digest, {}))))
+            except ImageError as exc:
+                look.reason = str(exc)
+        for number in range(len(self._eyes)):
+            self._embed(number, [(look, images[number]) for look, images in seen if number in images])
+        for look, _ in seen:
+            look.is_found = not look.fresh
+        return looks
+
+    def _read(self, row: int) -> tuple[_Look, bytes | None]:
+        try:
+            data = self._photos.read(row)
+        except ImageError as exc:
+            return _Look(reason=str(exc)), None
+        digest = digest_photo(data)
+        with self._lock:
+            return _Look(digest, self._first_rows.setdefault(digest, row)), data
+
+    def _decode(self, look: _Look, data: bytes, stored: Mapping[str, bytes]) -> dict[int, _PIXELS]:
+        """The photo as each eye that has not seen it yet will see it; its facts and what was stored are entered.
+
+        Raises:
+            ImageError: the bytes are not a photo that can be used.
+        """
+        for number, eye in enumerate(self._eyes):
+            vector = np.frombuffer(stored.get(eye.kind, b""), np.dtype("<f4"))
+            if len(vector) == eye.embedder.embedding_size:
+                look.vectors[number] = vector
+        missing = [number for number in range(len(self._eyes)) if number not in look.vectors]
+        specs = [self._eyes[number].embedder.preprocess for number in missing]
+        sizes = [spec.image_size for spec in specs]
+        if FACTS_KIND in stored:
+            look.facts = PhotoFacts.from_bytes(stored[FACTS_KIND])
+        else:
+            sizes.append(FACTS_SIZE)
+        if not sizes:
+            return {}
+        decoded = decode_for_each(data, self._photos.limits, sizes)
+        if look.facts is None:
+            look.facts = measure_facts(decoded[-1], len(data))
+            look.fresh = {FACTS_KIND: look.facts.to_bytes(), THUMBNAIL_KIND: encode_thumbnail(decoded[-1].image)}
+        return {
+            number: resize_image(one.image, spec) for number, spec, one in zip(missing, specs, decoded, strict=False)
+        }
+
+    def _embed(self, number: int, seen: Sequence[tuple[_Look, _PIXELS]]) -> None:
+        """Enters what the eye of that number makes of the images."""
+        if not seen:
+            return
+        eye = self._eyes[number]
+        for (look, _), vector in zip(seen, eye.embed(np.stack([image for _, image in seen])), strict=True):
+            look.vectors[number] = vector
+            look.fresh[eye.kind] = vector.astype("<f4", copy=False).tobytes()
+
+
+def _look_at_all(
+    photos: PhotoSet, looker: _Looker, store: PhotoStore, report: Callable[[int, int], None]
+) -> list[_Look]:
+    """What is known of each photo; what is new is kept in the store by and by."""
+    looks: list[_Look] = []
+    pending: dict[str, dict[str, bytes]] = {}
+    threads, num_found = num_cores(), 0
+    for look in map_batches(len(photos), even_size(len(photos), _PHOTOS_A_TASK, threads), looker.look, threads):
+        if look.fresh:
+            pending[look.digest], look.fresh = look.fresh, {}
+        if len(pending) >= _PHOTOS_A_COMMIT:
+            store.add(pending)
+            pending = {}
+        num_found += look.is_found
+        looks.append(look)
+        report(len(looks), num_found)
+    store.add(pending)
+    return looks
+
+
+def _stack(looks: Sequence[_Look], number: int, size: int) -> _FLOATS:
+    """The embeddings by the eye of that number, float32 `(len(looks), size)`."""
+    embeddings = np.empty((len(looks), size), np.float32)
+    for row, look in enumerate(looks):
+        embeddings[row] = look.vectors[number]
+    return embeddings
+
+
+def _progress_reporter(num_photos: int, watcher: Watcher) -> Callable[[int, int], None]:
+    started = time.perf_counter()
+
+    def report(num_done: int, num_found: int) -> None:
+        seconds_left = (time.perf_counter() - started) / max(1, num_done) * (num_photos - num_done)
+        watcher.on_embedded(EmbedRecord(num_done, num_photos, num_found, seconds_left))
+
+    report(0, 0)
+    return report

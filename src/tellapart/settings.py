@@ -1,0 +1,121 @@
+"""The keywords of the Python calls, typed, and the configs that they make.
+
+A keyword is a field of a config; `tests/test_settings.py` holds the two together.
+"""
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+from typing import Any, Literal, TypedDict
+
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    AugmentConfig,
+    ImageLimits,
+    RecipeConfig,
+    SourceConfig,
+    TransferConfig,
+    check_choice,
+)
+from tellapart.errors import ConfigError
+
+
+class SourceSettings(TypedDict, total=False):
+    """How photos and their classes are found: the fields of `SourceConfig`."""
+
+    labels_csv: str | None
+    label_pattern: str | None
+    per_class: int | None
+    cache_dir: str | None
+    limits: ImageLimits
+
+
+class TrainSettings(SourceSettings, total=False):
+    """How a classifier is trained, and on which photos: the fields of the recipes' configs and of `SourceConfig`."""
+
+    recipe: Literal["transfer", "scratch", "classic"]
+    backbone: str
+    folds: int
+    minutes: float | None
+    epochs: int | None
+    image_size: tuple[int, int] | None
+    channels: Literal[1, 3]
+    flip: bool | None
+    rotations: bool
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    augment: AugmentConfig | None
+    validation_fraction: float | None
+    seed: int
+
+
+def check_names(given: Collection[str], legal: Collection[str]) -> None:
+    """Nothing, if all settings exist.
+
+    Raises:
+        ConfigError: one does not; the message says which is nearest.
+    """
+    for name in given:
+        if name not in legal:
+            nearest = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
+            raise ConfigError(
+                f"there is no setting `{name}`. Did you mean `{nearest[0]}`? Choose from {', '.join(sorted(legal))}.",
+                field=name,
+            )
+
+
+def source_config(settings: Mapping[str, Any], base: SourceConfig = SourceConfig()) -> SourceConfig:
+    """`base` with these settings in place of its own.
+
+    Raises:
+        ConfigError: a setting does not exist, or has a value it cannot have.
+    """
+    check_names(settings, SourceSettings.__annotations__)
+    return replace(base, **settings)
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of the recipe, and those of the source.
+
+    Raises:
+        ConfigError: a setting does not exist.
+    """
+    check_names(settings, TrainSettings.__annotations__)
+    of_source = {name: value for name, value in settings.items() if name in SourceSettings.__annotations__}
+    return {name: value for name, value in settings.items() if name not in of_source}, of_source
+
+
+def recipe_config(settings: Mapping[str, Any], base: RecipeConfig | None = None) -> RecipeConfig:
+    """`base` with these settings in place of its own; without a base, that of the recipe among the settings.
+
+    Raises:
+        ConfigError: a setting has a value it cannot have, or belongs to another recipe.
+    """
+    recipe = base.recipe if base is not None else settings.get("recipe", TransferConfig.recipe)
+    check_choice("recipe", recipe, tuple(RECIPE_CONFIGS))
+    _check_recipe(settings, recipe)
+    config: RecipeConfig = RECIPE_CONFIGS[recipe](**settings) if base is None else replace(base, **settings)
+    return config
+
+
+def _check_recipe(settings: Mapping[str, Any], recipe: str) -> None:
+    """Nothing, if the recipe has all these settings.
+
+    Raises:
+        ConfigError: it lacks some; the message names them, and the recipes that have them.
+    """
+    legal = {name: {field.name for field in fields(config)} for name, config in RECIPE_CONFIGS.items()}
+    others = [name for name in settings if name not in legal[recipe]]
+    if not others:
+        return
+    shown = ", ".join(f"`{name}`" for name in others)
+    verb = "has" if len(others) == 1 else "have"
+    recipes = " or ".join(f"`recipe={name!r}`" for name, names in legal.items() if set(others) <= names)
+    what_else = f", or give {recipes}" if recipes else ""
+    noun = "it" if len(others) == 1 else "them"
+    raise ConfigError(
+        f"{shown} {verb} no effect with `recipe={recipe!r}`. Leave {noun} out{what_else}.",
+        field=others[0],
+        value=settings[others[0]],
+    )
