@@ -16,7 +16,7 @@ from tellapart.heads.linear_models import (
     FITS,
     LinearModel,
     make_examples,
-    to_unit_length,
+    even_out_lengths,
     unfinished_fits_accepted,
 )
 from tellapart.measure.calibration import fit_temperature, log_loss_terms
@@ -67,7 +67,7 @@ class CrossValidation:
     def __init__(
         self, data: HeadData, held_out: Sequence[NDArray[np.bool_]], class_weights: NDArray[np.float64] | None
     ) -> None:
-        self._held_out, self._vectors = held_out, to_unit_length(data.embeddings)
+        self._held_out, self._vectors = held_out, even_out_lengths(data.embeddings)
         self._examples = make_examples(
             self._vectors, data.labels, data.num_classes, is_corrected=class_weights is not None
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tellapart.heads.cross_validation import Candidate, CrossValidation, Tried
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
-from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, to_unit_length
+from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
 
 _MEAN = "mean of LDA and logistic regression"
@@ -20,7 +20,7 @@ _MEAN = "mean of LDA and logistic regression"
 _MOST_FOR_NEAREST_MEAN = 2
 # `None` is what Ledoit and Wolf estimate.
 _SHRINKAGES = (None, 0.5, 0.8)
-# scikit-learn's C, from much penalty to little, for embeddings of unit length.
+# scikit-learn's C, from much penalty to little, for embeddings of mean squared length 1.
 _INVERSE_PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _MIDDLE_PENALTY = (100.0,)
 # Photos x (dimensions + 400) x (classes + 8) up to which all penalties are tried, and up to which the middle one is:
@@ -45,7 +45,7 @@ _FLOATS = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A linear head: `softmax(unit_length(embeddings) @ weights + bias)` are its probabilities.
+    """A linear head: `softmax(even_out_lengths(embeddings) @ weights + bias)` are its probabilities.
 
     Attributes:
         weights: float32, shape `(size, num_classes)`; the temperature is divided in.
@@ -69,7 +69,7 @@ class FittedHead:
 
     def probabilities(self, embeddings: _FLOATS) -> _FLOATS:
         """Float32, shape `(n, num_classes)`, rows summing to 1; `embeddings` as those it was fitted to."""
-        return softmax(to_unit_length(embeddings) @ self.weights + self.bias)
+        return softmax(even_out_lengths(embeddings) @ self.weights + self.bias)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the weights, as plain values."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tellapart.heads.head_data import HeadData, check_embeddings
-from tellapart.heads.linear_models import LinearModel, fit_lda, make_examples, to_unit_length
+from tellapart.heads.linear_models import LinearModel, fit_lda, make_examples, even_out_lengths
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
 from tellapart.photos.loading import num_cores
 from tellapart.photos.splits import fold_numbers
@@ -66,7 +66,7 @@ def measure_learning_curve(data: HeadData, seed: int) -> LearningCurve | None:
     trials = [trial for trial in [*_draw_shares(data, seed), *_draw_folds(data, seed)] if _is_enough(data, trial)]
     if not trials:
         return None
-    vectors = to_unit_length(data.embeddings)
+    vectors = even_out_lengths(data.embeddings)
     is_tested = np.zeros((len(trials), len(data.labels)), np.bool_)
     is_wrong = np.zeros_like(is_tested)
     tasks = [(number, *part) for number, trial in enumerate(trials) for part in trial.parts]

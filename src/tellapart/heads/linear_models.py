@@ -34,13 +34,26 @@ _FLOATS = NDArray[np.float32]
 
 def to_unit_length(embeddings: _FLOATS) -> _FLOATS:
     """Each embedding divided by its length, float32, shape `(n, size)`; zeros stay zeros."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))[:, np.newaxis]
-    return np.asarray(embeddings / np.maximum(lengths, TINY), np.float32)
+    return np.asarray(embeddings / _lengths(embeddings), np.float32)
+
+
+def even_out_lengths(embeddings: _FLOATS) -> _FLOATS:
+    """Each embedding divided by the square root of its length, float32, shape `(n, size)`: half-way to unit length.
+
+    With few photos a class heads on embeddings of unit length are better, with many those on embeddings as they are;
+    these are as good as the better of the two (docs/decisions/006-the-head-on-embeddings.md).
+    """
+    return np.asarray(embeddings / np.sqrt(_lengths(embeddings)), np.float32)
+
+
+def _lengths(embeddings: _FLOATS) -> _FLOATS:
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))[:, np.newaxis]
+    return np.asarray(np.maximum(lengths, TINY), np.float32)
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """`logits(vectors) = vectors @ weights + bias` of embeddings of unit length.
+    """`logits(vectors) = vectors @ weights + bias`, where `vectors` are embeddings whose lengths are evened out.
 
     Attributes:
         weights, bias: float64, shapes `(size, num_classes)` and `(num_classes,)`.
@@ -68,15 +81,16 @@ def average(models: Sequence[LinearModel]) -> LinearModel:
 class Examples:
     """Photos as the fits see them: centred, and in no more dimensions than there are photos.
 
-    With fewer photos than features they are rotated into the space they span, which changes nothing but the time.
+    With fewer photos than features they are rotated into the space they span, which changes nothing but the time. All
+    features share one scale: unit variance for each makes noise as loud as what tells classes apart.
 
     Attributes:
-        coordinates: float32, shape `(n, num_dimensions)`.
+        coordinates: float32, shape `(n, num_dimensions)`, with a mean squared length of about 1.
         labels: int64 in `[0, num_classes)`, shape `(n,)`, every class at least once.
         num_classes: at least 2.
         is_corrected: whether models take all classes to be equally frequent, instead of as frequent as here.
-        mean: of the embeddings, shape `(size,)`.
-        basis: shape `(size, num_dimensions)`: `coordinates = (embeddings - mean) @ basis`; `None` for the identity.
+        mean, scale: `coordinates = (vectors - mean) * scale @ basis`; the mean of shape `(size,)`.
+        basis: shape `(size, num_dimensions)`; `None` for the identity.
     """
 
     coordinates: _FLOATS
@@ -84,6 +98,7 @@ class Examples:
     num_classes: int
     is_corrected: bool
     mean: _FLOATS
+    scale: float
     basis: _FLOATS | None
 
     def take(self, rows: NDArray[np.bool_]) -> "Examples":
@@ -107,8 +122,8 @@ class Examples:
         return np.asarray(sums / counts[:, np.newaxis])
 
     def to_model(self, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> LinearModel:
-        """The model of the embeddings that is this one of `coordinates`."""
-        exact = weights if self.basis is None else self.basis.astype(np.float64) @ weights
+        """The model of the vectors that is this one of `coordinates`."""
+        exact = (weights if self.basis is None else self.basis.astype(np.float64) @ weights) * self.scale
         return LinearModel(exact, bias - self.mean.astype(np.float64) @ exact)
 
 
@@ -124,17 +139,19 @@ def make_examples(
     """The examples that these photos are.
 
     Args:
-        vectors: embeddings of unit length, float32, shape `(n, size)`; not modified.
+        vectors: float32, shape `(n, size)`, not all the same; not modified.
         labels, num_classes, is_corrected: as in `Examples`.
         num_directions: at most so many of those that the photos differ most in are kept; `None` keeps all.
         seed: decides where the search for these directions begins.
     """
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     coordinates = vectors - mean
+    scale = math.sqrt(len(vectors) / max(np.einsum("ij,ij->", coordinates, coordinates, dtype=np.float64), TINY**2))
+    coordinates *= np.float32(scale)
     basis = _main_directions(coordinates, num_directions or vectors.shape[1], seed)
     if basis is not None:
         coordinates = coordinates @ basis
-    return Examples(coordinates, labels, num_classes, is_corrected, mean, basis)
+    return Examples(coordinates, labels, num_classes, is_corrected, mean, scale, basis)
 
 
 def fit_nearest_mean(examples: Examples, _strengths: Sequence[float | None] = ()) -> list[LinearModel]:
@@ -169,7 +186,7 @@ def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[Line
     num_features = len(examples.mean)
     mean_variance = float(np.trace(covariance)) / num_features
     # Keeps the covariance invertible where the photos of each class are all the same.
-    least = _LEAST_VARIANCE * float(np.square(examples.coordinates).sum(axis=1).mean()) / num_features
+    least = _LEAST_VARIANCE / num_features
     models = []
     for wanted in shrinkages:
         shrinkage = ledoit_wolf(residuals, covariance, num_features) if wanted is None else wanted

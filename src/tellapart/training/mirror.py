@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from scipy.stats import t as student_t
 
-from tellapart.heads.linear_models import Coordinates, Examples, fit_lda
+from tellapart.heads.linear_models import fit_lda, make_examples
 from tellapart.images.preprocess import PreprocessSpec, resize_image
 from tellapart.measure.calibration import fit_temperature, log_loss_terms
 from tellapart.photos.splits import fold_numbers
@@ -136,10 +136,10 @@ def _held_out_logits(vectors: _FLOATS, labels: NDArray[np.int64], folds: NDArray
         labels: ints in `[0, num_classes)`, shape `(n,)`.
         folds: where each photo is held out; -1 for never.
     """
-    num_photos, num_classes, num_features = len(labels), int(labels.max()) + 1, vectors.shape[1]
+    num_photos, num_classes = len(labels), int(labels.max()) + 1
     # Centred and rotated with all photos at once, which tells nothing of their classes and saves doing it per fold.
-    examples = Examples(Coordinates(vectors).vectors, np.tile(labels, 2), num_classes, num_features, None)
-    originals, mirrored = examples.vectors[:num_photos], examples.vectors[num_photos:]
+    examples = make_examples(vectors, np.tile(labels, 2), num_classes)
+    originals, mirrored = vectors[:num_photos], vectors[num_photos:]
     logits_with = np.zeros((num_photos, num_classes), np.float32)
     logits_without = np.zeros_like(logits_with)
     for fold in np.unique(folds[folds >= 0]):
