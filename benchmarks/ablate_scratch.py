@@ -20,7 +20,8 @@ from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, descr
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.networks.backend import Backend, keras, start_backend
 from tellapart.photos.sources import PhotoSet, open_photos
-from tellapart.runs.train_network import prepare_photos
+from tellapart.runs.held_out import hold_out
+from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training.fit import FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Length, Phase, Plan, choose_regime, choose_width, cost_of, make_plan
 from tellapart.training.recipes import compile_network, make_learner, open_course
@@ -124,7 +125,9 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
     side = side_of(arguments, len(photos))
     size = (side, side)
     config = ScratchConfig(seed=seed, flip=True, validation_fraction=arguments.validation, image_size=size)
-    data, _ = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
+    images, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
+    split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
+    data = FitData(images, checkup.photos.labels, split)
     base = Setting(config, USUAL, make_plan(regime, size, length, width)).at_rate(rate_of(arguments, len(photos)))
     setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation

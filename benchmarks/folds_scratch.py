@@ -18,7 +18,9 @@ from tellapart import open_photos
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.splits import Split, fold_numbers
-from tellapart.runs.train_network import groups_of, prepare_photos
+from tellapart.runs.held_out import hold_out
+from tellapart.runs.network_recipe import prepare_photos
+from tellapart.training.fit import FitData
 from tellapart.training.plan import Length, choose_regime, choose_width, make_plan, usual_length
 from tellapart.training.tuning import USUAL
 
@@ -45,8 +47,10 @@ def main() -> None:
     width = choose_width(length, num_train)
     regime = choose_regime(length, width)
     config = ScratchConfig(seed=arguments.seed, flip=True, image_size=(regime.side, regime.side))
-    data, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
-    numbers = fold_numbers(data.labels, groups_of(data.images.photos, checkup), arguments.folds, arguments.seed)
+    images, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
+    split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
+    data = FitData(images, checkup.photos.labels, split)
+    numbers = fold_numbers(data.labels, checkup.group_numbers, arguments.folds, arguments.seed)
     plan = make_plan(regime, (regime.side, regime.side), length, width)
     rows = []
     for fold in arguments.only or range(arguments.folds):

@@ -22,7 +22,8 @@ from tellapart import open_photos
 from tellapart.config import CropConfig, ScratchConfig, SourceConfig
 from tellapart.networks.backend import keras, start_backend
 from tellapart.networks.residual import build_residual_network
-from tellapart.runs.train_network import prepare_photos
+from tellapart.runs.held_out import hold_out
+from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training.fit import Batch, FitData
 from tellapart.training.plan import VIEW_WIDTH, Phase, Plan
 from tellapart.training.recipes import make_learner, open_course
@@ -132,7 +133,9 @@ def main() -> None:
     parser.add_argument("--cache-dir")
     arguments = parser.parse_args()
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
-    data, _ = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
+    images, checkup = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
+    split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
+    data = FitData(images, checkup.photos.labels, split)
     measurements = []
     for side in SIDES:
         rates, peaks, gflop = measure_side(side, arguments.width, data, arguments.runs)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         TellapartError,
     )
     from tellapart.photos.sources import PhotoSet, list_photos, open_photos
-    from tellapart.predict.predictor import Predictor, load
+    from tellapart.predict.model import Model, load
     from tellapart.records import EpochRecord, Evaluation, Finding, Prediction, Skipped, StepRecord
     from tellapart.runs.job import Run
     from tellapart.runs.train import train
@@ -46,10 +46,10 @@ __all__ = [
     "Finding",
     "ImageError",
     "ImageLimits",
+    "Model",
     "OutputError",
     "PhotoSet",
     "Prediction",
-    "Predictor",
     "Run",
     "ScratchConfig",
     "Skipped",
@@ -86,7 +86,7 @@ _HOMES = {
         "OutputError",
         "TellapartError",
     ),
-    "tellapart.predict.predictor": ("Predictor", "load"),
+    "tellapart.predict.model": ("Model", "load"),
     "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
     "tellapart.records": ("EpochRecord", "Evaluation", "Finding", "Prediction", "Skipped", "StepRecord"),
     "tellapart.checkup.check_up": ("Checkup", "check_photos"),

@@ -95,23 +95,41 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one photo; `probabilities` in the order of the bundle's class names, summing to 1.
+    """What the model says of one photo.
 
-    `distance` says how unlike the photos of the training it is, where that was asked for. `doubt` is what to answer in
-    place of the class, `not sure` or `none of these`, where the model may not answer.
+    Attributes:
+        path: of the photo; `image 0` for the first of the images that were given as pixels, bytes or Pillow images.
+        nearest_class: the class with the highest probability, whether or not that is an answer.
+        probabilities: in the order of the model's `class_names`, summing to 1.
+        distance: how unlike the photos of the training it is, where that was asked for.
+        doubt: the answer in place of a class, `not sure` or `none of these`; `None` where the model answers.
     """
 
     path: str
-    predicted_class: str
-    probability: float
+    nearest_class: str
     probabilities: tuple[float, ...]
     distance: float | None = None
     doubt: str | None = None
 
     @property
+    def class_name(self) -> str | None:
+        """The nearest class where that is the answer, `None` where the model does not answer."""
+        return None if self.doubt else self.nearest_class
+
+    @property
+    def probability(self) -> float | None:
+        """That of `class_name`; `None` where the model does not answer."""
+        return None if self.doubt else self.highest_probability
+
+    @property
+    def highest_probability(self) -> float:
+        """That of `nearest_class`."""
+        return max(self.probabilities)
+
+    @property
     def answer(self) -> str:
-        """The predicted class, or the doubt."""
-        return self.doubt or self.predicted_class
+        """The nearest class, or the doubt."""
+        return self.doubt or self.nearest_class
 
 
 @dataclass(frozen=True)

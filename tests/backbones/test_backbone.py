@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 
 from tellapart.backbones import backbone as backbone_module
-from tellapart.backbones import hub
 from tellapart.backbones.backbone import EXPORTED_NAME, Backbone, open_backbone
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone
 from tellapart.errors import BundleError, ConfigError
@@ -135,13 +134,13 @@ def test_a_file_by_another_name_is_opened_too(tiny_backbone: Path, tmp_path: Pat
 
 
 def test_an_onnx_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'missing\.onnx' does not exist; accepted is the path .*efficientnet-lite0"):
+    with pytest.raises(ConfigError, match=r"'missing\.onnx' cannot be read .*Give the path .*efficientnet-lite0"):
         open_backbone("missing.onnx", tmp_path)
 
 
 def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").mkdir()
-    with pytest.raises(ConfigError, match=r"net\.onnx' cannot be read .*Check the path"):
+    with pytest.raises(ConfigError, match=r"net\.onnx' cannot be read .*Give the path"):
         open_backbone(str(tmp_path / "net.onnx"), tmp_path)
 
 
@@ -153,8 +152,8 @@ def test_a_damaged_onnx_file_is_named(tiny_backbone: Path, tmp_path: Path) -> No
 
 
 def test_an_unknown_name_lists_what_is_accepted_and_the_nearest(tmp_path: Path) -> None:
-    accepted = r"accepted: efficientnet-lite0, .*FILE\.onnx, or hf:OWNER/NAME"
-    with pytest.raises(ConfigError, match=f"'eficientnet-lite1' is not known; {accepted}.*mean 'efficientnet-lite1'"):
+    accepted = r"Give one of efficientnet-lite0, .*FILE\.onnx, or hf:OWNER/NAME"
+    with pytest.raises(ConfigError, match=f"'eficientnet-lite1' is not known. .*'efficientnet-lite1'. {accepted}"):
         open_backbone("eficientnet-lite1", tmp_path)
 
 
@@ -162,15 +161,19 @@ def test_a_backbone_from_the_hub_is_wrapped_with_its_preprocessing(
     tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, Path]] = []
-    settings = json.dumps({"size": 32, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}).encode()
+    folder = tmp_path / "snapshot"
+    (folder / "onnx").mkdir(parents=True)
+    (folder / "onnx" / "model.onnx").write_bytes(tiny_backbone.read_bytes())
+    settings = {"size": 32, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
-    def fetch(name: str, cache_dir: Path) -> hub.HubBackbone:
+    def fetch(name: str, cache_dir: Path) -> tuple[Path, Path]:
         asked.append((name, cache_dir))
-        return hub.HubBackbone(tiny_backbone.read_bytes(), settings, ("A note.",))
+        return folder / "onnx" / "model.onnx", folder
 
     monkeypatch.setattr(backbone_module, "fetch_backbone", fetch)
     backbone = open_backbone("hf:someone/net@v1", tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     np.testing.assert_allclose(embed(backbone, images), embed(open_backbone(str(tiny_backbone), tmp_path), images))
-    assert (backbone.name, backbone.image_size, backbone.notes) == ("hf:someone/net@v1", (32, 32), ("A note.",))
+    assert (backbone.name, backbone.image_size) == ("hf:someone/net@v1", (32, 32))
     assert asked == [("someone/net@v1", tmp_path / "hub")]

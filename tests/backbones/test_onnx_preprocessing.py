@@ -16,7 +16,8 @@ IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
 KEYS = st.sampled_from(
-    "image_size scale mean std channel_order output pooling size crop_size do_center_crop do_rescale rescale_factor "
+    "image_size scale mean std channel_order layout output pooling pretrained_cfg size crop_size do_center_crop "
+    "do_rescale rescale_factor "
     "do_normalize image_mean image_std do_flip_channel_order rescale_offset".split()
 )
 
@@ -33,11 +34,15 @@ def test_every_key_of_ours_is_read() -> None:
             "mean": [1, 2, 3],
             "std": [4, 5, 6],
             "channel_order": "bgr",
+            "layout": "nhwc",
+            "output_layout": "nchw",
             "output": "pooled",
             "pooling": "first",
         }
     )
-    assert found == OnnxPreprocessing("m.json", (224, 192), 0.5, (1, 2, 3), (4, 5, 6), "bgr", "pooled", "first")
+    assert found == OnnxPreprocessing(
+        "m.json", (224, 192), 0.5, (1, 2, 3), (4, 5, 6), "bgr", "nhwc", "nchw", ("pooled",), "first"
+    )
 
 
 def test_an_empty_object_scales_pixels_to_0_to_1() -> None:
@@ -113,34 +118,44 @@ def test_flipped_channels_of_hugging_face_are_bgr() -> None:
 
 def test_output_and_pooling_may_be_added_to_the_file_of_hugging_face() -> None:
     found = parse({"size": 224, "output": "last_hidden_state", "pooling": "first"})
-    assert (found.output, found.pooling) == ("last_hidden_state", "first")
+    assert (found.outputs, found.pooling) == (("last_hidden_state",), "first")
+
+
+def test_without_a_name_the_outputs_of_transformers_are_looked_for_in_turn() -> None:
+    assert parse({"size": 224}).outputs == ("image_embeds", "pooler_output", "last_hidden_state")
+
+
+def test_the_configuration_of_timm_is_read() -> None:
+    config = {"input_size": [3, 288, 256], "mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_pct": 0.95}
+    found = parse({"architecture": "resnet50", "pretrained_cfg": config})
+    assert (found.image_size, list(found.mean), list(found.std)) == ((288, 256), IMAGENET_MEAN, IMAGENET_STD)
+    assert found.outputs == ()
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ([], "'m.json' holds a list; accepted is a JSON object such as"),
-        ({"imagesize": [2, 2]}, "'imagesize' is not known. Did you mean 'image_size'. Choose from image_size, "),
-        ({"image_size": 224}, r"image_size in 'm.json' is 224; accepted is \[height, width\]"),
-        ({"image_size": [224]}, r"image_size in 'm.json' is \[224\]; accepted is \[height, width\]"),
-        ({"image_size": [224, 0]}, "the width in 'm.json', 0 must be between 1 and"),
-        ({"image_size": [224.0, 8]}, "the height in 'm.json', 224.0 must be a whole number"),
-        ({"mean": [0.5, 0.5]}, r"mean in 'm.json' is \[0.5, 0.5\]; accepted are three numbers"),
-        ({"mean": 0.5}, "mean in 'm.json' is 0.5; accepted are three numbers"),
-        ({"mean": ["a", 0, 0]}, "mean in 'm.json', 'a' is not a number"),
-        ({"std": [0.5, 0, 0.5]}, r"std in 'm.json', 0.0 must be between 1 and: strictly between 0"),
-        ({"scale": -1}, "scale in 'm.json', -1 is outside"),
-        ({"scale": float("nan")}, "scale in 'm.json', nan is outside"),
-        ({"pooling": "max"}, "pooling in 'm.json', 'max' is not known. Did you mean '.*'. Choose from mean, first"),
-        (
-            {"channel_order": "grb"},
-            "channel_order in 'm.json', 'grb' is not known. Did .*Choose from rgb, bgr",
-        ),
-        ({"output": 3}, "output in 'm.json' is 3; accepted is the name"),
-        ({"size": {"longest_edge": 5}}, "size in 'm.json' is {'longest_edge': 5}; accepted are pixels"),
-        ({"size": "big"}, "the height in 'm.json', 'big' must be a whole number"),
-        ({"do_normalize": True, "image_std": [1, 1, 1]}, "asks for do_normalize and has no image_mean"),
-        ({"image_mean": [0, 0, 0]}, "asks for do_normalize and has no image_std"),
+        ([], "'m.json' holds a list. Write a JSON object such as"),
+        ({"imagesize": [2, 2]}, "'imagesize' is not known. Did you mean 'image_size'.*Choose from image_size"),
+        ({"image_size": 224}, r'"image_size" in .m.json. is 224. Give \[height, width\]'),
+        ({"image_size": [224]}, r'"image_size" in .m.json. is \[224\]. Give \[height, width\]'),
+        ({"image_size": [224, 0]}, '"image_size" in .m.json., 0 must be between 1'),
+        ({"image_size": [224.0, 8]}, '"image_size" in .m.json., 224.0 must be a whole number'),
+        ({"mean": [0.5, 0.5]}, r'"mean" in .m.json. is \[0.5, 0.5\]. Give three numbers'),
+        ({"mean": 0.5}, '"mean" in .m.json. is 0.5. Give three numbers'),
+        ({"mean": ["a", 0, 0]}, '"mean" in .m.json. is .*Give three numbers'),
+        ({"mean": [True, 0, 0]}, '"mean" in .m.json. is .*Give three numbers'),
+        ({"std": [0.5, 0, 0.5]}, '"std" in .m.json. is .*Give three positive numbers'),
+        ({"scale": -1}, '"scale" in .m.json. is -1. Give a positive number'),
+        ({"scale": float("nan")}, '"scale" in .m.json. is nan. Give a positive number'),
+        ({"pooling": "max"}, '"pooling" in .m.json., .max. is not known.*Choose from mean, first'),
+        ({"layout": "hwc"}, '"layout" in .m.json., .hwc. is not known.*Choose from nchw, nhwc'),
+        ({"channel_order": "grb"}, '"channel_order" in .m.json., .grb. is not known.*Choose from rgb, bgr'),
+        ({"output": 3}, '"output" in .m.json. is 3. Give the name'),
+        ({"size": {"longest_edge": 5}}, '"image_size" in .m.json., None must be a whole number'),
+        ({"size": "big"}, '"image_size" in .m.json., .big. must be a whole number'),
+        ({"do_normalize": True, "image_std": [1, 1, 1]}, '"mean" in .m.json. is None'),
+        ({"image_mean": [0, 0, 0]}, '"std" in .m.json. is None'),
     ],
 )
 def test_what_is_not_accepted_is_named(value: Any, words: str) -> None:
@@ -150,27 +165,39 @@ def test_what_is_not_accepted_is_named(value: Any, words: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000], ids=["empty", "cut", "no text", "deep"])
 def test_what_is_no_json_is_refused(data: bytes) -> None:
-    with pytest.raises(ConfigError, match=r"^'m\.json' is not JSON \(.*accepted is a file such as"):
+    with pytest.raises(ConfigError, match=r"^'m\.json' is not JSON \(.*Write a file such as"):
         parse_preprocessing(data, "m.json")
 
 
-@pytest.mark.parametrize("name", ["net.json", "net.onnx.json", "preprocessor_config.json"])
+@pytest.mark.parametrize("name", ["net.json", "preprocessor_config.json"])
 def test_the_json_is_found_beside_the_onnx(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"size": 224}')
-    assert read_preprocessing(tmp_path / "net.onnx").shown_source == str(tmp_path / name)
+    found = read_preprocessing(tmp_path / "net.onnx")
+    assert found is not None
+    assert found.source == str(tmp_path / name)
 
 
 def test_the_json_with_the_name_of_the_onnx_comes_first(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"size": 224}')
     (tmp_path / "net.json").write_text('{"image_size": [32, 48]}')
-    assert read_preprocessing(tmp_path / "net.onnx").image_size == (32, 48)
+    found = read_preprocessing(tmp_path / "net.onnx")
+    assert found is not None
+    assert found.image_size == (32, 48)
 
 
-def test_without_a_json_the_message_shows_what_to_write_and_where(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no JSON beside it.*net\.json.*\"image_size\": \[224, 224\]") as caught:
-        read_preprocessing(tmp_path / "net.onnx")
-    assert str(caught.value).endswith(EXAMPLE)
-    assert "\n" not in str(caught.value)
+def test_the_files_of_the_hub_may_be_in_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "config.json").write_text('{"pretrained_cfg": {"input_size": [3, 64, 64]}}')
+    found = read_preprocessing(tmp_path / "onnx" / "model.onnx", tmp_path)
+    assert found is not None
+    assert found.image_size == (64, 64)
+
+
+@pytest.mark.parametrize("files", [{}, {"config.json": '{"hidden_size": 8}'}], ids=["none", "config of a network"])
+def test_without_a_json_about_pixels_there_is_none(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert read_preprocessing(tmp_path / "net.onnx") is None
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES)

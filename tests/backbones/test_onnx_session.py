@@ -56,7 +56,7 @@ def test_onnx_runtime_is_told_to_send_nothing_before_it_is_imported(given: dict[
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'onnxruntime': print(os.environ.get('ORT_DISABLE_TELEMETRY'))\n"
         "sys.meta_path.insert(0, Spy())\n"
-        "import tellapart.predict.predictor\n"
+        "import tellapart.predict.model\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | given
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

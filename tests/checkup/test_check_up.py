@@ -266,3 +266,49 @@ def test_the_command_prints_writes_and_ends_with_2_when_strict(
     assert "should be mended" in printed.err
     assert page.read_bytes().startswith(b"<!doctype html>") or page.read_bytes().startswith(b"<!DOCTYPE html>")
     assert json.loads(table.read_bytes())["findings"]
+
+
+def test_the_table_has_a_row_a_photo_and_a_score_and_an_answer_for_each_respect(
+    check: Callable[[Path], Checkup], photos_dir: Path
+) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    cv2.imwrite(str(first / "lens-cap.png"), np.full((40, 50, 3), 7, np.uint8))
+    checkup = check(photos_dir)
+    frame = checkup.to_frame()
+    assert list(frame["path"]) == list(checkup.photos.paths)
+    assert set(frame["class"]) == set(checkup.photos.class_names)
+    names = [name.removeprefix("is_") for name in frame.columns if name.startswith("is_")]
+    assert list(frame.columns[2:]) == [column for name in names for column in (f"{name}_score", f"is_{name}")]
+    assert {"copy", "cross_class", "label_suspect", "outlier", "empty", "too_dark", "too_small"} <= set(names)
+    for name in names:
+        assert frame[f"is_{name}"].dtype == bool
+        scores = frame[f"{name}_score"].dropna()
+        assert scores.between(0, 1).all()
+        assert scores.dtype == float
+
+
+def test_the_table_names_the_photos_that_the_findings_name(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    shutil.copy(some_photo(first), second / "stranger.png")
+    cv2.imwrite(str(first / "lens-cap.png"), np.full((40, 50, 3), 7, np.uint8))
+    checkup = check(photos_dir)
+    frame = checkup.to_frame().set_index(checkup.to_frame()["path"].map(lambda path: Path(path).name))
+    assert list(frame.index[frame["is_empty"]]) == finding_of(checkup, "empty") == ["lens-cap.png"]
+    assert list(frame.index[frame["is_too_small"]]) == finding_of(checkup, "too_small")
+    assert frame.loc["lens-cap.png", "empty_score"] == frame["empty_score"].min() < 0.5
+    assert frame.loc["stranger.png", "cross_class_score"] == 0.5
+    assert frame["is_copy"].sum() == 2
+
+
+def test_photos_without_labels_have_no_scores_of_labels(
+    check: Callable[[Path], Checkup], photos_dir: Path, tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, path in enumerate(sorted(classes_of(photos_dir)[0].iterdir())):
+        shutil.copy(path, flat / f"{number}.png")
+    frame = check(flat).to_frame()
+    assert set(frame["class"]) == {None}
+    assert "is_label_suspect" not in frame.columns
+    assert not frame["is_too_dark"].any()

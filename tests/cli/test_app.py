@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -327,3 +328,23 @@ def test_the_package_runs_as_the_command_does() -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Missing argument 'SOURCE'" in result.stderr
+
+
+@pytest.mark.parametrize(("set_by_user", "level"), [("", ""), ("INFO", "INFO")])
+def test_the_command_leaves_opencv_as_the_user_has_set_it(
+    set_by_user: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENCV_LOG_LEVEL", set_by_user)
+    monkeypatch.setattr(sys, "argv", ["tellapart", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OPENCV_LOG_LEVEL"] == level
+
+
+def test_the_command_keeps_opencv_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCV_LOG_LEVEL", "restored after the test")
+    monkeypatch.delenv("OPENCV_LOG_LEVEL")
+    monkeypatch.setattr(sys, "argv", ["tellapart", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OPENCV_LOG_LEVEL"] == "SILENT"

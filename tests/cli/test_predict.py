@@ -78,7 +78,10 @@ def test_a_heatmap_is_drawn_into_the_grid(
     ("flags", "words"),
     [
         (["--heatmap"], "--heatmap is drawn into the picture of --grid"),
-        (["--heatmap", "--grid", "grid.png"], "--heatmap needs a model that gives activation maps"),
+        (
+            ["--heatmap", "--grid", "grid.png"],
+            "--heatmap needs a model that can show where it looks, and this one cannot. Train one with --recipe",
+        ),
         (["--sort-into", "."], "is not a folder that tellapart made"),
         (["--out", "x.csv"], "--submission and --out go together"),
     ],

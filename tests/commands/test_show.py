@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.commands.show import group_skipped, show_photos, summarise_shapes
+from tellapart.commands.show import show_photos, summarise_shapes
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError, OutputError
 from tellapart.records import ImageInfo, Skipped
@@ -183,15 +183,3 @@ def test_every_photo_lies_between_the_smallest_and_the_largest(sizes: list[tuple
     areas = [height * width for height, width in sizes]
     assert (np.prod(summary.smallest), np.prod(summary.largest)) == (min(areas), max(areas))
     assert summary.num_shapes == len(set(sizes))
-
-
-def test_skipped_files_are_grouped_by_reason_the_commonest_first() -> None:
-    skipped = [Skipped("a", "empty"), *(Skipped(f"b{n}", "cut short") for n in range(8))]
-    first, second = group_skipped(skipped)
-    assert (first.reason, first.num_files, first.first) == ("cut short", 8, ("b0", "b1", "b2", "b3", "b4"))
-    assert (second.reason, second.num_files) == ("empty", 1)
-
-
-def test_reasons_that_differ_in_numbers_are_one_group() -> None:
-    (group,) = group_skipped([Skipped("a", "it has 1,000 pixels"), Skipped("b", "it has 25 pixels")])
-    assert group.reason == "it has … pixels"

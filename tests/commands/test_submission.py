@@ -13,7 +13,7 @@ ZOO = ("ape", "bat", "cow")
 
 def predicted(path: str, *probabilities: float, names: Sequence[str] = PETS) -> Prediction:
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    return Prediction(path, names[best], probabilities[best], probabilities)
+    return Prediction(path, names[best], probabilities)
 
 
 TWO = [predicted("test1/2.jpg", 0.75, 0.25), predicted("test1/1.jpg", 0.125, 0.875)]
@@ -74,6 +74,11 @@ def test_a_column_for_each_class_gets_its_probability_in_the_order_of_the_sample
     text, submission = submit(tmp_path, "id,cow,ape,bat\n1,0,0,0\n2,0,0,0\n", THREE, ZOO)
     assert text == "id,cow,ape,bat\n1,0.75,0.125,0.125\n2,0.25,0.5,0.25\n"
     assert submission.meaning == "a column for each class: its probability"
+
+
+def test_a_sample_with_semicolons_gives_a_submission_with_semicolons(tmp_path: Path) -> None:
+    text, _ = submit(tmp_path, "id;label\n1;0\n2;0\n", TWO, PETS)
+    assert text == "id;label\n1;0.875\n2;0.25\n"
 
 
 def test_an_id_may_be_the_whole_file_name(tmp_path: Path) -> None:
@@ -154,19 +159,19 @@ def test_columns_that_are_not_the_classes_are_refused(tmp_path: Path, header: st
         ("", "has 0 rows"),
         ("id,label\n", "has 0 rows"),
         ("id\n1\n", r"the header \['id'\]"),
-        ("id;label\n1;0\n", "accepted is a comma-separated file"),
-        ("id,label\n1\n", "without exactly 2 columns: '1'"),
+        ("id,label\n1,0,0\n", "line 2 has 3 values for 2 columns"),
+        ("id,label\n1\n2,x\n", "holds '', 'x'"),
         ("id,label\n1,0\n1,0\n", "the same id twice: '1'"),
-        ('id,label\n"1,0\n', "is not a CSV"),
+        ('id,label\n"1,0\n', "line 2 is no row of a CSV"),
     ],
-    ids=["empty", "header only", "one column", "semicolons", "short row", "double id", "open quote"],
+    ids=["empty", "header only", "one column", "long row", "no values", "double id", "open quote"],
 )
 def test_what_is_no_sample_is_refused(tmp_path: Path, sample: str, words: str) -> None:
     refuse(tmp_path, sample, TWO, PETS, words)
 
 
 def test_a_missing_sample_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="cannot read the sample .*gone.csv.*--submission"):
+    with pytest.raises(DatasetError, match="sample .*gone.csv.* cannot be read"):
         write_submission(tmp_path / "gone.csv", tmp_path / "out.csv", TWO, PETS)
 
 

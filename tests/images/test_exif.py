@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from tellapart.images.exif import read_shot
+from tellapart.images.exif import read_orientation, read_shot
 
 NOON = calendar.timegm((2024, 5, 17, 12, 0, 0))
 
@@ -68,3 +68,26 @@ def test_damage_is_never_an_error(noise: bytes, start: int) -> None:
 
     read_shot(whole[:start] + noise)
     read_shot(b"Exif\x00\x00II*\x00" + noise)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("value", "orientation"), [*((number, number) for number in range(1, 9)), (0, 1), (9, 1)])
+def test_the_orientation_is_read_in_both_byte_orders(value: int, orientation: int, order: str) -> None:
+    exif = Image.Exif()
+    exif.endian = order
+    exif[ExifTags.Base.Orientation] = value
+
+    assert read_orientation(exif.tobytes()) == orientation
+
+
+def test_xmp_tells_the_orientation_where_exif_is_silent() -> None:
+    xmp = b'<rdf tiff:Orientation="6"/>'
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+
+    assert [read_orientation(block, xmp) for block in (b"", exif_bytes({}, {}), exif.tobytes())] == [6, 6, 3]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_have_an_orientation(noise: bytes) -> None:
+    assert read_orientation(b"II*\x00" + noise, noise) in range(1, 9)

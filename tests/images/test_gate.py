@@ -16,7 +16,7 @@ import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
@@ -534,16 +534,33 @@ def test_nothing_but_the_reason_is_said_of_a_cut_file(kind: str, capfd: pytest.C
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("kind", KINDS)
-def test_pillow_s_own_limit_warns_of_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pillow_s_own_limit_refuses_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", HEIGHT * WIDTH - 1)
     assert decode_image(samples()[kind]).shape == RGB.shape
 
 
-def test_warnings_of_others_are_shown_again_afterwards() -> None:
-    before = list(warnings.filters)
-    decode_image(samples()["tiff"])
-    assert warnings.filters == before
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoding_leaves_the_filters_of_warnings_and_the_log_level_alone(kind: str) -> None:
+    before = warnings.filters, list(warnings.filters), cv2.utils.logging.getLogLevel()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decode_image, [samples()[kind]] * 8))
+    assert warnings.filters is before[0]
+    assert (list(warnings.filters), cv2.utils.logging.getLogLevel()) == before[1:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_a_png_counts_behind_its_pixels_too(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    plain, early, data = io.BytesIO(), io.BytesIO(), exif.tobytes().removeprefix(b"Exif\x00\x00")
+    Image.fromarray(RGB).save(plain, "PNG")
+    Image.fromarray(RGB).save(early, "PNG", exif=exif)
+    chunk = len(data).to_bytes(4, "big") + b"eXIf" + data + zlib.crc32(b"eXIf" + data).to_bytes(4, "big")
+    late = plain.getvalue()[:-12] + chunk + plain.getvalue()[-12:]
+    assert read_info(late) == read_info(early.getvalue())
+    np.testing.assert_array_equal(decode_image(late), decode_image(early.getvalue()))
 
 
 # Anything at all

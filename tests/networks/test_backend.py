@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.predict.predictor import load
+from tellapart.predict.model import load
 from tellapart.training.fit import FitData
 
 TRAIN_SCRATCH = """

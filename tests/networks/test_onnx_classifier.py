@@ -8,7 +8,7 @@ import pytest
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.networks.keras_export import to_onnx
 from tellapart.predict.bundle import Bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 
 layers = keras.layers
 
@@ -88,9 +88,9 @@ def centred(logits: np.ndarray) -> np.ndarray:
     return logits - logits.mean(axis=1, keepdims=True)
 
 
-def make_predictor(make_bundle: Callable[..., Bundle], model: bytes, num_classes: int, channels: int = 3) -> Predictor:
+def make_predictor(make_bundle: Callable[..., Bundle], model: bytes, num_classes: int, channels: int = 3) -> Model:
     spec = PreprocessSpec(SIZE, channels)
-    return Predictor(make_bundle(CLASS_NAMES[num_classes], model=model, preprocess=spec), num_threads=1)
+    return Model(make_bundle(CLASS_NAMES[num_classes], model=model, preprocess=spec), num_threads=1)
 
 
 @pytest.mark.parametrize("num_images", [1, 3])
@@ -103,7 +103,7 @@ def test_a_bundle_averages_the_logits_of_both_views(
     images = images_of(num_images, channels)
     logits = (keras_logits(model, images) + keras_logits(model, images[:, :, ::-1])) / 2
     predictor = make_predictor(make_bundle, to_onnx(model, mirrored=True), num_classes, channels)
-    np.testing.assert_allclose(predictor.probabilities(images), softmax(logits), atol=1e-5)
+    np.testing.assert_allclose(predictor.predict_proba(images), softmax(logits), atol=1e-5)
     maps = predictor.activation_maps(images)
     assert maps.shape == (num_images, num_classes, 2, 2)
     np.testing.assert_allclose(centred(maps.mean(axis=(2, 3))), centred(logits), atol=1e-4)
@@ -118,7 +118,7 @@ def test_a_bundle_of_one_view_answers_as_keras_does(
     images = images_of(num_images)
     logits = keras_logits(model, images)
     predictor = make_predictor(make_bundle, to_onnx(model), num_classes)
-    np.testing.assert_allclose(predictor.probabilities(images), softmax(logits), atol=1e-5)
+    np.testing.assert_allclose(predictor.predict_proba(images), softmax(logits), atol=1e-5)
     means = predictor.activation_maps(images).mean(axis=(2, 3))
     np.testing.assert_allclose(centred(means), centred(logits), atol=1e-4)
 
@@ -129,7 +129,7 @@ def test_a_photo_and_its_mirror_image_get_the_same_probabilities_and_mirrored_ma
     predictor = make_predictor(make_bundle, to_onnx(residual_network(softmax_inside, 3), mirrored=True), 3)
     images = images_of(3)
     others = np.ascontiguousarray(images[:, :, ::-1])
-    np.testing.assert_allclose(predictor.probabilities(images), predictor.probabilities(others), atol=1e-6)
+    np.testing.assert_allclose(predictor.predict_proba(images), predictor.predict_proba(others), atol=1e-6)
     maps, mirrored_maps = predictor.activation_maps(images), predictor.activation_maps(others)
     np.testing.assert_allclose(maps, mirrored_maps[..., ::-1], atol=1e-5)
     assert np.abs(maps - maps[..., ::-1]).max() > 1e-3
@@ -138,8 +138,8 @@ def test_a_photo_and_its_mirror_image_get_the_same_probabilities_and_mirrored_ma
 def test_photos_of_a_batch_do_not_mix(make_bundle: Callable[..., Bundle]) -> None:
     predictor = make_predictor(make_bundle, to_onnx(residual_network(softmax_inside, 3), mirrored=True), 3)
     images = images_of(5)
-    alone = [predictor.probabilities(image[np.newaxis])[0] for image in images]
-    np.testing.assert_allclose(predictor.probabilities(images), alone, atol=1e-6)
+    alone = [predictor.predict_proba(image[np.newaxis])[0] for image in images]
+    np.testing.assert_allclose(predictor.predict_proba(images), alone, atol=1e-6)
 
 
 def test_the_map_of_one_view_is_the_last_layer_at_each_place(make_bundle: Callable[..., Bundle]) -> None:

@@ -143,10 +143,9 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         read_decisions(tmp_path / "no.csv")
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04\xff\xfe\x00", "content,cläss".encode("latin-1")], ids=["xlsx", "latin"])
-def test_a_file_that_is_no_text_is_told(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "d.csv").write_bytes(data)
-    with pytest.raises(DatasetError, match="not UTF-8 text.*Save it again as 'CSV UTF-8'"):
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
+    with pytest.raises(DatasetError, match="is not a text file.*Save it again as 'CSV UTF-8'"):
         read_decisions(tmp_path / "d.csv")
 
 
@@ -178,7 +177,7 @@ def test_copies_may_be_decided_on_one_by_one(write: Write, second: str) -> None:
     assert len(read_decisions(write(f"{A},p/1.jpg,cat,keep,", f"{A},{second}")).rows) == 2
 
 
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAMES = TEXTS.map(class_name).filter(bool)
 
 

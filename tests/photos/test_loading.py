@@ -1,7 +1,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -223,13 +223,17 @@ def sums(images: np.ndarray) -> np.ndarray:
     return np.stack([images.astype(np.int64).sum(axis=(1, 2, 3)), np.full(len(images), len(images))], axis=1)
 
 
+def loaded(photos: PhotoSet, limits: ImageLimits = ImageLimits()) -> tuple[Sequence[str], Callable[[int], np.ndarray]]:
+    return photos.paths, lambda row: load_image(photos.read(row), PreprocessSpec((9, 13)), limits)
+
+
 def batch_sizes(items: Iterable[np.ndarray]) -> list[int]:
     return [int(item[1]) for item in items]
 
 
 def test_each_photo_gets_its_row_of_what_its_batch_gave(real_photos: PhotoSet) -> None:
     spec = PreprocessSpec((9, 13))
-    rows = [item[0] for item in map_images(real_photos, spec, ImageLimits(), sums, 3)]
+    rows = [item[0] for item in map_images(*loaded(real_photos), sums, 3)]
     assert rows == [
         load_image(real_photos.read(row), spec, ImageLimits()).astype(np.int64).sum() for row in range(len(real_photos))
     ]
@@ -238,7 +242,7 @@ def test_each_photo_gets_its_row_of_what_its_batch_gave(real_photos: PhotoSet) -
 def test_photos_that_cannot_be_used_are_skipped_in_their_place_and_leave_the_batch(real_photos: PhotoSet) -> None:
     Path(real_photos.paths[0]).write_bytes(b"\x89PNG\r\n\x1a\n")
     Path(real_photos.paths[5]).unlink()
-    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), sums, 4, num_threads=1))
+    items = list(map_images(*loaded(real_photos), sums, 4, num_threads=1))
     assert [isinstance(item, Skipped) for item in items] == [row in (0, 5) for row in range(8)]
     assert [item.path for item in (items[0], items[5])] == [real_photos.paths[0], real_photos.paths[5]]
     assert batch_sizes(items[row] for row in (1, 2, 3, 4, 6, 7)) == [3] * 6
@@ -248,7 +252,7 @@ def test_a_batch_without_usable_photos_is_not_worked_on(real_photos: PhotoSet) -
     def refuse(images: np.ndarray) -> np.ndarray:
         raise AssertionError(images.shape)
 
-    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(max_pixels=1), refuse, 4))
+    items = list(map_images(*loaded(real_photos, ImageLimits(max_pixels=1)), refuse, 4))
     assert [type(item) for item in items] == [Skipped] * 8
 
 
@@ -262,7 +266,7 @@ def test_batches_are_as_large_as_allowed_and_as_many_for_each_core(
     real_photos: PhotoSet, num_photos: int, sizes: list[int]
 ) -> None:
     some = real_photos.take([0] * num_photos)
-    assert batch_sizes(map_images(some, PreprocessSpec((9, 13)), ImageLimits(), sums, 16)) == sizes
+    assert batch_sizes(map_images(*loaded(some), sums, 16)) == sizes
 
 
 @given(st.integers(0, 5000), st.integers(1, 64), st.integers(1, 32))
@@ -282,7 +286,7 @@ def test_batches_are_worked_on_at_once(real_photos: PhotoSet) -> None:
         meeting.wait()
         return sums(images)
 
-    items = list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), work, 4, num_threads=2))
+    items = list(map_images(*loaded(real_photos), work, 4, num_threads=2))
     assert len(items) == 8
 
 
@@ -291,29 +295,26 @@ def test_an_error_in_the_work_on_a_batch_is_not_hidden(real_photos: PhotoSet) ->
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(map_images(real_photos, PreprocessSpec((9, 13)), ImageLimits(), fail, 4))
+        list(map_images(*loaded(real_photos), fail, 4))
     assert photo_threads() == []
 
 
-def test_no_more_than_two_batches_a_thread_are_loaded_ahead(
-    real_photos: PhotoSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_than_two_batches_a_thread_are_loaded_ahead(real_photos: PhotoSet) -> None:
     seen: list[int] = []
+    paths, load = loaded(real_photos.take([0] * 200))
 
-    def load_counting(data: bytes, *settings: object) -> np.ndarray:
+    def load_counting(row: int) -> np.ndarray:
         seen.append(1)
-        return load_image(data, *settings)
+        return load(row)
 
-    monkeypatch.setattr("tellapart.photos.loading.load_image", load_counting)
-    many = real_photos.take([0] * 200)
-    items = map_images(many, PreprocessSpec((9, 13)), ImageLimits(), sums, 5, num_threads=2)
+    items = map_images(paths, load_counting, sums, 5, num_threads=2)
     ahead = [len(seen) - num_taken for num_taken, _ in enumerate(items)]
     assert max(ahead) <= 20
     assert len(seen) == 200
 
 
 def test_no_photos_give_no_rows(real_photos: PhotoSet) -> None:
-    assert list(map_images(real_photos.take([]), PreprocessSpec((9, 13)), ImageLimits(), sums, 4)) == []
+    assert list(map_images(*loaded(real_photos.take([])), sums, 4)) == []
 
 
 def test_digests_are_those_of_the_bytes_and_a_photo_that_vanished_is_skipped(photos: PhotoSet) -> None:

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.photos.names import class_name, name_some, natural_key, printable
+from tellapart.photos.names import class_name, group_skipped, name_some, natural_key, printable
+from tellapart.records import Skipped
 
 
 def test_natural_order_counts_numbers_by_value_and_keeps_case() -> None:
@@ -36,3 +37,22 @@ def test_class_names_have_one_unicode_form() -> None:
 
 def test_at_most_five_names_are_shown_and_the_rest_counted() -> None:
     assert name_some("abcdefg") == "'a', 'b', 'c', 'd', 'e' and 2 more"
+
+
+def test_skipped_files_are_grouped_by_reason_the_commonest_first() -> None:
+    skipped = [Skipped("a", "empty"), *(Skipped(f"b{n}", "cut short") for n in range(8))]
+    first, second = group_skipped(skipped)
+    assert (first.reason, first.num_files, first.first) == ("cut short", 8, ("b0", "b1", "b2", "b3", "b4"))
+    assert (second.reason, second.num_files) == ("empty", 1)
+
+
+def test_reasons_that_differ_in_numbers_are_one_group() -> None:
+    (group,) = group_skipped([Skipped("a", "it has 1,000 pixels"), Skipped("b", "it has 25 pixels")])
+    assert group.reason == "it has … pixels"
+
+
+@given(st.lists(st.sampled_from("abcdefgh")), st.integers(1, 6))
+def test_no_file_is_lost_where_reasons_are_put_together(reasons: list[str], most: int) -> None:
+    groups = group_skipped([Skipped(f"{row}.jpg", reason) for row, reason in enumerate(reasons)], most=most)
+    assert len(groups) <= most
+    assert sum(group.num_files for group in groups) == len(reasons)

@@ -120,9 +120,11 @@ def test_rows_that_cannot_be_used_are_skipped_with_a_reason(write_csv: Callable[
         pytest.param("name,label\n" + ROWS, "no path column; columns found: 'name', 'label'; acc", id="no path"),
         pytest.param("path,sort\n" + ROWS, "no label column; columns found: 'path', 'sort'", id="no label"),
         pytest.param("path,label\n", "header but no rows", id="no rows"),
-        pytest.param("", "not a table that can be read", id="empty"),
+        pytest.param("", "no path column; columns found: none", id="empty"),
         pytest.param(
-            "path,label\na.jpg,cat\nb.jpg,dog,x,y\n", "not a table that can be read.*all of the same", id="long row"
+            "path,label\na.jpg,cat\nb.jpg,dog,x,y\n",
+            "labels.csv' cannot be used: line 3 has 4 values for 2 columns",
+            id="long row",
         ),
         pytest.param("path,label\na.jpg,\nb.jpg,\n", "no row of CSV .* has a label", id="no labels"),
         pytest.param(
@@ -137,9 +139,13 @@ def test_a_csv_that_cannot_be_used_is_refused(write_csv: Callable[..., Path], te
         open_photos(write_csv(text))
 
 
-def test_a_csv_that_is_not_utf8_is_refused(write_csv: Callable[..., Path]) -> None:
-    with pytest.raises(DatasetError, match="not UTF-8 text.*Save it again"):
-        open_photos(write_csv("path,label\né.jpg,cat\n", "latin-1"))
+def test_a_csv_that_is_not_utf8_is_read_and_said(write_csv: Callable[..., Path]) -> None:
+    photos = open_photos(write_csv("path,label\n" + ROWS.replace("cat", "ch\u00e4t"), "cp1252"))
+
+    assert photos.class_names == ("ch\u00e4t", "dog")
+    assert [(Path(one.path).name, one.reason.partition(".")[0]) for one in photos.skipped] == [
+        ("labels.csv", "is not UTF-8 text and was read as Windows-1252")
+    ]
 
 
 def test_a_csv_that_is_not_there_is_refused(plant: Plant) -> None:

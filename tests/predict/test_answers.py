@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.predict import PredictOutputs, predict_photos
+from tellapart.commands.predict import PredictOutputs, predict
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
-from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerConfig, AnswerRule
+from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule
 from tellapart.predict.bundle import read_bundle
-from tellapart.predict.predictor import Predictor
+from tellapart.predict.model import Model
 from tellapart.records import Prediction, SelectivePoint
 from tellapart.runs.job import Run
 from tellapart.runs.train import train
@@ -27,20 +27,25 @@ def headed(
 
 
 @pytest.fixture
-def predictor(headed: Run) -> Predictor:
+def predictor(headed: Run) -> Model:
     """The model, as if it had been measured on 100 photos."""
     points = (SelectivePoint(0.0, 100, 30), SelectivePoint(0.7, 80, 11), SelectivePoint(0.9, 60, 1))
-    return Predictor(replace(read_bundle(headed.run_dir), selective=points))
+    return Model(replace(read_bundle(headed.run_dir), selective=points))
+
+
+def rule(model: Model, not_sure: float | None = None, none_of_these: float | None = None) -> AnswerRule:
+    distances = model.usual_distances if model.has_distances else ()
+    return AnswerRule(not_sure, none_of_these, model.selective, distances)
 
 
 def said(probability: float, distance: float | None = None) -> Prediction:
-    return Prediction("a.jpg", "cat", probability, (probability, 1 - probability), distance)
+    return Prediction("a.jpg", "cat", (probability, 1 - probability), distance)
 
 
-def test_without_a_rate_every_photo_is_answered(predictor: Predictor) -> None:
-    rule = AnswerRule(predictor, AnswerConfig())
-    assert rule.apply(said(0.51, 1e9)).answer == "cat"
-    assert not rule.needs_distances
+def test_without_a_rate_every_photo_is_answered(predictor: Model) -> None:
+    strict = rule(predictor)
+    assert strict.apply(said(0.51, 1e9)).answer == "cat"
+    assert not strict.needs_distances
 
 
 def test_a_bundle_brings_along_how_the_model_did_when_it_was_sure(headed: Run) -> None:
@@ -51,64 +56,80 @@ def test_a_bundle_brings_along_how_the_model_did_when_it_was_sure(headed: Run) -
 
 
 @pytest.mark.parametrize(("rate", "threshold"), [(0.5, 0.0), (0.2, 0.7), (0.1, 0.9)])
-def test_a_stricter_rate_asks_for_more(predictor: Predictor, rate: float, threshold: float) -> None:
-    assert AnswerRule(predictor, AnswerConfig(not_sure=rate)).least_probability == threshold
+def test_a_stricter_rate_asks_for_more(predictor: Model, rate: float, threshold: float) -> None:
+    assert rule(predictor, not_sure=rate).least_probability == threshold
 
 
-def test_below_the_threshold_the_answer_is_not_sure(predictor: Predictor) -> None:
-    rule = AnswerRule(predictor, AnswerConfig(not_sure=0.1))
-    assert rule.apply(said(0.89)).answer == NOT_SURE
-    assert rule.apply(said(0.9)).answer == "cat"
+def test_below_the_threshold_the_answer_is_not_sure(predictor: Model) -> None:
+    strict = rule(predictor, not_sure=0.1)
+    assert strict.apply(said(0.89)).answer == NOT_SURE
+    assert strict.apply(said(0.9)).answer == "cat"
 
 
-def test_a_rate_that_cannot_be_promised_answers_nothing(predictor: Predictor) -> None:
-    assert AnswerRule(predictor, AnswerConfig(not_sure=1e-6)).apply(said(1.0)).answer == NOT_SURE
+def test_a_rate_that_cannot_be_promised_answers_nothing(predictor: Model) -> None:
+    assert rule(predictor, not_sure=1e-6).apply(said(1.0)).answer == NOT_SURE
 
 
-def test_further_away_than_usual_is_none_of_these(predictor: Predictor) -> None:
-    rule = AnswerRule(predictor, AnswerConfig(none_of_these=0.05))
-    assert rule.needs_distances
-    assert rule.apply(said(0.99, rule.largest_distance * 1.01 + 1)).answer == NONE_OF_THESE
-    assert rule.apply(said(0.99, rule.largest_distance)).answer == "cat"
+def test_further_away_than_usual_is_none_of_these(predictor: Model) -> None:
+    strict = rule(predictor, none_of_these=0.05)
+    assert strict.needs_distances
+    assert strict.apply(said(0.99, strict.largest_distance * 1.01 + 1)).answer == NONE_OF_THESE
+    assert strict.apply(said(0.99, strict.largest_distance)).answer == "cat"
 
 
-def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Predictor) -> None:
-    with pytest.raises(ConfigError, match=r"--none-of-these 0.004 asks for fewer false alarms.*such as 0.05"):
-        AnswerRule(predictor, AnswerConfig(none_of_these=0.004))
+def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Model) -> None:
+    with pytest.raises(ConfigError, match=r"`none_of_these` 0.004 asks for fewer false alarms.*such as 0.05"):
+        rule(predictor, none_of_these=0.004)
 
 
-def test_what_a_rate_comes_to_is_said(predictor: Predictor) -> None:
-    (note,) = AnswerRule(predictor, AnswerConfig(not_sure=0.1)).notes
+def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
+    (note,) = rule(predictor, not_sure=0.1).notes
     assert "it would answer 60 % of photos" in note
 
 
-def test_more_false_alarms_leave_less_room(predictor: Predictor) -> None:
-    near = AnswerRule(predictor, AnswerConfig(none_of_these=0.5)).largest_distance
-    assert near < AnswerRule(predictor, AnswerConfig(none_of_these=0.1)).largest_distance
+def test_more_false_alarms_leave_less_room(predictor: Model) -> None:
+    near = rule(predictor, none_of_these=0.5).largest_distance
+    assert near < rule(predictor, none_of_these=0.1).largest_distance
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])
 def test_a_rate_is_between_0_and_1(rate: float) -> None:
-    with pytest.raises(ConfigError, match="--not-sure"):
-        AnswerConfig(not_sure=rate)
+    with pytest.raises(ConfigError, match="`not_sure`"):
+        AnswerRule(rate, None, (), ())
 
 
 def test_a_network_without_distances_cannot_say_none_of_these(trained: Run) -> None:
-    network = Predictor(read_bundle(trained.run_dir))
-    assert AnswerRule(network, AnswerConfig(not_sure=0.2)).least_probability > 0
-    with pytest.raises(ConfigError, match="--none-of-these"):
-        AnswerRule(network, AnswerConfig(none_of_these=0.05))
+    network = Model(read_bundle(trained.run_dir))
+    assert rule(network, not_sure=0.2).least_probability > 0
+    with pytest.raises(ConfigError, match="`none_of_these`"):
+        rule(network, none_of_these=0.05)
 
 
 def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, animals_dir: Path, tmp_path: Path) -> None:
     outputs = PredictOutputs(
-        csv_path=tmp_path / "answers.csv",
-        sort_dir=tmp_path / "sorted",
-        answers=AnswerConfig(not_sure=1e-6, none_of_these=0.5),
+        csv=tmp_path / "answers.csv",
+        sort_into=tmp_path / "sorted",
     )
-    summary = predict_photos(headed.run_dir, [animals_dir], outputs)
+    summary = predict(headed.run_dir, animals_dir, outputs=outputs, not_sure=1e-6, none_of_these=0.5)
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}
     assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == {NOT_SURE, NONE_OF_THESE}
     assert all(float(row["distance"]) > 0 and row["predicted_class"] for row in rows)
+
+
+def test_where_the_model_does_not_answer_there_is_no_class_and_the_nearest_is_still_told(predictor: Model) -> None:
+    refused = rule(predictor, not_sure=0.1).apply(said(0.8))
+    assert (refused.class_name, refused.probability, refused.doubt) == (None, None, NOT_SURE)
+    assert (refused.nearest_class, refused.highest_probability) == ("cat", 0.8)
+
+
+def test_where_the_model_answers_class_and_probability_are_those_of_the_nearest(predictor: Model) -> None:
+    answered = rule(predictor, not_sure=0.1).apply(said(0.95))
+    assert (answered.class_name, answered.probability, answered.doubt) == ("cat", 0.95, None)
+
+
+def test_a_model_refuses_as_its_rates_say(predictor: Model, animals_dir: Path) -> None:
+    predictions = predictor.predict(animals_dir, not_sure=1e-6)
+    assert {prediction.doubt for prediction in predictions} == {NOT_SURE}
+    assert len(predictions.notes) == 1

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tellapart.infer import bundle as bundle_module
 
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.predict import bundle as bundle_module
 from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
 from tellapart.records import LayerRecord
 from tellapart.store import to_json_bytes
@@ -81,8 +81,37 @@ def test_every_single_changed_byte_is_found(model_dir: Path, name: str) -> None:
 def test_a_file_cut_short_is_found(model_dir: Path, make_bundle: MakeBundle, data: st.DataObject, name: str) -> None:
     write_bundle(model_dir, make_bundle())
     whole = (model_dir / name).read_bytes()
-    (model_dir / name).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    (model_dir / name).write_bytes(whole[: data.draw(st.integers(0, len(whole.rstrip()) - 1))])
     assert "copy the folder again or train again" in message(model_dir)
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: json.dumps(json.loads(data), indent="\t", sort_keys=True).encode(),
+        lambda data: json.dumps(json.loads(data), separators=(",", ":")).encode(),
+        lambda data: b"\xef\xbb\xbf" + data,
+    ],
+    ids=["CRLF", "tabs", "one line", "byte order mark"],
+)
+def test_other_line_ends_and_indents_still_load(
+    model_dir: Path, make_bundle: MakeBundle, rewritten: Callable[[bytes], bytes]
+) -> None:
+    path = model_dir / "bundle.json"
+    path.write_bytes(rewritten(path.read_bytes()))
+    assert read_bundle(model_dir) == make_bundle()
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(temperature=st.floats(1e-6, 1e6).filter(lambda value: value != 1.0))
+def test_a_changed_value_is_found_however_it_is_written(
+    model_dir: Path, make_bundle: MakeBundle, temperature: float
+) -> None:
+    write_bundle(model_dir, make_bundle())
+    path = model_dir / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"temperature": temperature}))
+    assert "its content does not match its checksum" in message(model_dir)
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "model.onnx"])

@@ -7,12 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
-from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.reliability import measure_reliability
-from tellapart.measure.selective import selective_points
+from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
-from tellapart.report.heatmap import overlay_map
-from tellapart.report.report_data import Answer, Report, ReportPhoto, Results
+from tellapart.report.model_section import answer_rows
+from tellapart.report.page import Report
+from tellapart.report.pictures import ReportPhoto, overlay_map
 
 Image = NDArray[np.uint8]
 
@@ -56,30 +55,10 @@ def simulate(num_classes: int, num_photos: int, error: float) -> tuple[NDArray[n
     return labels, shares / shares.sum(axis=1, keepdims=True)
 
 
-def make_results(names: Sequence[str], num_photos: int, method: str, error: float, image: Callable) -> Results:
+def make_measurement(names: Sequence[str], num_photos: int, method: str, error: float) -> Measurement:
     labels, shares = simulate(len(names), num_photos, error)
-    predicted, best = shares.argmax(axis=1), shares.max(axis=1)
-    answers = [Answer(row, int(labels[row]), int(predicted[row]), float(best[row])) for row in range(num_photos)]
-    wrong = sorted((one for one in answers if one.label != one.predicted), key=lambda one: -one.probability)[:24]
-    unsure = sorted(answers, key=lambda one: one.probability)[:12]
-    examples: dict[tuple[int, int], tuple[int, ...]] = {}
-    for one in answers:
-        rows = examples.get((one.label, one.predicted), ())
-        examples[one.label, one.predicted] = (*rows, one.row)[:4]
-    return Results(
-        recipe="transfer",
-        evaluation=evaluate_probabilities(labels, shares, names),
-        method=method,
-        num_repeats=1 if method == "hold-out" else 3,
-        reliability=measure_reliability(labels, shares),
-        selective=selective_points(labels, shares),
-        curve=make_curve(),
-        leak_accuracy=0.991,
-        mistakes=tuple(wrong),
-        unsure=tuple(unsure),
-        examples=examples,
-        heatmaps={one.row: overlay_map(image(one.row), hump()) for one in (*wrong, *unsure)},
-    )
+    how = Method(method, 1 if method == "hold-out" else 3, make_curve(), leak_accuracy=0.991)
+    return measure(np.arange(num_photos), labels, shares.astype(np.float32), names, how)
 
 
 def make_findings(num_photos: int) -> tuple[Finding, ...]:
@@ -138,6 +117,8 @@ def build_report(
         "facts": (("recipe", "transfer"), ("photos it learnt from", "1,600")),
         "clear": ("No photo is out of focus.", "No class can be told by its borders alone."),
     }
-    if "results" not in fields:
-        values["results"] = make_results(names, num_photos, method, error, image)
+    if "measurement" not in fields:
+        measurement = make_measurement(names, num_photos, method, error)
+        values["measurement"] = measurement
+        values["heatmaps"] = {row: overlay_map(image(row), hump()) for row in answer_rows(measurement)}
     return Report(**(values | fields))

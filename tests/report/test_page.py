@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tellapart.measure.measurement import Method, measure
 from tellapart.measure.metrics import wilson_interval
 from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
-from tellapart.report.embedded_pictures import MOST_PICTURE_BYTES
-from tellapart.report.page import render_report
-from tellapart.report.report_data import Report, ReportPhoto
+from tellapart.report.page import Report, render_report
+from tellapart.report.pictures import MOST_PICTURE_BYTES, ReportPhoto
 from tellapart.report.wording import percent
 
 MakeReport = Callable[..., Report]
@@ -103,9 +103,9 @@ def bad_finding(title: str, num_photos: int, examples: tuple[tuple[int, ...], ..
 
 def test_the_sentence_of_a_hold_out_is_one_to_repeat(make_report: MakeReport) -> None:
     report = make_report()
-    assert report.results is not None
-    evaluation = replace(report.results.evaluation, accuracy=0.984, interval_95=(0.972, 0.991), num_photos=800)
-    text = render(replace(report, results=replace(report.results, evaluation=evaluation))).text
+    assert report.measurement is not None
+    evaluation = replace(report.measurement.evaluation, accuracy=0.984, interval_95=(0.972, 0.991), num_photos=800)
+    text = render(replace(report, measurement=replace(report.measurement, evaluation=evaluation))).text
     assert (
         "On 800 photos it had never seen it was right 98.4 % of the time; "
         "on new photos like these expect between 97.2 % and 99.1 %." in text
@@ -142,29 +142,27 @@ def test_skipped_files_stand_under_their_reason(page: Page) -> None:
 
 
 def test_a_report_of_a_check_up_alone_has_no_numbers(make_report: MakeReport) -> None:
-    page = render(make_report(results=None))
+    page = render(make_report(measurement=None))
     assert "2 things in these photos should be mended before a computer learns from them." in page.text
     assert "Log-loss" not in page.text
 
 
 def test_a_clean_collection_is_called_clean(make_report: MakeReport) -> None:
-    page = render(make_report(results=None, findings=(), suspects=(), skipped=(), clear=()))
+    page = render(make_report(measurement=None, findings=(), suspects=(), skipped=(), clear=()))
     assert "The check-up found nothing that has to be mended." in page.text
 
 
 def test_photos_without_labels_can_be_shown(make_report: MakeReport) -> None:
     photos = {row: ReportPhoto(f"{row}.jpg", "0" * 40, None, np.zeros((9, 9, 3), np.uint8)) for row in range(400)}
-    page = render(make_report(results=None, photos=photos, class_counts={}, suspects=()))
+    page = render(make_report(measurement=None, photos=photos, class_counts={}, suspects=()))
     assert "400 photos in my photos." in page.text
     assert not [one for one in page.named("div") if one.get("class") == "decide"]
 
 
 def test_a_model_without_mistakes_is_said_to_have_none(make_report: MakeReport) -> None:
-    report = make_report()
-    perfect = ((200, 0), (0, 200))
-    evaluation = replace(report.results.evaluation, confusion_matrix=perfect, accuracy=1.0, interval_95=(0.99, 1.0))
-    results = replace(report.results, evaluation=evaluation, mistakes=())
-    text = render(replace(report, results=results)).text
+    labels = np.arange(400) % 2
+    perfect = measure(np.arange(400), labels, np.eye(2, dtype=np.float32)[labels], ("cat", "dog"), Method("hold-out"))
+    text = render(make_report(measurement=perfect)).text
     assert "It made no mistake on 400 photos." in text
     assert "right 100 % of the time" in text
 
@@ -172,16 +170,16 @@ def test_a_model_without_mistakes_is_said_to_have_none(make_report: MakeReport) 
 def test_not_sure_is_offered_with_what_it_costs(make_report: MakeReport) -> None:
     report = make_report()
     points = (SelectivePoint(0.0, 400, 20), SelectivePoint(0.9, 300, 2), SelectivePoint(0.99, 100, 0))
-    text = render(replace(report, results=replace(report.results, selective=points))).text
+    text = render(replace(report, measurement=replace(report.measurement, selective=points))).text
     assert "at most 5 % 75.0 % 2 of 300 0.900" in text
     assert "at most 0.5 % too few photos to promise this" in text
 
 
 def test_a_class_without_photos_is_said_to_have_none(make_report: MakeReport) -> None:
     report = make_report(("cat", "dog", "owl"), num_photos=300)
-    lost = replace(report.results.evaluation.per_class[2], num_photos=0, recall=None, precision=None)
-    evaluation = replace(report.results.evaluation, per_class=(*report.results.evaluation.per_class[:2], lost))
-    text = render(replace(report, results=replace(report.results, evaluation=evaluation))).text
+    lost = replace(report.measurement.evaluation.per_class[2], num_photos=0, recall=None, precision=None)
+    evaluation = replace(report.measurement.evaluation, per_class=(*report.measurement.evaluation.per_class[:2], lost))
+    text = render(replace(report, measurement=replace(report.measurement, evaluation=evaluation))).text
     assert "owl 0 no photos never said" in text
 
 
@@ -192,7 +190,8 @@ def test_what_a_leak_would_have_looked_like_is_said(page: Page) -> None:
 @pytest.mark.parametrize("missing", ["curve", "leak_accuracy"])
 def test_what_was_not_measured_is_left_out(make_report: MakeReport, missing: str) -> None:
     report = make_report()
-    page = render(replace(report, results=replace(report.results, **{missing: None})))
+    method = replace(report.measurement.method, **{missing: None})
+    page = render(replace(report, measurement=replace(report.measurement, method=method)))
     assert not page.wrongly_closed
 
 
@@ -294,7 +293,7 @@ def test_nothing_turns_the_direction_of_the_page(hostile_page: Page) -> None:
 @settings(max_examples=15, deadline=None)
 @given(text=st.text(st.characters(codec=None), max_size=40))
 def test_no_text_breaks_the_page(make_report: MakeReport, text: str) -> None:
-    base = make_report(results=None)
+    base = make_report(measurement=None)
     photo = replace(base.photos[0], path=text, class_name=text)
     report = replace(
         base,
@@ -337,7 +336,7 @@ def test_many_noisy_photos_stay_under_5_megabytes(make_report: MakeReport) -> No
         for number in range(10)
     )
     data = render_report(
-        make_report(image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, results=None)
+        make_report(image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None)
     )
     assert MOST_PICTURE_BYTES / 2 < len(data) < 5_000_000
 
@@ -356,8 +355,8 @@ def test_the_template_engine_is_loaded_for_a_page_only() -> None:
 
 def test_every_class_has_an_interval_of_its_own(make_report: MakeReport) -> None:
     report = make_report()
-    assert report.results is not None
-    score = report.results.evaluation.per_class[0]
+    assert report.measurement is not None
+    score = report.measurement.evaluation.per_class[0]
     assert score.recall is not None
     low, high = wilson_interval(round(score.recall * score.num_photos), score.num_photos)
     assert f"{percent(low)} to {percent(high)}" in render_report(report).decode()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.report.page import render_report
-from tellapart.report.report_data import Report
+from tellapart.report.page import Report, render_report
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")

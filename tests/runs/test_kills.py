@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.predict.predictor import load
+from tellapart.predict.model import load
 from tellapart.runs.job import Run
 
 # The same settings as the shared run `trained`; a line a step tells the test how far it is.

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 from tellapart.config import ClassicConfig, SourceConfig, TransferConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, DatasetError
+from tellapart.report import wording
 from tellapart.runs.job import Run
 from tellapart.runs.run_report import report_again
 from tellapart.runs.train import train
+from tellapart.watcher import Watcher
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def test_the_page_of_a_network_is_made_anew_as_well(trained: Run, tmp_path: Path
     assert (run_dir / "report.html").read_bytes() == (trained.run_dir / "report.html").read_bytes()
 
 
-def test_photos_that_are_gone_are_named(
+def test_a_photo_that_is_gone_is_named_and_grey(
     photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig, cache_dir: str, tmp_path: Path
 ) -> None:
     photos = tmp_path / "photos"
@@ -107,8 +110,23 @@ def test_photos_that_are_gone_are_named(
     (run.run_dir / "report.html").unlink()
     victim = next(path for path in sorted(photos.rglob("*")) if path.is_file())
     victim.unlink()
-    with pytest.raises(DatasetError, match=f"no longer in .*{victim.name}.*Put them back"):
-        report_again(run.run_dir, cache_dir)
+    notes: list[str] = []
+    report_again(run.run_dir, cache_dir, Watcher(on_note=notes.append))
+    assert re.search(rf"^1 of the 25 photos .* no longer in .*{victim.name}.* in grey", notes[-1])
+    metrics = json.loads((run.run_dir / "metrics.json").read_bytes())
+    assert wording.percent(metrics["validation_accuracy"]) in (run.run_dir / "report.html").read_text()
+
+
+def test_a_report_of_photos_that_are_all_gone_is_refused(
+    photos_dir: Path, headed: Run, cache_dir: str, tmp_path: Path
+) -> None:
+    shutil.copytree(headed.run_dir, tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()
+    stored = json.loads((tmp_path / "run" / "run.json").read_bytes())
+    other = write_demo_folder(tmp_path / "other", 3, seed=9)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(stored | {"source": str(other)}))
+    with pytest.raises(DatasetError, match="none of the 25 photos .* Put them back"):
+        report_again(tmp_path / "run", cache_dir)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

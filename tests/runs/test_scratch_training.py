@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tellapart.workflow import finish as finish_module
-from tellapart.workflow import plan as plan_module
 
 import tellapart
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord, StepRecord
+from tellapart.runs import network_recipe
+from tellapart.runs import scratch_plan as plan_module
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import read_run_file
 from tellapart.runs.train import train
@@ -90,7 +90,7 @@ def test_the_bundle_answers_for_a_photo_as_for_its_mirror_image(scratch_run: Run
     model = tellapart.load(scratch_run.run_dir)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    np.testing.assert_allclose(model.probabilities(images), model.probabilities(mirrored), atol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(images), model.predict_proba(mirrored), atol=1e-5)
 
 
 def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
@@ -98,7 +98,7 @@ def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
     logits = model.activation_maps(images).mean(axis=(2, 3))
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.probabilities(images), atol=1e-5)
+    np.testing.assert_allclose(powers / powers.sum(axis=1, keepdims=True), model.predict_proba(images), atol=1e-5)
 
 
 def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
@@ -108,7 +108,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
         powers = probabilities ** (1 / 0.5)
         return 0.5, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    monkeypatch.setattr(finish_module, "calibrate", calibrate)
+    monkeypatch.setattr(network_recipe, "calibrate", calibrate)
     run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
     assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def test_a_finished_run_takes_no_further_epochs(
     scratch_run: Run, animals_dir: Path, source_config: SourceConfig
 ) -> None:
     config = replace(TINY, epochs=3, flip=True)
-    with pytest.raises(ConfigError, match=r"these differ: epochs 3 \(the run has 2\)"):
+    with pytest.raises(ConfigError, match=r"these differ: `epochs` 3 \(the run has 2\)"):
         train(animals_dir, scratch_run.run_dir, config, source=source_config, resume=True)
 
 
@@ -154,7 +154,7 @@ def test_letters_are_not_mirrored_and_the_user_is_told(
     model = tellapart.load(tmp_path / "run")
     images, _ = tellapart.open_photos(letters_dir).arrays((32, 32))
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
-    assert np.abs(model.probabilities(images) - model.probabilities(mirrored)).max() > 1e-3
+    assert np.abs(model.predict_proba(images) - model.predict_proba(mirrored)).max() > 1e-3
 
 
 def test_a_flip_that_was_asked_for_is_not_questioned(

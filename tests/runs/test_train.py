@@ -85,7 +85,7 @@ def test_the_history_has_a_row_an_epoch(trained: Run) -> None:
 def test_the_loaded_model_answers_as_the_keras_file_does(trained: Run, animals_dir: Path) -> None:
     images, _ = tellapart.open_photos(animals_dir).arrays((46, 48))
     expected = np.asarray(keras.models.load_model(trained.run_dir / "model.keras").predict_on_batch(images))[:, 0]
-    result = tellapart.load(trained.run_dir).probabilities(images)
+    result = tellapart.load(trained.run_dir).predict_proba(images)
     np.testing.assert_allclose(result[:, 1], expected, atol=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
 
 
 def test_resume_refuses_other_settings_by_name(trained: Run, settings: ClassicConfig, animals_dir: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--resume goes on with the settings.*batch_size 4 \(the run has 8\)"):
+    with pytest.raises(ConfigError, match=r"`resume` goes on with the settings.*`batch_size` 4 \(the run has 8\)"):
         train(animals_dir, trained.run_dir, replace(settings, batch_size=4), resume=True)
 
 
@@ -144,7 +144,7 @@ def test_resume_without_a_run_says_so(animals_dir: Path, tmp_path: Path) -> None
 
 
 def test_a_run_is_never_overwritten_by_another(trained: Run, animals_dir: Path) -> None:
-    with pytest.raises(OutputError, match="holds a run already; pass --resume"):
+    with pytest.raises(OutputError, match="holds a run already. Pass `resume`"):
         train(animals_dir, trained.run_dir)
 
 
@@ -213,7 +213,7 @@ def test_more_than_two_classes_train_with_a_softmax(
     shutil.copytree(write_demo_folder(tmp_path / "more", 6, seed=9) / "cat", tmp_path / "photos" / "lynx")
     run = train(tmp_path / "photos", tmp_path / "run", replace(settings, epochs=1), source=source_config)
     images = np.zeros((3, 46, 48, 3), np.uint8)
-    assert tellapart.load(run.run_dir).probabilities(images).shape == (3, 3)
+    assert tellapart.load(run.run_dir).predict_proba(images).shape == (3, 3)
 
 
 def test_grey_photos_train_and_predict_with_one_channel(

@@ -11,22 +11,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
-from tellapart.backbones.onnx_preprocessing import (
-    HUGGING_FACE_FILE,
-    OnnxPreprocessing,
-    check_onnx_size,
-    parse_preprocessing,
-    read_preprocessing,
-)
+from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.store import sha256_hex, write_file
-
-if TYPE_CHECKING:
-    from tellapart.backbones.user_onnx import WrappedOnnx
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
 _EXPORT_VERSION = 2
@@ -76,8 +66,10 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         return _open_file(path, name)
     nearest = difflib.get_close_matches(name.lower(), PACKAGED_BACKBONES, n=1, cutoff=0.0)
     raise ConfigError(
-        f"--backbone {name!r} is not known; accepted: {', '.join(PACKAGED_BACKBONES)}, the path of a FILE.onnx, or "
-        f"{HUB_PREFIX}OWNER/NAME. Did you mean {nearest[0]!r}?"
+        f"`backbone` {name!r} is not known. Did you mean {nearest[0]!r}? Give one of {', '.join(PACKAGED_BACKBONES)}, "
+        f"the path of a FILE.onnx, or {HUB_PREFIX}OWNER/NAME.",
+        field="backbone",
+        value=name,
     )
 
 
@@ -124,37 +116,29 @@ def _export(packaged: PackagedBackbone) -> bytes:
     return build_efficientnet_lite(weights, packaged.image_size)
 
 
-def _open_file(path: Path, name: str) -> Backbone:
+def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
+    """The backbone in an ONNX file, whose JSON is beside it or in one of the folders."""
     try:
-        check_onnx_size(path.stat().st_size, f"--backbone {name!r}")
         data = path.read_bytes()
-    except FileNotFoundError as exc:
-        raise ConfigError(
-            f"--backbone {name!r} does not exist; accepted is the path of an ONNX file, "
-            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME. Check the path."
-        ) from exc
     except OSError as exc:
         raise ConfigError(
-            f"--backbone {name!r} cannot be read ({exc.strerror or exc}); accepted is the path of an ONNX file. Check "
-            "the path and its permissions."
+            f"`backbone` {name!r} cannot be read ({exc.strerror or exc}). Give the path of an ONNX file, "
+            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME.",
+            field="backbone",
+            value=name,
         ) from exc
-    wrapped = _wrap(data, name, read_preprocessing(path))
-    return Backbone(path.name, wrapped.model, wrapped.image_size, wrapped.notes)
-
-
-def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
-    fetched = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
-    preprocessing = parse_preprocessing(fetched.preprocessing, f"{HUGGING_FACE_FILE} of {name}")
-    wrapped = _wrap(fetched.model, name, preprocessing)
-    return Backbone(name, wrapped.model, wrapped.image_size, fetched.notes + wrapped.notes)
-
-
-def _wrap(data: bytes, name: str, preprocessing: OnnxPreprocessing) -> "WrappedOnnx":
     try:
         from tellapart.backbones.user_onnx import wrap_onnx
     except ImportError as exc:
         raise DependencyError(
-            f"--backbone {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
+            f"`backbone` {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
             "'tellapart[train]'"
         ) from exc
-    return wrap_onnx(data, name, preprocessing)
+    json_path = path.with_suffix(".json")
+    model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
+    return Backbone(name if folders else path.name, model, image_size)
+
+
+def _open_from_hub(name: str, cache_dir: Path) -> Backbone:
+    path, folder = fetch_backbone(name.removeprefix(HUB_PREFIX), cache_dir / "hub")
+    return _open_file(path, name, folder)

@@ -1,43 +1,43 @@
-"""What an ONNX file wants to be given and which of its outputs is the embedding, read from a small JSON beside it.
+"""What an ONNX file wants to be given, and which of its tensors is the embedding: read from a small JSON beside it.
 
-Two formats are read. Ours, every key optional:
+For `net.onnx` that is `net.json`, with these keys, of which only `image_size` is often needed:
 
     {
-      "image_size": [224, 224],          height and width in pixels; needed where the ONNX leaves them free
-      "scale": 0.00392156862745098,      pixels, 0-255, are multiplied with it first; the default is 1/255
-      "mean": [0.485, 0.456, 0.406],     subtracted next, one a channel; the default is 0
+      "image_size": [224, 224],          height and width in pixels; needed where the ONNX file leaves them free
+      "mean": [0.485, 0.456, 0.406],     subtracted from the scaled pixels, one a channel; the default is 0
       "std": [0.229, 0.224, 0.225],      divided by last, one a channel; the default is 1
+      "scale": 0.00392156862745098,      pixels, 0 to 255, are multiplied with it first; the default is 1/255
       "channel_order": "rgb",            or "bgr", in which `mean` and `std` are then given
-      "output": "pooler_output",         the output that is the embedding; the default is foreign_outputs.py's choice
+      "layout": "nchw",                  or "nhwc": where the input has its channels, if its shape does not say
+      "output": "pooler_output",         the tensor that is the embedding, inside the network or at its end
+      "output_layout": "nchw",           where an output with places has its channels; the default is as the input
       "pooling": "mean"                  of an output (batch, tokens, size), the mean of the tokens or the "first"
     }
 
-and Hugging Face's `preprocessor_config.json`: `size` (pixels, `{"height", "width"}` or `{"shortest_edge"}`), in its
-place `crop_size` with `do_center_crop`, `do_rescale`, `rescale_factor`, `rescale_offset`, `do_normalize`,
-`image_mean`, `image_std`, `do_flip_channel_order`; `output` and `pooling` may be added to it. Photos are always resized
-to the full input without keeping the aspect ratio, and nothing is cropped away: what stands at the edge counts too.
-
-No ONNX is looked into here; `foreign_onnx.py` builds the graph.
+In its place, as repositories of the Hugging Face Hub have them, `preprocessor_config.json`, or a `config.json` with the
+`pretrained_cfg` of timm. Photos are always resized to the full input and nothing is cropped away.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tellapart.config import check_choice, check_range, check_whole
-from tellapart.errors import BundleError, ConfigError
+from tellapart.config import check_choice, check_whole
+from tellapart.errors import ConfigError
 
-# Protocol buffers, which ONNX files are, hold 2 GiB; the nodes that are added need a little of it.
-_MAX_ONNX_BYTES = 2**31 - 2**20
-HUGGING_FACE_FILE = "preprocessor_config.json"
+HUB_FILES = ("preprocessor_config.json", "config.json")
 EXAMPLE = '{"image_size": [224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
-_OUR_KEYS = ("image_size", "scale", "mean", "std", "channel_order", "output", "pooling")
-_HUGGING_FACE_KEYS = frozenset(
-    "size crop_size do_resize do_center_crop do_rescale rescale_factor do_normalize image_mean image_std "
-    "image_processor_type feature_extractor_type".split()
-)
+# Of these outputs of a network of transformers, the first that it has is the embedding.
+_TRANSFORMERS_OUTPUTS = ("image_embeds", "pooler_output", "last_hidden_state")
+_CHOICES = {
+    "channel_order": ("rgb", "bgr"),
+    "layout": ("nchw", "nhwc"),
+    "output_layout": ("nchw", "nhwc"),
+    "pooling": ("mean", "first"),
+}
+_KEYS = ("image_size", "mean", "std", "scale", "output", *_CHOICES)
 _MAX_SIDE = 4096
 _LARGEST_NUMBER = 1e6
 _PER_CHANNEL = tuple[float, float, float]
@@ -48,203 +48,138 @@ class OnnxPreprocessing:
     """How pixels become the input of an ONNX file, and how its output becomes the embedding.
 
     Attributes:
-        shown_source: where this was read, for messages.
+        source: the file that says so, for messages.
         image_size: `(height, width)` in pixels; `None` where the ONNX file says it.
         scale, mean, std: the input is `(pixels * scale - mean) / std`.
-        channel_order: order of the channels that the ONNX file takes, and that `mean` and `std` are in.
-        output: name of the output to take; `None` leaves the choice to `foreign_outputs.py`.
-        pooling: what becomes of the tokens of an output `(batch, tokens, size)`.
+        channel_order: `rgb` or `bgr`, which the ONNX file takes, and which `mean` and `std` are in.
+        layout, output_layout: `nchw` or `nhwc`; `None` where the shape of the input says it.
+        outputs: names of tensors, of which the first that exists is taken; none where there is only one output.
+        pooling: `mean` or `first`, what becomes of the tokens of an output `(batch, tokens, size)`.
     """
 
-    shown_source: str
+    source: str
     image_size: tuple[int, int] | None = None
     scale: float = 1 / 255
     mean: _PER_CHANNEL = (0.0, 0.0, 0.0)
     std: _PER_CHANNEL = (1.0, 1.0, 1.0)
-    channel_order: Literal["rgb", "bgr"] = "rgb"
-    output: str | None = None
-    pooling: Literal["mean", "first"] = "mean"
+    channel_order: str = "rgb"
+    layout: str | None = None
+    output_layout: str | None = None
+    outputs: tuple[str, ...] = ()
+    pooling: str = "mean"
 
     def is_plain(self) -> bool:
         """Whether nothing is said about scaling."""
         return (self.scale, self.mean, self.std) == (1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-def check_onnx_size(size_bytes: int, shown: str) -> None:
-    """Nothing, if an ONNX file of that size can be read.
+def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | None:
+    """The preprocessing for an ONNX file, from `FILE.json` beside it or a file of the Hub; `None` without either.
 
     Args:
-        shown: what the user would recognise the file by.
+        folders: where the files of the Hub may also be.
 
     Raises:
-        BundleError: it is too large.
+        ConfigError: the first file found cannot be read, or says something that is not accepted.
     """
-    if size_bytes > _MAX_ONNX_BYTES:
-        raise BundleError(
-            f"{shown} has {size_bytes / 1e9:.1f} GB; accepted is an ONNX file of less than 2 GB. Pass a smaller model, "
-            "or one exported in float16."
-        )
+    candidates = [folder / name for name in HUB_FILES for folder in (model_path.parent, *folders)]
+    for path in (model_path.with_suffix(".json"), *candidates):
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        except OSError as exc:
+            raise ConfigError(f"{str(path)!r} cannot be read ({exc.strerror or exc}). Check its permissions.") from exc
+        if path.name != "config.json" or b'"pretrained_cfg"' in data:  # others say nothing about pixels
+            return parse_preprocessing(data, str(path))
+    return None
 
 
-def read_preprocessing(model_path: Path) -> OnnxPreprocessing:
-    """The preprocessing for an ONNX file: of `FILE.json`, else `FILE.onnx.json`, else `preprocessor_config.json`.
-
-    Raises:
-        ConfigError: there is none of these files beside it, or the first one found says something not accepted.
-    """
-    candidates = (
-        model_path.with_suffix(".json"),
-        model_path.with_name(f"{model_path.name}.json"),
-        model_path.with_name(HUGGING_FACE_FILE),
-    )
-    for path in candidates:
-        if path.is_file():
-            return _read_file(path)
-    raise ConfigError(
-        f"--backbone {str(model_path)!r} has no JSON beside it that says how photos are to be prepared; accepted is "
-        f"{candidates[0].name!r}, or the {HUGGING_FACE_FILE!r} of a Hugging Face model. Write into "
-        f"{str(candidates[0])!r} what the model was trained with, such as {EXAMPLE}"
-    )
-
-
-def _read_file(path: Path) -> OnnxPreprocessing:
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise ConfigError(f"{str(path)!r} cannot be read ({exc.strerror or exc}); check its permissions.") from exc
-    return parse_preprocessing(data, str(path))
-
-
-def parse_preprocessing(data: bytes, shown_source: str) -> OnnxPreprocessing:
-    """The preprocessing that the JSON in `data` describes, in either format.
+def parse_preprocessing(data: bytes, source: str) -> OnnxPreprocessing:
+    """The preprocessing that the JSON in `data` describes, in any of the three formats.
 
     Raises:
-        ConfigError: it is not JSON, or says something not accepted.
+        ConfigError: it is no JSON object, or says something that is not accepted.
     """
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as exc:
         reason = str(exc).partition("\n")[0]
-        raise ConfigError(f"{shown_source!r} is not JSON ({reason}); accepted is a file such as {EXAMPLE}") from exc
+        raise ConfigError(f"{source!r} is not JSON ({reason}). Write a file such as {EXAMPLE}") from exc
     if not isinstance(value, dict):
-        raise ConfigError(
-            f"{shown_source!r} holds a {type(value).__name__}; accepted is a JSON object such as {EXAMPLE}"
-        )
-    if _HUGGING_FACE_KEYS.intersection(value):
-        return _from_hugging_face(value, shown_source)
-    return _from_ours(value, shown_source)
+        raise ConfigError(f"{source!r} holds a {type(value).__name__}. Write a JSON object such as {EXAMPLE}")
+    if isinstance(config := value.get("pretrained_cfg"), dict):
+        size = config.get("input_size")
+        side = {"image_size": size[1:]} if isinstance(size, list) else {}
+        return _from_ours(side | {key: config[key] for key in ("mean", "std") if key in config}, source)
+    if {"image_mean", "size", "crop_size", "do_rescale", "do_normalize", "do_resize"} & value.keys():
+        return _from_transformers(value, source)
+    return _from_ours(value, source)
 
 
 def _from_ours(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
     for key in value:
-        check_choice(f"the key of {source!r},", key, _OUR_KEYS)
-    order = value.get("channel_order", "rgb")
-    check_choice(f"channel_order in {source!r},", order, ("rgb", "bgr"))
-    size = value.get("image_size")
-    if size is not None and (not isinstance(size, list) or len(size) != 2):
-        raise ConfigError(
-            f"image_size in {source!r} is {size!r}; accepted is [height, width] in pixels, such as [224, 224]. "
-            "Correct it in that file."
-        )
+        check_choice(f"the key of {source!r},", key, _KEYS)
+    for key, choices in _CHOICES.items():
+        if key in value:
+            check_choice(f'"{key}" in {source!r},', value[key], choices)
+    output = value.get("output")
+    if output is not None and not (isinstance(output, str) and output):
+        raise _refused("output", output, source, "the name of a tensor of the ONNX file")
     return OnnxPreprocessing(
-        shown_source=source,
-        image_size=None if size is None else _check_size(size[0], size[1], source),
-        scale=_check_scale(value.get("scale", 1 / 255), f"scale in {source!r}"),
-        mean=_three_numbers(value.get("mean", [0.0] * 3), "mean", source),
-        std=_check_std(value.get("std", [1.0] * 3), "std", source),
-        channel_order=order,
-        output=_check_output(value, source),
-        pooling=_check_pooling(value, source),
+        source=source,
+        image_size=_image_size(value["image_size"], "image_size", source) if "image_size" in value else None,
+        scale=_numbers([value["scale"]], "scale", source, num=1, is_positive=True)[0] if "scale" in value else 1 / 255,
+        mean=_per_channel(value.get("mean", [0.0] * 3), "mean", source),
+        std=_per_channel(value.get("std", [1.0] * 3), "std", source, is_positive=True),
+        outputs=() if output is None else (output,),
+        **{key: value[key] for key in _CHOICES if key in value},
     )
 
 
-def _from_hugging_face(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
-    scale, mean, std = 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if value.get("do_rescale", True):
-        scale = _check_scale(value.get("rescale_factor", 1 / 255), f"rescale_factor in {source!r}")
+def _from_transformers(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
+    """As the image processors of transformers take these keys."""
+    crop_key = "crop_size" if value.get("do_center_crop", False) and "crop_size" in value else "size"
+    size = value.get(crop_key)
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge")
+        size = [size.get("height", edge), size.get("width", edge)]
+    elif size is not None:
+        size = [size, size]
+    ours: dict[str, Any] = {} if size is None else {"image_size": size}
+    ours["scale"] = value.get("rescale_factor", 1 / 255) if value.get("do_rescale", True) else 1.0
     if value.get("do_normalize", "image_mean" in value):
-        for key in ("image_mean", "image_std"):
-            if key not in value:
-                raise ConfigError(
-                    f"{source!r} asks for do_normalize and has no {key}; accepted are three numbers, one a channel. "
-                    f"Add {key} to that file."
-                )
-        mean = _three_numbers(value["image_mean"], "image_mean", source)
-        std = _check_std(value["image_std"], "image_std", source)
+        ours |= {"mean": value.get("image_mean"), "std": value.get("image_std")}
     if value.get("rescale_offset", False):
         # The image processor of EfficientNet subtracts 1 after the scaling, before the mean.
-        mean = (mean[0] + 1, mean[1] + 1, mean[2] + 1)
-    return OnnxPreprocessing(
-        shown_source=source,
-        image_size=_hugging_face_size(value, source),
-        scale=scale,
-        mean=mean,
-        std=std,
-        channel_order="bgr" if value.get("do_flip_channel_order", False) else "rgb",
-        output=_check_output(value, source),
-        pooling=_check_pooling(value, source),
-    )
+        ours["mean"] = [number + 1 for number in _per_channel(ours.get("mean", [0.0] * 3), "image_mean", source)]
+    if value.get("do_flip_channel_order", False):
+        ours["channel_order"] = "bgr"
+    found = _from_ours(ours | {key: value[key] for key in ("output", "pooling") if key in value}, source)
+    return found if found.outputs else OnnxPreprocessing(**{**vars(found), "outputs": _TRANSFORMERS_OUTPUTS})
 
 
-def _hugging_face_size(value: Mapping[str, Any], source: str) -> tuple[int, int] | None:
-    key = "crop_size" if value.get("do_center_crop", False) and "crop_size" in value else "size"
-    size = value.get(key)
-    if size is None:
-        return None
-    if isinstance(size, dict):
-        sides = (size.get("height"), size.get("width"))
-        if None in sides:
-            sides = (size.get("shortest_edge"), size.get("shortest_edge"))
-    else:
-        sides = (size, size)
-    if None in sides:
-        raise ConfigError(
-            f'{key} in {source!r} is {size!r}; accepted are pixels, {{"height", "width"}} or {{"shortest_edge"}}. '
-            "Correct it in that file."
-        )
-    return _check_size(sides[0], sides[1], source)
+def _image_size(value: Any, key: str, source: str) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _refused(key, value, source, "[height, width] in pixels, such as [224, 224]")
+    for side in value:
+        check_whole(f'"{key}" in {source!r},', side, 1, _MAX_SIDE)
+    return value[0], value[1]
 
 
-def _check_size(height: Any, width: Any, source: str) -> tuple[int, int]:
-    check_whole(f"the height in {source!r},", height, 1, _MAX_SIDE)
-    check_whole(f"the width in {source!r},", width, 1, _MAX_SIDE)
-    return height, width
+def _per_channel(value: Any, key: str, source: str, *, is_positive: bool = False) -> _PER_CHANNEL:
+    first, second, third = _numbers(value, key, source, num=3, is_positive=is_positive)
+    return first, second, third
 
 
-def _check_scale(value: Any, shown: str) -> float:
-    check_range(f"{shown},", value, 0, _LARGEST_NUMBER, open_ends=True)
-    return float(value)
+def _numbers(value: Any, key: str, source: str, *, num: int, is_positive: bool = False) -> list[float]:
+    numbers = value if isinstance(value, list) else []
+    is_fine = len(numbers) == num and all(type(number) in (int, float) for number in numbers)
+    if not is_fine or not all(abs(number) <= _LARGEST_NUMBER and (number > 0 or not is_positive) for number in numbers):
+        kind = "a positive number" if num == 1 else f"three {'positive ' * is_positive}numbers, such as [0.5, 0.5, 0.5]"
+        raise _refused(key, value if num > 1 else value[0], source, kind)
+    return [float(number) for number in numbers]
 
 
-def _three_numbers(value: Any, key: str, source: str) -> _PER_CHANNEL:
-    if not isinstance(value, list) or len(value) != 3:
-        raise ConfigError(
-            f"{key} in {source!r} is {value!r}; accepted are three numbers, one a channel, such as "
-            "[0.485, 0.456, 0.406]. Correct it in that file."
-        )
-    for number in value:
-        check_range(f"{key} in {source!r},", number, -_LARGEST_NUMBER, _LARGEST_NUMBER)
-    return float(value[0]), float(value[1]), float(value[2])
-
-
-def _check_std(value: Any, key: str, source: str) -> _PER_CHANNEL:
-    numbers = _three_numbers(value, key, source)
-    for number in numbers:
-        check_range(f"{key} in {source!r},", number, 0, _LARGEST_NUMBER, open_ends=True)
-    return numbers
-
-
-def _check_output(value: Mapping[str, Any], source: str) -> str | None:
-    output = value.get("output")
-    if output is None or (isinstance(output, str) and output):
-        return output
-    raise ConfigError(
-        f"output in {source!r} is {output!r}; accepted is the name of an output of the ONNX file. Correct it in that "
-        "file."
-    )
-
-
-def _check_pooling(value: Mapping[str, Any], source: str) -> Literal["mean", "first"]:
-    pooling = value.get("pooling", "mean")
-    check_choice(f"pooling in {source!r},", pooling, ("mean", "first"))
-    return "first" if pooling == "first" else "mean"
+def _refused(key: str, value: Any, source: str, wanted: str) -> ConfigError:
+    return ConfigError(f'"{key}" in {source!r} is {value!r}. Give {wanted}.')

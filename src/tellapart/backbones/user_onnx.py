@@ -2,215 +2,274 @@
 
 A backbone is ONNX with one input `image`, uint8 RGB `(batch, height, width, 3)`; an output `embedding`, float32
 `(batch, size)`; and, where the embedding is a mean over places, an output `features`, float32 `(batch, size, h, w)`.
-The file's own graph stays as it is: nodes before it make its input of the pixels, nodes behind it the embedding.
-
-Nothing is run here. What is refused is `foreign_model.py`'s, which output is taken `foreign_outputs.py`'s, what the
-JSON beside the file says `onnx_preprocessing.py`'s.
+The file's own graph stays as it is: nodes before it make its input of the pixels, nodes behind it the embedding. What
+the file does not say, `onnx_preprocessing.py` reads from the JSON beside it; nothing is guessed.
 """
 
-from dataclasses import dataclass
+import difflib
+from typing import NamedTuple
 
+import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
-from tellapart.backbones.onnx_preprocessing import OnnxPreprocessing
-from tellapart.backbones.user_model import ForeignInput, check_opset, find_input, find_subgraphs, read_model
-from tellapart.backbones.user_outputs import (
-    ForeignOutput,
-    append_embedding,
-    choose_output,
-    describe_value,
-    embedding_size,
-)
-from tellapart.errors import BundleError, ConfigError
-from tellapart.networks.onnx_nodes import OWN_PREFIX, NodeList
+from tellapart.backbones.onnx_preprocessing import EXAMPLE, OnnxPreprocessing
+from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused
+from tellapart.backbones.onnx_wire import has_external_data, keep_outputs
+from tellapart.errors import BundleError, ConfigError, TellapartError
+from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList
 
-_INPUT_NAME = "image"
-_FOREIGN_PREFIX = "backbone/"
-_IR_VERSION = 10
-# ValueError is for types that ONNX does not know, and for messages of its own with damaged text in them.
-_ONNX_ERRORS = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError)
+_USER_PREFIX = "backbone/"
+_IR_VERSION = 8  # at least: before 4, constants have to be inputs
+_FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+# Protocol buffers, which ONNX files are, hold 2 GiB; the nodes that are added need a little of it.
+_MAX_ONNX_BYTES = 2**31 - 2**20
+_GIT_LFS_POINTER = b"version https://git-lfs"
+_WHAT_TO_DO = "export it again"
 
 
-@dataclass(frozen=True)
-class WrappedOnnx:
-    """A backbone made of an ONNX file.
+class _Image(NamedTuple):
+    """The input of the ONNX file: its name, its type, its four sides (0 is free), and where its channels are."""
 
-    Attributes:
-        model: the backbone, as the module says.
-        image_size: `(height, width)` of its input, in pixels.
-        notes: sentences for the user.
-    """
+    name: str
+    element_type: int
+    sides: list[int]
+    layout: str
 
-    model: bytes
-    image_size: tuple[int, int]
-    notes: tuple[str, ...] = ()
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """`(height, width)`, 0 where it is free."""
+        height, width = self.sides[1:3] if self.layout == "nhwc" else self.sides[2:4]
+        return height, width
 
 
-def wrap_onnx(data: bytes, shown_name: str, preprocessing: OnnxPreprocessing) -> WrappedOnnx:
-    """The ONNX file as a backbone.
+def wrap_onnx(
+    data: bytes, shown_name: str, preprocessing: OnnxPreprocessing | None, json_name: str = "net.json"
+) -> tuple[bytes, tuple[int, int]]:
+    """The ONNX file as a backbone, and the `(height, width)` of its image in pixels.
 
     Args:
         data: content of the file.
-        shown_name: what the user passed to `--backbone`.
-        preprocessing: what the JSON beside the file says.
+        shown_name: what the user called the backbone.
+        preprocessing: what the JSON beside it says; `None` is none, which a file with whole pixels as its input can do.
+        json_name: the JSON that is to be written where something is missing.
 
     Raises:
         BundleError: the file is damaged, or no model that can be a backbone.
-        ConfigError: the preprocessing does not go with the model.
+        ConfigError: the JSON is needed and missing, or does not go with the model.
     """
-    model = read_model(data, shown_name)
-    opset = check_opset(model, shown_name)
-    taken = find_input(model.graph, shown_name)
-    image_size = _agree_on_size(taken, preprocessing, shown_name)
-    declared = [describe_value(output) for output in model.graph.output]
-    _prefix_names(model.graph)
-    front = NodeList(opset)
-    _prepare_input(front, taken, preprocessing, shown_name)
-    _set_input(model, front, image_size)
-    outputs = _infer_outputs(model, declared, shown_name)
-    chosen, notes = choose_output(outputs, preprocessing, shown_name)
-    _check_sizes(chosen, shown_name, is_channels_last=taken.is_channels_last)
-    back = NodeList(opset)
-    source = f"{_FOREIGN_PREFIX}{chosen.name}"
-    infos = append_embedding(back, source, chosen, preprocessing, is_channels_last=taken.is_channels_last)
-    model.graph.node.extend(back.nodes)
-    model.graph.initializer.extend(back.constants)
-    _set_outputs(model.graph, infos)
-    return WrappedOnnx(_to_bytes(model, shown_name), image_size, notes)
+    shown = f"`backbone` {shown_name!r}"
+    try:
+        model = _load(data, shown)
+        image = _find_image(model.graph, preprocessing, shown, json_name)
+        settings = preprocessing or OnnxPreprocessing(json_name)
+        image_size = _agree_on_size(image, settings, shown)
+        output = _choose_output(model.graph, settings, shown)
+        _prefix_names(model.graph)
+        _put_in_front(model, image, image_size, settings)
+        output = f"{_USER_PREFIX}{output}"
+        probe = _probe(_to_bytes(model, [output]), image_size, shown)
+        names = _put_behind(model.graph, output, probe, image.layout, settings)
+        return _to_bytes(model, names), image_size
+    except TellapartError:
+        raise
+    except (DecodeError, TypeError, ValueError) as exc:  # names that are no text, messages cut short
+        raise BundleError(f"{shown} is damaged or no ONNX file. Download or export it again.") from exc
 
 
-def _agree_on_size(taken: ForeignInput, preprocessing: OnnxPreprocessing, shown_name: str) -> tuple[int, int]:
-    """`(height, width)`, which the ONNX file and its JSON say alike where both do."""
-    wanted = preprocessing.image_size or (None, None)
-    height, width = taken.height or wanted[0], taken.width or wanted[1]
-    if height is None or width is None:
-        raise ConfigError(
-            f"neither --backbone {shown_name!r} nor {preprocessing.shown_source!r} says how large its input is; "
-            f'accepted is "image_size": [height, width] in pixels. Add the one it was trained with to '
-            f"{preprocessing.shown_source!r}."
+def _load(data: bytes, shown: str) -> ModelProto:
+    if len(data) > _MAX_ONNX_BYTES:
+        raise BundleError(f"{shown} has {len(data) / 1e9:.1f} GB. Give an ONNX file of less than 2 GB.")
+    if data.startswith(_GIT_LFS_POINTER):
+        raise BundleError(f"{shown} is a Git LFS pointer, not the file itself. Download the file.")
+    model = onnx.load_model_from_string(data)
+    if not model.ir_version or not model.graph.node or not model.graph.output:
+        raise ValueError("no graph")
+    if has_external_data(data):
+        raise BundleError(
+            f"{shown} keeps its weights in another file. Save it as one with onnx.save(onnx.load(FILE), NEW_FILE)."
         )
-    if preprocessing.image_size not in (None, (height, width)):
-        raise ConfigError(
-            f"{preprocessing.shown_source!r} asks for images of {wanted[0]}x{wanted[1]} pixels (height x width), and "
-            f"--backbone {shown_name!r} takes {taken.height or 'any'}x{taken.width or 'any'}; both must agree. Correct "
-            "the size in the JSON, or export the model with free height and width."
+    return model
+
+
+def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, shown: str, json_name: str) -> _Image:
+    """The one input that is no weight, which has to be a colour image with a free batch axis."""
+    weights = {tensor.name for tensor in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(repr(value.name) for value in inputs[:5]) or "none"
+        raise BundleError(f"{shown} has {len(inputs)} inputs ({names}). Export the part with one image as its input.")
+    tensor = inputs[0].type.tensor_type
+    sides = [axis.dim_value for axis in tensor.shape.dim]
+    layout = (preprocessing and preprocessing.layout) or _find_layout(sides)
+    is_image = len(sides) == 4 and tensor.elem_type in (*_FLOAT_TYPES, TensorProto.UINT8)
+    if not is_image or sides[3 if layout == "nhwc" else 1] not in (0, 3):
+        raise BundleError(
+            f"{shown} takes {_describe(inputs[0])}. Give a model for colour photos, with a float or uint8 input "
+            "(batch, 3, height, width) or (batch, height, width, 3)."
         )
-    return height, width
+    image = _Image(inputs[0].name, tensor.elem_type, sides, layout or "")
+    if preprocessing is None and (tensor.elem_type != TensorProto.UINT8 or 0 in image.image_size):
+        raise ConfigError(
+            f"{shown} needs a file that says how photos are prepared for it. Write {json_name!r} with what the model "
+            f"was trained with, such as {EXAMPLE}"
+        )
+    if not layout:
+        raise ConfigError(
+            f"{shown} takes {_describe(inputs[0])}, which does not say where the channels are. Add "
+            f'"layout": "nchw" or "layout": "nhwc" to {json_name!r}.'
+        )
+    if sides[0]:
+        raise BundleError(
+            f"{shown} takes exactly {sides[0]} photos at a time. Export it with a free batch axis, as "
+            f"torch.onnx.export does with dynamic_axes={{{inputs[0].name!r}: {{0: 'batch'}}}}."
+        )
+    return image
 
 
-def _prepare_input(nodes: NodeList, taken: ForeignInput, preprocessing: OnnxPreprocessing, shown_name: str) -> None:
-    """Adds what turns `image` into the input of the file."""
-    source = _INPUT_NAME
-    if preprocessing.channel_order == "bgr":
-        source = nodes.add("Gather", [source, nodes.constant("bgr", [2, 1, 0])], f"{OWN_PREFIX}reversed", axis=3)
-    if taken.element_type == TensorProto.UINT8:
-        if not preprocessing.is_plain():
-            raise ConfigError(
-                f"{preprocessing.shown_source!r} asks for scaling, and --backbone {shown_name!r} takes whole pixels "
-                '(uint8); accepted with it is no "scale", "mean" or "std". Remove them from the JSON.'
-            )
-    else:
-        source = nodes.add("Cast", [source], f"{OWN_PREFIX}pixels", to=TensorProto.FLOAT)
-        for operator, name, value in (
-            ("Mul", "scale", preprocessing.scale),
-            ("Sub", "mean", preprocessing.mean),
-            ("Div", "std", preprocessing.std),
-        ):
-            source = nodes.add(operator, [source, nodes.constant(name, value)], f"{OWN_PREFIX}after_{name}")
-    if not taken.is_channels_last:
-        source = nodes.add("Transpose", [source], f"{OWN_PREFIX}transposed", perm=[0, 3, 1, 2])
-    nodes.add("Cast", [source], f"{_FOREIGN_PREFIX}{taken.name}", to=taken.element_type)
+def _find_layout(sides: list[int]) -> str | None:
+    """Where the three channels are, if the shape says it."""
+    if len(sides) != 4 or (sides[1] == 3) == (sides[3] == 3):
+        return None
+    return "nchw" if sides[1] == 3 else "nhwc"
+
+
+def _describe(value: ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    sides = ", ".join(axis.dim_param or str(axis.dim_value or "?") for axis in tensor.shape.dim)
+    kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else "no tensor"
+    return f"{value.name!r}, {kind} ({sides})"
+
+
+def _agree_on_size(image: _Image, settings: OnnxPreprocessing, shown: str) -> tuple[int, int]:
+    """`(height, width)`, on which the ONNX file and its JSON have to agree."""
+    wanted = settings.image_size or image.image_size
+    if 0 in wanted:
+        raise ConfigError(f'{shown} takes any image size. Add "image_size": [height, width] to {settings.source!r}.')
+    if any(own not in (0, side) for own, side in zip(image.image_size, wanted, strict=True)):
+        raise ConfigError(
+            f"{settings.source!r} asks for images of {wanted[1]}x{wanted[0]} pixels (width x height), and {shown} "
+            f'takes {image.image_size[1] or "any"}x{image.image_size[0] or "any"}. Correct "image_size".'
+        )
+    if image.element_type == TensorProto.UINT8 and not settings.is_plain():
+        raise ConfigError(
+            f'{shown} takes whole pixels (uint8). Remove "scale", "mean" and "std" from {settings.source!r}.'
+        )
+    return wanted
+
+
+def _choose_output(graph: GraphProto, settings: OnnxPreprocessing, shown: str) -> str:
+    """The name of the tensor that is the embedding: the only output, or the one that the JSON names."""
+    outputs = [str(value.name) for value in graph.output]
+    tensors = {name for node in graph.node for name in node.output if name} | set(outputs)
+    found = [name for name in settings.outputs if name in tensors]
+    if found:
+        return found[0]
+    if len(outputs) == 1 and len(settings.outputs) != 1:
+        return outputs[0]
+    if len(settings.outputs) == 1:
+        (wanted,) = settings.outputs
+        nearest = difflib.get_close_matches(wanted, sorted(tensors), n=1, cutoff=0.0)[0]
+        raise ConfigError(f'"output" in {settings.source!r}, {wanted!r}, is not in {shown}. Did you mean {nearest!r}?')
+    names = ", ".join(repr(name) for name in outputs[:5]) + (f" and {len(outputs) - 5} more" if outputs[5:] else "")
+    raise ConfigError(
+        f"{shown} has {len(outputs)} outputs: {names}. Name the embedding in {settings.source!r}, such as "
+        f'"output": "{outputs[0]}".'
+    )
 
 
 def _prefix_names(graph: GraphProto) -> None:
-    """Every name in the graph and its subgraphs begins with the prefix afterwards, so that none meets one of ours."""
+    """Every name in the graph and its subgraphs begins with the prefix afterwards, so that none meets one of ours.
+
+    `onnx.compose.add_prefix` (1.23) loses constants of the outer graph that are used in a subgraph.
+    """
     for node in graph.node:
-        node.name = _prefixed(node.name)
-        node.input[:] = [_prefixed(name) for name in node.input]
-        node.output[:] = [_prefixed(name) for name in node.output]
+        for names in (node.input, node.output):
+            names[:] = [name and f"{_USER_PREFIX}{name}" for name in names]
         for attribute in node.attribute:
-            for subgraph in find_subgraphs(attribute):
+            for subgraph in (attribute.g, *attribute.graphs):
                 _prefix_names(subgraph)
     sparse_values = [sparse.values for sparse in graph.sparse_initializer]
-    for named in (*graph.input, *graph.output, *graph.value_info, *graph.initializer, *sparse_values):
-        named.name = _prefixed(named.name)
+    for named in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, *sparse_values):
+        named.name = named.name and f"{_USER_PREFIX}{named.name}"
 
 
-def _prefixed(name: str) -> str:
-    return f"{_FOREIGN_PREFIX}{name}" if name else name
-
-
-def _set_input(model: ModelProto, front: NodeList, image_size: tuple[int, int]) -> None:
-    """The graph takes `image` instead of its own input, of which `front` makes it.
-
-    Shapes that the exporter wrote down are dropped: they were for free sizes, and are found anew.
-    """
+def _put_in_front(model: ModelProto, image: _Image, size: tuple[int, int], settings: OnnxPreprocessing) -> None:
+    """The graph takes `image` afterwards, of which new nodes make what its own input was."""
+    nodes, x = NodeList(), INPUT_NAME
+    if settings.channel_order == "bgr":
+        x = nodes.add("Gather", [x, nodes.constant("bgr", [2, 1, 0])], f"{OWN_PREFIX}reversed", axis=3)
+    if image.element_type != TensorProto.UINT8:
+        x = nodes.add("Cast", [x], f"{OWN_PREFIX}pixels", to=TensorProto.FLOAT)
+        for operator, name in (("Mul", "scale"), ("Sub", "mean"), ("Div", "std")):
+            constant = nodes.constant(name, getattr(settings, name))
+            x = nodes.add(operator, [x, constant], f"{OWN_PREFIX}after_{name}")
+    if image.layout == "nchw":
+        x = nodes.add("Transpose", [x], f"{OWN_PREFIX}planes", perm=[0, 3, 1, 2])
+    nodes.add("Cast", [x], f"{_USER_PREFIX}{image.name}", to=image.element_type)
     graph = model.graph
-    nodes = [*front.nodes, *graph.node]
+    all_nodes = [*nodes.nodes, *graph.node]
+    # Shapes that the exporter wrote down may be for another size, and are found anew.
     for field in (graph.node, graph.input, graph.value_info, graph.quantization_annotation):
         del field[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(front.constants)
-    graph.input.append(helper.make_tensor_value_info(_INPUT_NAME, TensorProto.UINT8, ["batch", *image_size, 3]))
-    model.ir_version = _IR_VERSION
+    graph.node.extend(all_nodes)
+    graph.initializer.extend(nodes.constants)
+    graph.input.append(helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["batch", *size, 3]))
+    model.ir_version = max(model.ir_version, _IR_VERSION)
 
 
-def _infer_outputs(model: ModelProto, declared: list[ForeignOutput], shown_name: str) -> list[ForeignOutput]:
-    """The outputs with the shapes they have for this image size; what cannot be found is as the file declares it."""
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
+def _to_bytes(model: ModelProto, outputs: list[str]) -> bytes:
+    """The model with these outputs and without what they do not need; those without a type get it from the runtime."""
+    known = {value.name: value for value in model.graph.output if value.name in (EMBEDDING_NAME, FEATURES_NAME)}
+    del model.graph.output[:]
+    model.graph.output.extend(known.get(name, ValueInfoProto(name=name)) for name in outputs)
+    return keep_outputs(model.SerializeToString(deterministic=True), outputs)
+
+
+def _probe(model: bytes, image_size: tuple[int, int], shown: str) -> NDArray[np.floating]:
+    """What the output is for two black photos."""
+    session = open_session(model, 0, shown, _WHAT_TO_DO)
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except _ONNX_ERRORS as exc:
-        raise _refuse(shown_name, exc) from exc
-    return [_merge(old, describe_value(output)) for old, output in zip(declared, inferred.graph.output, strict=True)]
-
-
-def _merge(declared: ForeignOutput, found: ForeignOutput) -> ForeignOutput:
-    element_type = found.element_type or declared.element_type
-    shape = found.shape
-    if declared.shape is not None:
-        # A batch of 1 is often declared where any is possible.
-        old = (None, *declared.shape[1:])
-        shape = old if shape is None else shape
-        if len(shape) == len(old):
-            shape = tuple(new or size for new, size in zip(shape, old, strict=True))
-    return ForeignOutput(declared.name, element_type, shape)
-
-
-def _check_sizes(chosen: ForeignOutput, shown_name: str, *, is_channels_last: bool) -> None:
-    assert chosen.shape is not None
-    if chosen.shape[0] is not None:
+        (found,) = session.run(None, {INPUT_NAME: np.zeros((2, *image_size, 3), np.uint8)})
+    except ORT_ERRORS as exc:
+        raise refused(f"{shown} fails on two photos", exc, _WHAT_TO_DO) from exc
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim not in (2, 3, 4) or len(found) != 2:
+        kind = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
         raise BundleError(
-            f"--backbone {shown_name!r} gives {chosen}, exactly {chosen.shape[0]} at a time; accepted is a free batch "
-            "axis. Export it with one."
+            f"{shown} gives {kind} for two photos. Name an output of numbers (batch, size), (batch, size, h, w) or "
+            "(batch, tokens, size) with a free batch axis."
         )
-    if embedding_size(chosen, is_channels_last=is_channels_last) is None:
-        raise BundleError(
-            f"--backbone {shown_name!r} does not say how many numbers its output {chosen} has a photo; accepted is a "
-            'fixed number. Export it with a fixed size, or name another output in its JSON as "output".'
-        )
+    return found
 
 
-def _set_outputs(graph: GraphProto, infos: list[ValueInfoProto]) -> None:
-    del graph.output[:]
-    graph.output.extend(infos)
-
-
-def _to_bytes(model: ModelProto, shown_name: str) -> bytes:
-    """The finished backbone, checked node by node."""
-    del model.training_info[:]
-    try:
-        onnx.checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString(deterministic=True))
-    except _ONNX_ERRORS as exc:
-        raise _refuse(shown_name, exc) from exc
-
-
-def _refuse(shown_name: str, exc: Exception) -> BundleError:
-    reason = " ".join(str(exc).split())[:200]
-    return BundleError(
-        f"--backbone {shown_name!r} is not valid ONNX ({reason}); accepted is a file that onnx.checker accepts. "
-        "Download or export it again."
+def _put_behind(
+    graph: GraphProto, source: str, probe: NDArray[np.floating], layout: str, settings: OnnxPreprocessing
+) -> list[str]:
+    """Adds what makes `embedding`, and `features` where there are places; gives the names of these outputs."""
+    nodes = NodeList()
+    size, infos = probe.shape[-1], {}
+    x = nodes.add("Cast", [source], f"{OWN_PREFIX}output", to=TensorProto.FLOAT)
+    if probe.ndim == 4:
+        shape = probe.shape[1:]
+        if (settings.output_layout or layout) == "nhwc":
+            x = nodes.add("Transpose", [x], f"{OWN_PREFIX}output_planes", perm=[0, 3, 1, 2])
+            shape = (shape[2], *shape[:2])
+        nodes.add("Identity", [x], FEATURES_NAME)
+        nodes.mean_over_places(FEATURES_NAME, EMBEDDING_NAME)
+        size, infos[FEATURES_NAME] = shape[0], shape
+    elif probe.ndim == 2:
+        nodes.add("Identity", [x], EMBEDDING_NAME)
+    elif settings.pooling == "first":
+        nodes.add("Gather", [x, nodes.constant("first", 0)], EMBEDDING_NAME, axis=1)
+    else:
+        tokens_last = nodes.add("Transpose", [x], f"{OWN_PREFIX}tokens_last", perm=[0, 2, 1])
+        nodes.mean_over_places(tokens_last, EMBEDDING_NAME)
+    infos = {EMBEDDING_NAME: (size,)} | infos
+    graph.node.extend(nodes.nodes)
+    graph.initializer.extend(nodes.constants)
+    graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in infos.items()
     )
+    return list(infos)

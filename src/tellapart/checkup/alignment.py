@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.checkup.neighbours import unit
-from tellapart.checkup.thumbnails import NUM_TURNS, interval_means, smoothing, turn
+from tellapart.checkup.neighbours import to_unit_length
+from tellapart.checkup.thumbnails import NUM_TURNS, interval_means, smoothing, turn_squares
 
 _FLOATS = NDArray[np.float32]
 _ROWS = NDArray[np.int64]
@@ -62,7 +62,7 @@ def view_windows(luma: NDArray[np.uint8]) -> _FLOATS:
     seen = (_WINDOW_MEANS @ luma.astype(np.float32) @ _WINDOW_MEANS.T).reshape(-1, count, cells, count, cells)
     vectors = seen.swapaxes(2, 3).reshape(-1, NUM_WINDOWS, WINDOW_CELLS)
     vectors -= vectors.mean(axis=2, keepdims=True)
-    return unit(vectors)
+    return to_unit_length(vectors)
 
 
 def match_windows(first: _FLOATS, second: _FLOATS) -> Views:
@@ -104,7 +104,7 @@ def align(fixed: _FLOATS, moving: _FLOATS, window: Window) -> tuple[Window, _FLO
         top, height = top + height * steps[:, 2], height * (1 + steps[:, 3])
     moved = cut_out(moving, Window(left, width, top, height))
     one, other = (square.reshape(len(fixed), -1) for square in (fixed, moved))
-    one, other = (unit(square - square.mean(axis=1, keepdims=True)) for square in (one, other))
+    one, other = (to_unit_length(square - square.mean(axis=1, keepdims=True)) for square in (one, other))
     window = Window(left, width, top, height)
     return window, np.where(_is_within(window), (one * other).sum(axis=1), 0)
 
@@ -145,4 +145,4 @@ _HALVE = interval_means([(0.0, 1.0)], _ALIGN_SIDE) @ smoothing(0.8)
 _WINDOW_MEANS = interval_means(_INTERVALS, _WINDOW_SIDE)
 # Places of the cells of a window after each turn, int64 `(8, cells)`.
 _CELLS = np.arange(WINDOW_CELLS).reshape(1, _WINDOW_SIDE, _WINDOW_SIDE)
-_TURNED_CELLS = np.stack([turn(_CELLS, number).reshape(-1) for number in range(NUM_TURNS)])
+_TURNED_CELLS = np.stack([turn_squares(_CELLS, number).reshape(-1) for number in range(NUM_TURNS)])

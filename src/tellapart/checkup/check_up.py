@@ -4,9 +4,9 @@ It takes a second or two once the photos were looked at.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +14,30 @@ from numpy.typing import NDArray
 from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
-from tellapart.checkup.collection import Examined
+from tellapart.checkup.class_balance import find_few, find_imbalance
 from tellapart.checkup.duplicates import find_groups, group_numbers
-from tellapart.checkup.findings import list_clear, list_findings
+from tellapart.checkup.finding import PhotoScores
+from tellapart.checkup.groups import judge_groups, keep_apart
+from tellapart.checkup.photo_quality import judge_quality
+from tellapart.checkup.shortcuts import judge_shortcuts
 from tellapart.config import DEFAULT_BACKBONE, SourceConfig
 from tellapart.errors import DatasetError, DependencyError
-from tellapart.images.facts import PhotoFacts
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
-from tellapart.photos.splits import count_groups
-from tellapart.records import Finding, LabelSuspect, PhotoGroup, Shortcut
+from tellapart.records import Finding, LabelSuspect, PhotoGroup
 from tellapart.watcher import Watcher
+
+if TYPE_CHECKING:
+    import pandas
 
 # Parts of the cross-validation that labels are doubted with.
 _FOLDS = 5
-# Share of photos that may be nearly the same as one of another class, and different photos that each class must keep,
-# before near copies are given up.
-_MOST_TORN, _LEAST_GROUPS = 0.2, 2
+# Kinds of finding, the weightiest first.
+_ORDER = (
+    *("leak", "cross_class", "label_suspects", "masks", "empty", "shortcuts", "imbalance", "few_photos", "copies"),
+    *("near", "burst", "alike", "outliers", "too_dark", "too_blurred", "too_small", "wrong_suffix", "shapes"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,7 @@ class Checkup:
         suspects: labels that are probably wrong.
         findings: all of it in words, problems first.
         clear: what was looked for and not found, a sentence each.
+        scores: how each photo does, in every respect that was looked at.
     """
 
     seen: SeenPhotos
@@ -56,11 +63,27 @@ class Checkup:
     suspects: tuple[LabelSuspect, ...]
     findings: tuple[Finding, ...]
     clear: tuple[str, ...]
+    scores: tuple[PhotoScores, ...] = ()
 
     @property
     def photos(self) -> PhotoSet:
         """The photos that could be decoded."""
         return self.seen.photos
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """A row for each photo: `path`, `class`, and for every respect NAME `NAME_score` and `is_NAME`.
+
+        A score is a float in `[0, 1]`, where 1 is without fault and 0 the worst, or NaN where nothing can be said. An
+        `is_` column is a boolean: whether the check-up names the photo. Without labels every `class` is `None`.
+        """
+        import pandas
+
+        photos = self.photos
+        names = None if photos.labels is None else [photos.class_names[label] for label in photos.labels]
+        columns: dict[str, Any] = {"path": list(photos.paths), "class": names or [None] * len(photos)}
+        for one in self.scores:
+            columns |= {f"{one.name}_score": one.scores, f"is_{one.name}": one.is_found}
+        return pandas.DataFrame(columns)
 
 
 def check_photos(
@@ -121,47 +144,59 @@ def check_up(seen: SeenPhotos, seed: int, confirmed: frozenset[tuple[str, str]] 
         seed: decides the folds.
         confirmed: content and class of photos whose label is not doubted, for a person has decided on it.
     """
-    from tellapart.checkup.shortcuts import describe_shortcut
-
     photos = seen.photos
     # Without embeddings, so that all recipes draw the same split (docs/decisions/009-near-copies-and-the-split.md).
     found = find_groups(seen.digests, seen.facts)
-    groups = _tell_apart(found, photos)
+    groups = keep_apart(found, photos)
     numbers = group_numbers(groups, len(photos))
-    examined = Examined(photos, seen.facts, groups, is_alike=groups != found)
-    probabilities = None
+    probabilities: NDArray[np.float32] | None = None
+    suspects: tuple[LabelSuspect, ...] = ()
+    judged = [judge_groups(photos, groups, is_alike=groups != found), judge_quality(seen)]
+    maybe = [find_imbalance(photos), find_few(photos)]
     if photos.labels is not None and len(np.unique(photos.labels)) > 1:
         probabilities = _out_of_fold(seen, numbers, seed)
-        examined = replace(
-            examined,
-            suspects=_suspects(seen, probabilities, numbers, confirmed),
-            outliers=_outliers(seen, numbers),
-            shortcuts=_shortcuts(seen, probabilities, numbers, seed),
-        )
-    findings = list_findings(examined, describe_shortcut)
-    clear = list_clear(examined, findings, probabilities is not None)
-    return Checkup(seen, groups, numbers, probabilities, examined.suspects, findings, clear)
+        maybe.append(judge_shortcuts(seen, probabilities, numbers, seed))
+        if probabilities is not None:
+            from tellapart.checkup.label_suspects import judge_labels
+
+            suspects, told, scores = judge_labels(seen, probabilities, numbers, confirmed)
+            judged.append((told, scores))
+    findings = [finding for part, _ in judged for finding in part] + [one for one in maybe if one is not None]
+    findings.sort(key=lambda finding: (not finding.is_problem, _ORDER.index(finding.kind)))
+    return Checkup(
+        seen,
+        groups,
+        numbers,
+        probabilities,
+        suspects,
+        tuple(findings),
+        _list_clear(photos, findings, probabilities is not None),
+        tuple(one for _, part in judged for one in part),
+    )
 
 
-def _tell_apart(groups: tuple[PhotoGroup, ...], photos: PhotoSet) -> tuple[PhotoGroup, ...]:
-    """The groups, or only the copies among them where the photos of a collection are all too much alike.
+def _list_clear(photos: PhotoSet, findings: Sequence[Finding], with_embeddings: bool) -> tuple[str, ...]:
+    """What was looked for and not found, a sentence each.
 
-    A belt, a slide or a form looks the same but for what matters on it. There, near copies would tie together what is
-    to be told apart: photos of several classes, or all photos of one.
+    Args:
+        photos: the collection.
+        findings: what was found.
+        with_embeddings: whether labels could be doubted.
     """
-    labels = photos.labels
-    copies = tuple(group for group in groups if group.kind == "copies")
-    if labels is None or len(copies) == len(groups):
-        return groups
-    torn = {
-        row
-        for group in groups
-        if group.kind != "copies" and len({int(labels[one]) for one in group.rows}) > 1
-        for row in group.rows
-    }
-    tied, apart = (np.array(count_groups(labels, group_numbers(some, len(photos)))) for some in (groups, copies))
-    is_whole_class = bool(((tied < _LEAST_GROUPS) & (apart >= _LEAST_GROUPS)).any())
-    return copies if len(torn) > _MOST_TORN * len(photos) or is_whole_class else groups
+    looked: list[tuple[tuple[str, ...], str]] = [
+        (("copies", "near", "alike"), "No photo is there twice, as a copy or nearly so."),
+        (("empty", "too_dark", "too_blurred"), "No photo is empty, nearly black or without a sharp edge."),
+    ]
+    if photos.labels is not None:
+        looked.append((("cross_class",), "No photo stands in more than one class."))
+        looked.append((("shortcuts",), "Image size, file format, camera and border do not give the classes away."))
+        if with_embeddings:
+            looked.append((("label_suspects",), "No label looks wrong."))
+            looked.append((("outliers",), "No photo looks out of place in its class."))
+    if len(set(photos.given_splits)) > 1:
+        looked.append((("leak",), "No photo stands on both sides of the split that the folders make."))
+    found = {finding.kind for finding in findings}
+    return tuple(sentence for kinds, sentence in looked if found.isdisjoint(kinds))
 
 
 def _out_of_fold(seen: SeenPhotos, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
@@ -184,70 +219,6 @@ def _dense_labels(photos: PhotoSet) -> tuple[NDArray[np.int64], NDArray[np.int64
     assert photos.labels is not None
     present, labels = np.unique(photos.labels, return_inverse=True)
     return labels.reshape(-1).astype(np.int64), present
-
-
-def _suspects(
-    seen: SeenPhotos,
-    probabilities: NDArray[np.float32] | None,
-    groups: NDArray[np.int64],
-    confirmed: frozenset[tuple[str, str]],
-) -> tuple[LabelSuspect, ...]:
-    """Labels that are probably wrong, without those a person has confirmed."""
-    if probabilities is None:
-        return ()
-    from tellapart.checkup.label_suspects import find_label_suspects
-
-    photos = seen.photos
-    assert photos.labels is not None
-    suspects = find_label_suspects(photos.labels, probabilities, groups)
-    return tuple(one for one in suspects if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed)
-
-
-def _outliers(seen: SeenPhotos, groups: NDArray[np.int64]) -> tuple[int, ...]:
-    labels = seen.photos.labels
-    if seen.embeddings is None or labels is None:
-        return ()
-    from tellapart.checkup.label_suspects import find_outliers
-
-    return tuple(int(row) for row in find_outliers(seen.embeddings, labels, groups))
-
-
-def _shortcuts(
-    seen: SeenPhotos, probabilities: NDArray[np.float32] | None, groups: NDArray[np.int64], seed: int
-) -> tuple[Shortcut, ...]:
-    from tellapart.checkup.shortcuts import find_shortcuts
-
-    labels, names = seen.photos.labels, seen.photos.class_names
-    assert labels is not None
-    reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
-    return find_shortcuts(_clues(seen.facts), labels, groups, names, seed, reference)
-
-
-def _balanced_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float | None:
-    """The mean over classes of the share of photos that were recognised; `None` where no model could be asked."""
-    known = np.isfinite(probabilities).all(axis=1)
-    is_right = probabilities[known].argmax(axis=1) == labels[known]
-    recalls = [is_right[labels[known] == label].mean() for label in np.unique(labels[known])]
-    return float(np.mean(recalls)) if recalls else None
-
-
-def _clues(facts: Sequence[PhotoFacts]) -> dict[str, NDArray[np.float64]]:
-    """What is known of each photo besides what is on it, one matrix a clue, a row a photo."""
-    sizes = np.log([(one.height, one.width) for one in facts])
-    num_bytes = np.log([one.num_bytes for one in facts])
-    return {
-        "image size": np.column_stack([sizes, sizes[:, 0] - sizes[:, 1]]),
-        "file size": np.column_stack([num_bytes, num_bytes - sizes.sum(axis=1)]),
-        "file format": _indicators([one.format for one in facts]),
-        "camera": _indicators([one.camera or "" for one in facts]),
-        "border": np.array([one.border for one in facts], np.float64),
-    }
-
-
-def _indicators(names: Sequence[str]) -> NDArray[np.float64]:
-    """A column for each name: 1 where it is that of the row."""
-    found, numbers = np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)
-    return np.eye(len(found))[numbers.reshape(-1)]
 
 
 def checkup_to_json(checkup: Checkup) -> dict[str, Any]:

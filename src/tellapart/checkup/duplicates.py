@@ -14,8 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tellapart.checkup.likeness import Likeness, compare_pairs
-from tellapart.checkup.neighbours import Pairs, direct, find_pairs
-from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, coarsen, turn
+from tellapart.checkup.neighbours import Pairs, find_pairs, project
+from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, coarsen, turn_squares
 from tellapart.images.facts import PhotoFacts
 from tellapart.records import PhotoGroup
 
@@ -158,11 +158,11 @@ def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
     middle = coarsen(photos.thumbnails.luma[rows], _MIDDLE_SHARE)
     upright, owners = _turn_upright(coarse)
     same = np.arange(len(rows))
-    directed, directed_middle = np.split(direct(np.concatenate([coarse, middle]), _COARSE_DIRECTIONS), 2)
+    projected, projected_middle = np.split(project(np.concatenate([coarse, middle]), _COARSE_DIRECTIONS), 2)
     searches = [
-        (find_pairs(directed, _LIES_ALIKE, _MOST_EACH), same),
-        (find_pairs(directed, _CROPPED_ALIKE, _MOST_EACH, directed_middle), same),
-        (find_pairs(direct(upright, _COARSE_DIRECTIONS), _TURNED_ALIKE, _MOST_EACH), owners),
+        (find_pairs(projected, _LIES_ALIKE, _MOST_EACH), same),
+        (find_pairs(projected, _CROPPED_ALIKE, _MOST_EACH, projected_middle), same),
+        (find_pairs(project(upright, _COARSE_DIRECTIONS), _TURNED_ALIKE, _MOST_EACH), owners),
     ]
     links = np.concatenate([owner[np.stack([pairs.first, pairs.second])] for pairs, owner in searches], axis=1)
     keys = np.unique(links.min(axis=0) * len(rows) + links.max(axis=0))
@@ -187,7 +187,7 @@ def _turn_upright(coarse: NDArray[np.float32]) -> tuple[NDArray[np.float32], _RO
         across, down = (lean["down"], lean["across"]) if number & 4 else (lean["across"], lean["down"])
         across, down = across * (-1 if number & 1 else 1), down * (-1 if number & 2 else 1)
         rows = np.flatnonzero((across >= -_LEAN_TIE) & (down >= across - _LEAN_TIE))
-        turned.append(turn(squares[rows], number).reshape(len(rows), COARSE_SIDE**2))
+        turned.append(turn_squares(squares[rows], number).reshape(len(rows), COARSE_SIDE**2))
         owners.append(rows)
     return np.concatenate(turned), np.concatenate(owners)
 

@@ -1,16 +1,20 @@
-"""Photos whose label is doubtful, and photos that look like no other of their class: arrays in, records or rows out.
+"""Photos whose label is doubtful, and photos that look like no other of their class, and the findings about them.
 
-Called by the check-up, which shows them; nothing is changed or removed because of them. Owns cleanlab, which is
+Called by the check-up; nothing is changed or removed because of them. Owns cleanlab, which is
 imported where it is needed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from tellapart.records import LabelSuspect
+from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.checkup.finding import MOST_SINGLE, PhotoScores, count_words, find_single, scores_of_rows
+from tellapart.photos.photoset import PhotoSet
+from tellapart.records import Finding, LabelSuspect
 
 _FLOATS = NDArray[np.float32] | NDArray[np.float64]
 # Only a label that is this improbable is suspected: a share of what it would have if all classes were as probable, but
@@ -53,6 +57,38 @@ class _Moments:
     probabilities: NDArray[np.float64]
 
 
+def judge_labels(
+    seen: SeenPhotos,
+    probabilities: NDArray[np.float32],
+    groups: NDArray[np.int64],
+    confirmed: frozenset[tuple[str, str]],
+) -> tuple[tuple[LabelSuspect, ...], list[Finding], list[PhotoScores]]:
+    """Labels that are probably wrong, what is to be said of them and of odd photos, and how each photo does.
+
+    Args:
+        seen: labelled photos with embeddings.
+        probabilities: as in `Checkup`.
+        groups: equal numbers for photos that belong together.
+        confirmed: content and class of photos whose label a person has confirmed; it is not suspected.
+    """
+    photos, labels = seen.photos, seen.photos.labels
+    assert labels is not None and seen.embeddings is not None
+    suspects = tuple(
+        one
+        for one in find_label_suspects(labels, probabilities, groups)
+        if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed
+    )
+    oddness = measure_oddness(seen.embeddings, labels, groups)
+    outliers = choose_outliers(oddness)
+    likely = np.where(np.isfinite(oddness), norm.sf(oddness), np.nan)
+    scores = [
+        scores_of_rows("label_suspect", probabilities[np.arange(len(labels)), labels], [one.row for one in suspects]),
+        scores_of_rows("outlier", likely, outliers),
+    ]
+    findings = [describe_suspects(suspects, photos), describe_outliers(outliers)]
+    return suspects, [finding for finding in findings if finding is not None], scores
+
+
 def find_label_suspects(
     labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[np.int64] | None = None
 ) -> tuple[LabelSuspect, ...]:
@@ -81,6 +117,28 @@ def find_label_suspects(
             label_probability, suggested_probability = moments.probabilities[moment, [label, suggested]].tolist()
             suspects.append(LabelSuspect(row, label, suggested, label_probability, suggested_probability))
     return tuple(sorted(suspects, key=lambda suspect: (suspect.label_probability, suspect.row)))
+
+
+def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> Finding | None:
+    """The finding about labels that are probably wrong."""
+    if not suspects:
+        return None
+    names = photos.class_names
+    shown = suspects[:MOST_SINGLE]
+    return Finding(
+        "label_suspects",
+        f"{count_words(len(suspects), 'label')} that may be wrong",
+        "A model that had not seen these photos was sure of another class; look at each, for it may be the model that "
+        "is wrong.",
+        len(suspects),
+        tuple((suspect.row,) for suspect in shown),
+        tuple(
+            f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
+            f" ({suspect.suggested_probability:.0%})"
+            for suspect in shown
+        ),
+        is_problem=True,
+    )
 
 
 def _suspect(moments: _Moments) -> NDArray[np.bool_]:
@@ -116,7 +174,22 @@ def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[n
 def find_outliers(
     embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> tuple[int, ...]:
-    """Rows of photos that look like no other of their class, the oddest first; at most 2 % of all, or a single one.
+    """Rows of photos that look like no other of their class, the oddest first; see `measure_oddness`."""
+    return choose_outliers(measure_oddness(embeddings, labels, groups))
+
+
+def choose_outliers(oddness: NDArray[np.float64]) -> tuple[int, ...]:
+    """Rows of the oddest photos, the oddest first; at most 2 % of all, or a single one."""
+    most = max(1, int(_LARGEST_SHARE * len(oddness)))
+    order = np.argsort(-oddness, kind="stable")[:most]
+    bound = norm.isf(_FALSE_ALARMS / max(len(oddness), 2))
+    return tuple(int(row) for row in order if oddness[row] > bound)
+
+
+def measure_oddness(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How unlike the others of its class each photo is, in standard deviations; minus infinity where not judged.
 
     A photo is odd when it is far from the nearest others of its class that are of another moment, far beyond what is
     usual there: if the logarithms of these distances are normally distributed in each class, one photo of the whole
@@ -132,10 +205,18 @@ def find_outliers(
         rows = np.flatnonzero(labels == label)
         if len(np.unique(groups[rows])) >= _FEWEST_MOMENTS:
             oddness[rows] = _standardise(_log_distances(_normalise(embeddings[rows]), groups[rows]))
-    most = max(1, int(_LARGEST_SHARE * len(labels)))
-    order = np.argsort(-oddness, kind="stable")[:most]
-    bound = norm.isf(_FALSE_ALARMS / max(len(labels), 2))
-    return tuple(int(row) for row in order if oddness[row] > bound)
+    return oddness
+
+
+def describe_outliers(rows: Sequence[int]) -> Finding | None:
+    """Photos that look like no other in their class."""
+    return find_single(
+        "outliers",
+        rows,
+        lambda num: f"{count_words(num, 'photo')} unlike any other in the class",
+        "Often a screenshot, a document or a photo in the wrong folder; sometimes only a rare view, which is worth "
+        "keeping.",
+    )
 
 
 def _normalise(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ class Pairs:
     is_cut: NDArray[np.bool_]
 
 
-def direct(vectors: _VECTORS, num_directions: int) -> _VECTORS:
+def project(vectors: _VECTORS, num_directions: int) -> _VECTORS:
     """The vectors as unit vectors in the directions that hold most of them: float32 `(n, k)`.
 
     Directions by a randomised range finder with one power iteration (Halko, Martinsson & Tropp 2011, algorithm 4.3).
@@ -44,13 +44,13 @@ def direct(vectors: _VECTORS, num_directions: int) -> _VECTORS:
     """
     size = min(num_directions, *vectors.shape)
     if size == vectors.shape[1]:
-        return unit(vectors.copy())
+        return to_unit_length(vectors.copy())
     sample = vectors[:: max(1, -(-len(vectors) // _SAMPLE_ROWS))]
     start = named_generator(0, "directions").standard_normal((vectors.shape[1], size), np.float32)
-    return unit(vectors @ np.linalg.qr(sample.T @ (sample @ start))[0])
+    return to_unit_length(vectors @ np.linalg.qr(sample.T @ (sample @ start))[0])
 
 
-def unit(vectors: _VECTORS) -> _VECTORS:
+def to_unit_length(vectors: _VECTORS) -> _VECTORS:
     """The vectors at length 1, in place; those of nearly no length become zeros."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     vectors *= np.where(lengths > 1e-6, 1 / np.maximum(lengths, 1e-6), 0)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.images.facts import PhotoFacts
+from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import fold_numbers
 from tellapart.randomness import named_generator
-from tellapart.records import Shortcut
+from tellapart.records import Finding, Shortcut
 
 # The border is a part of the picture, and a file is the larger the more there is on it (a handwritten 1 takes fewer
 # bytes than an 8), so both may well depend on what the picture shows.
@@ -31,6 +34,8 @@ _NUM_FOLDS = 5
 # were given once, and the answers about few photos of a class hang together: 20 classes of 5 photos without a shortcut
 # were warned in 5 of 100 drawings, 20 classes of 10 in 3 of 300, 5 classes of 12 in 5 of 300, larger ones in none.
 _FEWEST_PHOTOS = 10
+# Photos of each side that show a shortcut.
+_NUM_OF_SIDE = 4
 # Photos looked at, in all and at least of each class.
 _MOST_PHOTOS, _MOST_OF_RARE = 2000, 20
 _LEAVES_A_CLASS, _FEWEST_LEAVES, _FEWEST_IN_LEAF = 3, 8, 3
@@ -93,6 +98,80 @@ def describe_shortcut(shortcut: Shortcut) -> str:
         f"From the {shortcut.clue} alone, without looking at the picture, {shortcut.recall:.0%} of the photos of "
         f"{shortcut.class_name!r} are recognised, and {wrongly} of the others are taken for it."
     )
+
+
+def judge_shortcuts(
+    seen: SeenPhotos, probabilities: NDArray[np.float32] | None, groups: NDArray[np.int64], seed: int
+) -> Finding | None:
+    """The finding about what gives the classes of labelled photos away.
+
+    Args:
+        seen: the photos.
+        probabilities: as in `Checkup`.
+        groups: equal numbers for photos that belong together.
+        seed: as for `find_shortcuts`.
+    """
+    labels, names = seen.photos.labels, seen.photos.class_names
+    assert labels is not None
+    reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
+    shortcuts = find_shortcuts(clues_of(seen.facts), labels, groups, names, seed, reference)
+    return describe_shortcuts(shortcuts, seen.photos)
+
+
+def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Finding | None:
+    """The finding about what gives the classes away."""
+    if not shortcuts:
+        return None
+    shown = [pair for shortcut in shortcuts for pair in _show_shortcut(photos, shortcut)]
+    return Finding(
+        "shortcuts",
+        "Classes can be told apart without looking at what is on the photos",
+        "A model may learn this instead of what you mean, and then fail on photos that were made in another way. "
+        + " ".join(describe_shortcut(shortcut) for shortcut in shortcuts),
+        len(photos),
+        tuple(rows for rows, _ in shown),
+        tuple(caption for _, caption in shown),
+        is_problem=True,
+    )
+
+
+def _show_shortcut(photos: PhotoSet, shortcut: Shortcut) -> list[tuple[tuple[int, ...], str]]:
+    """Some photos of the class that is given away, and some of the others."""
+    assert photos.labels is not None
+    label = photos.class_names.index(shortcut.class_name)
+    sides = [
+        [row for row, one in enumerate(photos.labels.tolist()) if (one == label) is within] for within in (True, False)
+    ]
+    chosen = [tuple(rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE]) for rows in sides]
+    words = (f"{shortcut.class_name}, given away by its {shortcut.clue}", "the others")
+    return list(zip(chosen, words, strict=True))
+
+
+def _balanced_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float | None:
+    """The mean over classes of the share of photos that were recognised; `None` where no model could be asked."""
+    known = np.isfinite(probabilities).all(axis=1)
+    is_right = probabilities[known].argmax(axis=1) == labels[known]
+    recalls = [is_right[labels[known] == label].mean() for label in np.unique(labels[known])]
+    return float(np.mean(recalls)) if recalls else None
+
+
+def clues_of(facts: Sequence[PhotoFacts]) -> dict[str, NDArray[np.float64]]:
+    """What is known of each photo besides what is on it, one matrix a clue, a row a photo."""
+    sizes = np.log([(one.height, one.width) for one in facts])
+    num_bytes = np.log([one.num_bytes for one in facts])
+    return {
+        "image size": np.column_stack([sizes, sizes[:, 0] - sizes[:, 1]]),
+        "file size": np.column_stack([num_bytes, num_bytes - sizes.sum(axis=1)]),
+        "file format": _indicators([one.format for one in facts]),
+        "camera": _indicators([one.camera or "" for one in facts]),
+        "border": np.array([one.border for one in facts], np.float64),
+    }
+
+
+def _indicators(names: Sequence[str]) -> NDArray[np.float64]:
+    """A column for each name: 1 where it is that of the row."""
+    found, numbers = np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)
+    return np.eye(len(found))[numbers.reshape(-1)]
 
 
 def _choose_photos(labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int, seed: int) -> _Photos:

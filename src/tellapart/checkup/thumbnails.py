@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.checkup.neighbours import unit
+from tellapart.checkup.neighbours import to_unit_length
 from tellapart.images.facts import THUMBNAIL_SIDE, PhotoFacts
 
 _FLOATS = NDArray[np.float32]
@@ -69,10 +69,10 @@ def coarsen(luma: NDArray[np.uint8], share: float = 1.0) -> _FLOATS:
         part = slice(start, start + _PHOTOS_AT_ONCE)
         coarse[part] = (means @ luma[part].astype(np.float32) @ means.T).reshape(-1, COARSE_SIDE**2)
     coarse -= coarse.mean(axis=1, keepdims=True)
-    return unit(coarse)
+    return to_unit_length(coarse)
 
 
-def turn(squares: NDArray[np.generic], number: int) -> NDArray[np.generic]:
+def turn_squares(squares: NDArray[np.generic], number: int) -> NDArray[np.generic]:
     """The squares, shape `(n, side, side, ...)`, turned in the way of that number, of `NUM_TURNS`; 0 leaves them."""
     if number & 4:
         squares = squares.swapaxes(1, 2)
@@ -86,7 +86,7 @@ def turn_each(squares: NDArray[np.uint8], turns: _ROWS) -> NDArray[np.uint8]:
     turned = np.empty_like(squares)
     for number in np.unique(turns):
         rows = turns == number
-        turned[rows] = turn(squares[rows], int(number))
+        turned[rows] = turn_squares(squares[rows], int(number))
     return turned
 
 

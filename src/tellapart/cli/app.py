@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can mend, 130 
 import os
 import sys
 import traceback
+import warnings
 
 import typer
 from typer.exceptions import TyperException
@@ -53,8 +54,15 @@ def _options(
     choose_flags(context)
 
 
+def _keep_quiet() -> None:
+    """Pillow and OpenCV say nothing of damaged photos past us; a value that the user has set stays."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when OpenCV is first imported
+
+
 def main() -> None:
     """Runs the command line and exits with its code."""
+    _keep_quiet()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code

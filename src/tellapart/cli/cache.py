@@ -21,6 +21,7 @@ def cache(
 ) -> None:
     """Show what tellapart keeps between runs, where, and how large it is, or clear it."""
     from tellapart.backbones.cache_folder import clear_cache, measure_cache
+    from tellapart.photos.names import list_some
 
     console = make_console()
     if not clear:
@@ -29,9 +30,8 @@ def cache(
     cleared = clear_cache(cache_dir)
     print_line(console, f"{format_bytes(cleared.freed_bytes)} freed in {cleared.root}")
     if cleared.kept:
-        others = f" and {len(cleared.kept) - 5:,} more" if len(cleared.kept) > 5 else ""
-        names = ", ".join(str(path) for path in cleared.kept[:5])
-        print_line(console, f"Still there, because it is being written or cannot be deleted: {names}{others}")
+        names = list_some([str(path) for path in cleared.kept])
+        print_line(console, f"Still there, because it is being written or cannot be deleted: {names}")
 
 
 def format_bytes(num_bytes: int) -> str:

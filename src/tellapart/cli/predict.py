@@ -50,16 +50,17 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
     """Say what is on the photos of SOURCE, in the order given."""
-    from tellapart.commands.predict import PredictOutputs, predict_photos
-    from tellapart.predict.answers import AnswerConfig
+    from tellapart.commands.predict import PredictOutputs
+    from tellapart.commands.predict import predict as predict_photos
 
     if (submission is None) != (out is None):
-        raise ConfigError("--submission and --out go together: the sample file, and where the submission is written.")
+        raise ConfigError("`submission` and `out` go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
-    answers = AnswerConfig(not_sure, none_of_these)
-    outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit, answers)
+    outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
-        summary = predict_photos(model, photos, outputs, on_photo=show)
+        summary = predict_photos(
+            model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
+        )
     _print_summary(summary, outputs)
 
 
@@ -69,7 +70,7 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         written = summary.submission
         print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
     for _, item in summary.first[: outputs.limit]:
-        print_line(console, f"{item.path}  {item.answer} {item.probability:.2f}")
+        print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
     for note in summary.notes:
@@ -77,6 +78,6 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
         kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
-        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_dir}{kept}")
+        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_into}{kept}")
         print_skipped(console, "not copied", copied.lost[: max(outputs.limit, 1)], len(copied.lost))
     print_skipped(console, "skipped", summary.first_skipped, summary.num_skipped)

@@ -63,7 +63,7 @@ def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
 
 
 def _print_skipped(console: "Console", result: "Show") -> None:
-    from tellapart.commands.show import group_skipped
+    from tellapart.photos.names import group_skipped
 
     for group in group_skipped(result.skipped):
         print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from tellapart.photos.files import FoundFile
 from tellapart.photos.layout import label_files
 from tellapart.photos.misplaced import separate_photos
-from tellapart.photos.names import class_name, name_some, natural_key
+from tellapart.photos.names import class_name, list_some, name_some, natural_key
 from tellapart.photos.photoset import PhotoSet
 
 
@@ -29,9 +29,8 @@ def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: 
             folders[photos.class_names[label]] = files[-1].parts[-2]
     renamed = [name for name, folder in folders.items() if class_name(folder) != name]
     if renamed:
-        shown = [f"{folders[name]!r} for {name!r}" for name in renamed[:5]]
-        more = f" and {len(renamed) - 5:,} more" if len(renamed) > 5 else ""
-        found.append(f"folders are named so that every system allows them: {', '.join(shown)}{more}")
+        shown = list_some([f"{folders[name]!r} for {name!r}" for name in renamed])
+        found.append(f"folders are named so that every system allows them: {shown}")
     if len(folders) < 2:
         found.append(
             f"only class {name_some(folders)} is left in {str(out_dir)!r}; at least 2 classes are needed to train"

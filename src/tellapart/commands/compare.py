@@ -22,7 +22,7 @@ from tellapart.measure.mcnemar import compare_paired
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.predict.bundle import MODEL_FILE
-from tellapart.predict.predictor import Predictor, load
+from tellapart.predict.model import Model, load
 from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
@@ -164,7 +164,7 @@ def _measure(recipe: str, run: Run, photos: PhotoSet) -> RecipeResult:
     )
 
 
-def _time_prediction(predictor: Predictor, photos: PhotoSet) -> float:
+def _time_prediction(predictor: Model, photos: PhotoSet) -> float:
     """Seconds from files to answers."""
     started = time.perf_counter()
     for _ in predictor.predict(replace(photos, skipped=())):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tellapart.commands.predict import PredictOutputs, predict_photos
+from tellapart.commands.predict import PredictOutputs, predict
 from tellapart.commands.show import Show, show_photos
 from tellapart.config import AugmentConfig, ClassicConfig, SourceConfig
 from tellapart.demo.drawing import write_demo_zips
@@ -53,7 +53,7 @@ def run_demo(out_dir: Path, watcher: Watcher, config: ClassicConfig = DEMO_CONFI
     shown = show_photos(str(train_zip), source, out_dir / "show")
     run = train(train_zip, _next_run_dir(out_dir), config, source=source, watcher=watcher)
     outputs = PredictOutputs(out_dir / "predictions.csv", out_dir / "predictions.png", limit=_NUM_TEST)
-    predict_photos(run.run_dir, [test_zip], outputs)
+    predict(run.run_dir, test_zip, outputs=outputs)
     pictures = (
         out_dir / "show" / "grid.png",
         out_dir / "show" / "classes.png",

@@ -13,7 +13,7 @@ from tellapart.errors import DatasetError
 from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.photos.names import name_some
 from tellapart.photos.sources import open_photos
-from tellapart.predict.predictor import load
+from tellapart.predict.model import load
 from tellapart.records import Evaluation, Prediction, Skipped
 
 
@@ -39,13 +39,13 @@ def evaluate(
     assert photos.labels is not None
     true_classes = [photos.class_names[label] for label in photos.labels]
 
-    results = list(predictor.predict(photos))
-    skipped = tuple(result for result in results if isinstance(result, Skipped))
+    predictions = predictor.predict(photos)
     pairs = [
-        (predictor.class_names.index(name), result.probabilities)
-        for name, result in zip(true_classes, results, strict=False)  # what was set aside when listing comes last
+        (predictor.class_names.index(true_classes[row]), result.probabilities)
+        for row, result in predictions.items()
         if isinstance(result, Prediction)
     ]
+    skipped = predictions.skipped
     if not pairs:
         raise DatasetError(
             f"none of the {len(true_classes):,} photos of {str(source)!r} can be read, the first because: "

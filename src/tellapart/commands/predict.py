@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from tellapart.commands.sorting import PhotoSorter, SortedPhotos, sort_photos
 from tellapart.commands.submission import Submission, SubmissionWriter, is_submission_for
-from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.images.gate import decode_image
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
-from tellapart.predict.answers import AnswerConfig, AnswerRule
-from tellapart.predict.predictor import Predictor, load
+from tellapart.predict.answers import NONE_OF_THESE, Predictions
+from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
 from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
 from tellapart.store import open_whole, to_csv_bytes, write_file
@@ -41,33 +40,33 @@ class PredictOutputs:
     """What is made of the predictions, besides the summary.
 
     Attributes:
-        csv_path: a row for each photo.
-        grid_path: a picture of the first photos that can be read.
-        has_heatmap: the picture shows where the model looked.
+        csv: a row for each photo.
+        grid: a picture of the first photos that can be read.
+        heatmap: the picture shows where the model looked.
         submission: the competition's sample file, and the file to write.
-        sort_dir: a copy of each photo in a folder per predicted class.
+        sort_into: a copy of each photo in a folder per predicted class.
         limit: predictions in the summary and photos in the picture, at most; one is always taken.
-        answers: when the model may not answer.
     """
 
-    csv_path: Path | None = None
-    grid_path: Path | None = None
-    has_heatmap: bool = False
+    csv: Path | None = None
+    grid: Path | None = None
+    heatmap: bool = False
     submission: tuple[Path, Path] | None = None
-    sort_dir: Path | None = None
+    sort_into: Path | None = None
     limit: int = 10
-    answers: AnswerConfig = AnswerConfig()
 
     def __post_init__(self) -> None:
-        if self.has_heatmap and self.grid_path is None:
+        if self.heatmap and self.grid is None:
             raise ConfigError(
-                "--heatmap is drawn into the picture of --grid, and there is no --grid; pass --grid FILE.png as well."
+                "`heatmap` is drawn into the picture of `grid`, and there is no `grid`. Give `grid=FILE.png` as well.",
+                field="heatmap",
+                value=True,
             )
 
 
 @dataclass
 class PredictSummary:
-    """What was predicted, in numbers; complete when `predict_photos` returns it.
+    """What was predicted, in numbers; complete when `predict` returns it.
 
     Attributes:
         first: the first predictions with their rows, as many as are shown.
@@ -88,108 +87,93 @@ class PredictSummary:
     notes: tuple[str, ...] = ()
 
 
-def open_model(
-    model_dir: str | Path, sources: PhotoSet | Sequence[str | Path], limits: ImageLimits = ImageLimits()
-) -> tuple[Predictor, PhotoSet]:
-    """The model and the photos it is to look at, both checked; no photo is read yet.
-
-    Args:
-        model_dir: the folder that training made.
-        sources: an opened photo set, or photos, folders and zips.
-        limits: the largest photo that is decoded; a photo set has its own.
-
-    Raises:
-        BundleError: the folder holds no model that can be used.
-        DatasetError: a source does not exist, or there is no photo in any.
-    """
-    predictor = load(model_dir)
-    photos = sources if isinstance(sources, PhotoSet) else list_photos(sources, limits)
-    if not len(photos) and not photos.skipped:
-        raise DatasetError(
-            f"there are no photos in {photos.source!r}; photos, and folders and zips with photos in them, are "
-            "accepted. Check the path."
-        )
-    return predictor, photos
-
-
-def predict_photos(
-    model_dir: str | Path,
-    sources: PhotoSet | Sequence[str | Path],
-    outputs: PredictOutputs = PredictOutputs(),
+def predict(
+    model: Model | str | Path,
+    photos: PhotoSet | str | Path | Sequence[str | Path],
     *,
-    limits: ImageLimits = ImageLimits(),
+    outputs: PredictOutputs = PredictOutputs(),
+    not_sure: float | None = None,
+    none_of_these: float | None = None,
     on_photo: Callable[[int, int], None] = lambda num_done, num_photos: None,
 ) -> PredictSummary:
     """What the model says of the photos, in numbers, with all that was asked for written.
 
     Args:
-        model_dir, sources, limits: as for `open_model`.
+        model: the model, or the folder that training made.
+        photos: an opened photo set, or photos, folders and zips.
         outputs: what to write.
+        not_sure, none_of_these: when the model may not answer, as for `Model.predict`.
         on_photo: told after each photo how many are done, and of how many.
 
     Raises:
-        BundleError, DatasetError: as for `open_model`; or no photo can be drawn, or the submission lacks a photo.
-        ConfigError: a heat map of a model that has none is asked for.
+        BundleError: the folder holds no model that can be used.
+        DatasetError: a path does not exist, there is no photo, no photo can be drawn, or the submission lacks one.
+        ConfigError: a heat map or a rate is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
-    _check_outputs(outputs, [sources.source] if isinstance(sources, PhotoSet) else sources)
-    predictor, photos = open_model(model_dir, sources, limits)
-    if outputs.has_heatmap:
-        predictor.check_activation_maps()
-    rule = AnswerRule(predictor, outputs.answers)
-    summary = PredictSummary(notes=rule.notes)
-    submission = SubmissionWriter(*outputs.submission, predictor.class_names) if outputs.submission else None
+    _check_outputs(outputs, _sources(photos))
+    model = model if isinstance(model, Model) else load(model)
+    opened = _open(photos)
+    if outputs.heatmap:
+        model.check_activation_maps()
+    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
+    summary = PredictSummary(notes=predictions.notes)
+    submission = SubmissionWriter(*outputs.submission, model.class_names) if outputs.submission else None
     with contextlib.ExitStack() as stack:
+        # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
+        stack.enter_context(contextlib.closing(predictions))
         takers: list[Taker] = [_summary_taker(summary, outputs.limit)]
         if submission is not None:
             takers.append(lambda row, result: submission.add(result))
-        if outputs.csv_path is not None:
-            takers.append(stack.enter_context(_csv_taker(outputs.csv_path, predictor.class_names, outputs.answers)))
+        if outputs.csv is not None:
+            takers.append(stack.enter_context(_csv_taker(outputs.csv, model.class_names, predictions)))
         sorter: PhotoSorter | None = None
-        if outputs.sort_dir is not None:
-            named = [photos.source] if isinstance(sources, PhotoSet) else sources
-            answers = (*predictor.class_names, *outputs.answers.doubts)
-            sorter = stack.enter_context(sort_photos(outputs.sort_dir, named, photos, answers))
+        if outputs.sort_into is not None:
+            answers = (*model.class_names, *predictions.doubts)
+            sorter = stack.enter_context(sort_photos(outputs.sort_into, _sources(photos), opened, answers))
             takers.append(sorter.add)
-        _run(predictor, rule, photos, takers, on_photo)
+        for row, result in predictions.items():
+            for take in takers:
+                take(row, result)
+            if row < len(opened):
+                on_photo(row + 1, len(opened))
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
-    if outputs.grid_path is not None:
-        _write_grid(outputs.grid_path, predictor, photos, summary.first, outputs.has_heatmap)
+    if outputs.grid is not None:
+        _write_grid(outputs.grid, model, opened, summary.first, outputs.heatmap)
     if submission is not None:
         summary.submission = submission.write()
     return summary
 
 
+def _open(photos: PhotoSet | str | Path | Sequence[str | Path]) -> PhotoSet:
+    opened = photos if isinstance(photos, PhotoSet) else list_photos(_sources(photos))
+    if not len(opened) and not opened.skipped:
+        raise DatasetError(
+            f"there are no photos in {opened.source!r}. Give photos, or folders and zips with photos in them.",
+            paths=[opened.source],
+        )
+    return opened
+
+
+def _sources(photos: PhotoSet | str | Path | Sequence[str | Path]) -> list[str | Path]:
+    if isinstance(photos, PhotoSet):
+        return [photos.source]
+    return [photos] if isinstance(photos, str | Path) else list(photos)
+
+
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> None:
     files: list[OutputFile] = []
-    if outputs.csv_path is not None:
-        files.append(OutputFile(outputs.csv_path, "csv", "a table of predictions", has_columns(*_COLUMNS)))
-    if outputs.grid_path is not None:
-        files.append(OutputFile(outputs.grid_path, "grid", "a picture", has_png_mark))
+    if outputs.csv is not None:
+        files.append(OutputFile(outputs.csv, "csv", "a table of predictions", has_columns(*_COLUMNS)))
+    if outputs.grid is not None:
+        files.append(OutputFile(outputs.grid, "grid", "a picture", has_png_mark))
     sample: tuple[Path, ...] = ()
     if outputs.submission is not None:
         sample, out_path = outputs.submission[:1], outputs.submission[1]
         files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
     check_output_files(files, [*sources, *sample])
-
-
-def _run(
-    predictor: Predictor,
-    rule: AnswerRule,
-    photos: PhotoSet,
-    takers: Sequence[Taker],
-    on_photo: Callable[[int, int], None],
-) -> None:
-    # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
-    with contextlib.closing(predictor.predict(photos, with_distances=rule.needs_distances)) as results:
-        for row, predicted in enumerate(results):
-            result = predicted if isinstance(predicted, Skipped) else rule.apply(predicted)
-            for take in takers:
-                take(row, result)
-            if row < len(photos):
-                on_photo(row + 1, len(photos))
 
 
 def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
@@ -209,29 +193,29 @@ def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
 
 
 @contextlib.contextmanager
-def _csv_taker(path: Path, class_names: Sequence[str], answers: AnswerConfig) -> Iterator[Taker]:
+def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions) -> Iterator[Taker]:
     """A row for each photo that could be read, in a file that appears when the block has ended.
 
     Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits. Where the
     model may be in doubt, `answer` is the last of them, with `distance` before it where it was measured.
     """
     header = [*_COLUMNS, *(f"p_{name}" for name in class_names)]
-    header += ["distance"] * (answers.none_of_these is not None) + ["answer"] * bool(answers.doubts)
+    header += ["distance"] * (NONE_OF_THESE in predictions.doubts) + ["answer"] * bool(predictions.doubts)
     with open_whole(path) as file:
         file.write(to_csv_bytes([header]))
 
         def take(row: int, result: Result) -> None:
             if isinstance(result, Prediction):
-                numbers = [result.probability, *result.probabilities]
+                numbers = [result.highest_probability, *result.probabilities]
                 numbers += [] if result.distance is None else [result.distance]
-                words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(answers.doubts)
-                file.write(to_csv_bytes([[result.path, result.predicted_class, *words]]))
+                words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
+                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]]))
 
         yield take
 
 
 def _write_grid(
-    path: Path, predictor: Predictor, photos: PhotoSet, shown: Sequence[tuple[int, Prediction]], has_heatmap: bool
+    path: Path, model: Model, photos: PhotoSet, shown: Sequence[tuple[int, Prediction]], heatmap: bool
 ) -> None:
     """Writes a PNG with these photos, each under its class and probability."""
     # Matplotlib takes half a second to load, which a prediction without a picture need not wait for.
@@ -244,19 +228,19 @@ def _write_grid(
     for row, prediction in shown:
         data = photos.read(row)
         image = decode_image(data, photos.limits, at_least=_GRID_SIZE)
-        if has_heatmap:
-            seen = load_image(data, predictor.preprocess, photos.limits)
-            image = _draw_heatmap(predictor, image, seen, prediction.predicted_class)
+        if heatmap:
+            seen = load_image(data, model.preprocess, photos.limits)
+            image = _draw_heatmap(model, image, seen, prediction.nearest_class)
         images.append(image)
-    titles = [f"{prediction.answer} {prediction.probability:.2f}" for _, prediction in shown]
+    titles = [f"{prediction.answer} {prediction.highest_probability:.2f}" for _, prediction in shown]
     write_file(path, figure_png(draw_grid(images, titles)))
 
 
 def _draw_heatmap(
-    predictor: Predictor, image: NDArray[np.uint8], seen: NDArray[np.uint8], class_name: str
+    model: Model, image: NDArray[np.uint8], seen: NDArray[np.uint8], class_name: str
 ) -> NDArray[np.uint8]:
     """The image with the places that speak for the class; `seen` is the image as the model sees it."""
-    from tellapart.report.heatmap import overlay_map
+    from tellapart.report.pictures import overlay_map
 
-    (maps,) = predictor.activation_maps(seen[np.newaxis])
-    return overlay_map(image, maps[predictor.class_names.index(class_name)])
+    (maps,) = model.activation_maps(seen[np.newaxis])
+    return overlay_map(image, maps[model.class_names.index(class_name)])

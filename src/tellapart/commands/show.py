@@ -3,7 +3,6 @@
 Every photo is really decoded, for a header says little about whether the rest of the file is there.
 """
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +28,6 @@ _SMALL_SIDE = 64
 _NUM_GRID_PHOTOS = 20
 _GRID_SIDE = 480
 _GRID_SMALLEST_SIDE = 120
-_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,6 @@ class ShapeSummary:
     formats: dict[str, int]
 
 
-@dataclass(frozen=True)
-class SkippedGroup:
-    """Files that are skipped for one reason: the first few of them, and how many there are in all."""
-
-    reason: str
-    first: tuple[str, ...]
-    num_files: int
-
-
 def show_photos(source: str | Path, config: SourceConfig, out_dir: Path | None = None) -> Show:
     """What the source holds, every photo checked by decoding it; with `out_dir` also written there as files.
 
@@ -117,27 +106,6 @@ def summarise_shapes(infos: Sequence[ImageInfo]) -> ShapeSummary | None:
         round(statistics.median(info.width for info in infos)),
     )
     return ShapeSummary(by_area[0], by_area[-1], median, tuple(commonest[:5]), len(shapes), dict(formats))
-
-
-def group_skipped(skipped: Sequence[Skipped], num_first: int = 5) -> tuple[SkippedGroup, ...]:
-    """Skipped files by reason, the commonest first; numbers and quoted names in a reason do not tell groups apart.
-
-    Args:
-        skipped: in the order of the source.
-        num_first: paths to keep of each group.
-    """
-    groups: dict[str, list[Skipped]] = {}
-    for item in skipped:
-        groups.setdefault(_VARYING.sub("…", item.reason), []).append(item)
-    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    return tuple(
-        SkippedGroup(
-            reason=items[0].reason if len({item.reason for item in items}) == 1 else pattern,
-            first=tuple(item.path for item in items[:num_first]),
-            num_files=len(items),
-        )
-        for pattern, items in ordered
-    )
 
 
 def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str | None) -> Show:

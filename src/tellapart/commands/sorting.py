@@ -83,5 +83,5 @@ class PhotoSorter:
             return
         copied_to = self._copier.copy(row, self._folders[result.answer])
         if copied_to is not None:
-            row_text = [result.path, copied_to, result.predicted_class, f"{result.probability:.6g}"]
+            row_text = [result.path, copied_to, result.nearest_class, f"{result.highest_probability:.6g}"]
             self._table.write(to_csv_bytes([row_text]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from tellapart.errors import DatasetError
+from tellapart.photos.csv_table import read_table
 from tellapart.photos.names import name_some
 from tellapart.records import Prediction, Skipped
 from tellapart.store import write_file
@@ -38,6 +39,7 @@ class _Sample:
     path: Path
     header: list[str]
     rows: list[list[str]]
+    delimiter: str
 
     @property
     def ids(self) -> list[str]:
@@ -110,11 +112,11 @@ class SubmissionWriter:
         """
         matched = self._match()
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text, delimiter=self._sample.delimiter, lineterminator="\n")
         writer.writerow(self._sample.header)
         for row_id, prediction in zip(self._sample.ids, matched, strict=True):
             writer.writerow([row_id, *self._plan.fill(prediction)])
-        write_file(self._out_path, text.getvalue().encode("utf-8", "surrogateescape"))
+        write_file(self._out_path, text.getvalue().encode())
         num_asked = len({prediction.path for prediction in matched})
         return Submission(len(matched), self._num_predicted - num_asked, self._plan.meaning)
 
@@ -163,31 +165,19 @@ def _read_sample(path: Path) -> _Sample:
     Raises:
         DatasetError: it is not a CSV with a header, at least two columns and one row, and ids that differ.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
-        lines = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    except OSError as exc:
-        raise DatasetError(
-            f"cannot read the sample {str(path)!r}: {exc.strerror}. Pass the competition's sample CSV with "
-            "--submission."
-        ) from exc
-    except csv.Error as exc:
-        raise _bad_sample(path, f"is not a CSV: {exc}") from exc
-    if len(lines) < 2 or len(lines[0]) < 2:
-        raise _bad_sample(path, f"has {max(len(lines) - 1, 0)} rows and the header {lines[0] if lines else []!r}")
-    header, rows = lines[0], lines[1:]
-    uneven = [row[0] for row in rows if len(row) != len(header)]
-    if uneven:
-        raise _bad_sample(path, f"has rows without exactly {len(header)} columns: {name_some(uneven)}")
+    table = read_table(path, "sample")
+    header, rows = list(table.header), [list(row.cells) for row in table.rows]
+    if not rows or len(header) < 2:
+        raise _bad_sample(path, f"has {len(rows)} rows and the header {header!r}")
     repeated = [row_id for row_id, number in Counter(row[0] for row in rows).items() if number > 1]
     if repeated:
         raise _bad_sample(path, f"has the same id twice: {name_some(repeated)}")
-    return _Sample(path, header, rows)
+    return _Sample(path, header, rows, table.delimiter)
 
 
 def _bad_sample(path: Path, found: str) -> DatasetError:
     return DatasetError(
-        f"the sample {str(path)!r} {found}; accepted is a comma-separated file with a header, an id column, at least "
+        f"the sample {str(path)!r} {found}; accepted is a CSV with a header, an id column, at least "
         "one more column, and each id once. Pass the competition's sample CSV with --submission."
     )
 
@@ -211,7 +201,7 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
         wanted = columns[0] if columns[0] in class_names else class_names[1]
         return _plan_for_numbers(columns[0], wanted, class_names)
     if values <= set(class_names):
-        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.predicted_class])
+        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.nearest_class])
     strange = name_some(sorted(values - set(class_names)))
     raise DatasetError(
         f"column {columns[0]!r} of the sample {str(sample.path)!r} holds {strange}, and the model has "

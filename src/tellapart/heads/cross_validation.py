@@ -15,8 +15,8 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.linear_models import (
     FITS,
     LinearModel,
-    make_examples,
     even_out_lengths,
+    make_examples,
     unfinished_fits_accepted,
 )
 from tellapart.measure.calibration import fit_temperature, log_loss_terms

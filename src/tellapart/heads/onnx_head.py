@@ -34,9 +34,9 @@ def add_head(
     """The backbone with `softmax(embedding / sqrt(|embedding|) @ weights + bias)` on top, as output `probabilities`.
 
     With `features`, a second output `activation_map`, float32 `(batch, num_classes, h, w)`, holds what each place adds:
-    the head applied to the features there, divided by the square root of the length of the embedding. Its mean over the places is the
-    logit of the class, for behind the division the head is linear (Zhou et al. 2016, class activation mapping, section
-    2; exact here, with the bias spread over all places).
+    the head applied to the features there, divided by the root of the length of the embedding. Its mean over the places
+    is the logit of the class, for behind the division the head is linear (Zhou et al. 2016, class activation mapping,
+    section 2; exact here, with the bias spread over all places).
 
     Args:
         backbone: as the module says.

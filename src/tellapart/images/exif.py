@@ -1,6 +1,7 @@
-"""Which camera took a photo and when, from a block of EXIF; its orientation is `jpeg.py`'s.
+"""What a block of EXIF tells of a photo: how it is to be turned, which camera took it, and when.
 
-Damage is never an error: what cannot be read is not known. Tags and layout: EXIF 2.32, sections 4.5 and 4.6.
+The only reader of EXIF. Damage is never an error: what cannot be read is not known. Tags and layout: EXIF 2.32,
+sections 4.5 and 4.6. Why this is not Pillow's: `docs/decisions`.
 """
 
 import calendar
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 _EXIF = b"Exif\x00\x00"
-_MAKE, _MODEL, _EXIF_DIRECTORY = 0x010F, 0x0110, 0x8769
+_ORIENTATION, _MAKE, _MODEL, _EXIF_DIRECTORY = 0x0112, 0x010F, 0x0110, 0x8769
 _TAKEN, _DIGITIZED, _TAKEN_FRACTION, _DIGITIZED_FRACTION = 0x9003, 0x9004, 0x9291, 0x9292
-_TEXT = 2
+_TEXT, _LONG = 2, 4
 # More than a directory of any camera holds: a count beyond it is damage.
 _MAX_ENTRIES = 1_000
 _MAX_TEXT = 64
 _TIME = re.compile(r"(\d{4})[:\-/](\d{2})[:\-/](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
+_XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])[\"'<]")
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,31 @@ class Shot:
     captured_at: float | None
 
 
+def read_orientation(exif: bytes, xmp: bytes = b"") -> int:
+    """EXIF's orientation, 1 to 8: from a block of EXIF, or from XMP where EXIF is silent; 1 where both are.
+
+    Args:
+        exif: a TIFF structure, which may begin with `Exif`; empty: it is silent.
+        xmp: an XMP packet.
+    """
+    block = _open_block(exif)
+    entry = block.entries(block.number(4, 4)).get(_ORIENTATION) if block is not None else None
+    if block is None or entry is None:
+        found = _XMP_ORIENTATION.search(xmp)
+        return int(found[1]) if found else 1
+    value = block.number(entry + 8, 4 if block.number(entry + 2, 2) == _LONG else 2)
+    return value if 1 <= value <= 8 else 1
+
+
 def read_shot(exif: bytes) -> Shot:
     """The camera and the time that a block of EXIF tells.
 
     Args:
         exif: a TIFF structure, which may begin with `Exif`; empty: nothing is known.
     """
-    tiff = memoryview(exif)[len(_EXIF) :] if exif.startswith(_EXIF) else memoryview(exif)
-    if bytes(tiff[:2]) not in (b"II", b"MM"):
+    block = _open_block(exif)
+    if block is None:
         return Shot(None, None)
-    block = _Block(tiff, "little" if bytes(tiff[:2]) == b"II" else "big")
     main = block.entries(block.number(4, 4))
     directory = main.get(_EXIF_DIRECTORY)
     inner = block.entries(block.number(directory + 8, 4)) if directory is not None else {}
@@ -79,6 +96,13 @@ class _Block:
         raw = bytes(self.tiff[start : start + min(size, _MAX_TEXT)]).partition(b"\x00")[0]
         text = raw.decode("utf-8", errors="replace")
         return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _open_block(exif: bytes) -> _Block | None:
+    """The TIFF structure in a block of EXIF; `None` where there is none."""
+    tiff = memoryview(exif)[len(_EXIF) :] if exif.startswith(_EXIF) else memoryview(exif)
+    order = bytes(tiff[:2])
+    return _Block(tiff, "little" if order == b"II" else "big") if order in (b"II", b"MM") else None
 
 
 def _name_camera(make: str, model: str) -> str | None:

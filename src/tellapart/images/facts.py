@@ -37,7 +37,7 @@ _FRAME_RANGE, _FRAME_STEP = 8, 4
 # Difference of neighbours, in grey levels, that is noise.
 _STEP_NOISE = 0.5
 # Below this are 3 in 5,448 ordinary photos, and 9 in 10 of those blurred by 1 % of their shorter side.
-_BLURRED = 1.0
+BLURRED = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class PhotoFacts:
     @property
     def is_blurred(self) -> bool:
         """Whether no edge on the photo is sharp."""
-        return self.sharpness < _BLURRED
+        return self.sharpness < BLURRED
 
     def to_bytes(self) -> bytes:
         """All facts as JSON."""

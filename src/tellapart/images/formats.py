@@ -3,8 +3,6 @@
 `gate.py` decides with this which decoder a file meets, and names what was found where it meets none.
 """
 
-from tellapart.images.jpeg import find_end
-
 # Suffixes of photos by format, lower case, with the dot. A photo under another name is found by its content.
 SUFFIXES = {
     "AVIF": frozenset({".avif"}),
@@ -124,49 +122,3 @@ def _describe_text(head: bytes) -> str:
     text = head.decode("utf-8", errors="ignore")
     is_text = len(text.encode()) >= len(head) - 3 and all(char.isprintable() or char.isspace() for char in text)
     return "text" if text and is_text else "a file of no known kind"
-
-
-def is_cut(data: bytes, found: str) -> bool:
-    """Whether the frame around a file's pixels promises more bytes than there are; `False` where it promises none.
-
-    Args:
-        data: the whole file.
-        found: what `sniff_format` says of it.
-    """
-    if found == "WEBP":
-        return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if found == "JPEG":
-        return find_end(data, len(b"\xff\xd8")) < 0
-    if found == "PNG":
-        return b"IEND" not in data[-4096:]
-    if found == "GIF":
-        return not data.rstrip(b"\x00").endswith(b";")
-    if found not in ("HEIC", "AVIF"):
-        return False
-    start = 0
-    while start + 8 <= len(data):
-        size = int.from_bytes(data[start : start + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[start + 8 : start + 16], "big")
-        if size < 8:  # 0: to the end of the file; others are damage, which the decoder finds
-            return False
-        start += size
-    return start > len(data)
-
-
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """`(height, width)` from the header of a WebP file, before any canvas is made; `None`: no such header.
-
-    Layout: https://developers.google.com/speed/webp/docs/riff_container
-    """
-    kind = data[12:16]
-    if len(data) < 30:
-        return None
-    if kind == b"VP8X":
-        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
-    if kind == b"VP8 ":
-        return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
-    return None

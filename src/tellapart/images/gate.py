@@ -6,7 +6,8 @@ Ordinary JPEG goes through OpenCV, at a reduced scale where that is enough; all 
 are called directly rather than by `Image.open`: only those named here can run, and Pillow's own pixel limit, a global
 of the whole process, plays no part.
 
-May be called by many threads at once: both libraries decode without holding Python's lock.
+May be called by many threads at once: both libraries decode without holding Python's lock. About damaged files Pillow
+may warn and OpenCV may log; whether that is shown is the whole process's setting, which the command line makes.
 """
 
 import io
@@ -34,23 +35,38 @@ from PIL import (
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, is_cut, sniff_format, webp_size
-from tellapart.images.jpeg import (
+from tellapart.images.exif import read_orientation
+from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, sniff_format
+from tellapart.images.headers import (
+    BITS_PER_SAMPLE,
     EOI,
+    PHOTOMETRIC,
     JpegHeader,
+    check_first_tiff,
+    check_tiff_directory,
     find_end,
-    read_exif_orientation,
+    is_cut,
     read_jpeg_header,
-    read_xmp_orientation,
+    read_png_exif,
+    webp_size,
 )
 from tellapart.images.pixels import put_on_white, repeat_grey, scale_to_8_bits, turn_upright
-from tellapart.images.silenced_warnings import QuietModules
-from tellapart.images.tiff import BITS_PER_SAMPLE, PHOTOMETRIC, check_directory, check_first_picture
 from tellapart.records import ImageInfo
 
-__all__ = ["PHOTO_SUFFIXES", "Decoded", "decode_for_each", "decode_image", "decode_photo", "read_info", "sniff_format"]
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "Decoded",
+    "PillowImage",
+    "convert_image",
+    "decode_for_each",
+    "decode_image",
+    "decode_photo",
+    "read_info",
+    "sniff_format",
+]
 
 _PIXELS = NDArray[np.uint8]
+PillowImage = Image.Image
 
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -66,6 +82,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
 _DECODER_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
     *(SyntaxError, TypeError, ValueError, struct.error, zlib.error, Image.DecompressionBombError),
+    Warning,  # where the process has made warnings errors
 )
 # Behind a cut, this is read as pixels unlike those that an EOI marker there gives, which libjpeg continues with zeros.
 # Each restart marker is there twice, so that the one that a file is cut in front of comes up, whichever it is.
@@ -75,10 +92,6 @@ _KIND_WORDS = ("unsupported", "not supported", "unknown")
 _CUT = "is cut off: the {} data ends before the picture does"
 _ADVICE = "save it again as JPEG or PNG"
 _PROGRESSIVE_FRAME = 0xC2  # 0xC0 and 0xC1 are sequential, those above lossless or arithmetic
-
-# OpenCV would write about damaged files to stderr, past whoever shows our own line.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-_QUIET = QuietModules(r"PIL\.")
 
 
 class Decoded(NamedTuple):
@@ -113,7 +126,7 @@ def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
         _check_pixels(height, width, limits)
     else:
         with _pillow(found, data), _open_photo(found, data, limits) as photo:
-            (width, height), orientation = photo.size, _orientation(photo)
+            (width, height), orientation = photo.size, _orientation(photo, _exif(photo, data))
     return ImageInfo(found, width, height) if orientation >= 5 else ImageInfo(found, height, width)
 
 
@@ -151,8 +164,9 @@ def decode_for_each(data: bytes, limits: ImageLimits, sizes: Sequence[tuple[int,
     found = _check_bytes(data, limits)
     if found != "JPEG":
         with _pillow(found, data), _open_photo(found, data, limits) as photo:
+            exif = _exif(photo, data)
+            orientation = _orientation(photo, exif)
             photo.load()
-            orientation, exif = _orientation(photo), data if found == "TIFF" else _exif(photo)
             image = turn_upright(_to_rgb(photo), orientation)
             return (Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif),) * len(sizes)
     header = read_jpeg_header(data)
@@ -166,6 +180,20 @@ def decode_for_each(data: bytes, limits: ImageLimits, sizes: Sequence[tuple[int,
     }
     info = ImageInfo(found, height, width)
     return tuple(Decoded(images[scale], info, header.orientation, header.exif) for scale in scales)
+
+
+def convert_image(image: PillowImage) -> NDArray[np.uint8]:
+    """The pixels of an image that Pillow has opened or made, upright, alpha over white: uint8 RGB `(height, width, 3)`.
+
+    Args:
+        image: of any mode; not modified.
+
+    Raises:
+        ImageError: it has no pixels, or its file is damaged.
+    """
+    _check_pixels(image.height, image.width, ImageLimits(max_pixels=2**40))
+    with _pillow("image", b""):
+        return turn_upright(_to_rgb(image.copy()), _orientation(image, _exif(image, b"")))
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
@@ -260,14 +288,13 @@ def _reduction(header: JpegHeader, at_least: tuple[int, int] | None) -> tuple[in
 
 @contextmanager
 def _pillow(found: str, data: bytes) -> Iterator[None]:
-    """A stretch in which Pillow works on `data`: its warnings are kept off stderr, its errors become `ImageError`s."""
-    with _QUIET:
-        try:
-            yield
-        except ImageError:
-            raise
-        except _DECODER_ERRORS as exc:
-            raise ImageError(_explain(found, data, exc)) from exc
+    """A stretch in which Pillow works on `data`: its errors become `ImageError`s."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except _DECODER_ERRORS as exc:
+        raise ImageError(_explain(found, data, exc)) from exc
 
 
 def _explain(found: str, data: bytes, error: BaseException) -> str:
@@ -294,36 +321,34 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     if found == "WEBP" and (size := webp_size(data)):
         _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
     if found == "TIFF":
-        check_directory(data)
+        check_tiff_directory(data)
     photo = _PLUGINS[found](io.BytesIO(data))
     width, height = photo.size
     _check_pixels(height, width, limits)
     if found == "TIFF":
-        check_first_picture(photo.tag_v2, len(data))  # type: ignore[attr-defined]
+        check_first_tiff(photo.tag_v2, len(data))  # type: ignore[attr-defined]
     return photo
 
 
-def _orientation(photo: ImageFile.ImageFile) -> int:
+def _orientation(photo: PillowImage, exif: bytes) -> int:
     """EXIF's orientation of a photo opened by Pillow, 1 to 8: from EXIF, or XMP where EXIF is silent."""
     if photo.format == "TIFF":
         return 1  # Pillow states the size of a TIFF after turning it, and turns it when it loads
     xmp = photo.info.get("xmp") or photo.info.get("XML:com.adobe.xmp") or b""
-    return (
-        read_exif_orientation(_exif(photo))
-        or read_xmp_orientation(xmp if isinstance(xmp, bytes) else xmp.encode())
-        or 1
-    )
+    return read_orientation(exif, xmp if isinstance(xmp, bytes) else xmp.encode())
 
 
-def _exif(photo: ImageFile.ImageFile) -> bytes:
-    """The block of EXIF of a photo opened by Pillow; empty where there is none."""
-    exif = photo.info.get("exif") or b""
+def _exif(photo: PillowImage, data: bytes) -> bytes:
+    """The block of EXIF of a photo opened by Pillow, a whole TIFF being its own; empty where there is none."""
+    if photo.format == "TIFF":
+        return data
+    exif = photo.info.get("exif") or (read_png_exif(data) if photo.format == "PNG" else b"")
     if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
         exif = bytes.fromhex("".join(photo.info["Raw profile type exif"].split("\n")[3:]))
     return bytes(exif)
 
 
-def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
+def _to_rgb(photo: PillowImage) -> _PIXELS:
     """The pixels of a loaded photo of any mode as uint8 RGB, transparent parts over white."""
     if photo.mode[0] in "IF":
         return repeat_grey(_deep_grey(photo))
@@ -339,7 +364,7 @@ def _to_rgb(photo: ImageFile.ImageFile) -> _PIXELS:
     return np.array(photo.convert("RGB"))
 
 
-def _deep_grey(photo: ImageFile.ImageFile) -> _PIXELS:
+def _deep_grey(photo: PillowImage) -> _PIXELS:
     """A photo with one channel of more than 8 bits as uint8 grey; Pillow's own conversion clips it to white."""
     tags = getattr(photo, "tag_v2", {})
     num_bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0]) if photo.mode.startswith("I;16") else None

@@ -5,6 +5,7 @@ pixels.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -12,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
-from tellapart.images.gate import decode_image
+from tellapart.errors import ImageError
+from tellapart.images.gate import PillowImage, convert_image, decode_image
 
 _PIXELS = NDArray[np.uint8]
+AnyImage = str | Path | bytes | PillowImage | _PIXELS
 
 # Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
 DECODER_VERSION = 2
@@ -40,6 +43,34 @@ class PreprocessSpec:
     def shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)` of the result."""
         return (*self.image_size, self.channels)
+
+    def load(self, photo: "AnyImage", limits: ImageLimits = ImageLimits()) -> _PIXELS:
+        """One photo as the network takes it: uint8, shape `shape`.
+
+        Args:
+            photo: the path of a file, its bytes, a Pillow image, or pixels: uint8 RGB, shape `(height, width, 3)`.
+            limits: the largest photo that is decoded.
+
+        Raises:
+            ImageError: it cannot be used; `path` names the file, if it is one.
+        """
+        if isinstance(photo, np.ndarray):
+            if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+                raise ImageError(
+                    f"is {photo.dtype} of shape {photo.shape}. Give uint8 of shape (height, width, 3), from 0 to 255"
+                )
+            return resize_image(photo, self)
+        if isinstance(photo, bytes):
+            return load_image(photo, self, limits)
+        if isinstance(photo, PillowImage):
+            return resize_image(convert_image(photo), self)
+        try:
+            return load_image(Path(photo).read_bytes(), self, limits)
+        except OSError as exc:
+            raise ImageError(f"cannot be read: {exc.strerror}", path=photo) from exc
+        except ImageError as exc:
+            exc.path = str(photo)
+            raise
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` reads back."""

@@ -9,8 +9,6 @@ spreadsheet. What the decisions do to photos is in `photos/decisions.py`.
     07d4...,photos/dog/3.jpg,dog,remove,
 """
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from tellapart.errors import DatasetError, ImageError
+from tellapart.photos.csv_table import read_header, read_table
 from tellapart.photos.files import DiskFile, FoundFile, Listing
-from tellapart.photos.label_table import find_delimiter, find_encoding
 from tellapart.photos.names import class_name, name_some
 from tellapart.store import to_csv_bytes
 
@@ -125,36 +123,13 @@ def path_key(path: str, num_parts: int = 0) -> str:
 
 
 def _read_rows(shown: str) -> list[tuple[int, dict[str, str]]]:
-    """Line number, and column name to value without surrounding blanks, of each row that is not blank."""
-    try:
-        data = Path(shown).read_bytes()
-        text = io.StringIO(data.decode(find_encoding(data[:2])), newline="")
-        delimiter = find_delimiter(text.readline())
-        text.seek(0)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        columns = [_column_name(cell) for cell in next(reader, [])]
-        _check_columns(shown, columns)
-        rows: list[tuple[int, dict[str, str]]] = []
-        line = reader.line_num + 1
-        for cells in reader:
-            values = [cell.strip() for cell in cells]
-            if any(values[len(columns) :]):
-                _refuse(shown, [f"line {line} has {len(cells)} values for {len(columns)} columns"])
-            # Spreadsheets leave out empty values at the end of a row.
-            values += [""] * (len(columns) - len(values))
-            if any(values):
-                rows.append((line, dict(zip(reversed(columns), reversed(values[: len(columns)]), strict=True))))
-            line = reader.line_num + 1
-    except OSError as exc:
-        raise DatasetError(f"the decisions {shown!r} cannot be read: {exc.strerror}. Check the path.") from exc
-    except UnicodeError as exc:
-        raise DatasetError(
-            f"the decisions {shown!r} are not UTF-8 text; a CSV in UTF-8 or UTF-16 is accepted. Save it again as "
-            "'CSV UTF-8'."
-        ) from exc
-    except csv.Error as exc:
-        _refuse(shown, [f"line {reader.line_num} is no row of a CSV ({exc})"])
-    return rows
+    """Line number, and column name to value without surrounding blanks, of each row."""
+    table = read_table(shown, "decisions file")
+    columns = [_column_name(cell) for cell in table.header]
+    _check_columns(shown, columns)
+    # Of two columns with one name the first counts.
+    pairs = [(row.line, zip(reversed(columns), reversed(row.cells), strict=True)) for row in table.rows]
+    return [(line, {name: value.strip() for name, value in values}) for line, values in pairs]
 
 
 def _column_name(cell: str) -> str:
@@ -239,6 +214,4 @@ def _is_own(file: FoundFile) -> bool:
         return False
     if file.name == CLEANED_MARKER:
         return CLEANED_KIND.encode() in head
-    line = head.decode(find_encoding(head[:2]), "replace").split("\n")[0].split("\r")[0]
-    columns = {_column_name(cell.strip('"')) for cell in line.split(find_delimiter(line))}
-    return columns.issuperset(_NEEDED)
+    return {_column_name(cell) for cell in read_header(head)}.issuperset(_NEEDED)

@@ -60,7 +60,12 @@ def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[R
     cores = num_cores()
     # A few dozen large photos are still shared out evenly.
     size = max(1, min(_PHOTOS_A_TASK, len(photos) // (4 * cores)))
-    return map_batches(len(photos), size, lambda rows: [_try_photo(photos, row, work) for row in rows], cores)
+    return map_batches(
+        len(photos),
+        size,
+        lambda rows: [_try_row(photos.paths, row, lambda one: work(photos.read(one))) for row in rows],
+        cores,
+    )
 
 
 def stream_images(photos: Readable, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
@@ -84,9 +89,8 @@ def group_by_content(digests: Sequence[str]) -> NDArray[np.int64]:
 
 
 def map_images(
-    photos: Readable,
-    spec: PreprocessSpec,
-    limits: ImageLimits,
+    paths: Sequence[str],
+    load: Callable[[int], NDArray[np.uint8]],
     work: Callable[[NDArray[np.uint8]], NDArray[Scalar]],
     batch_size: int,
     num_threads: int = 0,
@@ -97,9 +101,8 @@ def map_images(
     `work` that uses one core, decoding and working overlap without waiting for each other.
 
     Args:
-        photos: the photos.
-        spec: what each is turned into.
-        limits: the largest photo that is decoded.
+        paths: one per photo.
+        load: from the number of a photo to its image, all of one shape, or an `ImageError`.
         work: from the usable images of a batch, uint8 `(n, height, width, channels)`, n at least 1, to an array of n
             rows; called from several threads at once.
         batch_size: photos a batch, at most; fewer where there are so few photos that a thread would have none.
@@ -108,12 +111,12 @@ def map_images(
     threads = num_threads or num_cores()
 
     def run(rows: Iterator[int]) -> list[NDArray[Scalar] | Skipped]:
-        items = [_try_photo(photos, row, lambda data: load_image(data, spec, limits)) for row in rows]
+        items = [_try_row(paths, row, load) for row in rows]
         images = [item for item in items if not isinstance(item, Skipped)]
         results = iter(work(np.stack(images)) if images else ())
         return [item if isinstance(item, Skipped) else next(results) for item in items]
 
-    return map_batches(len(photos), even_size(len(photos), batch_size, threads), run, threads)
+    return map_batches(len(paths), even_size(len(paths), batch_size, threads), run, threads)
 
 
 def even_size(num_items: int, largest: int, num_threads: int) -> int:
@@ -122,11 +125,11 @@ def even_size(num_items: int, largest: int, num_threads: int) -> int:
     return max(1, math.ceil(num_items / num_tasks))
 
 
-def _try_photo(photos: Readable, row: int, work: Callable[[bytes], Result]) -> Result | Skipped:
+def _try_row(paths: Sequence[str], row: int, work: Callable[[int], Result]) -> Result | Skipped:
     try:
-        return work(photos.read(row))
+        return work(row)
     except ImageError as exc:
-        return Skipped(photos.paths[row], str(exc))
+        return Skipped(paths[row], str(exc))
 
 
 def map_batches(

@@ -1,4 +1,4 @@
-"""Names of files and folders as people read them: natural order, text that can always be printed, names for any disk.
+"""Names of files as people read them: natural order, text that can always be printed, names for any disk, some of many.
 
 Holds no file access; every module that lists photos sorts with `natural_key`.
 """
@@ -6,10 +6,15 @@ Holds no file access; every module that lists photos sorts with `natural_key`.
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tellapart.records import Skipped
 
 _DIGITS = re.compile(r"([0-9]+)")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+# What differs between reasons for skipping files that are the same to a reader.
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
 
@@ -68,7 +73,41 @@ def is_system_name(name: str) -> bool:
 
 def name_some(names: Iterable[str], limit: int = 5) -> str:
     """The first names, quoted, and how many more there are: `'a', 'b' and 3 more`."""
-    everything = list(names)
-    shown = ", ".join(repr(name) for name in everything[:limit])
-    rest = len(everything) - limit
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
+    return list_some([repr(name) for name in names], limit)
+
+
+def list_some(texts: Sequence[str], limit: int = 5) -> str:
+    """The first texts as they are, and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(texts[:limit])
+    return f"{shown} and {len(texts) - limit:,} more" if len(texts) > limit else shown
+
+
+@dataclass(frozen=True)
+class SkippedGroup:
+    """Files that are skipped for one reason: the first few of them, and how many there are in all."""
+
+    reason: str
+    first: tuple[str, ...]
+    num_files: int
+
+
+def group_skipped(skipped: Sequence[Skipped], num_first: int = 5, most: int | None = None) -> tuple[SkippedGroup, ...]:
+    """Skipped files by reason, the commonest first; numbers and quoted names in a reason do not tell groups apart.
+
+    Args:
+        skipped: in the order of the source.
+        num_first: paths to keep of each group.
+        most: groups to give at most, the last of them for all other reasons; `None` gives all.
+    """
+    groups: dict[str, list[Skipped]] = {}
+    for item in skipped:
+        groups.setdefault(_VARYING.sub("…", item.reason), []).append(item)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    named = [
+        (items[0].reason if len({item.reason for item in items}) == 1 else pattern, items) for pattern, items in ordered
+    ]
+    if most is not None and len(named) > most:
+        named[most - 1 :] = [("other reasons", [item for _, items in named[most - 1 :] for item in items])]
+    return tuple(
+        SkippedGroup(reason, tuple(item.path for item in items[:num_first]), len(items)) for reason, items in named
+    )

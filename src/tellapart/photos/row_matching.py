@@ -1,6 +1,6 @@
-"""From the rows of a CSV to labelled photos: finds the file each row means, and tells what has none.
+"""From a CSV of paths and labels to labelled photos: finds the file each row means, and tells what has none.
 
-`photos/label_table.py` reads the rows; `photos/sources.py` calls this for a CSV, and for a folder or zip with one.
+`photos/csv_table.py` reads the table; `photos/sources.py` calls this for a CSV, and for a folder or zip with one.
 """
 
 import os
@@ -10,13 +10,26 @@ from dataclasses import dataclass, field
 
 from tellapart.errors import DatasetError
 from tellapart.images.gate import PHOTO_SUFFIXES
+from tellapart.photos.csv_table import read_table
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile
-from tellapart.photos.label_table import LabelRow
 from tellapart.photos.layout import Labelled, Reading, split_of
 from tellapart.photos.misplaced import reason_no_photo
-from tellapart.photos.names import name_some
+from tellapart.photos.names import class_name, name_some
 
+_PATH_COLUMNS = (
+    *("path", "file", "filename", "image", "image_path", "id"),
+    *("file_name", "filepath", "file_path", "image_name", "image_id", "photo"),
+)
+_LABEL_COLUMNS = ("label", "class", "category", "target", "labels", "class_name")
 _NOT_UNIQUE = "several files are called so; write the path in the CSV"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One row: a path or id as written, and a label without surrounding blanks, empty where there is none."""
+
+    path: str
+    label: str
 
 
 @dataclass
@@ -68,20 +81,25 @@ def _index(files: Sequence[FoundFile]) -> dict[str, list[FoundFile]]:
     return {**loose, **exact}
 
 
-def match_rows(rows: Sequence[LabelRow], finder: RowFinder, csv_path: str, shown_folder: str) -> Reading:
-    """The photos that the rows name, with their labels; each photo once.
+def match_rows(csv_path: str, finder: RowFinder, shown_folder: str) -> Reading:
+    """The photos that the rows of a CSV name, with their labels; each photo once.
+
+    All values are text, so that `007` stays `007`. The column of the path is called path, file, filename, image,
+    image_path or id, that of the label label, class, category or target, in any case.
 
     A photo that rows give different labels, a row without label, and a row whose file is missing are left out with the
     reason.
 
     Args:
-        csv_path: the table, for messages.
+        csv_path: the table.
         shown_folder: what paths in it are relative to, for messages.
 
     Raises:
-        DatasetError: the files of more than half of the labelled rows are missing, or no row has a label.
+        DatasetError: the CSV cannot be read or lacks a column, the files of more than half of the labelled rows are
+            missing, or no row has a label.
     """
-    reading = Reading()
+    rows, note = _read_rows(csv_path)
+    reading = Reading(left_out=[] if note is None else [(_parts(os.path.basename(csv_path)), note)])
     found: dict[DiskFile | ArchiveMember, tuple[FoundFile, list[str]]] = {}
     missing: list[str] = []
     labelled_rows = [row for row in rows if row.label]
@@ -99,6 +117,29 @@ def match_rows(rows: Sequence[LabelRow], finder: RowFinder, csv_path: str, shown
     for file, labels in found.values():
         _add_photo(reading, file, list(dict.fromkeys(labels)))
     return reading
+
+
+def _read_rows(csv_path: str) -> tuple[list[LabelRow], str | None]:
+    """The rows in their order, and what the owner of the CSV should know."""
+    table = read_table(csv_path)
+    path_column = _find_column(table.header, _PATH_COLUMNS, "path", csv_path)
+    label_column = _find_column(table.header, _LABEL_COLUMNS, "label", csv_path)
+    if not table.rows:
+        raise DatasetError(f"CSV {csv_path!r} has a header but no rows; one row per photo is needed. Add them.")
+    rows = [LabelRow(row.cells[path_column], class_name(row.cells[label_column])) for row in table.rows]
+    return rows, table.note
+
+
+def _find_column(columns: Sequence[str], accepted: Sequence[str], meaning: str, csv_path: str) -> int:
+    """The position of the first accepted name among the columns, in any case."""
+    lower = [column.strip().lower() for column in columns]
+    for name in accepted:
+        if name in lower:
+            return lower.index(name)
+    raise DatasetError(
+        f"CSV {csv_path!r} has no {meaning} column; columns found: {name_some(columns) or 'none'}; accepted: "
+        f"{', '.join(accepted)}. Rename a column in its first line, or add that line."
+    )
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """From what a user names (folder, zip, CSV, photos) to a `PhotoSet`; the border where a source is checked once.
 
-Which class a photo has comes from `photos/layout.py` (folders and names) or `photos/label_table.py` (CSV).
+Which class a photo has comes from `photos/layout.py` (folders and names) or `photos/row_matching.py` (CSV).
 """
 
 import os
@@ -15,13 +15,11 @@ from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.archive import open_archive
 from tellapart.photos.decision_table import without_own_files
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, Listing, list_archive, list_folder
-from tellapart.photos.label_table import read_label_table
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import Labelled, Reading, label_files, split_of
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.row_matching import RowFinder, match_rows
 from tellapart.records import Skipped
 
 __all__ = ["PhotoSet", "check_classes", "list_photos", "open_any_photos", "open_photos"]
@@ -155,8 +153,10 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
             f"{source!r} is a CSV, which names the labels itself; leave out {flag}, or name a folder or zip."
         )
     folder = os.path.dirname(source)
+    from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
+
     finder = RowFinder(folder or os.curdir, lambda: list_folder(folder or os.curdir).files, by_file_name=False)
-    return folder, match_rows(read_label_table(source), finder, source, folder or os.curdir)
+    return folder, match_rows(source, finder, folder or os.curdir)
 
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
@@ -188,8 +188,10 @@ def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
 
 
 def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv: str) -> Reading:
+    from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
+
     finder = RowFinder(source if kind == "folder" else None, lambda: photos, by_file_name=True)
-    reading = match_rows(read_label_table(labels_csv), finder, labels_csv, source)
+    reading = match_rows(labels_csv, finder, source)
     used = {item.file.place for item in reading.labelled}
     told = {"/".join(parts) for parts, _ in reading.left_out}
     reading.left_out += [

@@ -1,91 +1,176 @@
-"""When a model may answer: `not sure` where it would be wrong too often, `none of these` where a photo is like none."""
+"""What a model says of photos, one by one, and when it may answer.
+
+It says `not sure` where it would be wrong too often, and `none of these` where a photo is like none of its training.
+"""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.config import check_range
 from tellapart.errors import ConfigError
 from tellapart.measure.selective import describe_selective, threshold_for
-from tellapart.predict.predictor import Predictor
-from tellapart.records import Prediction
+from tellapart.predict.inputs import Inputs
+from tellapart.records import Prediction, SelectivePoint, Skipped
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)
 NOT_SURE, NONE_OF_THESE = "not sure", "none of these"
 
 
-@dataclass(frozen=True)
-class AnswerConfig:
-    """What must hold for an answer.
-
-    Attributes:
-        not_sure: share of wrong answers that is accepted among those that are given; `None` answers always.
-        none_of_these: share of photos like those of the training that may be taken for none of the classes; `None`
-            takes every photo for one of them.
-    """
-
-    not_sure: float | None = None
-    none_of_these: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, rate in (("not_sure", self.not_sure), ("none_of_these", self.none_of_these)):
-            if rate is not None:
-                check_range(name, rate, 0, 1, open_ends=True)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """What may be answered besides the classes."""
-        asked = {NOT_SURE: self.not_sure, NONE_OF_THESE: self.none_of_these}
-        return tuple(doubt for doubt, rate in asked.items() if rate is not None)
-
-
 class AnswerRule:
     """What decides for each prediction whether it is an answer; made once for a model.
 
     Args:
-        predictor: the model.
-        config: what must hold.
+        not_sure: share of wrong answers that is accepted among those that are given; `None` answers always.
+        none_of_these: share of photos like those of the training that may be taken for none of the classes; `None`
+            takes every photo for one of them.
+        selective, usual_distances: of the model's bundle.
 
     Attributes:
-        needs_distances: whether predictions must come with their distance.
+        doubts: what may be answered besides the classes.
         least_probability: of an answer; above 1 when none can be promised.
         largest_distance: of an answer.
         notes: what the rates come to, a sentence each.
 
     Raises:
-        ConfigError: the model lacks what it would take.
+        ConfigError: a rate is not between 0 and 1, or the model lacks what it would take.
     """
 
-    def __init__(self, predictor: Predictor, config: AnswerConfig) -> None:
-        self.needs_distances = config.none_of_these is not None
+    def __init__(
+        self,
+        not_sure: float | None,
+        none_of_these: float | None,
+        selective: Sequence[SelectivePoint],
+        usual_distances: Sequence[float],
+    ) -> None:
         self.least_probability, self.largest_distance = 0.0, math.inf
+        self.doubts: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
-        if config.not_sure is not None:
-            if not predictor.selective:
-                raise ConfigError(
-                    "--not-sure takes a model whose mistakes were measured, and this one was made without; train it "
-                    "again, or leave --not-sure out."
-                )
-            threshold = threshold_for(predictor.selective, config.not_sure)
-            self.least_probability = math.inf if threshold is None else threshold
-            self.notes = (describe_selective(predictor.selective, config.not_sure),)
-        if config.none_of_these is not None:
-            predictor.check_distances()
-            usual = predictor.usual_distances
-            self.largest_distance = usual[math.ceil((1 - config.none_of_these) * (len(usual) - 1))]
-            if self.largest_distance >= _BEYOND_ALL:
-                raise ConfigError(
-                    f"--none-of-these {config.none_of_these:g} asks for fewer false alarms than the photos of this "
-                    "model could show; the more photos it has learnt from, the lower it may be, down to 0.005. Pass a "
-                    "larger rate, such as 0.05."
-                )
+        for name, rate in (("not_sure", not_sure), ("none_of_these", none_of_these)):
+            if rate is not None:
+                check_range(name, rate, 0, 1, open_ends=True)
+        if not_sure is not None:
+            self.doubts += (NOT_SURE,)
+            self.least_probability = _least_probability(not_sure, selective)
+            self.notes = (describe_selective(selective, not_sure),)
+        if none_of_these is not None:
+            self.doubts += (NONE_OF_THESE,)
+            self.largest_distance = _largest_distance(none_of_these, usual_distances)
+
+    @property
+    def needs_distances(self) -> bool:
+        """Whether predictions must come with their distance."""
+        return NONE_OF_THESE in self.doubts
 
     def apply(self, prediction: Prediction) -> Prediction:
         """The prediction, with its doubt where it has one."""
         if prediction.distance is not None and prediction.distance > self.largest_distance:
             return replace(prediction, doubt=NONE_OF_THESE)
-        if prediction.probability < self.least_probability:
+        if prediction.highest_probability < self.least_probability:
             return replace(prediction, doubt=NOT_SURE)
         return prediction
+
+
+class Predictions(Iterator[Prediction]):
+    """A prediction for each photo that can be read, in order, made while they are read.
+
+    Photos are decoded and predicted ahead on all threads, a bounded number of them, so that memory does not grow with
+    their number. They can be read once. Closing early ends the threads.
+
+    Args:
+        inputs: what is predicted.
+        class_names: the classes of the model.
+        rule: when the model may answer.
+        numbers: for each of the inputs a row of probabilities, with a distance behind them where `rule` needs it, or
+            why there is none.
+
+    Attributes:
+        doubts, notes: as in `AnswerRule`.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        class_names: Sequence[str],
+        rule: AnswerRule,
+        numbers: Generator[NDArray[np.float32] | Skipped, None, None],
+    ) -> None:
+        self.doubts, self.notes = rule.doubts, rule.notes
+        self._inputs, self._class_names, self._rule, self._numbers = inputs, class_names, rule, numbers
+        self._skipped: list[Skipped] = []
+        self._items = self._read()
+
+    def __next__(self) -> Prediction:
+        return next(item for _, item in self._items if isinstance(item, Prediction))
+
+    def __len__(self) -> int:
+        """Photos there are, those that cannot be read included."""
+        return len(self._inputs)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Photos that could not be read so far, and in the end the files that are none; complete when all are read."""
+        return tuple(self._skipped)
+
+    def items(self) -> Iterator[tuple[int, Prediction | Skipped]]:
+        """The same with what is skipped in its place: the row of each photo, files that are none behind the rows."""
+        return self._items
+
+    def close(self) -> None:
+        """Nothing; no more photos are read."""
+        self._items.close()
+        self._numbers.close()
+
+    def _read(self) -> Generator[tuple[int, Prediction | Skipped], None, None]:
+        for row, numbers in enumerate(self._numbers):
+            if isinstance(numbers, Skipped):
+                self._skipped.append(numbers)
+                yield row, numbers
+            else:
+                yield row, self._rule.apply(self._prediction(self._inputs.paths[row], numbers))
+        for number, skipped in enumerate(self._inputs.skipped, len(self._inputs)):
+            self._skipped.append(skipped)
+            yield number, skipped
+
+    def _prediction(self, path: str, numbers: NDArray[np.float32]) -> Prediction:
+        """From a row of probabilities, with or without a distance behind them."""
+        num_classes = len(self._class_names)
+        probabilities = numbers[:num_classes]
+        distance = float(numbers[num_classes]) if len(numbers) > num_classes else None
+        best = self._class_names[int(probabilities.argmax())]
+        return Prediction(path, best, tuple(probabilities.tolist()), distance)
+
+
+def _least_probability(not_sure: float, selective: Sequence[SelectivePoint]) -> float:
+    if not selective:
+        raise ConfigError(
+            "`not_sure` needs a model whose mistakes were measured, and this model's were not. Train it again with "
+            "more photos, or leave `not_sure` out.",
+            field="not_sure",
+            value=not_sure,
+        )
+    threshold = threshold_for(selective, not_sure)
+    return math.inf if threshold is None else threshold
+
+
+def _largest_distance(none_of_these: float, usual: Sequence[float]) -> float:
+    if not usual:
+        raise ConfigError(
+            "`none_of_these` needs a model that can tell unfamiliar photos, and this one cannot. Train one with "
+            "`recipe='transfer'`, or leave `none_of_these` out.",
+            field="none_of_these",
+            value=none_of_these,
+        )
+    largest = usual[math.ceil((1 - none_of_these) * (len(usual) - 1))]
+    if largest >= _BEYOND_ALL:
+        raise ConfigError(
+            f"`none_of_these` {none_of_these:g} asks for fewer false alarms than the photos of this model could show. "
+            "Give a larger rate, such as 0.05, or train with more photos, which allows rates down to 0.005.",
+            field="none_of_these",
+            value=none_of_these,
+        )
+    return largest

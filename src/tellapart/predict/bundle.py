@@ -1,7 +1,8 @@
 """The model folder on disk: `bundle.json` and `model.onnx`, all that a prediction needs, loaded without running code.
 
-`bundle.json` holds the checksum of `model.onnx` and one of itself, and is accepted only as the exact bytes that
-`write_bundle` makes, so a changed byte in either file is found. Running the model is `predict/predictor.py`'s.
+`bundle.json` holds the checksum of `model.onnx` and one of its own content, so a changed value in either file is found.
+Its line ends and indents may be others: editors and version control change them. Running the model is
+`predict/model.py`'s.
 """
 
 import json
@@ -10,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tellapart.backbones.onnx_wire import has_external_data
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.predict.onnx_wire import has_external_data
 from tellapart.records import LayerRecord, SelectivePoint
 from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
 
@@ -90,7 +91,7 @@ def write_bundle(model_dir: Path, bundle: Bundle) -> None:
 
 
 def read_bundle(model_dir: Path) -> Bundle:
-    """The bundle in the folder, every byte of it checked; nothing is written.
+    """The bundle in the folder, checked against its checksums; nothing is written.
 
     Raises:
         BundleError: there is none, or it is damaged, foreign, or made by a newer tellapart.
@@ -99,9 +100,8 @@ def read_bundle(model_dir: Path) -> Bundle:
     described = _load_json(model_dir, files[BUNDLE_FILE])
     _check_schema(model_dir, described)
     rest = {key: value for key, value in described.items() if key != "sha256"}
-    is_intact = described.get("sha256") == _own_checksum(rest) and files[BUNDLE_FILE] == to_json_bytes(described)
-    if not is_intact:
-        raise _damaged(model_dir / BUNDLE_FILE, "its bytes do not match its checksum")
+    if described.get("sha256") != _own_checksum(rest):
+        raise _damaged(model_dir / BUNDLE_FILE, "its content does not match its checksum")
     return _parse(model_dir, described, files[MODEL_FILE])
 
 
@@ -143,7 +143,7 @@ def _missing(model_dir: Path, name: str) -> BundleError:
 
 def _load_json(model_dir: Path, data: bytes) -> dict[str, Any]:
     try:
-        described = json.loads(data.decode("utf-8"))
+        described = json.loads(data.decode("utf-8-sig"))  # some editors put a mark before the text
     except (ValueError, RecursionError) as exc:
         raise _damaged(model_dir / BUNDLE_FILE, "it is cut short or not JSON") from exc
     if not isinstance(described, dict):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -39,14 +38,14 @@ def draw_class_counts(counts: Mapping[str, int]) -> Figure:
 
 
 def _draw_bars(axes: Axes, names: list[str], values: list[int], is_upright: bool) -> None:
-    # Places instead of names: two names may look the same once shortened, and seaborn would average them.
+    # Places instead of names: two names may look the same once shortened, and would share a bar.
     places = list(range(len(names)))
-    colours = [PALETTE[place % (len(PALETTE) - 1)] for place in places] if len(names) <= _MOST_UPRIGHT else None
-    across, along = (places, values) if is_upright else (values, places)
-    seaborn.barplot(
-        x=across, y=along, orient="v" if is_upright else "h", ax=axes, width=0.68, saturation=1, errorbar=None,
-        hue=places if colours else None, palette=colours, legend=False, color=None if colours else PALETTE[0],
-    )  # fmt: skip
+    is_coloured = len(names) <= _MOST_UPRIGHT
+    colours = [PALETTE[place % (len(PALETTE) - 1) if is_coloured else 0] for place in places]
+    if is_upright:
+        axes.bar(places, values, width=0.68, color=colours)
+    else:
+        axes.barh(places, values, height=0.68, color=colours)
     style_axes(axes, grid_axis="y" if is_upright else "x")
     if is_upright:
         axes.set_xticks(places, names, color=INK, fontsize=11)

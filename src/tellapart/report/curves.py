@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tellapart.measure.smoothing import smooth
 from tellapart.records import EpochRecord
 from tellapart.report.figures import FAINT_INK, INK, TRAIN_COLOUR, VALIDATION_COLOUR, new_figure, style_axes
 
@@ -62,3 +61,16 @@ def _draw_line(axes: Axes, name: str, colour: str, points: Sequence[tuple[int, f
     marker = "o" if len(epochs) == 1 else ""
     axes.plot(epochs, values, color=colour, linewidth=1.0, alpha=0.35)
     axes.plot(epochs, smooth(values, SMOOTHING), color=colour, linewidth=2.4, marker=marker, label=name)
+
+
+def smooth(values: Sequence[float], factor: float = 0.7) -> list[float]:
+    """Exponentially smoothed values, as many as given: `s[0] = v[0]`, `s[t] = factor * s[t-1] + (1 - factor) * v[t]`.
+
+    Args:
+        values: one number an epoch; not modified.
+        factor: weight of the past in `[0, 1]`; 0 changes nothing. 0.7 is what the Keras tutorial draws with.
+    """
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(factor * smoothed[-1] + (1 - factor) * value if smoothed else float(value))
+    return smoothed

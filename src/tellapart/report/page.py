@@ -7,68 +7,66 @@ script of the page and nothing else.
 
 import base64
 import hashlib
-import math
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.measure.measurement import Measurement
 from tellapart.measure.metrics import wilson_interval
-from tellapart.photos.names import printable
-from tellapart.records import ClassScore, Evaluation
+from tellapart.photos.names import group_skipped, printable
+from tellapart.records import ClassScore, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
-from tellapart.report.embedded_pictures import Album
-from tellapart.report.matrix import Matrix, make_matrix
-from tellapart.report.report_data import Report, Results
-from tellapart.report.sections import (
-    SUSPECTS_KIND,
-    AnswerCard,
-    FindingCard,
-    SuspectLine,
-    answer_cards,
-    finding_cards,
-    skipped_groups,
-    suspect_lines,
-)
-from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
-from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table
+from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
+from tellapart.report.model_section import ModelView, make_view
+from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto
 
 if TYPE_CHECKING:
     import jinja2
 
 _STYLE_NAME, _SCRIPT_NAME, _PAGE_NAME = "style.css", "script.js", "page.html"
-_MOST_CLASSES_IN_ORDER = 12
+_MOST_REASONS, _MOST_PATHS = 30, 20
 
 
-@dataclass(frozen=True)
-class ResultsView:
-    """What the page shows of the results, worked out.
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that one page shows.
 
     Attributes:
-        ruler: the interval beside guessing.
-        baseline_label, baseline: the most frequent class, and how often always naming it would be right.
-        even_log_loss: the log-loss of giving every class the same chance, in nats.
-        num_mistakes: all there are, of which `mistakes` are the surest.
-        weakest: the class that is missed most, or `None`.
-        class_order: the classes as the table lists them: the worst first where they are many.
-        matrix, reliability, curve: figures; `None` where there is nothing to draw.
-        not_sure: the table, and the line of it that the head mentions.
-        mistakes, unsure: photos with what the model said.
+        source: the photos, as they were named.
+        made_on: the day, `2026-11-24`.
+        class_counts: photos of each class, in class order.
+        num_photos: photos that can be used.
+        skipped: files that cannot, and why.
+        findings: of the check-up, the weightiest first.
+        suspects: labels that are probably wrong, the most suspicious first.
+        photos: by row, every photo that anything here refers to.
+        measurement: how the model does; `None` in the report of a check-up alone.
+        heatmaps: by row, where the model looked, over the photo; uint8 RGB as `ReportPhoto.image`.
+        facts: further lines about the training, such as its duration: what, and how much.
+        clear: what the check-up looked for and did not find, a sentence each: `No copies were found.`
     """
 
-    ruler: Ruler
-    baseline_label: int
-    baseline: float
-    even_log_loss: float
-    num_mistakes: int
-    weakest: int | None
-    class_order: tuple[int, ...]
-    matrix: Matrix
-    reliability: ReliabilityPlot | None
-    curve: CurvePlot | None
-    not_sure: tuple[NotSure, ...]
-    offer: NotSure | None
-    mistakes: tuple[AnswerCard, ...]
-    unsure: tuple[AnswerCard, ...]
+    source: str
+    made_on: str
+    class_counts: Mapping[str, int]
+    num_photos: int
+    skipped: tuple[Skipped, ...]
+    findings: tuple[Finding, ...]
+    suspects: tuple[LabelSuspect, ...]
+    photos: Mapping[int, ReportPhoto]
+    measurement: Measurement | None
+    heatmaps: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    facts: tuple[tuple[str, str], ...] = ()
+    clear: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in order; labels are numbers into it."""
+        return tuple(self.class_counts)
 
 
 def render_report(report: Report) -> bytes:
@@ -77,25 +75,25 @@ def render_report(report: Report) -> bytes:
     Whatever the texts of the report hold, the page shows it as text. Long lists are cut and say what was left out.
     """
     environment = _make_environment()
-    album = Album(report.source, report.photos, report.results.heatmaps if report.results else {})
-    cards = finding_cards(report, album)
-    suspects = suspect_lines(report, album)
-    results = _results_view(report.results, album) if report.results else None
+    album = Album(report.source, report.photos, report.heatmaps)
+    cards = finding_cards(report.findings, album)
+    suspects = suspect_lines(report.suspects, album)
+    model = make_view(report.measurement, album) if report.measurement else None
     style, script = _source(environment, _STYLE_NAME), _source(environment, _SCRIPT_NAME)
     page = environment.get_template(_PAGE_NAME).render(
         report=report,
-        title=wording.title_of(report),
+        title=wording.title_of(report.class_names, is_checkup=model is None),
         cards=cards,
         num_problems=sum(card.finding.is_problem for card in cards),
         suspects=suspects,
         suspects_kind=SUSPECTS_KIND,
-        skipped=skipped_groups(report.skipped),
-        results=results,
+        skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
+        model=model,
         pictures=album.pictures(),
         style=style,
         script=script,
         policy=_policy(style, script),
-        data=_script_data(report, cards, suspects, results),
+        data=_script_data(report, cards, [photo for _, photo in suspects], model),
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions decisions.csv --out cleaned",
     )
     return page.encode("utf-8")
@@ -152,52 +150,16 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _results_view(results: Results, album: Album) -> ResultsView:
-    evaluation = results.evaluation
-    label, baseline = wording.baseline_of(evaluation)
-    not_sure = not_sure_table(results)
-    return ResultsView(
-        ruler=make_ruler(evaluation.accuracy, evaluation.interval_95, baseline),
-        baseline_label=label,
-        baseline=baseline,
-        even_log_loss=math.log(max(1, len(evaluation.per_class))),
-        num_mistakes=_num_mistakes(evaluation),
-        weakest=wording.weakest_class(evaluation),
-        class_order=_class_order(results),
-        matrix=make_matrix(evaluation, results.examples, album),
-        reliability=reliability_plot(results.reliability) if results.reliability.bins else None,
-        curve=curve_plot(results.curve) if results.curve and results.curve.measured else None,
-        not_sure=not_sure,
-        offer=not_sure_offer(results, not_sure),
-        mistakes=answer_cards(results.mistakes, album),
-        unsure=answer_cards(results.unsure, album),
-    )
-
-
-def _num_mistakes(evaluation: Evaluation) -> int:
-    counts = evaluation.confusion_matrix
-    return sum(map(sum, counts)) - sum(row[label] for label, row in enumerate(counts))
-
-
-def _class_order(results: Results) -> tuple[int, ...]:
-    scores = results.evaluation.per_class
-    if len(scores) <= _MOST_CLASSES_IN_ORDER:
-        return tuple(range(len(scores)))
-    recalls = [2.0 if score.recall is None else score.recall for score in scores]
-    return tuple(sorted(range(len(scores)), key=recalls.__getitem__))
-
-
 def _script_data(
     report: Report,
     cards: tuple[FindingCard, ...],
-    suspects: tuple[SuspectLine, ...],
-    results: ResultsView | None,
+    suspects: list[ShownPhoto],
+    model: ModelView | None,
 ) -> dict[str, Any]:
     """What the script needs to know of every photo that can be decided on; all texts can be encoded."""
-    shown = [line.photo for line in suspects]
-    shown += [photo for card in cards for group in card.groups for photo in group.photos]
-    if results is not None:
-        shown += [answer.photo for answer in (*results.mistakes, *results.unsure)]
+    shown = [*suspects, *(photo for card in cards for group in card.groups for photo in group.photos)]
+    if model is not None:
+        shown += [answer.photo for answer in (*model.mistakes, *model.unsure)]
     return {
         "key": hashlib.blake2b(printable(report.source).encode(), digest_size=8).hexdigest(),
         "classes": [printable(name) for name in report.class_names],

@@ -4,12 +4,13 @@ Knows nothing of HTML; every text may hold anything, and is escaped where it is 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tellapart.measure.measurement import Measurement
 from tellapart.measure.selective import threshold_for
 from tellapart.photos.names import printable
 from tellapart.records import Evaluation, SelectivePoint
-from tellapart.report.report_data import Report, Results
 
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 _EXACT = 1e-9  # an interval that ends this close to 0 or 1 ends there
@@ -68,10 +69,10 @@ def shorten(text: str, longest: int) -> str:
     return f"{shown[:at_start]}…{shown[at_start + 1 - longest :]}"
 
 
-def title_of(report: Report) -> str:
+def title_of(class_names: Sequence[str], *, is_checkup: bool) -> str:
     """A few words for the top of the page: `cat or dog?` for up to 5 short names, else how many classes there are."""
-    names = [visible(name) for name in report.class_names]
-    if not names or report.results is None:
+    names = [visible(name) for name in class_names]
+    if not names or is_checkup:
         return "Check-up of your photos"
     listed = f"{', '.join(names[:-1])} or {names[-1]}?" if len(names) > 1 else names[0]
     if len(names) <= _MOST_NAMES_IN_TITLE and len(listed) <= _LONGEST_TITLE:
@@ -98,12 +99,12 @@ def weakest_class(evaluation: Evaluation) -> int | None:
     return min(recalls, key=lambda label: recalls[label] or 0.0)
 
 
-def not_sure_table(results: Results) -> tuple[NotSure, ...]:
+def not_sure_table(measurement: Measurement) -> tuple[NotSure, ...]:
     """For each target, what "not sure" costs; of those that hold without a single one, only the strictest."""
     rows: list[NotSure] = []
     for target in TARGET_ERRORS:
-        threshold = threshold_for(results.selective, target)
-        row = _not_sure(results, target, threshold)
+        threshold = threshold_for(measurement.selective, target)
+        row = _not_sure(measurement, target, threshold)
         if row.threshold is not None and row.answered >= 1 and rows and rows[-1].answered >= 1:
             rows[-1] = row  # the stricter target holds without a single "not sure"
         else:
@@ -111,17 +112,17 @@ def not_sure_table(results: Results) -> tuple[NotSure, ...]:
     return tuple(rows)
 
 
-def not_sure_offer(results: Results, rows: tuple[NotSure, ...]) -> NotSure | None:
+def not_sure_offer(measurement: Measurement, rows: tuple[NotSure, ...]) -> NotSure | None:
     """The line for the head of the page: the mildest target that makes at least a third of the mistakes go away."""
-    error = 1 - results.evaluation.accuracy
+    error = 1 - measurement.evaluation.accuracy
     fitting = [row for row in rows if row.threshold is not None and row.target_error <= error * 2 / 3]
     return fitting[0] if fitting and fitting[0].num_answered else None
 
 
-def _not_sure(results: Results, target: float, threshold: float | None) -> NotSure:
+def _not_sure(measurement: Measurement, target: float, threshold: float | None) -> NotSure:
     if threshold is None:
         return NotSure(target, None, 0.0, 0, 0)
     none_left = SelectivePoint(threshold, 0, 0)
-    point = next((point for point in results.selective if point.threshold >= threshold), none_left)
-    num_photos = max(1, results.evaluation.num_photos)
+    point = next((point for point in measurement.selective if point.threshold >= threshold), none_left)
+    num_photos = max(1, measurement.evaluation.num_photos)
     return NotSure(target, threshold, point.num_answered / num_photos, point.num_answered, point.num_wrong)

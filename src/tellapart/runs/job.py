@@ -1,33 +1,22 @@
-"""What a training is asked to do, and what it leaves."""
+"""What a training is asked to do, what its recipe makes of it, and what it leaves."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tellapart.config import RecipeConfig, SourceConfig
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EpochRecord, Evaluation, Skipped
+from tellapart.runs.run_folder import RunFile
 from tellapart.watcher import Watcher
 
-
-@dataclass(frozen=True)
-class RunFile:
-    """What `run.json` says of a run: enough to continue it.
-
-    Attributes:
-        source: the photos, as they were named.
-        config: the settings, with the number of epochs last asked for.
-        per_class: photos taken of each class, or `None`.
-        photos_key: names the content of the photos; another key means that they have changed.
-        state: `training`, `stopped` by the user, or `finished`.
-        views: computing a photo that a training by the clock was planned for; `None` for any other.
-    """
-
-    source: str
-    config: RecipeConfig
-    per_class: int | None
-    photos_key: str
-    state: str
-    views: float | None = None
+if TYPE_CHECKING:  # a `Run` is at hand without what it takes to make one
+    from tellapart.checkup.check_up import Checkup
+    from tellapart.measure.measurement import Measurement
+    from tellapart.photos.splits import Split
+    from tellapart.predict.bundle import Bundle
+    from tellapart.predict.model import Model
 
 
 @dataclass(frozen=True)
@@ -36,7 +25,7 @@ class TrainJob:
 
     Attributes:
         photos: what to learn from, not decoded yet.
-        run_dir: the folder of the run; not made yet.
+        run_dir: the folder of the run, which is claimed.
         config: how to train.
         source: how labels are found and how many photos are taken.
         resumed: what an earlier run in the folder says of itself, if it is to go on.
@@ -53,6 +42,61 @@ class TrainJob:
     watcher: Watcher
     started: float
     confirmed: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a recipe has made of the photos.
+
+    Attributes:
+        bundle: the model; it answers as what was trained does, on photos or on drawn images.
+        predictor: the bundle, opened.
+        measurement: how it does on photos it has not seen; `None` where there are none.
+        metrics: what `metrics.json` says of this recipe alone.
+        make_files: the content of further files by name, such as the network for Keras.
+        history: one record an epoch; empty where nothing is trained in epochs.
+        is_stopped: the user stopped it before its last epoch.
+        seconds_before: seconds that the epochs took which it had when it was resumed.
+    """
+
+    bundle: "Bundle"
+    predictor: "Model"
+    measurement: "Measurement | None"
+    metrics: Mapping[str, Any]
+    make_files: Callable[[], Mapping[str, bytes]] = dict
+    history: tuple[EpochRecord, ...] = ()
+    is_stopped: bool = False
+    seconds_before: float = 0.0
+
+
+class Recipe(Protocol):
+    """A way to train, asked for its parts in this order; it knows the job."""
+
+    def look(self) -> "Checkup":
+        """The photos that are learnt from, and what is to be said of them.
+
+        Raises:
+            DatasetError: they are too few.
+        """
+
+    def split(self, checkup: "Checkup") -> "Split":
+        """The rows that train, and those that are held out; with that the settings are complete.
+
+        Raises:
+            DatasetError: a class has too few different photos.
+            ConfigError: a setting does not fit these photos.
+        """
+
+    def run_file(self, checkup: "Checkup") -> RunFile:
+        """What `run.json` has to say for the run to be resumed."""
+
+    def fit(self, checkup: "Checkup", split: "Split") -> Fitted:
+        """The model, checked against its export, and how it does.
+
+        Raises:
+            TellapartError: the exported model answers differently.
+            KeyboardInterrupt: the user stopped it before there was anything to keep.
+        """
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _RUN_FILES = frozenset(
     "run.json bundle.json model.onnx metrics.json split.csv skipped.csv predictions.csv history.csv report.html "
     "check.json confusion.png mistakes.png curves.png".split()
 )
+# Held by a training while it writes into a folder; one that was killed leaves it there.
+LOCK_NAME = "run.lock"
 # The first bytes of a page, a table or a picture of ours say that it is one.
 _HEAD_BYTES = 64 * 1024
 _PAGE_MARK = b'<meta name="generator" content="tellapart">'
@@ -126,7 +128,7 @@ def claim_dir(path: Path, marker: str, setting: str = "out") -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name)]
+        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
     except FileExistsError as exc:
         raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.") from exc
     except OSError as exc:

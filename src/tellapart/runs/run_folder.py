@@ -1,48 +1,138 @@
-"""The run folder: which files a training leaves, and how they are named and written."""
+"""The run folder: who writes into it, and what `run.json` says of it; its tables are `run_tables.py`'s."""
 
 import dataclasses
+import errno
 import json
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tellapart.config import AugmentConfig, ClassicConfig, RecipeConfig, ScratchConfig, TransferConfig
-from tellapart.errors import BundleError, ConfigError, DatasetError
-from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split
-from tellapart.records import EpochRecord, Skipped
-from tellapart.runs.job import RunFile, TrainJob
-from tellapart.runs.outputs import claim_dir
-from tellapart.store import to_csv_bytes, to_json_bytes, write_file
+from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
+from tellapart.runs.outputs import LOCK_NAME, claim_dir
+from tellapart.store import output_error, to_json_bytes, write_file
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 RUN_FILE_NAME = "run.json"
-METRICS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "split.csv", "skipped.csv"
 CHECKPOINT_DIR_NAME = "checkpoints"
 _SCHEMA = 1
+# Between the opening of a lock and its closing by another training, at most so often.
+_MOST_TRIES = 100
+_LOCK_NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
-def claim_run(job: TrainJob, photos_key: str, views: float | None = None) -> RunFile:
-    """What `run.json` now says: the folder is that of a training under way on these photos.
+@dataclass(frozen=True)
+class RunFile:
+    """What `run.json` says of a run: enough to continue it.
+
+    Attributes:
+        source: the photos, as they were named.
+        config: the settings, with the number of epochs last asked for.
+        per_class: photos taken of each class, or `None`.
+        photos_key: names the content of the photos; another key means that they have changed.
+        state: `training`, `stopped` by the user, or `finished`.
+        views: computing a photo that a training by the clock was planned for; `None` for any other.
+    """
+
+    source: str
+    config: RecipeConfig
+    per_class: int | None
+    photos_key: str
+    state: str
+    views: float | None = None
+
+
+@contextmanager
+def claimed(run_dir: Path) -> Iterator[None]:
+    """The folder, made where it is missing, belongs to this training alone until the block ends.
+
+    The lock in it goes with the process, so that a killed training blocks no other. A folder that was made here and is
+    empty in the end is taken away again.
+
+    Raises:
+        OutputError: the folder holds something that is not ours, another training writes into it, or it cannot be made.
+    """
+    missing = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
+    lock = _lock_folder(run_dir)
+    try:
+        yield
+    finally:
+        path = run_dir / LOCK_NAME
+        with suppress(OSError):  # Windows removes no file that is open
+            path.unlink(missing_ok=True)
+        os.close(lock)
+        with suppress(OSError):
+            if sys.platform == "win32":
+                path.unlink(missing_ok=True)
+            for folder in missing:
+                folder.rmdir()  # refused where something is in it
+
+
+def _lock_folder(run_dir: Path) -> int:
+    """The open lock file of the folder, which no other training has."""
+    path = run_dir / LOCK_NAME
+    for _ in range(_MOST_TRIES):
+        claim_dir(run_dir, RUN_FILE_NAME)
+        try:
+            descriptor, is_ours = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            try:
+                descriptor, is_ours = os.open(path, os.O_RDWR), False
+            except FileNotFoundError:
+                continue  # the other training has just ended
+        except FileNotFoundError:
+            continue  # the other training could not start, and has taken the folder away
+        except OSError as exc:
+            raise output_error(path, exc) from exc
+        if not _is_locked(descriptor, is_ours):
+            holder = os.read(descriptor, 100).decode(errors="replace").strip() or "process unknown"
+            os.close(descriptor)
+            raise OutputError(
+                f"another training writes into {str(run_dir)!r} ({holder}). Wait for it to end, or pass another `out`."
+                f" If no training is running, delete {str(path)!r}."
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()}\n".encode())
+                return descriptor
+        os.close(descriptor)  # the other training has removed this file between our opening and locking it
+    raise OutputError(f"other trainings keep starting in {str(run_dir)!r}; pass another `out`.")
+
+
+def _is_locked(descriptor: int, is_ours: bool) -> bool:
+    """Whether this process now holds the lock; on a disk without locks, whether it has made the file."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        return is_ours and exc.errno in _LOCK_NOT_SUPPORTED
+    return True
+
+
+def begin_run(run_dir: Path, run_file: RunFile, resumed: RunFile | None) -> None:
+    """Writes `run.json`: the folder is that of a training under way on these photos.
 
     Raises:
         DatasetError: the run to resume was trained on other photos.
-        OutputError: the folder is not ours, or cannot be written.
+        OutputError: the file cannot be written.
     """
-    if job.resumed is not None and job.resumed.photos_key != photos_key:
+    if resumed is not None and resumed.photos_key != run_file.photos_key:
         raise DatasetError(
-            f"the photos of {job.photos.source!r} are not those that {str(job.run_dir)!r} was trained on;"
-            " --resume needs the same ones. Train anew with another --out."
+            f"the photos of {run_file.source!r} are not those that {str(run_dir)!r} was trained on;"
+            " `resume` needs the same ones. Train again with another `out`."
         )
-    run_file = RunFile(job.photos.source, job.config, job.source.per_class, photos_key, "training", views)
-    claim_dir(job.run_dir, RUN_FILE_NAME)
-    write_run_file(job.run_dir, run_file)
-    return run_file
+    write_run_file(run_dir, run_file)
 
 
 def finish_run_file(run_dir: Path, run_file: RunFile, is_stopped: bool = False) -> None:
@@ -66,10 +156,10 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as exc:
         raise BundleError(
-            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}); pass the --out of one."
+            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`."
         ) from exc
     except (OSError, ValueError) as exc:
-        raise BundleError(f"{str(path)!r} cannot be read: {exc}; train again with another --out.") from exc
+        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again with another `out`.") from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
@@ -78,7 +168,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({exc}); train again with another --out."
+            f"{str(path)!r} is damaged or of another version ({exc}). Train again with another `out`."
         ) from exc
 
 
@@ -94,52 +184,15 @@ def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
     if stored.recipe != config.recipe:
         names = ["recipe"]
     differing = [
-        f"{name} {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
+        f"`{name}` {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
         for name in names
         if getattr(stored, name) != getattr(config, name)
     ]
     if differing:
         raise ConfigError(
-            f"--resume goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
-            " Leave them out, or train anew with another --out."
+            f"`resume` goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
+            " Leave them out, or train again with another `out`."
         )
-
-
-def installed_versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, of what every result depends on, and of `packages`."""
-    shared = ("tellapart", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
-    return {"python": platform.python_version()} | {name: version(name) for name in (*shared, *packages)}
-
-
-def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
-    """Writes `history.csv`, one row an epoch."""
-    names = [field.name for field in dataclasses.fields(EpochRecord)]
-    rows = [[getattr(record, name) for name in names] for record in history]
-    write_file(run_dir / "history.csv", to_csv_bytes([names, *rows]))
-
-
-def write_split(
-    run_dir: Path, photos: PhotoSet, split: Split, digests: Sequence[str], groups: NDArray[np.int64]
-) -> None:
-    """Writes `split.csv`: path, class, split and content of every photo used, and the number of its group.
-
-    The split is `none` for photos that neither train nor validate.
-    """
-    assert photos.labels is not None
-    sides = dict.fromkeys(split.validation.tolist(), "validation") | dict.fromkeys(split.train.tolist(), "train")
-    rows = [
-        [path, photos.class_names[label], sides.get(row, "none"), digest, group]
-        for row, (path, label, digest, group) in enumerate(
-            zip(photos.paths, photos.labels.tolist(), digests, groups.tolist(), strict=True)
-        )
-    ]
-    write_file(run_dir / SPLIT_NAME, to_csv_bytes([["path", "class", "split", "content", "group"], *rows]))
-
-
-def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
-    """Writes `skipped.csv`: every file that was left out, and why; only the header when there is none."""
-    rows = [[item.path, item.reason] for item in skipped]
-    write_file(run_dir / SKIPPED_NAME, to_csv_bytes([["path", "reason"], *rows]))
 
 
 def _config_from(value: dict[str, Any]) -> RecipeConfig:

@@ -1,47 +1,66 @@
 """`tellapart report`, and the last file of every training: one page with all that was found and measured."""
 
-import csv
 import datetime
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import SourceConfig, TransferConfig
-from tellapart.errors import BundleError, DatasetError
+from tellapart.errors import DatasetError
 from tellapart.images.preprocess import format_size
+from tellapart.measure.measurement import Measurement
 from tellapart.photos.decisions import apply_own_decisions
+from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos
-from tellapart.predict.bundle import read_bundle
-from tellapart.predict.predictor import Predictor, load
-from tellapart.records import CurvePoint, LearningCurve, Skipped
-from tellapart.report.report_data import Report, ReportPhoto, Results
-from tellapart.runs.job import RunFile
-from tellapart.runs.measurement import PREDICTIONS_NAME, Outcome
-from tellapart.runs.report_results import Measured, make_results
-from tellapart.runs.run_folder import METRICS_NAME, SKIPPED_NAME, SPLIT_NAME, read_run_file
+from tellapart.predict.model import Model, load
+from tellapart.records import EpochRecord, Skipped
+from tellapart.report.model_section import answer_rows, shown_rows
+from tellapart.report.page import Report, render_report
+from tellapart.report.pictures import ReportPhoto, overlay_map
+from tellapart.runs.run_folder import RunFile, read_run_file
+from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
 from tellapart.store import to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
-REPORT_NAME, CHECK_NAME = "report.html", "check.json"
+REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
 # Shown in place of a photo that could be read when it was looked at, and no longer.
 _GONE = np.full((48, 64, 3), 200, np.uint8)
 
 
-def make_page(checkup: Checkup, results: Results | None = None, facts: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The page of a check-up, with the results of a training where there are any."""
-    from tellapart.report.page import render_report
+def make_page(
+    checkup: Checkup,
+    measurement: Measurement | None = None,
+    predictor: Model | None = None,
+    facts: Iterable[tuple[str, str]] = (),
+    missing: Sequence[ReportPhoto] = (),
+) -> bytes:
+    """The page of a check-up, with the numbers of a training where there are any.
 
+    Args:
+        checkup: of the photos that are there.
+        measurement: of the model; its rows are those of the photos, and of `missing` behind them.
+        predictor: the model, which says where it looked.
+        facts: about the training: what, and how much.
+        missing: photos of the training that are no longer there.
+    """
     photos = checkup.photos
+    rows = [row for finding in checkup.findings for example in finding.examples for row in example]
+    rows += [suspect.row for suspect in checkup.suspects]
+    heatmaps: dict[int, NDArray[np.uint8]] = {}
+    if measurement is not None:
+        rows += shown_rows(measurement)
+        if predictor is not None and predictor.has_activation_maps:
+            heatmaps = _draw_heatmaps(predictor, checkup.seen, measurement)
     return render_report(
         Report(
             source=photos.source,
@@ -51,8 +70,9 @@ def make_page(checkup: Checkup, results: Results | None = None, facts: Iterable[
             skipped=photos.skipped,
             findings=checkup.findings,
             suspects=checkup.suspects,
-            photos=_show(checkup, results),
-            results=results,
+            photos=_show(checkup, rows) | dict(enumerate(missing, start=len(photos))),
+            measurement=measurement,
+            heatmaps=heatmaps,
             facts=tuple(facts),
             clear=checkup.clear,
         )
@@ -60,23 +80,75 @@ def make_page(checkup: Checkup, results: Results | None = None, facts: Iterable[
 
 
 def write_report(
-    run_dir: Path, checkup: Checkup, measured: Measured | None, predictor: Predictor, metrics: dict[str, Any]
+    run_dir: Path, checkup: Checkup, measurement: Measurement | None, predictor: Model, metrics: dict[str, Any]
 ) -> None:
-    """Writes `report.html` and `check.json`.
+    """Writes `check.json` and `report.html`.
 
     Args:
         run_dir: folder of the run.
         checkup: of its photos.
-        measured: what is known of the model; `None` where nothing could be measured.
+        measurement: of its model; `None` where nothing could be measured.
         predictor: the model.
         metrics: the content of `metrics.json`.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    results = None if measured is None else make_results(measured, checkup, predictor)
     write_file(run_dir / CHECK_NAME, to_json_bytes(checkup_to_json(checkup)))
-    write_file(run_dir / REPORT_NAME, make_page(checkup, results, _describe_training(metrics)))
+    write_file(run_dir / REPORT_NAME, make_page(checkup, measurement, predictor, _describe_training(metrics)))
+
+
+def write_curves(run_dir: Path, history: Sequence[EpochRecord]) -> None:
+    """Writes `curves.png`, where anything was trained in epochs.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if not history:
+        return
+    from tellapart.report.curves import draw_curves
+    from tellapart.report.figures import figure_png
+
+    write_file(run_dir / CURVES_NAME, figure_png(draw_curves(history)))
+
+
+def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher | None = None) -> Path:
+    """The page of a run: the one that is there, or one made again from its tables and its photos.
+
+    Photos that are gone are grey, and a note says how many they are.
+
+    Raises:
+        BundleError: the folder holds no run, or none that was finished.
+        DatasetError: the photos are gone altogether.
+        OutputError: it cannot be written.
+    """
+    path = run_dir / REPORT_NAME
+    if path.exists():
+        return path
+    run, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
+    metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
+    found, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
+    decided = apply_own_decisions(found, watcher)
+    photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
+    if not len(photos):
+        raise DatasetError(
+            f"none of the {len(split):,} photos of {str(run_dir)!r} is in {run.source!r} any more, and the report needs"
+            " them. Put them back."
+        )
+    checkup = check_up(_look_again(photos, run, cache_dir, watcher), run.config.seed, decided.confirmed)
+    row_of_path = {_as_written(path): row for row, path in enumerate(checkup.photos.paths)}
+    missing = [row for row in split if row["path"] not in row_of_path]
+    if missing:
+        watcher.on_note(
+            f"{len(missing):,} of the {len(split):,} photos of {str(run_dir)!r} are no longer in {run.source!r}, such"
+            f" as {name_some([row['path'] for row in missing])}. The report shows them in grey."
+        )
+    row_of_path |= {row["path"]: len(checkup.photos) + number for number, row in enumerate(missing)}
+    measurement = read_predictions(run_dir, row_of_path, predictor.class_names, metrics)
+    grey = [ReportPhoto(row["path"], row["content"], row["class"], _GONE) for row in missing]
+    write_file(run_dir / CHECK_NAME, to_json_bytes(checkup_to_json(checkup)))
+    write_file(path, make_page(checkup, measurement, predictor, _describe_training(metrics), grey))
+    return path
 
 
 def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -103,11 +175,11 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _show(checkup: Checkup, results: Results | None) -> dict[int, ReportPhoto]:
-    """The photos that the page refers to, with a small image each; grey where a photo is gone by now."""
+def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
+    """The photos of these rows with a small image each, grey where one cannot be read any more."""
     photos = checkup.photos
-    rows = list(dict.fromkeys(_mentioned(checkup, results)))
-    images = checkup.seen.thumbnails(rows)
+    there = [row for row in dict.fromkeys(rows) if row < len(photos)]
+    images = checkup.seen.thumbnails(there)
     labels, names = photos.labels, photos.class_names
     return {
         row: ReportPhoto(
@@ -116,122 +188,45 @@ def _show(checkup: Checkup, results: Results | None) -> dict[int, ReportPhoto]:
             None if labels is None else names[labels[row]],
             images.get(row, _GONE),
         )
-        for row in rows
+        for row in there
     }
 
 
-def _mentioned(checkup: Checkup, results: Results | None) -> Iterable[int]:
-    """Rows of photos, some of them more than once."""
-    yield from (suspect.row for suspect in checkup.suspects)
-    yield from (row for finding in checkup.findings for rows in finding.examples for row in rows)
-    if results is not None:
-        yield from (one.row for one in (*results.mistakes, *results.unsure))
-        yield from (row for rows in results.examples.values() for row in rows)
+def _draw_heatmaps(predictor: Model, seen: SeenPhotos, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
+    """Where the model looked, drawn over the small image of each answer whose photo can be read."""
+    predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
+    photos = seen.photos
+    rows = [row for row in answer_rows(measurement) if row < len(photos)]
+    found = stream_images(photos.take(rows), predictor.preprocess, photos.limits)
+    images = {row: image for row, image in zip(rows, found, strict=True) if not isinstance(image, Skipped)}
+    small = seen.thumbnails(list(images))
+    if not small:
+        return {}
+    maps = predictor.activation_maps(np.stack([images[row] for row in small]))
+    return {row: overlay_map(small[row], one[predicted[row]]) for row, one in zip(small, maps, strict=True)}
 
 
-def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher | None = None) -> Path:
-    """The page of a run: the one that is there, or one made anew from its tables and its photos.
-
-    Raises:
-        BundleError: the folder holds no run, or none that was finished.
-        DatasetError: the page is gone and the photos have changed since the training.
-        OutputError: it cannot be written.
-    """
-    path = run_dir / REPORT_NAME
-    if path.exists():
-        return path
-    run = read_run_file(run_dir)
-    predictor = load(run_dir)
-    watcher = watcher or Watcher()
-    photos, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
-    decided = apply_own_decisions(photos, watcher)
-    seen = _look_again(decided.photos, run, run_dir, cache_dir, watcher)
-    checkup = check_up(seen, run.config.seed, decided.confirmed)
-    metrics = _read_metrics(run_dir)
-    write_report(run_dir, checkup, _measure_again(run_dir, checkup, metrics), predictor, metrics)
-    return path
-
-
-def _look_again(photos: PhotoSet, run: RunFile, run_dir: Path, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
-    """The photos of a run as its `split.csv` names them.
-
-    Raises:
-        DatasetError: some of them are gone.
-    """
-    rows = _read_table(run_dir / SPLIT_NAME)
-    places = {path: row for row, path in enumerate(photos.paths)}
-    gone = [row["path"] for row in rows if row["path"] not in places]
-    if gone:
-        raise DatasetError(
-            f"{len(gone):,} of the {len(rows):,} photos of {str(run_dir)!r} are no longer in {run.source!r}, such as "
-            f"{name_some(gone)}; the report needs them. Put them back, or train again with another --out."
-        )
-    names = read_bundle(run_dir).class_names
-    kept = replace(
-        photos.take([places[row["path"]] for row in rows]),
-        labels=np.array([names.index(row["class"]) for row in rows], np.int64),
-        class_names=names,
-        skipped=tuple(Skipped(row["path"], row["reason"]) for row in _read_table(run_dir / SKIPPED_NAME)),
+def _photos_of_run(
+    run_dir: Path, photos: PhotoSet, split: Sequence[Mapping[str, str]], class_names: tuple[str, ...]
+) -> PhotoSet:
+    """The photos of a run as its `split.csv` names them, without those that are gone."""
+    row_of_path = {_as_written(path): row for row, path in enumerate(photos.paths)}
+    there = [row for row in split if row["path"] in row_of_path]
+    return replace(
+        photos.take([row_of_path[row["path"]] for row in there]),
+        labels=np.array([class_names.index(row["class"]) for row in there], np.int64),
+        class_names=class_names,
+        skipped=tuple(Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME)),
     )
+
+
+def _as_written(path: str) -> str:
+    """The path as a table of ours has it."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
+    eyes: list[Eye] = []
     if isinstance(run.config, TransferConfig):
-        eyes = [Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder)]
-        return look_at(kept, eyes, cache_dir=cache_dir, watcher=watcher)
-    return look_at(kept, cache_dir=cache_dir, watcher=watcher)
-
-
-def _measure_again(run_dir: Path, checkup: Checkup, metrics: dict[str, Any]) -> Measured | None:
-    """What `predictions.csv` and `metrics.json` say; `None` where nothing could be measured."""
-    if metrics["validation_accuracy"] is None:
-        return None
-    rows = _read_table(run_dir / PREDICTIONS_NAME)
-    places = {path: row for row, path in enumerate(checkup.photos.paths)}
-    names = checkup.photos.class_names
-    outcome = Outcome(
-        checkup.photos.take([places[row["path"]] for row in rows]),
-        tuple(row["content"] for row in rows),
-        np.array([[float(row[f"p_{name}"]) for name in names] for row in rows], np.float32),
-    )
-    return Measured(
-        recipe=metrics["recipe"],
-        outcome=outcome,
-        evaluation=outcome.evaluate(),
-        method=metrics["validation_method"],
-        num_repeats=metrics["num_repeats"],
-        curve=_read_curve(metrics["learning_curve"]),
-        leak_accuracy=metrics["leak_accuracy"],
-    )
-
-
-def _read_curve(value: dict[str, Any] | None) -> LearningCurve | None:
-    """The learning curve as `metrics.json` holds it."""
-    if value is None:
-        return None
-    return LearningCurve(
-        measured=tuple((int(number), float(error)) for number, error in value["measured"]),
-        fitted=tuple(CurvePoint(**point) for point in value["fitted"]),
-        exponent_95=(float(value["exponent_95"][0]), float(value["exponent_95"][1])),
-        sentence=str(value["sentence"]),
-    )
-
-
-def _read_metrics(run_dir: Path) -> dict[str, Any]:
-    try:
-        metrics: dict[str, Any] = json.loads((run_dir / METRICS_NAME).read_bytes())
-    except (OSError, ValueError) as exc:
-        raise _unreadable(run_dir / METRICS_NAME, exc) from exc
-    return metrics
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return list(csv.DictReader(file))
-    except (OSError, csv.Error) as exc:
-        raise _unreadable(path, exc) from exc
-
-
-def _unreadable(path: Path, exc: Exception) -> BundleError:
-    return BundleError(
-        f"{str(path)!r} cannot be read ({exc}), and without it the report cannot be made anew; train again with "
-        "another --out."
-    )
+        eyes.append(Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder))
+    return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)

@@ -1,17 +1,35 @@
-"""`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one."""
+"""`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one.
+
+`_train` tells the whole story; what is particular to a recipe is in `head_recipe.py` and `network_recipe.py`.
+"""
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import OutputError
+from tellapart.measure.measurement import measurement_to_json
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.sources import PhotoSet, open_photos
-from tellapart.runs.job import Run, RunFile, TrainJob
-from tellapart.runs.outputs import check_outside, claim_dir
-from tellapart.runs.run_folder import RUN_FILE_NAME, check_same_settings, read_run_file
-from tellapart.store import remove_partials
+from tellapart.photos.splits import Split
+from tellapart.predict.bundle import write_bundle
+from tellapart.records import PreparedRecord
+from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
+from tellapart.runs.outputs import check_outside
+from tellapart.runs.run_folder import (
+    RUN_FILE_NAME,
+    RunFile,
+    begin_run,
+    check_same_settings,
+    claimed,
+    finish_run_file,
+    read_run_file,
+)
+from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
+from tellapart.store import remove_partials, to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
 
@@ -44,27 +62,97 @@ def train(
         DatasetError: the photos cannot be used, or differ from those of the run to resume.
         BundleError: there is no run to resume, or it is damaged; or the backbone cannot be used.
         DependencyError: a package that the training needs is not installed.
-        OutputError: `out` is not ours, or cannot be written.
+        OutputError: `out` is not ours, another training writes into it, or it cannot be written.
         KeyboardInterrupt: the user stopped it before there was anything to keep.
     """
-    started, run_dir, watcher = time.perf_counter(), Path(out), watcher or Watcher()
-    if run_dir.exists():  # found now rather than after the photos are decoded
-        claim_dir(run_dir, RUN_FILE_NAME)
+    started, run_dir = time.perf_counter(), Path(out)
+    watcher = watcher or Watcher()
     check_outside(run_dir, Path(photos.source if isinstance(photos, PhotoSet) else photos))
-    config, source, stored = _settings(run_dir, config, source or SourceConfig(), resume)
-    is_transfer = isinstance(config, TransferConfig)
-    # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
-    photos = photos if isinstance(photos, PhotoSet) else open_photos(photos, source, check=not is_transfer)
-    decided = apply_own_decisions(photos, watcher)
-    job = TrainJob(decided.photos, run_dir, config, source, stored, watcher, started, decided.confirmed)
-    if is_transfer:
-        from tellapart.runs.train_head import train_head
+    with claimed(run_dir):
+        config, source, resumed = _settings(run_dir, config, source or SourceConfig(), resume)
+        if not isinstance(photos, PhotoSet):
+            # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
+            photos = open_photos(photos, source, check=not isinstance(config, TransferConfig))
+        decided = apply_own_decisions(photos, watcher)
+        job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
+        return _train(job, _open_recipe(job))
 
-        return train_head(job)
+
+def _train(job: TrainJob, recipe: Recipe) -> Run:
+    """The story of a training: look, check up, split, fit and measure, save, report."""
+    checkup = recipe.look()
+    photos = checkup.photos
+    job.watcher.on_checked(checkup.findings)
+    split = recipe.split(checkup)
+    run_file = recipe.run_file(checkup)
+    begin_run(job.run_dir, run_file, job.resumed)
+    write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
+    write_skipped(job.run_dir, photos.skipped)
+    numbers = (len(photos.skipped), len(split.train), len(split.validation))
+    job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
+    fitted = recipe.fit(checkup, split)
+    metrics = _metrics(run_file.config, checkup, split, fitted)
+    # First what cannot be made again without training again; what fails after the bundle costs no more than itself.
+    write_bundle(job.run_dir, fitted.bundle)
+    write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
+    if fitted.measurement is not None:
+        write_predictions(job.run_dir, photos, checkup.seen.digests, fitted.measurement)
+    for name, content in fitted.make_files().items():
+        write_file(job.run_dir / name, content)
+    finish_run_file(job.run_dir, run_file, fitted.is_stopped)
+    _report(job, checkup, fitted, metrics)
+    measurement = fitted.measurement
+    return Run(
+        run_dir=job.run_dir,
+        validation=None if measurement is None else measurement.evaluation,
+        validation_paths=() if measurement is None else tuple(photos.paths[row] for row in measurement.rows),
+        is_right=() if measurement is None else tuple(measurement.is_right.tolist()),
+        is_cross_validated=measurement is not None and measurement.method.name == "cross-validation",
+        skipped=photos.skipped,
+        seconds=fitted.seconds_before + time.perf_counter() - job.started,
+        num_found_in_cache=metrics.get("num_found_in_cache", 0),
+        history=fitted.history,
+        is_stopped=fitted.is_stopped,
+    )
+
+
+def _open_recipe(job: TrainJob) -> Recipe:
+    if isinstance(job.config, TransferConfig):
+        from tellapart.runs.head_recipe import HeadRecipe
+
+        return HeadRecipe(job)
     # Keras and PyTorch take seconds to load, which a head does without.
-    from tellapart.runs.train_network import train_network
+    from tellapart.runs.network_recipe import NetworkRecipe
 
-    return train_network(job)
+    return NetworkRecipe(job)
+
+
+def _metrics(config: RecipeConfig, checkup: Checkup, split: Split, fitted: Fitted) -> dict[str, Any]:
+    """The content of `metrics.json`."""
+    return {
+        "recipe": config.recipe,
+        **measurement_to_json(fitted.measurement),
+        "num_train": len(split.train),
+        "num_skipped": len(checkup.photos.skipped),
+        "class_names": list(checkup.photos.class_names),
+        **fitted.metrics,
+        "config": asdict(config),
+        "versions": fitted.bundle.versions,
+    }
+
+
+def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, Any]) -> None:
+    """Writes the check-up, the page and the curves; where that fails the run stays as usable as it is."""
+    from tellapart.runs.run_report import write_curves, write_report
+
+    try:
+        write_report(job.run_dir, checkup, fitted.measurement, fitted.predictor, metrics)
+        write_curves(job.run_dir, fitted.history)
+    except Exception as exc:  # whatever it is, hours of training are worth more than a picture
+        job.watcher.on_note(
+            f"the report could not be made: {exc or type(exc).__name__}. The model is complete. Make the report with"
+            f" `tellapart report {job.run_dir}`."
+        )
 
 
 def _settings(
@@ -74,7 +162,7 @@ def _settings(
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already; pass --resume to go on with it, or another --out."
+                f"{str(run_dir)!r} holds a run already. Pass `resume` to go on with it, or another `out`."
             )
         return config or TransferConfig(), source, None
     stored = read_run_file(run_dir)

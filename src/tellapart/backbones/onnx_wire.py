@@ -3,8 +3,8 @@
 ONNX Runtime resolves such a reference against the working directory even when the model comes from bytes, so whoever
 makes a model folder could pull in a file of the person who loads it. And it computes every node of a graph, whatever
 outputs are asked for (1.32, with `only_execute_path_to_fetches` too), so what is not wanted has to be taken out. Field
-numbers are those of `onnx.proto`, and the encoding is Protocol Buffers' wire format. Called by `predict/bundle.py` and
-`predict/predictor.py`.
+numbers are those of `onnx.proto`, and the encoding is Protocol Buffers' wire format. Called by `predict/` and
+`backbones/user_onnx.py`.
 """
 
 from collections.abc import Collection, Iterator

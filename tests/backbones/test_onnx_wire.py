@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from tellapart.backbones.onnx_wire import has_external_data, keep_outputs, output_names
 from tellapart.errors import BundleError
 from tellapart.predict.bundle import Bundle, write_bundle
-from tellapart.predict.onnx_wire import has_external_data, keep_outputs, output_names
 
 NOTHING = helper.make_graph([], "empty", [], [])
 

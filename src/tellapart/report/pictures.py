@@ -1,27 +1,51 @@
-"""The photos of one page: small JPEG files, each embedded once however often it is shown.
+"""The pictures of one page: small photos, and where a model looked, drawn over them.
 
-Only encodes; decoding is `images/gate.py`'s. The page refers to a picture by its id, so that a photo that appears as a
-copy, as a suspect and as a mistake costs its bytes once.
+Decoding is `images/gate.py`'s. Each picture is embedded once as a JPEG file, and the page refers to it by its id, so
+that a photo that appears as a copy, as a suspect and as a mistake costs its bytes once.
 """
 
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.report.report_data import ReportPhoto
+from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE
 
 _Pixels = NDArray[np.uint8]
 
+
 # A page of 5 MB, less what is not a picture. Photos of 200 pixels take some 9 kB each: 450 of them fit.
 MOST_PICTURE_BYTES = 4_200_000
-_LONGEST_SIDE, _SHORTEST_SIDE = 200, 48
+_SHORTEST_SIDE = 48
 _QUALITY = 76
 _ROUNDS = 4
+# Yellow to red, RGB. The warm halves of inferno and turbo were looked at beside it: inferno's yellow core is lost on
+# ginger fur and in lamp light, turbo's dark red on brown fur.
+_WEAK, _STRONG = np.array([255, 255, 0], np.float32), np.array([255, 0, 0], np.float32)
+_STRONGEST = 0.55  # opacity of the colour at the maximum; what lies below still shows through
+_BRIGHTNESS, _GREYNESS = 0.85, 0.35  # of the photo below
+_FLAT = 1e-6  # differences this small beside the maximum are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class ReportPhoto:
+    """A photo that the report shows.
+
+    Attributes:
+        path: as its owner would recognise it.
+        content: BLAKE2b of its bytes, 40 hexadecimal digits.
+        class_name: its label; `None` without one.
+        image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_LONGEST_SIDE` pixels at its longer side.
+    """
+
+    path: str
+    content: str
+    class_name: str | None
+    image: _Pixels = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,7 @@ class Album:
 
     def pictures(self) -> tuple[Picture, ...]:
         """All that was shown, encoded; where that would be more than `MOST_PICTURE_BYTES`, smaller and smaller."""
-        side, uris = _LONGEST_SIDE, self._encode(_LONGEST_SIDE)
+        side, uris = THUMBNAIL_LONGEST_SIDE, self._encode(THUMBNAIL_LONGEST_SIDE)
         for _ in range(_ROUNDS):
             num_bytes = sum(map(len, uris.values()))
             if num_bytes <= MOST_PICTURE_BYTES or side == _SHORTEST_SIDE:
@@ -121,3 +145,40 @@ def jpeg_uri(image: _Pixels, longest_side: int) -> str:
     is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     assert is_encoded
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def overlay_map(image: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The photo with the places that speak for the class in warm colours, the others slightly dimmed and greyed.
+
+    The class activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", equation 2)
+    says for every position how much it adds to the logit of one class. It is resized to the photo bicubic and scaled
+    from 0 to its own maximum. Negative values, evidence against the class, are clipped to 0, so that colour always
+    means evidence for it. The colour is relative: it says where the evidence is in this photo, not how much there is. A
+    map that is the same everywhere, or nowhere above 0, points at nothing and gives the photo as it is.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+        activation: float32, shape `(map_height, map_width)`, spread over the whole photo; not modified. A value that is
+            not finite counts as 0.
+
+    Returns:
+        uint8 RGB, shape `(height, width, 3)`.
+    """
+    assert image.ndim == 3 and image.shape[2] == 3, image.shape
+    assert activation.ndim == 2 and activation.size, activation.shape
+    values = np.nan_to_num(activation.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = float(values.max())
+    if largest <= 0 or largest - float(values.min()) <= _FLAT * largest:
+        return image.copy()
+    size = (image.shape[1], image.shape[0])
+    heat = np.clip(cv2.resize(values / np.float32(largest), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    colours = _WEAK + heat[:, :, np.newaxis] * (_STRONG - _WEAK)
+    # A smooth step: half of the maximum is half of the colour, and weak evidence leaves the photo alone.
+    opacity = (_STRONGEST * heat**2 * (3 - 2 * heat))[:, :, np.newaxis]
+    pale = _dim(image)
+    return np.asarray(np.rint(pale + opacity * (colours - pale)), np.uint8)
+
+
+def _dim(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis].astype(np.float32)
+    return np.asarray(_BRIGHTNESS * (image + _GREYNESS * (grey - image)), np.float32)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.measure.smoothing import smooth
+from tellapart.report.curves import smooth
 
 VALUES = st.lists(st.floats(-1e6, 1e6))
 

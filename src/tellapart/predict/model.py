@@ -3,9 +3,8 @@
 Reading the model folder is `predict/bundle.py`'s, decoding photos is `photos/`'s.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,38 +19,44 @@ from tellapart.backbones.onnx_session import (
     refused,
     signature,
 )
+from tellapart.backbones.onnx_wire import keep_outputs, output_names
+from tellapart.config import ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
-from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos
+from tellapart.predict.answers import AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
-from tellapart.predict.onnx_wire import keep_outputs, output_names
-from tellapart.records import Prediction, SelectivePoint, Skipped
+from tellapart.predict.inputs import AnyPhotos, Inputs
+from tellapart.records import SelectivePoint
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
 _PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
 
 
-class Predictor:
-    """A bundle made ready to predict; may be used from several threads.
+class Model:
+    """A trained model, ready to predict; may be used from several threads.
 
     Args:
         bundle: as `read_bundle` gives it.
         num_threads: threads that photos are shared out to; 0 is one a core.
+        path: the folder that the bundle was read from.
 
     Attributes:
+        class_names: the classes, in the order of all probabilities.
+        preprocess: what a photo is turned into; `preprocess.load("one.jpg")` does so.
         has_activation_maps: whether the model can also say where it looked, see `activation_maps`.
         has_distances: whether it can also say how unlike the photos of the training a photo is.
         selective, usual_distances: as in the bundle.
+        path: the folder it was loaded from; `None` for one made from a bundle alone.
 
     Raises:
         BundleError: the model inside the bundle does not run, or does not fit the rest of the bundle.
     """
 
-    def __init__(self, bundle: Bundle, num_threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, num_threads: int = 0, path: Path | None = None) -> None:
+        self.path = path
         self.class_names: tuple[str, ...] = bundle.class_names
         self.preprocess: PreprocessSpec = bundle.preprocess
         outputs = _find_outputs(bundle.model)
@@ -87,17 +92,18 @@ class Predictor:
             self._other_sessions[outputs] = self._open(outputs)
         return self._other_sessions[outputs]
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
 
         Args:
-            images: uint8, shape `(n, *preprocess.shape)`, as `preprocess.load_image` makes them; not modified.
+            images: uint8, shape `(n, *preprocess.shape)`, or one image, which gives one row; as `preprocess.load` and
+                `PhotoSet.arrays` make them; not modified.
 
         Raises:
             DatasetError: the images have another shape or dtype.
             BundleError: the model fails, or gives numbers that are not finite.
         """
-        self._check_images(images)
+        images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names)), np.float32)
         return self._share_out(images, self._probabilities)
@@ -109,7 +115,7 @@ class Predictor:
         rows, of maps without positions.
 
         Args:
-            images: as for `probabilities`.
+            images: as for `predict_proba`.
 
         Raises:
             ConfigError: the model has no maps.
@@ -117,7 +123,7 @@ class Predictor:
             BundleError: the model fails, or gives numbers that are not finite.
         """
         self.check_activation_maps()
-        self._check_images(images)
+        images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names), 0, 0), np.float32)
         return self._share_out(images, self._activation_maps)
@@ -130,70 +136,57 @@ class Predictor:
         """
         if not self.has_activation_maps:
             raise ConfigError(
-                f"--heatmap needs a model that gives activation maps, and this one gives only {_PROBABILITIES}; models "
-                "of the recipe 'scratch' give them, and of 'transfer' with a backbone that ends in a mean over "
-                "positions, as all efficientnet-lite do. Train such a model or leave --heatmap out."
+                "`heatmap` needs a model that can show where it looks, and this one cannot. Train one with "
+                "`recipe='scratch'`, or with `recipe='transfer'` and a backbone such as efficientnet-lite0, or leave "
+                "`heatmap` out.",
+                field="heatmap",
             )
 
     def predict(
-        self, photos: PhotoSet | Sequence[str | Path], *, with_distances: bool = False
-    ) -> Generator[Prediction | Skipped, None, None]:
-        """One item for each of `photos.paths`, in order, then one for each of `photos.skipped`.
+        self,
+        photos: AnyPhotos,
+        *,
+        not_sure: float | None = None,
+        none_of_these: float | None = None,
+        limits: ImageLimits = ImageLimits(),
+    ) -> Predictions:
+        """A `Prediction` for each photo that can be read, in order, made while they are read.
 
-        Photos are decoded and predicted ahead on all threads, a bounded number of them, so memory does not grow with
-        their number. A photo that cannot be read is a `Skipped` in its place. Closing the iterator early ends the
-        threads.
+        What cannot be read is in `skipped` of the answer, which is complete when all of them are read.
 
         Args:
-            photos: a `PhotoSet`, or paths of photos, folders and zips.
-            with_distances: whether each prediction says how unlike the training photos the photo is.
+            photos: a `PhotoSet`; the path of a photo, folder or zip; the bytes of a photo; a Pillow image; pixels,
+                uint8 RGB, shape `(height, width, 3)` or `(n, height, width, 3)`; or any of these in a list.
+            not_sure: answer `not sure` so that at most this share of the other answers is wrong, as 0.05.
+            none_of_these: answer `none of these` for photos unlike those of the training; about this share of photos
+                like them is flagged too, as 0.05.
+            limits: the largest photo that is decoded; a photo set has its own.
 
         Raises:
-            ConfigError: distances are asked for, and the model has none.
-            DatasetError: a path does not exist; raised at once, not while iterating.
+            ConfigError: a rate cannot be kept by this model.
+            DatasetError: a path does not exist, or something is no photo; raised at once, not while iterating.
             BundleError: the model fails.
         """
-        if with_distances:
-            self.check_distances()
-        return self._stream(photos if isinstance(photos, PhotoSet) else list_photos(photos), with_distances)
-
-    def check_distances(self) -> None:
-        """Nothing, if the model can say how unlike the training photos a photo is.
-
-        Raises:
-            ConfigError: it cannot.
-        """
-        if not self.has_distances:
-            raise ConfigError(
-                "this model cannot tell photos that are unlike all it has learnt from; models of the recipe 'transfer' "
-                "can. Train such a model, or leave --none-of-these out."
-            )
-
-    def _stream(self, photos: PhotoSet, with_distances: bool) -> Generator[Prediction | Skipped, None, None]:
-        work = self._probabilities_and_distance if with_distances else self._probabilities
-        items = map_images(photos, self.preprocess, photos.limits, work, _BATCH_SIZE, self._num_threads)
-        with closing(items):
-            for path, item in zip(photos.paths, items, strict=True):
-                yield item if isinstance(item, Skipped) else self._prediction(path, item)
-        yield from photos.skipped
-
-    def _prediction(self, path: str, numbers: NDArray[np.float32]) -> Prediction:
-        """From a row of probabilities, with or without a distance behind them."""
-        num_classes = len(self.class_names)
-        probabilities = numbers[:num_classes]
-        best = int(probabilities.argmax())
-        distance = float(numbers[num_classes]) if len(numbers) > num_classes else None
-        return Prediction(
-            path, self.class_names[best], float(probabilities[best]), tuple(probabilities.tolist()), distance
+        rule = AnswerRule(not_sure, none_of_these, self.selective, self.usual_distances if self.has_distances else ())
+        inputs = Inputs(photos, limits)
+        work = self._probabilities_and_distance if rule.needs_distances else self._probabilities
+        numbers = map_images(
+            inputs.paths, lambda row: inputs.load(row, self.preprocess), work, _BATCH_SIZE, self._num_threads
         )
+        return Predictions(inputs, self.class_names, rule, numbers)
 
-    def _check_images(self, images: NDArray[np.uint8]) -> None:
+    def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The images as a batch."""
         expected = self.preprocess.shape
-        if images.dtype != np.uint8 or images.shape[1:] != expected or images.ndim != 4:
+        batch = np.asarray(images)
+        if batch.shape == expected:
+            batch = batch[np.newaxis]
+        if batch.dtype != np.uint8 or batch.shape[1:] != expected or batch.ndim != 4:
             raise DatasetError(
-                f"images are {images.dtype} of shape {images.shape}; accepted is uint8 of shape (n, "
-                f"{', '.join(str(side) for side in expected)}). Prepare them with `load_image` or `PhotoSet.arrays`."
+                f"images are {batch.dtype} of shape {batch.shape}. Give uint8 of shape (n, "
+                f"{', '.join(str(side) for side in expected)}), as model.preprocess.load(path) makes them."
             )
+        return batch
 
     def _share_out(
         self, images: NDArray[np.uint8], run: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -231,13 +224,16 @@ class Predictor:
         return maps / np.float32(self._temperature)
 
 
-def load(model_dir: str | Path) -> Predictor:
-    """The model in the folder, ready to predict.
+def load(run: str | Path) -> Model:
+    """The model in the folder of a run, ready to predict.
+
+    Args:
+        run: the folder that training made.
 
     Raises:
         BundleError: the folder holds no model, or one that is damaged, foreign, or made by a newer tellapart.
     """
-    return Predictor(read_bundle(Path(model_dir)))
+    return Model(read_bundle(Path(run)), path=Path(run))
 
 
 def _find_outputs(model: bytes) -> list[str]:
@@ -293,6 +289,6 @@ def _run(session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[n
     if not all(np.isfinite(result).all() for result in results):
         raise BundleError(
             "the model gives numbers that are not finite, as after a training that diverged; "
-            "train again with a smaller --learning-rate."
+            "train again with a smaller `learning_rate`."
         )
     return results

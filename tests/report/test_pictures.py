@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from tellapart.report.heatmap import overlay_map
+from tellapart.report.pictures import overlay_map
 
 
 def make_image(height: int = 60, width: int = 80) -> NDArray[np.uint8]:

@@ -1,0 +1,216 @@
+"""Photos that belong together: which of them do, what is to be said of them, and how each photo does.
+
+Which photos show the same moment is `duplicates.py`'s to find.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from tellapart.checkup.duplicates import group_numbers
+from tellapart.checkup.finding import PhotoScores, count_words
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.splits import count_groups
+from tellapart.records import Finding, PhotoGroup
+
+Groups = tuple[PhotoGroup, ...]
+
+# Share of photos that may be nearly the same as one of another class, and different photos that each class must keep,
+# before near copies are given up.
+_MOST_TORN, _LEAST_GROUPS = 0.2, 2
+# Groups that are shown of each finding, and photos of a group, at most.
+_MOST_GROUPS, _MOST_IN_GROUP = 12, 6
+
+
+def keep_apart(groups: Groups, photos: PhotoSet) -> Groups:
+    """The groups, or only the copies among them where the photos of a collection are all too much alike.
+
+    A belt, a slide or a form looks the same but for what matters on it. There, near copies would tie together what is
+    to be told apart: photos of several classes, or all photos of one.
+    """
+    labels = photos.labels
+    copies = tuple(group for group in groups if group.kind == "copies")
+    if labels is None or len(copies) == len(groups):
+        return groups
+    torn = {
+        row
+        for group in groups
+        if group.kind != "copies" and len({int(labels[one]) for one in group.rows}) > 1
+        for row in group.rows
+    }
+    tied, apart = (np.array(count_groups(labels, group_numbers(some, len(photos)))) for some in (groups, copies))
+    is_whole_class = bool(((tied < _LEAST_GROUPS) & (apart >= _LEAST_GROUPS)).any())
+    return copies if len(torn) > _MOST_TORN * len(photos) or is_whole_class else groups
+
+
+def judge_groups(photos: PhotoSet, groups: Groups, *, is_alike: bool) -> tuple[list[Finding], list[PhotoScores]]:
+    """What is to be said of photos that belong together, and how each photo does.
+
+    Args:
+        photos: all photos.
+        groups: of them, as `keep_apart` leaves them.
+        is_alike: whether near copies were given up.
+    """
+    makers = (_find_leak, _find_cross_class, _find_copies, _find_near, _find_bursts)
+    findings = [finding for make in makers if (finding := make(photos, groups)) is not None]
+    if is_alike:
+        findings.append(_find_alike(photos))
+    numbers = range(len(photos))
+    scores = [
+        _score_groups("copy", groups, ("copies",), numbers),
+        _score_groups("near_copy", groups, ("near",), numbers),
+        _score_groups("burst", groups, ("burst",), numbers),
+    ]
+    if photos.labels is not None:
+        scores.append(_score_groups("cross_class", groups, ("copies", "near"), numbers, photos.labels.tolist()))
+    if photos.given_splits:
+        scores.append(_score_groups("leak", groups, ("copies", "near", "burst"), numbers, photos.given_splits))
+    return findings, scores
+
+
+def _score_groups(
+    name: str, groups: Groups, kinds: Sequence[str], rows: Sequence[int], words: Sequence[object] | None = None
+) -> PhotoScores:
+    """For each photo the share of its group that is like it: itself alone, or all of the same word.
+
+    Args:
+        name: of the scores.
+        groups: of all kinds.
+        kinds: those that count.
+        rows: all of them.
+        words: what a photo is to have in common with its group; `None` for nothing.
+    """
+    scores = np.ones(len(rows))
+    marks: Sequence[object] = rows if words is None else words
+    for group in groups:
+        if group.kind in kinds:
+            counts = Counter(marks[row] for row in group.rows)
+            for row in group.rows:
+                scores[row] = min(scores[row], counts[marks[row]] / len(group.rows))
+    return PhotoScores(name, scores, scores < 1)
+
+
+def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
+    """Groups that stand on both sides of a split that the source brings along."""
+    splits = photos.given_splits
+    if not splits:
+        return None
+    some = [group.rows for group in groups if len({splits[row] for row in group.rows}) > 1]
+    if not some:
+        return None
+    num = len({row for rows in some for row in rows})
+    return Finding(
+        "leak",
+        f"{count_words(num, 'photo')} of one moment in more than one of the folders train, validation and test",
+        "A model recognises what it has learnt by heart, so such photos make it look better than it is; their copies "
+        "are left out of what it is measured on.",
+        num,
+        *_show_groups(photos, some, lambda row: splits[row] or "no folder"),
+        is_problem=True,
+    )
+
+
+def _find_cross_class(photos: PhotoSet, groups: Groups) -> Finding | None:
+    labels = photos.labels
+    if labels is None:
+        return None
+    some = [
+        group.rows for group in groups if group.kind != "burst" and len({int(labels[row]) for row in group.rows}) > 1
+    ]
+    if not some:
+        return None
+    num = len({row for rows in some for row in rows})
+    return Finding(
+        "cross_class",
+        f"{count_words(len(some), 'photo')} in more than one class",
+        "One picture cannot belong to two classes, so one of its labels is wrong and teaches the wrong thing.",
+        num,
+        *_show_groups(photos, some),
+        is_problem=True,
+    )
+
+
+def _find_copies(photos: PhotoSet, groups: Groups) -> Finding | None:
+    return _groups_of(
+        photos,
+        groups,
+        "copies",
+        lambda groups, num: f"{count_words(num, 'file')} with the same content as another",
+        "Copies add nothing to learn from; they stay on one side of the split, so that no photo is measured on that "
+        "was learnt from.",
+    )
+
+
+def _find_near(photos: PhotoSet, groups: Groups) -> Finding | None:
+    return _groups_of(
+        photos,
+        groups,
+        "near",
+        lambda groups, num: f"{count_words(num, 'photo')} nearly the same as another",
+        "Encoded anew, resized, cropped, mirrored or brighter, a photo is still the same one; these stay on one side "
+        "of the split.",
+    )
+
+
+def _find_bursts(photos: PhotoSet, groups: Groups) -> Finding | None:
+    return _groups_of(
+        photos,
+        groups,
+        "burst",
+        lambda groups, num: f"{count_words(groups, 'series', 'series')} of photos taken within seconds",
+        "Photos of one moment are so alike that they count for little more than one; they stay on one side of the "
+        "split.",
+    )
+
+
+def _find_alike(photos: PhotoSet) -> Finding:
+    return Finding(
+        "alike",
+        "All photos look much alike",
+        "Photos of different classes differ so little that near copies cannot be told from others, so only "
+        "byte-identical copies stay together. If some of the photos are of one and the same thing, keep some things "
+        "aside for `tellapart evaluate`.",
+        len(photos),
+        (),
+        (),
+        is_problem=False,
+    )
+
+
+def _groups_of(
+    photos: PhotoSet, groups: Groups, kind: str, title: Callable[[int, int], str], why: str
+) -> Finding | None:
+    """The groups of a kind; the title is made of how many there are, and of the photos beyond one of each."""
+    some = [group.rows for group in groups if group.kind == kind]
+    if not some:
+        return None
+    num_extra = sum(len(rows) - 1 for rows in some)
+    return Finding(kind, title(len(some), num_extra), why, num_extra, *_show_groups(photos, some), is_problem=False)
+
+
+def _show_groups(
+    photos: PhotoSet, groups: Iterable[Sequence[int]], word: Callable[[int], str] | None = None
+) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
+    """Rows and captions of some groups; a caption says what differs within one: by default the class."""
+    say = word or _class_of(photos)
+    shown = sorted(groups, key=len, reverse=True)[:_MOST_GROUPS]
+    examples, captions = [], []
+    for rows in shown:
+        numbers = Counter(say(row) for row in rows)
+        words = [name if number == 1 else f"{number:,} x {name}" for name, number in numbers.items() if name]
+        examples.append(_one_of_each(rows, say)[:_MOST_IN_GROUP])
+        captions.append(", ".join(words[:5]) if len(words) > 1 else "")
+    return tuple(examples), tuple(captions)
+
+
+def _one_of_each(rows: Sequence[int], say: Callable[[int], str]) -> tuple[int, ...]:
+    """The rows, with one of each word first, so that a difference is among those that are shown."""
+    seen: set[str] = set()
+    first = [row for row in rows if not (say(row) in seen or seen.add(say(row)))]  # type: ignore[func-returns-value]
+    return (*first, *(row for row in rows if row not in first))
+
+
+def _class_of(photos: PhotoSet) -> Callable[[int], str]:
+    labels, names = photos.labels, photos.class_names
+    return lambda row: "" if labels is None else names[labels[row]]

@@ -1,0 +1,131 @@
+"""What a model said of labelled photos it had not seen, with every figure that follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.reliability import measure_reliability
+from tellapart.measure.selective import selective_points
+from tellapart.records import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a model was measured.
+
+    Attributes:
+        name: `hold-out` or `cross-validation`.
+        num_repeats: cross-validations that the probabilities are the mean of; 1 for a hold-out.
+        curve: whether more photos would help; `None` where it was not measured.
+        leak_accuracy: what the accuracy would have looked like with copies on both sides; `None` where it was not
+            higher.
+    """
+
+    name: str
+    num_repeats: int = 1
+    curve: LearningCurve | None = None
+    leak_accuracy: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What a model said of labelled photos it had not seen, and how right that is.
+
+    Attributes:
+        rows: int64, shape `(n,)`: the row of each photo among all photos of the training.
+        labels: int64, shape `(n,)`.
+        probabilities: float32, shape `(n, num_classes)`, rows summing to 1.
+        method: how it was measured.
+        evaluation: accuracy, log-loss, precision and recall.
+        reliability: whether the probabilities mean what they say.
+        selective: how it does on the photos it is surest about, the lowest threshold first.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    method: Method
+    evaluation: Evaluation
+    reliability: Reliability
+    selective: tuple[SelectivePoint, ...]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The most probable class of each photo, shape `(n,)`."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is the label, shape `(n,)`."""
+        return np.asarray(self.predicted == self.labels)
+
+
+def measure(
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    class_names: Sequence[str],
+    method: Method,
+) -> Measurement:
+    """The measurement with its figures.
+
+    Args:
+        rows, labels, probabilities: as in `Measurement`; at least one photo.
+        class_names: the classes, in column order.
+        method: how the probabilities were come by.
+
+    Raises:
+        DatasetError: there are no photos, or a probability is not one.
+    """
+    return Measurement(
+        rows=rows,
+        labels=labels,
+        probabilities=probabilities,
+        method=method,
+        evaluation=evaluate_probabilities(labels, probabilities, class_names),
+        reliability=measure_reliability(labels, probabilities),
+        selective=selective_points(labels, probabilities),
+    )
+
+
+def measurement_to_json(measurement: Measurement | None) -> dict[str, Any]:
+    """The part of `metrics.json` that every recipe writes; all `None` where nothing could be measured."""
+    method = None if measurement is None else measurement.method
+    evaluation = None if measurement is None else measurement.evaluation
+    return {
+        "validation_accuracy": evaluation and evaluation.accuracy,
+        "validation_interval_95": evaluation and list(evaluation.interval_95),
+        "validation_log_loss": evaluation and evaluation.log_loss,
+        "validation_brier": measurement and measurement.reliability.brier,
+        "validation_method": method and method.name,
+        "num_validation": 0 if evaluation is None else evaluation.num_photos,
+        "num_repeats": method and method.num_repeats,
+        "learning_curve": method and method.curve and asdict(method.curve),
+        "leak_accuracy": method and method.leak_accuracy,
+    }
+
+
+def method_from_json(metrics: dict[str, Any]) -> Method:
+    """How a model was measured, as `measurement_to_json` has written it.
+
+    Raises:
+        KeyError, TypeError, ValueError: something is missing or of another kind.
+    """
+    curve = metrics["learning_curve"]
+    return Method(
+        name=metrics["validation_method"],
+        num_repeats=metrics["num_repeats"],
+        curve=None
+        if curve is None
+        else LearningCurve(
+            measured=tuple((int(number), float(error)) for number, error in curve["measured"]),
+            fitted=tuple(CurvePoint(**point) for point in curve["fitted"]),
+            exponent_95=(float(curve["exponent_95"][0]), float(curve["exponent_95"][1])),
+            sentence=str(curve["sentence"]),
+        ),
+        leak_accuracy=metrics["leak_accuracy"],
+    )

@@ -1,0 +1,242 @@
+"""The recipe `transfer`: a head on the embeddings of a pretrained network, exported with it as one model."""
+
+import hashlib
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.backbones.embedder import OpenBackbone, start_backbone
+from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.checkup.check_up import Checkup, check_up
+from tellapart.config import TransferConfig
+from tellapart.errors import TellapartError
+from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
+from tellapart.heads.head_data import HeadData
+from tellapart.heads.learning_curve import measure_learning_curve
+from tellapart.heads.novelty import Novelty, fit_novelty
+from tellapart.heads.onnx_head import add_head, count_parameters
+from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.photos.loading import stream_images
+from tellapart.photos.photoset import PhotoSet, check_classes
+from tellapart.photos.splits import Split, count_groups
+from tellapart.predict.bundle import Bundle
+from tellapart.predict.model import Model
+from tellapart.randomness import named_generator
+from tellapart.records import LayerRecord, Skipped
+from tellapart.runs.held_out import given_split, hold_out, load_chosen
+from tellapart.runs.job import Fitted, TrainJob
+from tellapart.runs.run_folder import RunFile
+from tellapart.runs.run_tables import installed_versions
+
+# From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells.
+_HOLD_OUT_FROM = 1000
+_HOLD_OUT_FRACTION = 0.2
+# Cross-validations below that: with one, the luck of its folds is in the figure.
+_NUM_REPEATS = 3
+# Largest accepted difference between the bundle's probabilities and those computed from the embeddings.
+_PARITY_TOLERANCE = 1e-4
+# Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
+_NUM_PARITY_PHOTOS = 16
+
+
+class HeadRecipe:
+    """The recipe `transfer`.
+
+    Args:
+        job: a training with a `TransferConfig`.
+
+    Attributes:
+        seconds: what each part of the work took.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        assert isinstance(job.config, TransferConfig)
+        self._job, self._config = job, job.config
+        self._num_found = 0
+        self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+        self._opened = start_backbone(job.config.backbone, job.source.cache_dir, job.watcher)
+        self._clock("backbone")
+
+    def look(self) -> Checkup:
+        """The embedded photos and what is to be said of them; a class may have a single photo."""
+        job, eyes = self._job, [Eye(self._opened.embedder)]
+        seen = load_chosen(
+            job.photos,
+            job.source.per_class,
+            self._config.seed,
+            lambda chosen: look_at(chosen, eyes, cache_dir=job.source.cache_dir, watcher=job.watcher),
+        )
+        check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
+        self._num_found = seen.num_found
+        self._clock("embed")
+        checkup = check_up(seen, self._config.seed, job.confirmed)
+        single = [name for name, number in checkup.photos.counts().items() if number == 1]
+        if single:
+            names = ", ".join(repr(name) for name in single[:5])
+            names += f" and {len(single) - 5} more" if single[5:] else ""
+            job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
+        self._clock("check")
+        return checkup
+
+    def split(self, checkup: Checkup) -> Split:
+        """The photos held out; none for cross-validation, where all of them train."""
+        photos, groups, fraction = checkup.photos, checkup.group_numbers, self._config.validation_fraction
+        assert photos.labels is not None
+        is_large = len(photos) >= _HOLD_OUT_FROM and min(count_groups(photos.labels, groups)) >= 2
+        if fraction is None and given_split(photos) is None and not is_large:
+            everything = np.arange(len(photos))
+            return Split(everything, everything[:0])
+        return hold_out(photos, groups, fraction or _HOLD_OUT_FRACTION, self._config.seed)
+
+    def run_file(self, checkup: Checkup) -> RunFile:
+        """What `run.json` says while the head is fitted."""
+        key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
+        return RunFile(checkup.photos.source, self._config, self._job.source.per_class, key, "training")
+
+    def fit(self, checkup: Checkup, split: Split) -> Fitted:
+        """The head in one model with its backbone, and how it does."""
+        data = _head_data(checkup, split.train)
+        head = fit_head(data, self._config.folds, self._config.seed)
+        for note in head.notes:
+            self._job.watcher.on_note(note)
+        measurement = self._measure(checkup, split, head, data)
+        novelty = fit_novelty(data, self._config.seed)
+        self._clock("head")
+        bundle = _make_bundle(self._opened, checkup.photos.class_names, head, novelty, measurement)
+        predictor = Model(bundle)
+        difference = self._largest_difference(predictor, checkup, head)
+        if not difference <= _PARITY_TOLERANCE:
+            raise TellapartError(
+                f"the exported model differs from the trained head by {difference:.2g} in a probability, at most"
+                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. Try another `backbone`."
+            )
+        self._clock("finish")
+        metrics = {
+            "num_embedded": len(checkup.photos) - self._num_found,
+            "num_found_in_cache": self._num_found,
+            "seconds": self.seconds,
+            "head": head.to_json(),
+            "onnx_largest_difference": difference,
+            "num_parameters": sum(layer.num_parameters for layer in bundle.layers),
+            "device": "cpu",
+        }
+        return Fitted(bundle, predictor, measurement, metrics)
+
+    def _clock(self, part: str) -> None:
+        """Adds the seconds since the last call to `seconds`."""
+        now = time.perf_counter()
+        self.seconds[part] = now - self._last
+        self._last = now
+
+    def _measure(self, checkup: Checkup, split: Split, head: FittedHead, data: HeadData) -> Measurement | None:
+        """How the head does on the photos held out; without such, how heads like it do in cross-validation."""
+        photos, config = checkup.photos, self._config
+        assert photos.labels is not None
+        if is_held_out := len(split.validation) > 0:
+            rows, num_repeats = split.validation, 1
+            probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
+        else:
+            num_repeats = _NUM_REPEATS
+            found = [cross_validate_head(data, config.folds, config.seed + number) for number in range(num_repeats)]
+            mean: NDArray[np.float32] = np.stack(found).mean(axis=0)
+            rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
+            probabilities = mean[rows]
+        if not len(rows):
+            return None
+        accuracy = float((probabilities.argmax(axis=1) == photos.labels[rows]).mean())
+        method = Method(
+            "hold-out" if is_held_out else "cross-validation",
+            num_repeats,
+            measure_learning_curve(data, config.seed),
+            _leak_accuracy(config, checkup, rows, accuracy, head),
+        )
+        return measure(rows, photos.labels[rows], probabilities, photos.class_names, method)
+
+    def _largest_difference(self, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
+        """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.
+
+        Where none of them can be read any more, over images of noise.
+        """
+        images, rows = _read_some(checkup.photos, predictor)
+        embeddings = checkup.seen.embeddings
+        assert embeddings is not None
+        expected = embeddings[rows]
+        if not len(rows):
+            shape = (_NUM_PARITY_PHOTOS, *predictor.preprocess.shape)
+            images = named_generator(self._config.seed, "parity").integers(0, 256, shape, np.uint8)
+            expected = self._opened.embedder.embed(images)
+        return float(np.abs(predictor.predict_proba(images) - head.probabilities(expected)).max())
+
+
+def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
+    embeddings, labels = checkup.seen.embeddings, checkup.photos.labels
+    assert embeddings is not None and labels is not None
+    numbers = checkup.group_numbers if groups is None else groups
+    return HeadData(embeddings[rows], labels[rows], numbers[rows], len(checkup.photos.class_names))
+
+
+def _leak_accuracy(
+    config: TransferConfig, checkup: Checkup, rows: NDArray[np.int64], accuracy: float, head: FittedHead
+) -> float | None:
+    """The accuracy as it would have looked with photos that belong together on both sides; `None` if no better.
+
+    Where the source makes the split, that is the accuracy on all of its validation photos. Elsewhere it is higher by
+    the difference of two cross-validations of a quick head, one that keeps them together and one that does not.
+
+    Args:
+        config: of the training.
+        checkup: of all its photos.
+        rows: the photos it was measured on.
+        accuracy: on these.
+        head: the trained one.
+    """
+    photos = checkup.photos
+    if not checkup.groups or checkup.probabilities is None or photos.labels is None:
+        return None
+    if (given := given_split(photos)) is not None:
+        probabilities = head.probabilities(_head_data(checkup, given.validation).embeddings)
+        leaky = float((probabilities.argmax(axis=1) == photos.labels[given.validation]).mean())
+        return leaky if leaky > accuracy else None
+    everything = np.arange(len(photos))
+    torn = out_of_fold_probabilities(_head_data(checkup, everything, everything), config.folds, config.seed)
+    usable = rows[np.isfinite(torn[rows]).all(axis=1) & np.isfinite(checkup.probabilities[rows]).all(axis=1)]
+    right = [(one[usable].argmax(axis=1) == photos.labels[usable]).sum() for one in (torn, checkup.probabilities)]
+    gain = (right[0] - right[1]) / max(1, len(usable))
+    return float(min(1.0, accuracy + gain)) if gain > 0 else None
+
+
+def _make_bundle(
+    opened: OpenBackbone,
+    class_names: tuple[str, ...],
+    head: FittedHead,
+    novelty: Novelty | None,
+    measurement: Measurement | None,
+) -> Bundle:
+    size, num_classes = opened.embedder.embedding_size, len(class_names)
+    layers = (
+        LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
+        LayerRecord(opened.backbone.name, "Backbone", (size,), count_parameters(opened.backbone.model)),
+        LayerRecord("head", "Dense", (num_classes,), (size + 1) * num_classes),
+        LayerRecord("probabilities", "Softmax", (num_classes,), 0),
+    )
+    return Bundle(
+        class_names=class_names,
+        preprocess=opened.embedder.preprocess,
+        layers=layers,
+        model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
+        versions=installed_versions("scikit-learn"),
+        recipe="transfer",
+        selective=() if measurement is None else measurement.selective,
+        usual_distances=() if novelty is None else novelty.quantiles,
+    )
+
+
+def _read_some(photos: PhotoSet, predictor: Model) -> tuple[NDArray[np.uint8], list[int]]:
+    """Images of evenly chosen photos, those that can still be read, and their rows."""
+    rows = np.unique(np.linspace(0, len(photos) - 1, _NUM_PARITY_PHOTOS).astype(np.int64)).tolist()
+    items = list(stream_images(photos.take(rows), predictor.preprocess, photos.limits))
+    images = [item for item in items if not isinstance(item, Skipped)]
+    used = [row for row, item in zip(rows, items, strict=True) if not isinstance(item, Skipped)]
+    return np.array(images, np.uint8).reshape(-1, *predictor.preprocess.shape), used

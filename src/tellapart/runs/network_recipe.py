@@ -1,0 +1,261 @@
+"""The recipes `scratch` and `classic`: a network trained in epochs, with a checkpoint after each."""
+
+import statistics
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.backbones.cache_folder import cache_root, images_dir
+from tellapart.backbones.photo_pass import look_at
+from tellapart.checkup.check_up import Checkup, check_up
+from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
+from tellapart.errors import TellapartError
+from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.calibration import calibrate
+from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.networks.backend import start_backend
+from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
+from tellapart.photos.decoded_cache import CachedImages, cache_images
+from tellapart.photos.photoset import PhotoSet, check_classes
+from tellapart.photos.splits import Split, fold_numbers
+from tellapart.predict.bundle import Bundle
+from tellapart.predict.model import Model
+from tellapart.records import EpochRecord
+from tellapart.runs.held_out import hold_out, load_chosen
+from tellapart.runs.job import Fitted, TrainJob
+from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile
+from tellapart.runs.run_tables import installed_versions, write_history
+from tellapart.runs.scratch_plan import (
+    describe_plan,
+    measure_if_needed,
+    plan_training,
+    settle_flips,
+    settle_size,
+    time_phases,
+)
+from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
+from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
+from tellapart.training.plan import Plan
+from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
+from tellapart.watcher import Watcher
+
+if TYPE_CHECKING:
+    import keras
+
+# Largest accepted difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
+_PARITY_TOLERANCE = 1e-4
+# Of the validation photos, each with the temperature that the others ask for.
+_NUM_FOLDS = 5
+
+
+class NetworkRecipe:
+    """A recipe that trains in epochs.
+
+    Args:
+        job: a training with a `ScratchConfig` or a `ClassicConfig`.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        assert isinstance(job.config, (ClassicConfig, ScratchConfig))
+        self._job = job
+        self._config: NetworkConfig = job.config
+        self._backend = start_backend(job.config.seed)
+        self._pace: float | None = None
+        self._plan: Plan | None = None
+        self._views: float | None = None
+        self._images: CachedImages | None = None
+        self._model: keras.Model | None = None
+
+    @property
+    def _data(self) -> CachedImages:
+        assert self._images is not None, "`look` comes first"
+        return self._images
+
+    def look(self) -> Checkup:
+        """The photos, decoded, and what is to be said of them."""
+        if isinstance(self._config, ScratchConfig):
+            self._pace = measure_if_needed(self._config, self._job, self._backend)
+            self._config = settle_size(self._config, self._pace, self._job)
+        self._images, checkup = prepare_photos(self._job.photos, self._job.source, self._config, self._job.watcher)
+        return checkup
+
+    def split(self, checkup: Checkup) -> Split:
+        """The photos that train and those that are held out; the network is planned and made."""
+        config, job = self._config, self._job
+        split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
+        data = self._fit_data(split)
+        if isinstance(config, ScratchConfig):
+            config = settle_flips(config, data, job.watcher)
+            plan = plan_training(config, self._pace, data, job)
+            if plan.seconds is not None:
+                self._views, plan = plan.num_views, time_phases(plan, config, data, self._backend)
+            self._config, self._plan = config, plan
+        self._model = make_learner(config, data, self._backend, self._plan)
+        return split
+
+    def run_file(self, checkup: Checkup) -> RunFile:
+        """What `run.json` says while the network is trained."""
+        per_class, key = self._job.source.per_class, self._data.key
+        return RunFile(checkup.photos.source, self._config, per_class, key, "training", self._views)
+
+    def fit(self, checkup: Checkup, split: Split) -> Fitted:
+        """The network after its last epoch, or the last that was finished when the user stopped it."""
+        if self._plan is not None:
+            self._job.watcher.on_note(describe_plan(self._plan, checkup.photos))
+        model, data = self._model, self._fit_data(split)
+        assert model is not None
+        state = load_checkpoint(self._job.run_dir / CHECKPOINT_DIR_NAME)
+        seconds_before = 0.0 if state is None else sum(record.seconds for record in state.history)
+        with open_course(model, data, self._config, self._backend, self._plan) as course:
+            history, is_stopped = _train(model, data, course, self._job)
+            with course.settled(is_final=True):
+                fitted = self._export(model, data, checkup, history)
+        metrics = {**fitted.metrics, "is_stopped": is_stopped}
+        return replace(fitted, metrics=metrics, is_stopped=is_stopped, seconds_before=seconds_before)
+
+    def _fit_data(self, split: Split) -> FitData:
+        labels = self._data.photos.labels
+        assert labels is not None
+        return FitData(self._data, labels, split)
+
+    def _export(
+        self, model: "keras.Model", data: FitData, checkup: Checkup, history: tuple[EpochRecord, ...]
+    ) -> Fitted:
+        """The network as a bundle that answers as Keras does, and how it does on the photos held out.
+
+        Raises:
+            TellapartError: the exported model answers differently from the trained one.
+        """
+        is_mirrored = isinstance(self._config, ScratchConfig) and self._config.flip is True
+        portable = self._portable_model(model)
+        bundle = self._make_bundle(model, portable, is_mirrored)
+        rows = data.split.validation
+        probabilities = _predict(Model(bundle), data, rows)
+        expected = predict_probabilities(model, data.images, rows, mirrored=is_mirrored)
+        difference = float(np.abs(probabilities - expected).max())
+        if not difference <= _PARITY_TOLERANCE:
+            raise TellapartError(
+                f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
+                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
+            )
+        temperature, measurement = self._measure(probabilities, data, checkup)
+        bundle = replace(bundle, temperature=temperature, selective=measurement.selective)
+        return Fitted(
+            bundle=bundle,
+            predictor=Model(bundle),
+            measurement=measurement,
+            metrics=self._metrics(history, int(model.count_params()))
+            | {"onnx_largest_difference": difference, "temperature": temperature},
+            make_files=lambda: to_keras_files(portable),
+            history=history,
+        )
+
+    def _measure(
+        self, probabilities: NDArray[np.float32], data: FitData, checkup: Checkup
+    ) -> tuple[float, Measurement]:
+        """The temperature, and the figures with each photo at the temperature that the others ask for."""
+        rows = data.split.validation
+        labels = data.labels[rows]
+        folds = fold_numbers(labels, checkup.group_numbers[rows], _NUM_FOLDS, self._config.seed)
+        temperature, probabilities = calibrate(probabilities, labels, folds)
+        return temperature, measure(rows, labels, probabilities, checkup.photos.class_names, Method("hold-out"))
+
+    def _make_bundle(self, model: "keras.Model", portable: "keras.Model", is_mirrored: bool) -> Bundle:
+        """The model for prediction; its convolutions are `channels_first`, as ONNX has them."""
+        class_names, image_size = self._data.photos.class_names, self._config.image_size
+        assert image_size is not None
+        network = build_network(self._config, len(class_names), "channels_first", self._plan)
+        network.set_weights(model.get_weights())
+        return Bundle(
+            class_names=class_names,
+            preprocess=PreprocessSpec(image_size, self._config.channels),
+            layers=describe_layers(portable),
+            model=to_onnx(network, mirrored=is_mirrored),
+            versions=installed_versions("keras") | {self._backend.name: self._backend.version},
+            recipe=self._config.recipe,
+        )
+
+    def _portable_model(self, model: "keras.Model") -> "keras.Model":
+        """The trained weights in the data format that every Keras backend runs."""
+        num_classes = len(self._data.photos.class_names)
+        network = build_network(self._config, num_classes, "channels_last", self._plan)
+        network.set_weights(model.get_weights())
+        return network
+
+    def _metrics(self, history: tuple[EpochRecord, ...], num_parameters: int) -> dict[str, Any]:
+        """What `metrics.json` says of a network alone."""
+        return {
+            "num_epochs": len(history),
+            "train_seconds": sum(record.seconds for record in history),
+            "images_per_second": statistics.median(record.images_per_second for record in history),
+            "num_parameters": num_parameters,
+            **({} if self._plan is None else {"plan": asdict(self._plan)}),
+            "device": self._backend.device,
+        }
+
+
+def prepare_photos(
+    photos: PhotoSet, source: SourceConfig, config: NetworkConfig, watcher: Watcher = Watcher()
+) -> tuple[CachedImages, Checkup]:
+    """The usable photos, decoded, and what the check-up says of them; row by row the same.
+
+    The check-up goes without embeddings: no pretrained network may know such photos.
+
+    Args:
+        photos: not decoded yet.
+        source: how many of them are taken, and where decoded ones are kept.
+        config: of `scratch`, with an image size.
+        watcher: told when a cache was damaged.
+
+    Raises:
+        DatasetError: after leaving out what is unusable there are fewer than 2 classes, or a class has fewer than 2
+            photos.
+        OutputError: the decoded photos do not fit on the disk.
+    """
+    seen = load_chosen(
+        photos,
+        source.per_class,
+        config.seed,
+        lambda chosen: look_at(chosen, cache_dir=source.cache_dir, watcher=watcher),
+    )
+    assert config.image_size is not None
+    spec = PreprocessSpec(config.image_size, config.channels)
+    images = cache_images(seen.photos, spec, source.limits, images_dir(cache_root(source.cache_dir)))
+    check_classes(images.photos.counts(), photos.source)
+    # A photo may have gone since it was looked at.
+    row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}
+    decoded = seen.take([row_of_path[path] for path in images.photos.paths])
+    return images, check_up(replace(decoded, photos=images.photos), config.seed)
+
+
+def _train(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -> tuple[tuple[EpochRecord, ...], bool]:
+    """Trains to the last epoch with a checkpoint after each; the history, and whether the user stopped it before."""
+    checkpoint_dir = job.run_dir / CHECKPOINT_DIR_NAME
+
+    def restore() -> tuple[EpochRecord, ...] | None:
+        if (state := load_checkpoint(checkpoint_dir)) is None:
+            return None
+        restore_state(model, state)
+        course.restore_averages(state.averages)
+        return state.history
+
+    history = restore() or ()
+    try:
+        for record in fit_epochs(data, course, history, job.watcher.on_step):
+            history = (*history, record)
+            save_checkpoint(checkpoint_dir, capture_state(model, history, course.averages()))
+            write_history(job.run_dir, history)
+            job.watcher.on_epoch(record)
+    except KeyboardInterrupt:
+        # The weights are those of some step inside an epoch; the checkpoint has those of its end.
+        if (kept := restore()) is None:
+            raise
+        return kept, True
+    return history, False
+
+
+def _predict(predictor: Model, data: FitData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    parts = np.array_split(rows, -(-len(rows) // 64))
+    return np.concatenate([predictor.predict_proba(data.images.gather(part)) for part in parts])

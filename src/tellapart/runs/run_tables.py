@@ -1,0 +1,139 @@
+"""The tables of a run: split, skipped files, history, and what the model said of each photo it had not seen."""
+
+import dataclasses
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import BundleError, DatasetError
+from tellapart.measure.measurement import Measurement, measure, method_from_json
+from tellapart.photos.csv_table import read_table
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.splits import Split
+from tellapart.records import EpochRecord, Skipped
+from tellapart.store import to_csv_bytes, write_file
+
+METRICS_NAME, PREDICTIONS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "predictions.csv", "split.csv", "skipped.csv"
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of what every result depends on, and of `packages`."""
+    shared = ("tellapart", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in (*shared, *packages)}
+
+
+def write_history(run_dir: Path, history: Sequence[EpochRecord]) -> None:
+    """Writes `history.csv`, one row an epoch."""
+    names = [field.name for field in dataclasses.fields(EpochRecord)]
+    rows = [[getattr(record, name) for name in names] for record in history]
+    write_file(run_dir / "history.csv", to_csv_bytes([names, *rows]))
+
+
+def write_split(
+    run_dir: Path, photos: PhotoSet, split: Split, digests: Sequence[str], groups: NDArray[np.int64]
+) -> None:
+    """Writes `split.csv`: path, class, split and content of every photo used, and the number of its group.
+
+    The split is `none` for photos that neither train nor validate.
+    """
+    assert photos.labels is not None
+    sides = dict.fromkeys(split.validation.tolist(), "validation") | dict.fromkeys(split.train.tolist(), "train")
+    rows = [
+        [path, photos.class_names[label], sides.get(row, "none"), digest, group]
+        for row, (path, label, digest, group) in enumerate(
+            zip(photos.paths, photos.labels.tolist(), digests, groups.tolist(), strict=True)
+        )
+    ]
+    write_file(run_dir / SPLIT_NAME, to_csv_bytes([["path", "class", "split", "content", "group"], *rows]))
+
+
+def write_skipped(run_dir: Path, skipped: Sequence[Skipped]) -> None:
+    """Writes `skipped.csv`: every file that was left out, and why; only the header when there is none."""
+    rows = [[item.path, item.reason] for item in skipped]
+    write_file(run_dir / SKIPPED_NAME, to_csv_bytes([["path", "reason"], *rows]))
+
+
+def write_predictions(run_dir: Path, photos: PhotoSet, digests: Sequence[str], measurement: Measurement) -> None:
+    """Writes `predictions.csv`: what the model said of each photo it had not seen.
+
+    Probabilities have 9 digits, which say exactly which float32 it was.
+
+    Args:
+        run_dir: folder of the run.
+        photos, digests: all photos of the training, and the content of each.
+        measurement: its rows are those of `photos`.
+    """
+    names = photos.class_names
+    rows: list[list[object]] = [
+        ["path", "content", "class", "predicted_class", "probability", *(f"p_{name}" for name in names)]
+    ]
+    said = zip(measurement.rows, measurement.labels, measurement.predicted, measurement.probabilities, strict=True)
+    for row, label, best, probabilities in said:
+        numbers = [f"{value:.9g}" for value in (probabilities[best], *probabilities)]
+        rows.append([photos.paths[row], digests[row], names[label], names[best], *numbers])
+    write_file(run_dir / PREDICTIONS_NAME, to_csv_bytes(rows))
+
+
+def read_predictions(
+    run_dir: Path, row_of_path: Mapping[str, int], class_names: Sequence[str], metrics: dict[str, Any]
+) -> Measurement | None:
+    """The measurement of a run, as its tables have it; `None` where nothing could be measured.
+
+    Args:
+        run_dir: folder of the run.
+        row_of_path: the row of every photo of the run.
+        class_names: in the order of the model.
+        metrics: the content of `metrics.json`.
+
+    Raises:
+        BundleError: a table is not there, or is damaged.
+    """
+    if metrics["validation_accuracy"] is None:
+        return None
+    table = read_rows(run_dir / PREDICTIONS_NAME)
+    try:
+        rows = np.array([row_of_path[row["path"]] for row in table], np.int64)
+        labels = np.array([class_names.index(row["class"]) for row in table], np.int64)
+        said = np.array([[float(row[f"p_{name}"]) for name in class_names] for row in table], np.float32)
+        return measure(rows, labels, said, class_names, method_from_json(metrics))
+    except (KeyError, TypeError, ValueError) as exc:
+        raise _unreadable(run_dir / PREDICTIONS_NAME, exc) from exc
+
+
+def read_metrics(run_dir: Path) -> dict[str, Any]:
+    """The content of `metrics.json`.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        metrics: dict[str, Any] = json.loads((run_dir / METRICS_NAME).read_bytes())
+    except (OSError, ValueError) as exc:
+        raise _unreadable(run_dir / METRICS_NAME, exc) from exc
+    return metrics
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of ours, by the names of its columns.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        table = read_table(path, delimiter=",")
+    except DatasetError as exc:
+        raise _unreadable(path, exc) from exc
+    return [dict(zip(table.header, row.cells, strict=True)) for row in table.rows]
+
+
+def _unreadable(path: Path, exc: Exception) -> BundleError:
+    return BundleError(
+        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again with another "
+        "`out`."
+    )

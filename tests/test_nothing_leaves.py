@@ -1,0 +1,237 @@
+"""Every command and the README's Python, watched by their system calls: no network, and files only where they belong.
+
+Python's audit hooks miss what native libraries do, such as ONNX Runtime's telemetry; strace does not.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tellapart.demo.drawing import write_demo_folder
+
+REPOSITORY_DIR = Path(__file__).parents[1]
+WATCHED = "network,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,truncate"
+# Seconds for all commands together; strace and busy machines make them slow.
+TIMEOUT_SECONDS = 900
+# All in one process, for each start costs seconds. `demo` draws 6 photos a class and trains one epoch on them.
+DRIVER = r"""
+import shlex, sys
+from tellapart.cli.app import main
+from tellapart.commands import demo
+from tellapart.config import ClassicConfig
+
+demo._NUM_PER_CLASS = 6
+demo.run_demo.__defaults__ = (ClassicConfig(image_size=(46, 48), epochs=1),)
+for line in sys.stdin.read().split("\0")[0].splitlines():
+    sys.argv = ["tellapart", *shlex.split(line)]
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code:
+            raise SystemExit(f"{line!r} ended with {stop.code}") from stop
+"""
+COMMANDS = """
+show photos --out out/show
+check photos --html out/check.html --json out/check.json
+train photos --out out/transfer --backbone efficientnet-lite0@64
+train photos --out out/scratch --recipe scratch --image-size 32x48 --epochs 1
+train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
+predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
+evaluate out/transfer labelled --json out/scores.json
+compare photos --out out/compare --recipes transfer,classic --epochs 1
+embed photos --out out/vectors.npz --backbone efficientnet-lite0@64
+fix photos --out out/fixed --drop-copies
+report out/transfer
+summary out/transfer
+demo --out out/demo
+cache
+cache --clear
+"""
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which logs system calls, is not installed"),
+]
+
+
+def watch(script: str, work_dir: Path, standard_input: str = "") -> list[str]:
+    """The system calls of a Python script run in a fresh HOME, a line a call, the processes that it starts included."""
+    kept = {"PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV"}
+    environment = {name: value for name, value in os.environ.items() if name in kept}  # no CI, no proxies, no settings
+    environment |= {"HOME": str(work_dir / "home"), "TMPDIR": str(work_dir / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    log = work_dir / "calls.log"
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-y",
+        "-s",
+        "4096",
+        "-o",
+        log,
+        "-e",
+        f"trace={WATCHED}",
+        sys.executable,
+        "-c",
+        script,
+    ]
+    done = subprocess.run(
+        command,
+        cwd=work_dir,
+        env=environment,
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    return join_calls(log.read_text(errors="replace").splitlines())
+
+
+UNFINISHED = re.compile(r"(?P<process>\d+)\s+(?P<call>.*) <unfinished \.\.\.>")
+RESUMED = re.compile(r"(?P<process>\d+)\s+<\.\.\. \w+ resumed>(?P<rest>.*)")
+
+
+def join_calls(lines: list[str]) -> list[str]:
+    """The calls of a log of strace without process numbers, each that another one interrupted put together again."""
+    begun: dict[str, str] = {}
+    calls = []
+    for line in lines:
+        if unfinished := UNFINISHED.fullmatch(line):
+            begun[unfinished["process"]] = unfinished["call"]
+        elif resumed := RESUMED.fullmatch(line):
+            calls.append(begun.pop(resumed["process"], "") + resumed["rest"])
+        else:
+            calls.append(line.partition(" ")[2].lstrip())
+    return calls + list(begun.values())
+
+
+ADDRESS = re.compile(r'inet_addr\("([^"]*)"\)|inet_pton\(AF_INET6, "([^"]*)"|sin6?_port=htons\((\d+)\)')
+LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+")
+DNS_PORT = "53"
+
+
+def find_network_calls(calls: list[str]) -> list[str]:
+    """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one."""
+    found = []
+    for call in calls:
+        name = call.partition("(")[0]
+        parts = ADDRESS.findall(call)
+        hosts = [v4 or v6 for v4, v6, _ in parts if v4 or v6]
+        is_foreign = any(not LOOPBACK.fullmatch(host) for host in hosts)
+        is_lookup = any(port == DNS_PORT for *_, port in parts)
+        is_other_family = name == "socket" and not re.match(r"socket\(AF_(UNIX|LOCAL|INET|INET6),", call)
+        is_datagram = name == "socket" and re.match(r"socket\(AF_INET6?, SOCK_DGRAM", call) is not None
+        if is_foreign or is_lookup or is_other_family or is_datagram:
+            found.append(call)
+    return found
+
+
+CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+)")
+PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<folder>(?:[^>\\]|\\.)*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
+
+
+def find_written_paths(calls: list[str], work_dir: Path) -> set[Path]:
+    """What was made, renamed or opened to be written, by calls that succeeded; nobody changes the working folder."""
+    paths = set()
+    for call in calls:
+        match = CALL.match(call)
+        if match is None or int(match["result"]) < 0:
+            continue
+        is_reading = match["name"] in ("open", "openat") and not re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", call)
+        if is_reading or match["name"] not in WATCHED.split(","):
+            continue
+        for found in PATH.finditer(match["arguments"]):
+            paths.add(Path(os.path.normpath(Path(found["folder"] or work_dir) / found["path"])))
+    return paths
+
+
+def list_stray(paths: set[Path], work_dir: Path, outputs: tuple[str, ...]) -> list[str]:
+    """Those outside of the outputs, the cache folder, the folders of Matplotlib and Keras, and temporary ones."""
+    home = work_dir / "home"
+    folders = [work_dir / name for name in (*outputs, "tmp")]
+    folders += [home / name for name in (".cache/tellapart", ".cache/matplotlib", ".config/matplotlib", ".keras")]
+    folders += [Path("/dev"), Path("/proc")]
+    made_on_the_way = {home / ".cache", home / ".config"}
+    return sorted(
+        str(path)
+        for path in paths - made_on_the_way
+        if not any(path == folder or folder in path.parents for folder in folders)
+    )
+
+
+@pytest.fixture
+def work_dir(tmp_path: Path) -> Path:
+    """A folder with an empty HOME, an empty folder for temporary files and one for outputs."""
+    for name in ("home", "tmp", "out"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def photos_dir(work_dir: Path) -> Path:
+    """The same folder, with labelled photos and new ones in it."""
+    for seed, (name, number) in enumerate((("photos", 10), ("labelled", 3), ("new", 2))):
+        write_demo_folder(work_dir / name, number, seed=seed)
+    return work_dir
+
+
+def test_no_command_uses_the_network_or_writes_elsewhere(photos_dir: Path) -> None:
+    calls = watch(DRIVER, photos_dir, COMMANDS.strip())
+    assert find_network_calls(calls) == []
+    paths = find_written_paths(calls, photos_dir)
+    assert {photos_dir / "out/answers.csv", photos_dir / "out/demo/demo.json"} <= paths
+    assert list_stray(paths, photos_dir, ("out",)) == []
+
+
+def test_the_python_of_the_readme_uses_no_network_and_writes_only_its_run(photos_dir: Path) -> None:
+    blocks = PYTHON_BLOCK.findall((REPOSITORY_DIR / "README.md").read_text(encoding="utf-8"))
+    assert blocks
+    calls = watch("\n".join(blocks), photos_dir)
+    assert find_network_calls(calls) == []
+    assert list_stray(find_written_paths(calls, photos_dir), photos_dir, ("runs",)) == []
+
+
+def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:
+    code = (
+        "import contextlib, socket\n"
+        "with contextlib.suppress(OSError): socket.create_connection(('198.51.100.7', 443), timeout=0.05)\n"
+        "with contextlib.suppress(OSError): socket.getaddrinfo('tellapart.invalid', 443)\n"
+        "socket.create_server(('127.0.0.1', 0)).close()\n"
+    )
+    found = find_network_calls(watch(code, work_dir))
+    assert any("198.51.100.7" in call for call in found)
+    assert not any("127.0.0.1" in call and "htons(53)" not in call for call in found)
+
+
+def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
+    code = (
+        "import os, threading\n"
+        "threading.Thread(target=lambda: open('elsewhere.txt', 'w').close()).start()\n"
+        "os.mkdir('out/fine')\n"
+    )
+    paths = find_written_paths(watch(code, work_dir), work_dir)
+    assert list_stray(paths, work_dir, ("out",)) == [str(work_dir / "elsewhere.txt")]
+    assert work_dir / "out/fine" in paths
+
+
+def test_interrupted_calls_are_put_together() -> None:
+    lines = [
+        '12  openat(AT_FDCWD</a>, "x", O_WRONLY|O_CREAT <unfinished ...>',
+        '13  mkdir("/b", 0777) = -1 EEXIST (File exists)',
+        "12  <... openat resumed>, 0666) = 3</a/x>",
+    ]
+    calls = join_calls(lines)
+    assert calls == [
+        'mkdir("/b", 0777) = -1 EEXIST (File exists)',
+        'openat(AT_FDCWD</a>, "x", O_WRONLY|O_CREAT, 0666) = 3</a/x>',
+    ]
+    assert find_written_paths(calls, Path("/")) == {Path("/a/x")}
