@@ -17,7 +17,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo test check format docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-check
 
 help:
@@ -25,6 +25,9 @@ help:
 	@echo "make test     runs the tests"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
+	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
+	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
+	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
@@ -38,14 +41,14 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,dev]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,dev,docs]'
 	@touch $@
 
 demo: $(READY)
 	$(BIN)/tellapart demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadscope
 
 check: $(READY)
 	$(BIN)/ruff format --check
@@ -56,6 +59,21 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# The site must not load anything from somebody else's machine.
+docs: $(READY)
+	$(BIN)/mkdocs build --strict --quiet
+	@! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^>]*' site --include='*.html' || \
+		{ echo "make docs: the site loads something from elsewhere" >&2; exit 1; }
+
+reference: $(READY)
+	$(BIN)/python docs/make_reference.py
+
+results: $(READY)
+	$(BIN)/python benchmarks/make_results.py
+
+screenshot: $(READY)
+	$(BIN)/python docs/make_screenshot.py
 
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m soak

@@ -1,6 +1,6 @@
 """Takes the numbers and the curve of a finished run into the repository: `record_run.py runs/train-classic`.
 
-Appends accuracy and time to `results.csv`, and copies the history beside it and the curve into `docs/images/`.
+Appends accuracy and time to `results.csv`, and copies the history beside it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from recording import REPOSITORY_DIR, RESULTS_PATH, Measurement, record
 
 
 def main() -> None:
-    """Reads the run folder and writes the three files."""
+    """Reads the run folder and writes both files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--name", default="classic", help="what the files and the rows are called")
@@ -26,7 +26,6 @@ def main() -> None:
     ]
     record(measurements, RESULTS_PATH)
     shutil.copy(arguments.run_dir / "history.csv", REPOSITORY_DIR / f"benchmarks/{arguments.name}-history.csv")
-    shutil.copy(arguments.run_dir / "curves.png", REPOSITORY_DIR / f"docs/images/{arguments.name}-curves.png")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from tellapart.errors import TellapartError
 _INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Teach your computer to tell your own photos apart: on this machine, from a few dozen to a few thousand.",
+    help="Train your computer to sort your photos into classes. Nothing leaves your machine.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

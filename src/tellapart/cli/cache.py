@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it; it is made again when needed.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it. It is made again when needed.")] = False,
     cache_dir: Annotated[
         str | None,
         typer.Option(help="Folder to look at.", show_default="the user's cache folder", metavar="DIR"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def compare(
     photos: LabelledSource,
-    recipes: Annotated[str, typer.Option(help="Recipes to compare, with commas between.")] = "classic,transfer",
+    recipes: Annotated[str, typer.Option(help="Recipes to compare, comma-separated.")] = "classic,transfer",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
     ] = None,
@@ -26,27 +26,35 @@ def compare(
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
-        float, typer.Option("--validation", help="Share of each class that all are measured on.")
+        float, typer.Option("--validation", help="Share of each class to measure all recipes on.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="The number all randomness comes from.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Train several recipes on one split of SOURCE and put them side by side, with a test of the difference."""
+    """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
-    from tellapart.commands.compare import FIGURE_NAME, CompareConfig, compare_recipes
-    from tellapart.config import SourceConfig
+    from tellapart.commands.compare import FIGURE_NAME
+    from tellapart.commands.compare import compare as compare_recipes
     from tellapart.measure.mcnemar import describe_test
 
-    config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation_fraction, seed)
-    photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
     out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
     with watch_training() as watcher:
         result = compare_recipes(
-            photos, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)
+            photos,
+            out,
+            watch=lambda recipe: _announce(console, recipe, watcher),
+            recipes=tuple(name.strip() for name in recipes.split(",")),
+            epochs=epochs,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            per_class=per_class,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            cache_dir=cache_dir,
         )
     _print_table(console, result)
     for test in result.tests:

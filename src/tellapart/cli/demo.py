@@ -11,7 +11,7 @@ from tellapart.cli.output import make_console, print_line
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the photos, the run and the pictures.")] = Path("demo"),
 ) -> None:
-    """See it work without photos: draws its own, trains on them, predicts new ones and leaves pictures."""
+    """Try it without photos: draw some, train on them, predict new ones and write pictures."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import describe_run
     from tellapart.commands.demo import run_demo

@@ -28,7 +28,7 @@ def predict(
     not_sure: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'not sure' so that at most this share of the other answers is wrong, as 0.05.",
+            help="Answer 'not sure' so that at most this share of the other answers is wrong, e.g. 0.05.",
             show_default="always answers",
             metavar="RATE",
         ),
@@ -36,8 +36,8 @@ def predict(
     none_of_these: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'none of these' for photos unlike all it has learnt from; so many of those that are like them"
-            " may be taken for such, as 0.05.",
+            help="Answer 'none of these' for photos unlike the training photos. RATE is the share of normal photos that"
+            " may be flagged by mistake, e.g. 0.05.",
             show_default="always answers",
             metavar="RATE",
         ),
@@ -45,20 +45,19 @@ def predict(
     limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
     submission: Annotated[
         Path | None,
-        typer.Option(help="Kaggle's sample file; its columns and order are kept.", metavar="SAMPLE.csv"),
+        typer.Option(help="Kaggle's sample file. Its columns and order are kept.", metavar="SAMPLE.csv"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
-    """Say what is on the photos of SOURCE, in the order given."""
-    from tellapart.commands.predict import PredictOutputs
-    from tellapart.commands.predict import predict as predict_photos
+    """Classify the photos in SOURCE, in the order given."""
+    from tellapart.commands.predict import PredictOutputs, write_predictions
 
     if (submission is None) != (out is None):
         raise ConfigError("`submission` and `out` go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
     outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
-        summary = predict_photos(
+        summary = write_predictions(
             model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
         )
     _print_summary(summary, outputs)

@@ -13,7 +13,7 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Say where the report of a training is; where it was deleted, make it anew from the run and its photos."""
+    """Print the path of the report. Rebuild it if it is missing."""
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_report import report_again
 

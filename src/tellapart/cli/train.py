@@ -10,7 +10,6 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import RecipeConfig, SourceConfig
     from tellapart.runs.job import Run
 
 _STOPPED = 130
@@ -27,8 +26,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network from nothing, in"
-            " minutes. classic: the article's network and settings.",
+            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
+            " scratch, in minutes. classic: the article's network and settings.",
             show_default="transfer",
         ),
     ] = None,
@@ -44,11 +43,11 @@ def train(
             show_default="0.2; transfer below 1,000 photos: cross-validation",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The number all randomness comes from.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run, killed or finished, up to --epochs.")
+        bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
     ] = False,
     cache_dir: CacheDir = None,
     backbone: Annotated[
@@ -61,7 +60,7 @@ def train(
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Parts of the cross-validation.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
+        typer.Option(help="Number of folds.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -75,7 +74,7 @@ def train(
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Whether a mirrored photo is still one of its class.",
+            help="Treat mirrored photos as the same class.",
             show_default="found by cross-validation",
             rich_help_panel=_SCRATCH_PANEL,
         ),
@@ -83,7 +82,7 @@ def train(
     rotations: Annotated[
         bool,
         typer.Option(
-            "--rotations", help="A photo turned by any angle is still one of its class.", rich_help_panel=_SCRATCH_PANEL
+            "--rotations", help="Treat photos turned by any angle as the same class.", rich_help_panel=_SCRATCH_PANEL
         ),
     ] = False,
     image_size: Annotated[
@@ -127,10 +126,10 @@ def train(
         typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_CLASSIC_PANEL),
     ] = False,
 ) -> None:
-    """Train a classifier on SOURCE and leave it in a run folder, with its pictures and numbers."""
-    from tellapart.config import SourceConfig, TransferConfig
+    """Train a classifier on SOURCE and write it to a run folder, with a report."""
+    from tellapart.config import TransferConfig
 
-    flags: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "recipe": recipe,
         "validation_fraction": validation_fraction,
         "seed": seed,
@@ -145,13 +144,15 @@ def train(
         "minutes": minutes,
         "flip": flip,
         "rotations": rotations or None,
+        "labels_csv": labels_csv,
+        "label_pattern": label_pattern,
+        "per_class": per_class,
+        "cache_dir": cache_dir,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
+    settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
-        given["augment"] = None
-    source_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
-    out = out or default_run_dir(photos, recipe or TransferConfig.recipe, resume)
-    _train(photos, out, _resolve(given, out, resume), source_config, resume)
+        settings["augment"] = None
+    _train(photos, out or default_run_dir(photos, recipe or TransferConfig.recipe, resume), resume, settings)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -186,20 +187,14 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
-    """The settings: the flags over those of the run to resume, or over the defaults."""
-    from tellapart.runs.run_folder import read_run_file
-    from tellapart.settings import recipe_config
-
-    return recipe_config(given, read_run_file(out).config if resume else None)
-
-
-def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:
+def _train(source: str, out: Path, resume: bool, settings: dict[str, Any]) -> None:
     from tellapart.cli.progress import watch_training
+    from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
 
     with watch_training() as watcher:
-        run = train_photos(source, out, config, source=source_config, resume=resume, watcher=watcher)
+        run = train_photos(source, out, resume=resume, watcher=watcher, **settings)
+    config = read_run_file(out).config
     console = make_console()
     for line in describe_run(run):
         print_line(console, line)
@@ -247,5 +242,5 @@ def describe_more(run: "Run") -> str:
     return (
         f"It took {run.seconds / 60:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from twice and about"
         f" {expect_from_more(accuracy, 4):.1%} from four times the --minutes, if mistakes fall as they did with the"
-        " photos this was measured on (docs/from-scratch.md)."
+        " photos this was measured on (docs/how-it-works/from-scratch.md)."
     )

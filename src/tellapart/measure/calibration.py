@@ -18,7 +18,7 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 # 0.092, 0.330 with 1/2; 0.128, 0.082, 0.327 with 1/4; less gains nothing more, and loses with 3 photos a class.
 _PSEUDO_WRONG = 0.25
 # Fewer photos say too little of how sure a model may be: of 27 the log-loss rose from 0.27 to 0.30 when each had the
-# temperature of the others, of 800 it fell from 0.20 to 0.15 (docs/from-scratch.md).
+# temperature of the others, of 800 it fell from 0.20 to 0.15 (docs/how-it-works/numbers.md).
 _FEWEST_TO_CALIBRATE = 100
 _FLOATS = NDArray[np.float32] | NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 The other modules take `keras` from here, for the backend is decided before Keras is first imported. `KERAS_BACKEND` of
 the environment wins; otherwise PyTorch, which of the three gives the fastest step for the networks here
-(docs/performance.md).
+(benchmarks/RESULTS.md).
 """
 
 import ctypes

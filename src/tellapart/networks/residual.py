@@ -1,6 +1,6 @@
 """The network of the recipe `scratch`: a narrow residual network behind fixed, whitening first filters.
 
-Which parts of it earn their place was measured: docs/from-scratch.md.
+Which parts of it earn their place was measured: docs/how-it-works/from-scratch.md.
 """
 
 from typing import Any

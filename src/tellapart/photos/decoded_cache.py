@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.photos.loading import digest_photos, group_by_content, stream_images
-from tellapart.photos.sources import PhotoSet
+from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
 
@@ -69,7 +69,13 @@ class CachedImages:
         return group_by_content(self.digests)
 
 
-def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path) -> CachedImages:
+def cache_images(
+    photos: PhotoSet,
+    spec: PreprocessSpec,
+    limits: ImageLimits,
+    cache_dir: Path,
+    known_digests: Sequence[str] | None = None,
+) -> CachedImages:
     """The images of all usable photos, decoded now or found from an earlier run.
 
     Args:
@@ -77,11 +83,13 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
         spec: size and channels.
         limits: the largest photo that is decoded.
         cache_dir: folder for the files; made when missing.
+        known_digests: content of each photo, where the caller knows it; no file is opened then if all were decoded
+            before.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is too full for the images.
     """
-    digests = digest_photos(photos)
+    digests = digest_photos(photos) if known_digests is None else known_digests
     identity = [DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
     index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"
@@ -97,7 +105,7 @@ def cache_images(photos: PhotoSet, spec: PreprocessSpec, limits: ImageLimits, ca
     try:
         images = np.load(images_path, mmap_mode="r")[: len(rows)]
     except FileNotFoundError:  # another process has cleared or evicted it in between
-        return cache_images(photos, spec, limits, cache_dir)
+        return cache_images(photos, spec, limits, cache_dir, known_digests)
     with contextlib.suppress(OSError):  # a cache that others filled may be read-only
         os.utime(images_path)
     return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)

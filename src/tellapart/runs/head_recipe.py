@@ -37,7 +37,7 @@ _NUM_REPEATS = 3
 # Largest accepted difference between the bundle's probabilities and those computed from the embeddings.
 _PARITY_TOLERANCE = 1e-4
 # Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
-_NUM_PARITY_PHOTOS = 16
+_NUM_PARITY_PHOTOS = 8
 
 
 class HeadRecipe:

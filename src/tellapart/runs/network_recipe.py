@@ -103,7 +103,7 @@ class NetworkRecipe:
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""
         if self._plan is not None:
-            self._job.watcher.on_note(describe_plan(self._plan, checkup.photos))
+            self._job.watcher.on_note(describe_plan(self._plan, checkup.seen.facts))
         model, data = self._model, self._fit_data(split)
         assert model is not None
         state = load_checkpoint(self._job.run_dir / CHECKPOINT_DIR_NAME)
@@ -222,7 +222,8 @@ def prepare_photos(
     )
     assert config.image_size is not None
     spec = PreprocessSpec(config.image_size, config.channels)
-    images = cache_images(seen.photos, spec, source.limits, images_dir(cache_root(source.cache_dir)))
+    images_path = images_dir(cache_root(source.cache_dir))
+    images = cache_images(seen.photos, spec, source.limits, images_path, seen.digests)
     check_classes(images.photos.counts(), photos.source)
     # A photo may have gone since it was looked at.
     row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}

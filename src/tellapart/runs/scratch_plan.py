@@ -3,12 +3,14 @@
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tellapart.config import ScratchConfig
 from tellapart.errors import ConfigError, ImageError
+from tellapart.images.facts import PhotoFacts
 from tellapart.images.gate import read_info
 from tellapart.images.preprocess import format_size
 from tellapart.networks.backend import Backend
@@ -42,7 +44,7 @@ _FORWARD_SHARE, _FORWARDS_AT_END, _TRAINING_PHOTOS_AT_END, _SECONDS_AT_END = 1 /
 # Photos that are larger by this factor than they are looked at lose details, which their owner may need.
 _SHRUNK_MUCH = 2.5
 # What of the rate of steps on one repeated batch is left in a training, with its views and its looks at the validation
-# photos: 0.86 to 0.96 with the former alone (docs/performance.md).
+# photos: 0.86 to 0.96 with the former alone (benchmarks/RESULTS.md).
 _SHARE_IN_TRAINING = 0.85
 # What must be left to train in, as a share of the time asked for.
 _LEAST_LEFT = 0.3
@@ -137,13 +139,13 @@ def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: 
     return usual_length(num_train) if config.epochs is None else Length(epochs=config.epochs)
 
 
-def describe_plan(plan: Plan, photos: PhotoSet) -> str:
+def describe_plan(plan: Plan, facts: Sequence[PhotoFacts]) -> str:
     """The plan in a sentence, and in a second one what is too small to be seen in photos that are larger by far."""
     about = "about " if plan.seconds is not None else ""
     phases = [f"{_count(phase.epochs)} at {format_size(phase.image_size)} pixels" for phase in plan.phases]
     whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
     said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {format_size(plan.image_size)}."
-    shrinking = _native_side(photos) / math.sqrt(math.prod(plan.image_size))
+    shrinking = _median_side([one.height * one.width for one in facts]) / math.sqrt(math.prod(plan.image_size))
     if not _SHRUNK_MUCH <= shrinking < math.inf:
         return said
     return (
@@ -182,4 +184,9 @@ def _native_side(photos: PhotoSet) -> float:
         except (ImageError, OSError):
             continue
         areas.append(info.height * info.width)
+    return _median_side(areas)
+
+
+def _median_side(areas: Sequence[int]) -> float:
+    """The root of the median area; infinite for no photos."""
     return math.sqrt(statistics.median(areas)) if areas else math.inf

@@ -28,7 +28,7 @@ _MOST_VIEWS_A_PHOTO = 400
 # Photos are not shown much larger than they are.
 _MOST_ENLARGED = 1.3
 _LEAST_PREDICTED = 64
-# Mistakes fall with about this power of the computing: docs/from-scratch.md.
+# Mistakes fall with about this power of the computing: docs/how-it-works/from-scratch.md.
 _ERROR_POWER = 0.4
 # Epochs that are sums of products end this near to a whole number.
 _ROUNDING = 1e-6

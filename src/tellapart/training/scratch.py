@@ -1,6 +1,7 @@
 """How the recipe `scratch` trains: views at growing sizes, one rise and fall of the learning rate, averaged weights.
 
-What each part is worth was measured: docs/from-scratch.md. How long and at which sizes is decided in `plan.py`.
+What each part is worth was measured: docs/how-it-works/from-scratch.md. How long and at which sizes is decided in
+`plan.py`.
 """
 
 import math

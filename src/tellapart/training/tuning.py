@@ -1,4 +1,4 @@
-"""The numbers of the recipe `scratch`; docs/from-scratch.md says what each is worth, and what else was tried."""
+"""The numbers of the recipe `scratch`; docs/how-it-works/from-scratch.md says what each is worth."""
 
 import math
 from dataclasses import dataclass

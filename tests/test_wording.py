@@ -1,0 +1,68 @@
+"""The mechanical rules of good English for what people read first: the README, the documentation and `--help`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from tellapart.cli.app import app
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = sorted(
+    [
+        REPOSITORY / "README.md",
+        *(path for path in (REPOSITORY / "docs").rglob("*.md") if path.parent.name not in ("decisions", "reference")),
+    ]
+)
+_BANNED = "anew, mend, mended, rightly, alike, hold on to, goes by, doubted, dealt, learnt, accepted is".split(", ")
+BANNED_WORDS = re.compile(r"\b(" + "|".join(_BANNED) + r")\b", re.I)
+MOST_WORDS = 25
+
+
+def prose_of(text: str) -> str:
+    """A page without code, tables, pictures, comments and the marks of Markdown."""
+    text = re.sub(r"<!--.*?-->|^ *```.*?^ *```$|^\|.*?$|!\[.*?\]\(.*?\)", "", text, flags=re.M | re.S)
+    text = re.sub(r"`[^`]*`", "code", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"^ *(?:[-*]|\d+\.|#+) +", "\n\n", text, flags=re.M).replace("**", "")
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of the prose of a page."""
+    paragraphs = re.split(r"\n\s*\n", prose_of(text))
+    return [
+        sentence for part in paragraphs for sentence in re.split(r"(?<=[.:;?!])\s+", " ".join(part.split())) if sentence
+    ]
+
+
+def help_texts() -> list[str]:
+    """What `--help` says of every command and every option."""
+    group: Any = get_command(app)
+    commands = list(group.commands.values())
+    return [text for command in commands for text in (command.help, *(param.help for param in command.params)) if text]
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_sentences_are_short(page: Path) -> None:
+    sentences = sentences_of(page.read_text(encoding="utf-8"))
+    assert [sentence for sentence in sentences if len(sentence.split()) > MOST_WORDS] == []
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_words_are_those_that_people_use(page: Path) -> None:
+    assert BANNED_WORDS.findall(prose_of(page.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_a_percentage_has_no_space(page: Path) -> None:
+    assert re.findall(r"\d %", page.read_text(encoding="utf-8")) == []
+
+
+def test_help_uses_the_words_that_people_use() -> None:
+    assert [text for text in help_texts() if BANNED_WORDS.search(text)] == []
+
+
+def test_help_has_no_semicolons() -> None:
+    assert [text for text in help_texts() if ";" in text] == []
