@@ -16,9 +16,8 @@ from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.images.gate import read_info
-from tellapart.photos.decision_table import CLEANED_KIND, CLEANED_MARKER
+from tellapart.photos.decision_table import CLEANED_KIND
 from tellapart.photos.decisions import (
-    DECISIONS_NAME,
     Applied,
     Decision,
     Decisions,
@@ -28,7 +27,7 @@ from tellapart.photos.decisions import (
     read_decisions,
 )
 from tellapart.photos.loading import digest_photo, map_photos
-from tellapart.photos.names import class_name, printable
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.records import Skipped
