@@ -48,7 +48,7 @@ demo: $(READY)
 	$(BIN)/tellapart demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup
+	$(BIN)/python -m pytest -q -n auto --dist loadscope
 
 check: $(READY)
 	$(BIN)/ruff format --check

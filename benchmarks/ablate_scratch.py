@@ -19,7 +19,8 @@ from mini_xception import build_mini_xception
 from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.networks.backend import Backend, keras, start_backend
-from tellapart.photos.sources import PhotoSet, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import open_photos
 from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training.fit import FitData, fit_epochs, predict_probabilities
@@ -132,7 +133,7 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
     setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
-    trained, labels = train(setting, data, rows), data.labels[rows]
+    trained, labels = train(setting, data, config=rows), data.labels[rows]
 
     def accuracy(probabilities: np.ndarray) -> str:
         return f"{(probabilities.argmax(axis=1) == labels).mean():.4f}"

@@ -17,7 +17,7 @@ from tellapart import open_photos
 from tellapart.config import ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
-from tellapart.photos.sources import PhotoSet
+from tellapart.photos.photoset import PhotoSet
 
 SIZE = (150, 150)
 PHONE_SIZE = (3000, 4000)

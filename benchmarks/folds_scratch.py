@@ -56,7 +56,7 @@ def main() -> None:
     for fold in arguments.only or range(arguments.folds):
         held_out = np.flatnonzero(numbers == fold)
         split = Split(np.flatnonzero(numbers != fold), held_out)
-        trained = train(Setting(config, USUAL, plan), replace(data, split=split), held_out)
+        trained = train(Setting(config, USUAL, plan), replace(data, split=split), config=held_out)
         num_right = int((trained.both_views.argmax(axis=1) == data.labels[held_out]).sum())
         values = (
             time.strftime("%Y-%m-%d"), describe_commit(), describe_machine(), arguments.photos.name, fold,

@@ -22,7 +22,7 @@ from tellapart import open_photos
 from tellapart.config import ClassicConfig, ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
-from tellapart.photos.sources import PhotoSet
+from tellapart.photos.photoset import PhotoSet
 from tellapart.training.augment import draw_warps, warp_images
 from tellapart.training.recipes import build_network, compile_network
 

@@ -197,4 +197,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_
     """A finished run of two epochs; not to be changed."""
     from tellapart.runs.train import train
 
-    return train(animals_dir, tmp_path_factory.mktemp("runs") / "animals", SHORT, source=source_config)
+    return train(animals_dir, tmp_path_factory.mktemp("runs") / "animals", config=SHORT, source=source_config)

@@ -27,8 +27,6 @@ _BLOCK = re.compile(
 # What a page may tell a reader to type besides `tellapart` and `make`.
 SHELL = ("source ", "pip install ", "git ", "cd ")
 
-pytestmark = pytest.mark.xdist_group("docs")
-
 
 @dataclass(frozen=True)
 class Block:

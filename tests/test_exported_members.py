@@ -2,6 +2,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def names_for_type_checkers() -> dict[str, str]:
     """Name to module of the imports that only type checkers read."""
     tree = ast.parse((PACKAGE_DIR / "__init__.py").read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
-    return {alias.name: node.module for node in block.body for alias in node.names}
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {str(alias.asname): str(node.module) for node in imports for alias in node.names}
 
 
 def test_the_public_names_are_sorted_and_stand_once() -> None:
@@ -34,15 +36,30 @@ def test_the_public_names_are_sorted_and_stand_once() -> None:
 
 def test_type_checkers_see_every_public_name_from_the_module_it_is_loaded_from() -> None:
     assert names_for_type_checkers() == tellapart._HOME_OF
-    assert sorted(tellapart._HOME_OF) == tellapart.__all__
+    assert sorted([*tellapart._HOME_OF, "__version__"]) == tellapart.__all__
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("keras") is None, reason="the part that learns is not installed")
-def test_every_public_name_resolves_in_its_module() -> None:
-    code = "import tellapart; print([name for name in tellapart.__all__ if getattr(tellapart, name).__name__ != name])"
+def test_every_public_name_resolves_and_says_that_it_is_public() -> None:
+    code = (
+        "import tellapart; names = [name for name in tellapart.__all__ if name != '__version__']; "
+        "found = [getattr(tellapart, name) for name in names]; "
+        "print([one for one, name in zip(found, names) if (one.__module__, one.__name__) != ('tellapart', name)])"
+    )
 
     assert run(code) == "[]"
+
+
+@pytest.mark.slow
+def test_no_public_name_is_hidden_by_a_room_of_the_same_name() -> None:
+    rooms = {path.name for path in PACKAGE_DIR.iterdir() if path.is_dir()} | {p.stem for p in PACKAGE_DIR.glob("*.py")}
+
+    assert rooms & set(tellapart.__all__) == set()
+
+
+def test_the_version_is_that_of_the_installation() -> None:
+    assert tellapart.__version__ == version("tellapart")
 
 
 def test_the_public_names_are_listed_for_completion() -> None:

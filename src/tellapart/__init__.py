@@ -3,107 +3,91 @@
     photos = tellapart.open_photos("photos/")
     run = tellapart.train(photos, "runs/pets")
     model = tellapart.load("runs/pets")
+    for prediction in model.predict("new/"):
+        print(prediction.path, prediction.class_name, prediction.probability)
 
-Names are loaded when they are first used, so that importing the package costs nothing.
+Names are loaded when they are first used, so that importing the package costs nothing. Only the names listed here are
+public; the modules they come from may move.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tellapart.checkup.check_up import Checkup, check_photos
-    from tellapart.commands.compare import CompareConfig, compare_recipes
-    from tellapart.commands.embed import embed_to_file
-    from tellapart.commands.evaluate import evaluate
-    from tellapart.config import AugmentConfig, ClassicConfig, ImageLimits, ScratchConfig, SourceConfig, TransferConfig
-    from tellapart.errors import (
-        BundleError,
-        ConfigError,
-        DatasetError,
-        DependencyError,
-        ImageError,
-        OutputError,
-        TellapartError,
-    )
-    from tellapart.photos.sources import PhotoSet, list_photos, open_photos
-    from tellapart.predict.model import Model, load
-    from tellapart.records import EpochRecord, Evaluation, Finding, Prediction, Skipped, StepRecord
-    from tellapart.runs.job import Run
-    from tellapart.runs.train import train
-    from tellapart.watcher import Watcher
+    from tellapart.checkup.check_up import Checkup as Checkup
+    from tellapart.checkup.check_up import check as check
+    from tellapart.commands.compare import compare as compare
+    from tellapart.commands.embed import embed as embed
+    from tellapart.commands.evaluate import evaluate as evaluate
+    from tellapart.commands.fix import fix as fix
+    from tellapart.commands.predict import PredictOutputs as PredictOutputs
+    from tellapart.commands.predict import write_predictions as write_predictions
+    from tellapart.commands.show import show as show
+    from tellapart.config import AugmentConfig as AugmentConfig
+    from tellapart.config import ClassicConfig as ClassicConfig
+    from tellapart.config import ImageLimits as ImageLimits
+    from tellapart.config import ScratchConfig as ScratchConfig
+    from tellapart.config import SourceConfig as SourceConfig
+    from tellapart.config import TransferConfig as TransferConfig
+    from tellapart.errors import BundleError as BundleError
+    from tellapart.errors import ConfigError as ConfigError
+    from tellapart.errors import DatasetError as DatasetError
+    from tellapart.errors import DependencyError as DependencyError
+    from tellapart.errors import ImageError as ImageError
+    from tellapart.errors import OutputError as OutputError
+    from tellapart.errors import TellapartError as TellapartError
+    from tellapart.photos.photoset import PhotoSet as PhotoSet
+    from tellapart.photos.sources import open_photos as open_photos
+    from tellapart.predict.answers import Predictions as Predictions
+    from tellapart.predict.model import Model as Model
+    from tellapart.predict.model import load as load
+    from tellapart.records import Comparison as Comparison
+    from tellapart.records import EpochRecord as EpochRecord
+    from tellapart.records import Evaluation as Evaluation
+    from tellapart.records import Finding as Finding
+    from tellapart.records import ModelEvaluation as ModelEvaluation
+    from tellapart.records import Prediction as Prediction
+    from tellapart.records import Skipped as Skipped
+    from tellapart.records import StepRecord as StepRecord
+    from tellapart.runs.job import Run as Run
+    from tellapart.runs.train import train as train
+    from tellapart.watcher import Watcher as Watcher
 
-__all__ = [
-    "AugmentConfig",
-    "BundleError",
-    "Checkup",
-    "ClassicConfig",
-    "CompareConfig",
-    "ConfigError",
-    "DatasetError",
-    "DependencyError",
-    "EpochRecord",
-    "Evaluation",
-    "Finding",
-    "ImageError",
-    "ImageLimits",
-    "Model",
-    "OutputError",
-    "PhotoSet",
-    "Prediction",
-    "Run",
-    "ScratchConfig",
-    "Skipped",
-    "SourceConfig",
-    "StepRecord",
-    "TellapartError",
-    "TransferConfig",
-    "Watcher",
-    "check_photos",
-    "compare_recipes",
-    "embed_to_file",
-    "evaluate",
-    "list_photos",
-    "load",
-    "open_photos",
-    "train",
-]
+    __version__: str
 
 _HOMES = {
-    "tellapart.config": (
-        "AugmentConfig",
-        "ImageLimits",
-        "ScratchConfig",
-        "SourceConfig",
-        "ClassicConfig",
-        "TransferConfig",
-    ),
-    "tellapart.errors": (
-        "BundleError",
-        "ConfigError",
-        "DatasetError",
-        "DependencyError",
-        "ImageError",
-        "OutputError",
-        "TellapartError",
-    ),
-    "tellapart.predict.model": ("Model", "load"),
-    "tellapart.photos.sources": ("PhotoSet", "list_photos", "open_photos"),
-    "tellapart.records": ("EpochRecord", "Evaluation", "Finding", "Prediction", "Skipped", "StepRecord"),
-    "tellapart.checkup.check_up": ("Checkup", "check_photos"),
-    "tellapart.commands.compare": ("CompareConfig", "compare_recipes"),
-    "tellapart.commands.embed": ("embed_to_file",),
-    "tellapart.commands.evaluate": ("evaluate",),
-    "tellapart.runs.job": ("Run",),
-    "tellapart.watcher": ("Watcher",),
-    "tellapart.runs.train": ("train",),
+    "checkup.check_up": "Checkup check",
+    "commands.compare": "compare",
+    "commands.embed": "embed",
+    "commands.evaluate": "evaluate",
+    "commands.fix": "fix",
+    "commands.predict": "PredictOutputs write_predictions",
+    "commands.show": "show",
+    "config": "AugmentConfig ClassicConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
+    "errors": "BundleError ConfigError DatasetError DependencyError ImageError OutputError TellapartError",
+    "photos.photoset": "PhotoSet",
+    "photos.sources": "open_photos",
+    "predict.answers": "Predictions",
+    "predict.model": "Model load",
+    "records": "Comparison EpochRecord Evaluation Finding ModelEvaluation Prediction Skipped StepRecord",
+    "runs.job": "Run",
+    "runs.train": "train",
+    "watcher": "Watcher",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()}
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    value = getattr(import_module(_HOME_OF[name]), name)
+    value.__module__ = __name__  # what a traceback or `help` shows is what the user can import
+    return value
 
 
 def __dir__() -> list[str]:

@@ -164,6 +164,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class ModelEvaluation(Evaluation):
+    """How right a model is on labelled photos, some of which it may have learnt from.
+
+    The figures are for all photos that can be read.
+
+    Attributes:
+        known_paths: photos that the model was trained on, by content; the figures are too good by them.
+        on_unknown: the same figures for the other photos alone; `None` where there are none.
+        skipped: files that took no part, with the reason.
+    """
+
+    known_paths: tuple[str, ...]
+    on_unknown: Evaluation | None
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def num_known(self) -> int:
+        """Photos that the model was trained on."""
+        return len(self.known_paths)
+
+
+@dataclass(frozen=True)
 class RecipeResult:
     """What one recipe made of the photos that all compared recipes share.
 

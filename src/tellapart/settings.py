@@ -30,6 +30,15 @@ class SourceSettings(TypedDict, total=False):
     limits: ImageLimits
 
 
+class CompareSettings(SourceSettings, total=False):
+    """What recipes are compared on: the fields of `CompareConfig` and of `SourceConfig`."""
+
+    recipes: tuple[str, ...]
+    epochs: int | None
+    validation_fraction: float
+    seed: int
+
+
 class TrainSettings(SourceSettings, total=False):
     """How a classifier is trained, and on which photos: the fields of the recipes' configs and of `SourceConfig`."""
 
@@ -75,13 +84,16 @@ def source_config(settings: Mapping[str, Any], base: SourceConfig = SourceConfig
     return replace(base, **settings)
 
 
-def split_settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the recipe, and those of the source.
+def split_settings(
+    settings: Mapping[str, Any],
+    legal: type[TypedDict] = TrainSettings,  # type: ignore[valid-type]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of the recipe, or of what else `legal` is for, and those of the source.
 
     Raises:
         ConfigError: a setting does not exist.
     """
-    check_names(settings, TrainSettings.__annotations__)
+    check_names(settings, legal.__annotations__)
     of_source = {name: value for name, value in settings.items() if name in SourceSettings.__annotations__}
     return {name: value for name, value in settings.items() if name not in of_source}, of_source
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tellapart.checkup import check_up
-from tellapart.checkup.check_up import Checkup, check_photos, checkup_to_json
+from tellapart.checkup.check_up import Checkup, checkup_to_json
+from tellapart.checkup.check_up import check as check_photos
 from tellapart.cli.app import main
 from tellapart.config import SourceConfig
 from tellapart.demo.drawing import write_demo_folder
@@ -29,7 +30,7 @@ def photos_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def check(tiny_backbone: Path, source_config: SourceConfig) -> Callable[[Path], Checkup]:
     """A function from a folder to its check-up with a tiny backbone."""
-    return lambda source: check_photos(source, source_config, backbone=str(tiny_backbone))
+    return lambda source: check_photos(source, backbone=str(tiny_backbone), cache_dir=source_config.cache_dir)
 
 
 def kinds(checkup: Checkup) -> list[str]:
@@ -210,7 +211,7 @@ def test_without_a_backbone_labels_are_not_checked_and_a_note_says_so(
 
     monkeypatch.setattr(check_up, "start_backbone", refuse)
     notes: list[str] = []
-    checkup = check_photos(animals_dir, source_config, watcher=Watcher(on_note=notes.append))
+    checkup = check_photos(animals_dir, cache_dir=source_config.cache_dir, watcher=Watcher(on_note=notes.append))
     assert checkup.probabilities is None
     assert "labels were not checked" in notes[0]
     assert "pip install" in notes[0]

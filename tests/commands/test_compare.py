@@ -1,11 +1,10 @@
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tellapart.commands.compare import CompareConfig, compare_recipes
+from tellapart.commands.compare import CompareConfig, compare
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError, OutputError
 from tellapart.records import Comparison, EpochRecord
@@ -49,7 +48,7 @@ def compared(
     small_recipes: pytest.MonkeyPatch, animals_dir: Path, out_dir: Path, source_config: SourceConfig
 ) -> Comparison:
     """A finished comparison in `out_dir`."""
-    return compare_recipes(animals_dir, out_dir, CONFIG, photos_config=source_config)
+    return compare(animals_dir, out_dir, cache_dir=source_config.cache_dir)
 
 
 def test_every_recipe_is_measured_on_the_same_photos(compared: Comparison, out_dir: Path) -> None:
@@ -88,11 +87,10 @@ def test_comparing_again_trains_nothing_anew(
     source_config: SourceConfig,
 ) -> None:
     epochs: list[EpochRecord] = []
-    again = compare_recipes(
+    again = compare(
         animals_dir,
         out_dir,
-        CONFIG,
-        photos_config=source_config,
+        cache_dir=source_config.cache_dir,
         watch=lambda recipe: Watcher(on_epoch=epochs.append),
     )
     assert epochs == []
@@ -107,20 +105,20 @@ def test_other_settings_in_the_same_folder_are_refused(
     source_config: SourceConfig,
 ) -> None:
     with pytest.raises(ConfigError, match="seed 7"):
-        compare_recipes(animals_dir, out_dir, replace(CONFIG, seed=7), photos_config=source_config)
+        compare(animals_dir, out_dir, seed=7, cache_dir=source_config.cache_dir)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(animals_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(OutputError, match=r"letter\.txt"):
-        compare_recipes(animals_dir, tmp_path)
+        compare(animals_dir, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [
-        (("transfer",), "names 1 of them; accepted are at least two different ones"),
-        (("transfer", "transfer"), "names 1 of them"),
+        (("transfer",), "must be at least two different recipes"),
+        (("transfer", "transfer"), "must be at least two different recipes"),
         (("transfer", "clasic"), "Did you mean 'classic'"),
     ],
     ids=["one", "twice", "unknown"],

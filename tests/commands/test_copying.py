@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
-from tellapart.photos.sources import PhotoSet, list_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import list_photos
 
 Paint = Callable[..., Path]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.commands.embed import embed_to_file
+from tellapart.commands.embed import embed
 from tellapart.config import SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import DatasetError
@@ -15,8 +15,8 @@ def photos_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_demo_folder(tmp_path_factory.mktemp("embed") / "photos", 6, seed=2)
 
 
-def embed(source: Path, out: Path, tiny_backbone: Path, config: SourceConfig) -> dict[str, np.ndarray]:
-    embed_to_file(source, out, str(tiny_backbone), config=config)
+def embed_to_arrays(source: Path, out: Path, tiny_backbone: Path, config: SourceConfig) -> dict[str, np.ndarray]:
+    embed(source, out, backbone=str(tiny_backbone), cache_dir=config.cache_dir)
     with np.load(out, allow_pickle=False) as file:
         return dict(file)
 
@@ -24,7 +24,7 @@ def embed(source: Path, out: Path, tiny_backbone: Path, config: SourceConfig) ->
 def test_the_file_holds_a_vector_a_photo_with_paths_labels_and_the_backbone(
     photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    arrays = embed(photos_dir, tmp_path / "out.npz", tiny_backbone, source_config)
+    arrays = embed_to_arrays(photos_dir, tmp_path / "out.npz", tiny_backbone, source_config)
     assert arrays["embeddings"].shape == (12, 24)
     assert arrays["embeddings"].dtype == np.float32
     assert [Path(path).parent.name for path in arrays["paths"]] == ["cat"] * 6 + ["dog"] * 6
@@ -40,8 +40,8 @@ def test_photos_without_labels_have_vectors_and_no_labels(
     flat.mkdir()
     for number, path in enumerate(sorted(photos_dir.rglob("*.jpg"))):
         (flat / f"{number}.jpg").write_bytes(path.read_bytes())
-    arrays = embed(flat, tmp_path / "out.npz", tiny_backbone, source_config)
-    labelled = embed(photos_dir, tmp_path / "labelled.npz", tiny_backbone, source_config)
+    arrays = embed_to_arrays(flat, tmp_path / "out.npz", tiny_backbone, source_config)
+    labelled = embed_to_arrays(photos_dir, tmp_path / "labelled.npz", tiny_backbone, source_config)
     assert "labels" not in arrays
     np.testing.assert_array_equal(arrays["embeddings"], labelled["embeddings"])
 
@@ -54,7 +54,9 @@ def test_copies_of_a_photo_have_the_same_vector_and_are_embedded_once(
     first, second = sorted(photos_dir.rglob("*.jpg"))[:2]
     for name, path in (("1.jpg", first), ("2.jpg", second), ("3.jpg", first)):
         (twice / name).write_bytes(path.read_bytes())
-    arrays = embed(twice, tmp_path / "out.npz", tiny_backbone, SourceConfig(cache_dir=str(tmp_path / "cache")))
+    arrays = embed_to_arrays(
+        twice, tmp_path / "out.npz", tiny_backbone, SourceConfig(cache_dir=str(tmp_path / "cache"))
+    )
     np.testing.assert_array_equal(arrays["embeddings"][0], arrays["embeddings"][2])
     assert not np.array_equal(arrays["embeddings"][0], arrays["embeddings"][1])
 
@@ -65,5 +67,5 @@ def test_a_source_without_a_readable_photo_is_refused(
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
     with pytest.raises(DatasetError, match="none of the photos of .* can be read"):
-        embed_to_file(tmp_path / "photos", tmp_path / "out.npz", str(tiny_backbone), config=source_config)
+        embed(tmp_path / "photos", tmp_path / "out.npz", backbone=str(tiny_backbone), cache_dir=source_config.cache_dir)
     assert not (tmp_path / "out.npz").exists()

@@ -22,11 +22,11 @@ def test_right_and_wrong_photos_are_counted(model_dir: Path, paint: Paint, tmp_p
     paint_folder(paint, "blue", "blue", 3)
     paint_folder(paint, "red", "red", 2)
     paint("unseen/red/mistake.png", "blue")
-    evaluation, skipped = evaluate(model_dir, tmp_path / "unseen")
+    evaluation = evaluate(model_dir, tmp_path / "unseen")
     assert evaluation.accuracy == pytest.approx(5 / 6)
     assert evaluation.interval_95 == wilson_interval(5, 6)
     assert evaluation.confusion_matrix == ((3, 0), (1, 2))
-    assert skipped == ()
+    assert (evaluation.skipped, evaluation.known_paths) == ((), ())
 
 
 def test_classes_are_matched_by_name_and_not_by_number(
@@ -35,14 +35,14 @@ def test_classes_are_matched_by_name_and_not_by_number(
     write_bundle(tmp_path / "model", make_bundle(("red", "green", "blue")))
     paint_folder(paint, "blue", "blue", 2)  # class 0 of the source, class 2 of the model
     paint_folder(paint, "green", "green", 2)
-    evaluation, _ = evaluate(tmp_path / "model", tmp_path / "unseen")
+    evaluation = evaluate(tmp_path / "model", tmp_path / "unseen")
     assert evaluation.confusion_matrix == ((0, 0, 0), (0, 2, 0), (0, 0, 2))
 
 
 def test_photos_of_one_class_are_evaluated(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint("unseen/red.1.png", "red")
     paint("unseen/red.2.png", "red")
-    evaluation, _ = evaluate(model_dir, tmp_path / "unseen")
+    evaluation = evaluate(model_dir, tmp_path / "unseen")
     assert (evaluation.accuracy, evaluation.num_photos) == (1.0, 2)
 
 
@@ -53,15 +53,15 @@ def test_an_unreadable_photo_and_a_stray_file_do_not_shift_the_labels(
     paint_folder(paint, "red", "red", 2)
     (tmp_path / "unseen" / "blue" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "unseen" / "blue" / "readme.txt").write_text("notes")
-    evaluation, skipped = evaluate(model_dir, tmp_path / "unseen")
+    evaluation = evaluate(model_dir, tmp_path / "unseen")
     assert evaluation.confusion_matrix == ((1, 0), (0, 2))
-    assert sorted(Path(one.path).name for one in skipped) == ["0.png", "readme.txt"]
+    assert sorted(Path(one.path).name for one in evaluation.skipped) == ["0.png", "readme.txt"]
 
 
 def test_an_unknown_class_is_named_with_the_nearest_known_one(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint_folder(paint, "Reds", "red", 2)
     paint_folder(paint, "blue", "blue", 2)
-    with pytest.raises(DatasetError, match="the class 'Reds'.*accepted: 'blue', 'red'. Did you mean 'red' by 'Reds'"):
+    with pytest.raises(DatasetError, match="the class 'Reds'.*It knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
         evaluate(model_dir, tmp_path / "unseen")
 
 
@@ -85,13 +85,14 @@ def test_nothing_readable_is_an_error_with_the_first_reason(model_dir: Path, pai
 def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint_folder(paint, "blue", "blue", 2)
     paint_folder(paint, "red", "blue", 2)
-    evaluation, _ = evaluate(model_dir, tmp_path / "unseen")
-    read_back = json.loads(to_json_bytes(evaluation_to_json(evaluation, num_skipped=3)))
+    evaluation = evaluate(model_dir, tmp_path / "unseen")
+    read_back = json.loads(to_json_bytes(evaluation_to_json(evaluation)))
     assert read_back == {
         "accuracy": 0.5,
         "interval_95": list(evaluation.interval_95),
         "num_photos": 4,
-        "num_skipped": 3,
+        "num_skipped": 0,
+        "num_known": 0,
         "log_loss": evaluation.log_loss,
         "class_names": ["blue", "red"],
         "per_class": [

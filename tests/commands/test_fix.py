@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.fix import FixSummary, fix_photos
-from tellapart.config import ImageLimits, SourceConfig
+from tellapart.commands.fix import FixSummary, fix
+from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.photos.decisions import find_decisions, read_decisions
 from tellapart.photos.loading import digest_photo
@@ -69,8 +69,8 @@ def decide(tmp_path: Path, photos_dir: Path) -> Callable[..., Path]:
 def test_each_photo_is_copied_into_the_folder_of_its_class(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    summary = fix_photos(
-        photos_dir, tmp_path / "out", decide("cat/1.png move dog", "dog/4.png remove", "cat/3.png keep")
+    summary = fix(
+        photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog", "dog/4.png remove", "cat/3.png keep")
     )
     assert photos_below(tmp_path / "out") == ["cat/2.png", "cat/2b.png", "cat/3.png", "dog/1 (2).png", "dog/1.png"]
     assert summary == FixSummary({"cat": 3, "dog": 2}, 1, 1, 1, 0, 0, (), ())
@@ -80,14 +80,14 @@ def test_each_photo_is_copied_into_the_folder_of_its_class(
 
 def test_the_photos_stay_as_they_are(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
     before = contents(photos_dir)
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png move dog", "dog/4.png remove"), drop_copies=True)
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog", "dog/4.png remove"), drop_copies=True)
     assert contents(photos_dir) == before
 
 
 def test_the_copy_is_a_source_in_which_decided_labels_are_known(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png move dog", "dog/4.png remove", "cat/3.png keep"))
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog", "dog/4.png remove", "cat/3.png keep"))
     photos = open_photos(tmp_path / "out")
     assert (photos.counts(), photos.skipped) == ({"cat": 3, "dog": 2}, ())
     found = find_decisions(tmp_path / "out")
@@ -101,9 +101,9 @@ def test_the_copy_is_a_source_in_which_decided_labels_are_known(
 def test_a_copy_of_the_copy_still_knows_what_was_decided_first(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png move dog", "cat/3.png keep"))
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog", "cat/3.png keep"))
     second = decide("cat/2.png keep", name="second.csv")
-    summary = fix_photos(tmp_path / "out", tmp_path / "again", second)
+    summary = fix(tmp_path / "out", tmp_path / "again", decisions=second)
     labels = sorted(one.class_name for one in read_decisions(tmp_path / "again/decisions.csv").rows)
     assert (summary.num_kept, labels) == (2, ["cat", "cat", "cat", "dog"])
 
@@ -111,8 +111,8 @@ def test_a_copy_of_the_copy_still_knows_what_was_decided_first(
 def test_a_later_decision_overrules_an_earlier_one(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png keep"))
-    fix_photos(tmp_path / "out", tmp_path / "again", decide("cat/1.png move dog", name="second.csv"))
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png keep"))
+    fix(tmp_path / "out", tmp_path / "again", decisions=decide("cat/1.png move dog", name="second.csv"))
     assert [one.class_name for one in read_decisions(tmp_path / "again/decisions.csv").rows] == ["dog"]
 
 
@@ -120,25 +120,25 @@ def test_decisions_that_stand_in_the_source_need_not_be_named(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
     decide("cat/1.png move dog").rename(photos_dir / "decisions.csv")
-    assert fix_photos(photos_dir, tmp_path / "out").num_moved == 1
+    assert fix(photos_dir, tmp_path / "out").num_moved == 1
 
 
 def test_decisions_that_stand_in_the_source_are_applied_once_when_named(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
     decide("cat/1.png move dog", "dog/1.png move cat").rename(photos_dir / "decisions.csv")
-    summary = fix_photos(photos_dir, tmp_path / "out", photos_dir / "decisions.csv")
+    summary = fix(photos_dir, tmp_path / "out", decisions=photos_dir / "decisions.csv")
     assert (summary.num_moved, summary.notes) == (2, ())
 
 
 def test_decisions_in_the_source_that_are_about_other_photos_do_not_stop_it(photos_dir: Path, tmp_path: Path) -> None:
     (photos_dir / "decisions.csv").write_text(f"content,class,decision\n{'f' * 40},cat,keep\n")
-    summary = fix_photos(photos_dir, tmp_path / "out", drop_copies=True)
+    summary = fix(photos_dir, tmp_path / "out", drop_copies=True)
     assert (summary.num_photos, len(summary.notes)) == (5, 1)
 
 
 def test_one_of_the_copies_in_a_class_is_kept_on_demand(photos_dir: Path, tmp_path: Path) -> None:
-    summary = fix_photos(photos_dir, tmp_path / "out", drop_copies=True)
+    summary = fix(photos_dir, tmp_path / "out", drop_copies=True)
     assert (summary.num_copies, summary.num_photos) == (1, 5)
     assert photos_below(tmp_path / "out") == ["cat/1.png", "cat/2.png", "cat/3.png", "dog/1.png", "dog/4.png"]
 
@@ -146,21 +146,21 @@ def test_one_of_the_copies_in_a_class_is_kept_on_demand(photos_dir: Path, tmp_pa
 def test_a_decision_about_a_copy_that_is_dropped_is_known_of_the_one_that_stays(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/2b.png keep"), drop_copies=True)
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/2b.png keep"), drop_copies=True)
     (row,) = read_decisions(tmp_path / "out/decisions.csv").rows
     assert row.path == str(tmp_path / "out/cat/2.png")
 
 
 def test_copies_of_two_classes_both_stay(photos_dir: Path, tmp_path: Path) -> None:
     (photos_dir / "dog/2.png").write_bytes((photos_dir / "cat/2.png").read_bytes())
-    assert fix_photos(photos_dir, tmp_path / "out", drop_copies=True).num_copies == 1
+    assert fix(photos_dir, tmp_path / "out", drop_copies=True).num_copies == 1
 
 
 def test_running_again_copies_nothing_twice(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
     decisions = decide("cat/1.png move dog")
-    fix_photos(photos_dir, tmp_path / "out", decisions)
+    fix(photos_dir, tmp_path / "out", decisions=decisions)
     before = contents(tmp_path / "out")
-    summary = fix_photos(photos_dir, tmp_path / "out", decisions)
+    summary = fix(photos_dir, tmp_path / "out", decisions=decisions)
     after = contents(tmp_path / "out")
     assert (summary.num_photos, summary.num_there) == (6, 6)
     assert {path: data for path, (data, _) in after.items()} == {path: data for path, (data, _) in before.items()}
@@ -171,14 +171,14 @@ def test_a_copy_that_was_cut_short_is_completed(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_written: int
 ) -> None:
     decisions = decide("cat/1.png move dog")
-    fix_photos(photos_dir, tmp_path / "whole", decisions)
+    fix(photos_dir, tmp_path / "whole", decisions=decisions)
     with monkeypatch.context() as patch:
         fill_disk(patch, num_written)
         with pytest.raises(OutputError, match="the disk is full"):
-            fix_photos(photos_dir, tmp_path / "out", decisions)
+            fix(photos_dir, tmp_path / "out", decisions=decisions)
     assert len(photos_below(tmp_path / "out")) == num_written
     assert not (tmp_path / "out/decisions.csv").exists()
-    assert fix_photos(photos_dir, tmp_path / "out", decisions).num_there == num_written
+    assert fix(photos_dir, tmp_path / "out", decisions=decisions).num_there == num_written
     assert photos_below(tmp_path / "out") == photos_below(tmp_path / "whole")
 
 
@@ -201,20 +201,20 @@ def test_what_a_killed_run_left_half_written_is_removed(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
     decisions = decide("cat/1.png move dog")
-    fix_photos(photos_dir, tmp_path / "out", decisions)
+    fix(photos_dir, tmp_path / "out", decisions=decisions)
     for folder in ("out", "out/dog"):
         (tmp_path / folder / ".tellapart-0123456789ab.partial").write_bytes(b"half")
-    fix_photos(photos_dir, tmp_path / "out", decisions)
+    fix(photos_dir, tmp_path / "out", decisions=decisions)
     assert list((tmp_path / "out").rglob("*.partial")) == []
 
 
 def test_a_copy_made_with_other_decisions_is_not_written_into(
     photos_dir: Path, decide: Callable[..., Path], tmp_path: Path
 ) -> None:
-    fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png move dog"))
+    fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog"))
     before = contents(tmp_path / "out")
     with pytest.raises(OutputError, match="out' holds a copy of other photos, or one made with other decisions.*`out`"):
-        fix_photos(photos_dir, tmp_path / "out", decide("cat/1.png remove"))
+        fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png remove"))
     assert contents(tmp_path / "out") == before
 
 
@@ -223,14 +223,14 @@ def test_a_marker_that_is_damaged_or_not_ours_is_no_permission(photos_dir: Path,
     (tmp_path / "out").mkdir()
     (tmp_path / "out/fixed.json").write_text(text)
     with pytest.raises(OutputError, match="holds a copy of other photos"):
-        fix_photos(photos_dir, tmp_path / "out", drop_copies=True)
+        fix(photos_dir, tmp_path / "out", drop_copies=True)
 
 
 def test_a_folder_with_something_else_is_refused_and_left_alone(photos_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
     with pytest.raises(OutputError, match="'letter.txt' and no 'fixed.json'.*Give a new or empty folder as `out`"):
-        fix_photos(photos_dir, tmp_path / "mine", drop_copies=True)
+        fix(photos_dir, tmp_path / "mine", drop_copies=True)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
@@ -238,18 +238,18 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(photos_dir: Path
 def test_a_folder_inside_the_photos_is_refused_and_not_made(photos_dir: Path, place: str) -> None:
     before = sorted(photos_dir.rglob("*"))
     with pytest.raises(OutputError, match="`out` .* is inside the photos"):
-        fix_photos(photos_dir, photos_dir / place, drop_copies=True)
+        fix(photos_dir, photos_dir / place, drop_copies=True)
     assert sorted(photos_dir.rglob("*")) == before
 
 
 def test_nothing_to_do_is_told(photos_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no decisions were named.* pass --decisions .* or --drop-copies"):
-        fix_photos(photos_dir, tmp_path / "out")
+    with pytest.raises(ConfigError, match="no decisions were named.* Give `decisions` .*, or `drop_copies=True`"):
+        fix(photos_dir, tmp_path / "out")
 
 
 def test_a_file_without_decisions_is_told(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="my.csv' holds no decision, so there is nothing to fix"):
-        fix_photos(photos_dir, tmp_path / "out", decide())
+        fix(photos_dir, tmp_path / "out", decisions=decide())
 
 
 def test_decisions_about_photos_that_all_changed_are_told_and_nothing_is_made(
@@ -259,7 +259,7 @@ def test_decisions_about_photos_that_all_changed_are_told_and_nothing_is_made(
     paint("photos/cat/1.png", "green")
     paint("photos/dog/4.png", "green")
     with pytest.raises(DatasetError, match="none of the 2 decisions .* 2 photos have changed since"):
-        fix_photos(photos_dir, tmp_path / "out", decisions)
+        fix(photos_dir, tmp_path / "out", decisions=decisions)
     assert not (tmp_path / "out").exists()
 
 
@@ -268,12 +268,12 @@ def test_no_photo_left_is_told_and_nothing_is_made(
 ) -> None:
     everything = [path.relative_to(photos_dir).as_posix() for path in photos_dir.rglob("*.png")]
     with pytest.raises(DatasetError, match="no photo of .* is left"):
-        fix_photos(photos_dir, tmp_path / "out", decide(*(f"{path} remove" for path in everything)))
+        fix(photos_dir, tmp_path / "out", decisions=decide(*(f"{path} remove" for path in everything)))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_class_that_is_left_alone_is_told(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
-    summary = fix_photos(photos_dir, tmp_path / "out", decide("dog/1.png move cat", "dog/4.png remove"))
+    summary = fix(photos_dir, tmp_path / "out", decisions=decide("dog/1.png move cat", "dog/4.png remove"))
     assert [note.split(";")[0].split(",")[0] for note in summary.notes] == [
         "no photo is left in class 'dog'",
         f"only class 'cat' is left in {str(tmp_path / 'out')!r}",
@@ -284,8 +284,7 @@ def test_files_that_are_no_photos_are_left_out_with_the_reason(photos_dir: Path,
     (photos_dir / "cat/notes.txt").write_text("about cats")
     (photos_dir / "cat/page.jpg").write_text("<html>not found</html>")
     (photos_dir / "dog/large.png").write_bytes((photos_dir / "dog/1.png").read_bytes() + bytes(4000))
-    config = SourceConfig(limits=ImageLimits(max_bytes=4000))
-    summary = fix_photos(photos_dir, tmp_path / "out", None, config, drop_copies=True)
+    summary = fix(photos_dir, tmp_path / "out", drop_copies=True, limits=ImageLimits(max_bytes=4000))
     assert sorted(Path(skip.path).name for skip in summary.skipped) == ["large.png", "notes.txt", "page.jpg"]
     assert (summary.counts, summary.num_photos) == ({"cat": 3, "dog": 2}, 5)
 
@@ -297,7 +296,7 @@ def test_a_photo_that_vanishes_while_it_is_copied_is_told(
         if num_done == 4:
             (photos_dir / "dog/4.png").unlink(missing_ok=True)
 
-    summary = fix_photos(photos_dir, tmp_path / "out", decide("dog/4.png keep"), on_photo=watch)
+    summary = fix(photos_dir, tmp_path / "out", decisions=decide("dog/4.png keep"), on_photo=watch)
     assert [(Path(skip.path).name, skip.reason) for skip in summary.skipped] == [
         ("4.png", "the file is no longer there")
     ]
@@ -307,7 +306,7 @@ def test_a_photo_that_vanishes_while_it_is_copied_is_told(
 def test_progress_rises_to_the_number_of_photos(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
     seen: list[int] = []
     decisions = decide("cat/1.png remove", "dog/4.png remove")
-    fix_photos(photos_dir, tmp_path / "out", decisions, on_photo=lambda done, num: seen.append(done))
+    fix(photos_dir, tmp_path / "out", decisions=decisions, on_photo=lambda done, num: seen.append(done))
     assert (seen[0], seen[-1], seen == sorted(seen)) == (1, 6, True)
 
 
@@ -317,7 +316,7 @@ def test_split_folders_stay_apart(photos_dir: Path, tmp_path: Path) -> None:
             target = tmp_path / "whole" / split / path.relative_to(photos_dir)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes() + split.encode())
-    fix_photos(tmp_path / "whole", tmp_path / "out", drop_copies=True)
+    fix(tmp_path / "whole", tmp_path / "out", drop_copies=True)
     photos = open_photos(tmp_path / "out")
     assert photos.counts() == {"cat": 6, "dog": 4}
     assert [photos.given_splits.count(split) for split in ("train", "test")] == [5, 5]
@@ -327,7 +326,7 @@ def test_a_zip_is_copied_into_folders(photos_dir: Path, tmp_path: Path, decide: 
     with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
         for path in photos_dir.rglob("*.png"):
             archive.write(path, path.relative_to(photos_dir))
-    fix_photos(tmp_path / "p.zip", tmp_path / "out", decide("cat/1.png move dog"))
+    fix(tmp_path / "p.zip", tmp_path / "out", decisions=decide("cat/1.png move dog"))
     assert open_photos(tmp_path / "out").counts() == {"cat": 3, "dog": 3}
 
 
@@ -335,7 +334,7 @@ def test_photos_labelled_by_name_are_copied_into_folders(paint: Paint, tmp_path:
     for number in range(3):
         paint(f"flat/cat.{number}.png", "red")
         paint(f"flat/dog.{number}.png", "blue")
-    fix_photos(tmp_path / "flat", tmp_path / "out", drop_copies=True)
+    fix(tmp_path / "flat", tmp_path / "out", drop_copies=True)
     assert photos_below(tmp_path / "out") == ["cat/cat.0.png", "dog/dog.0.png"]
 
 
@@ -360,7 +359,7 @@ def test_class_names_of_a_table_become_folders_and_this_is_told(
     label_table: Callable[[Sequence[str]], Path], tmp_path: Path
 ) -> None:
     source = label_table(["a/b", "Cat", "cat", "decisions.csv"])
-    summary = fix_photos(source, tmp_path / "out", drop_copies=True)
+    summary = fix(source, tmp_path / "out", drop_copies=True)
     assert summary.num_photos == 8
     assert open_photos(tmp_path / "out").class_names == ("Cat", "a_b", "cat (2)", "decisions.csv (2)")
     assert summary.notes == (
@@ -375,20 +374,20 @@ def test_decided_labels_are_known_under_the_name_of_the_folder(
     source = label_table(["a/b", "cat"])
     content = digest_photo((tmp_path / "table/all/0-0.png").read_bytes())
     (tmp_path / "my.csv").write_text(f"content,class,decision\n{content},a/b,keep\n")
-    fix_photos(source, tmp_path / "out", tmp_path / "my.csv")
+    fix(source, tmp_path / "out", decisions=tmp_path / "my.csv")
     assert [one.class_name for one in read_decisions(tmp_path / "out/decisions.csv").rows] == ["a_b"]
 
 
 def test_a_class_that_would_be_read_as_masks_is_told(
     label_table: Callable[[Sequence[str]], Path], tmp_path: Path
 ) -> None:
-    summary = fix_photos(label_table(["cat", "cat mask", "dog"]), tmp_path / "out", drop_copies=True)
+    summary = fix(label_table(["cat", "cat mask", "dog"]), tmp_path / "out", drop_copies=True)
     assert len(summary.notes) == 1
     assert summary.notes[0].startswith("2 of the photos, such as 'cat mask/1-0.png', do not count for their class when")
 
 
 def test_the_marker_says_what_was_copied(photos_dir: Path, tmp_path: Path) -> None:
-    fix_photos(photos_dir, tmp_path / "out", drop_copies=True)
+    fix(photos_dir, tmp_path / "out", drop_copies=True)
     marker = json.loads((tmp_path / "out/fixed.json").read_text())
     assert (marker["kind"], marker["source"]) == ("tellapart cleaned copy", str(photos_dir))
 
@@ -398,5 +397,5 @@ def test_photos_are_not_synced_one_by_one(paint: Paint, tmp_path: Path, monkeypa
         paint(f"photos/{'cat' if number % 2 else 'dog'}/{number}.png", "red", (20 + number, 30))
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    fix_photos(tmp_path / "photos", tmp_path / "out", drop_copies=True)
+    fix(tmp_path / "photos", tmp_path / "out", drop_copies=True)
     assert len(synced) <= 6  # the marker, the decisions and the folders of two classes

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from tellapart.commands.predict import PredictOutputs, predict
+from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import Prediction
@@ -30,7 +30,7 @@ def read_rows(path: Path) -> list[list[str]]:
 
 def answers(model_dir: Path, sources: Sequence[Path], tmp_path: Path) -> list[tuple[str, str]]:
     """Path below `tmp_path` and class of each photo, from the CSV."""
-    predict(model_dir, sources, outputs=PredictOutputs(csv=tmp_path / "answers.csv"))
+    write_predictions(model_dir, sources, outputs=PredictOutputs(csv=tmp_path / "answers.csv"))
     rows = read_rows(tmp_path / "answers.csv")[1:]
     return [(Path(row[0]).relative_to(tmp_path).as_posix(), row[1]) for row in rows]
 
@@ -57,19 +57,19 @@ def test_photos_of_a_folder_and_a_zip_are_told_apart(model_dir: Path, paint: Pai
 def test_a_folder_without_photos_is_an_error_at_once(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="empty.*holds no photos.*check the path"):
-        predict(model_dir, [tmp_path / "empty"])
+        write_predictions(model_dir, [tmp_path / "empty"])
 
 
 def test_two_folders_without_photos_are_an_error_at_once(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with pytest.raises(DatasetError, match="no photos in .*one, .*two.*Give photos"):
-        predict(model_dir, [tmp_path / "one", tmp_path / "two"])
+        write_predictions(model_dir, [tmp_path / "one", tmp_path / "two"])
 
 
 def test_a_folder_that_is_no_model_is_an_error_at_once(paint: Paint, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a model folder"):
-        predict(tmp_path, [paint("a.png", "red")])
+        write_predictions(tmp_path, [paint("a.png", "red")])
 
 
 def test_the_csv_has_a_row_for_each_photo_with_a_column_for_each_class(
@@ -77,7 +77,7 @@ def test_the_csv_has_a_row_for_each_photo_with_a_column_for_each_class(
 ) -> None:
     paths = [paint("b.png", "red"), paint("broken.png", "red"), paint("a, or not.png", "blue")]
     paths[1].write_bytes(b"\x89PNG\r\n\x1a\n")
-    predict(model_dir, paths, outputs=PredictOutputs(csv=tmp_path / "out.csv"))
+    write_predictions(model_dir, paths, outputs=PredictOutputs(csv=tmp_path / "out.csv"))
     sure, unsure = "0.997527", "0.00247262"
     assert read_rows(tmp_path / "out.csv") == [
         ["path", "predicted_class", "probability", "p_blue", "p_red"],
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_the_earlier_csv(
     (tmp_path / "out.csv").write_text("path,predicted_class,probability,earlier")
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutputError, match="out.csv': the disk is full"):
-        predict(model_dir, [paint("a.png", "red")], outputs=PredictOutputs(csv=tmp_path / "out.csv"))
+        write_predictions(model_dir, [paint("a.png", "red")], outputs=PredictOutputs(csv=tmp_path / "out.csv"))
     assert (tmp_path / "out.csv").read_text() == "path,predicted_class,probability,earlier"
 
 
@@ -108,7 +108,7 @@ def test_stopping_in_the_middle_leaves_no_part_of_a_csv_and_ends_the_threads(
     outputs = PredictOutputs(csv=tmp_path / "out" / "out.csv")
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        predict(model_dir, [paint("a.png", "red")] * 200, outputs=outputs, on_photo=stop)
+        write_predictions(model_dir, [paint("a.png", "red")] * 200, outputs=outputs, on_photo=stop)
     assert list((tmp_path / "out").iterdir()) == []
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("photos")] == []
 
@@ -116,7 +116,7 @@ def test_stopping_in_the_middle_leaves_no_part_of_a_csv_and_ends_the_threads(
 def test_progress_is_told_photo_by_photo(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     told: list[tuple[int, int]] = []
-    predict(
+    write_predictions(
         model_dir, [paint("a.png", "red"), tmp_path / "notes.txt"] * 2, on_photo=lambda *numbers: told.append(numbers)
     )
     assert told == [(1, 2), (2, 2)]
@@ -126,7 +126,7 @@ def test_the_summary_counts_all_and_keeps_the_first(model_dir: Path, paint: Pain
     paths = [paint(f"{number}.png", ["red", "blue", "red"][number % 3]) for number in range(12)]
     for number in (0, 4, 5):
         paths[number].write_bytes(b"\x89PNG\r\n\x1a\n")
-    summary = predict(model_dir, paths, outputs=PredictOutputs(limit=2))
+    summary = write_predictions(model_dir, paths, outputs=PredictOutputs(limit=2))
     assert summary.counts == {"red": 6, "blue": 3}
     assert [(row, item.path) for row, item in summary.first] == [(1, str(paths[1])), (2, str(paths[2]))]
     assert [item.path for item in summary.first_skipped] == [str(paths[0]), str(paths[4])]
@@ -139,7 +139,7 @@ def test_the_grid_is_a_png_of_the_photos_that_could_be_read(
     paths = [paint(f"{number}.png", "red", (24, 30 + number)) for number in range(4)]
     paths[0].write_bytes(b"\x89PNG\r\n\x1a\n")
     drawn = keep_drawn(monkeypatch)
-    predict(model_dir, paths, outputs=PredictOutputs(grid=tmp_path / "grid.png", limit=2))
+    write_predictions(model_dir, paths, outputs=PredictOutputs(grid=tmp_path / "grid.png", limit=2))
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     assert [image.shape for image in drawn] == [(24, 31, 3), (24, 32, 3)]
 
@@ -163,7 +163,7 @@ def test_a_grid_of_nothing_readable_is_refused_and_the_csv_is_there(
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     outputs = PredictOutputs(csv=tmp_path / "out.csv", grid=tmp_path / "grid.png")
     with pytest.raises(DatasetError, match="no grid to draw"):
-        predict(model_dir, [path], outputs=outputs)
+        write_predictions(model_dir, [path], outputs=outputs)
     assert len(read_rows(tmp_path / "out.csv")) == 1
 
 
@@ -174,7 +174,7 @@ def test_a_heatmap_colours_the_place_that_speaks_for_the_class(
     pixels[20:, 40:, 0] = 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
     drawn = keep_drawn(monkeypatch)
-    predict(map_dir, [tmp_path / "a.png"], outputs=PredictOutputs(grid=tmp_path / "g.png", heatmap=True))
+    write_predictions(map_dir, [tmp_path / "a.png"], outputs=PredictOutputs(grid=tmp_path / "g.png", heatmap=True))
     changed = np.abs(drawn[0].astype(int) - pixels).sum(axis=2)
     assert drawn[0].shape == pixels.shape
     assert changed[30:, 50:].min() > 20
@@ -185,7 +185,7 @@ def test_without_the_flag_the_grid_shows_the_photos_as_they_are(
     map_dir: Path, paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = keep_drawn(monkeypatch)
-    predict(map_dir, [paint("a.png", "red")], outputs=PredictOutputs(grid=tmp_path / "g.png"))
+    write_predictions(map_dir, [paint("a.png", "red")], outputs=PredictOutputs(grid=tmp_path / "g.png"))
     np.testing.assert_array_equal(drawn[0], np.full((24, 32, 3), (255, 0, 0), np.uint8))
 
 
@@ -194,7 +194,7 @@ def test_a_heatmap_of_a_model_without_maps_is_refused_before_anything_is_written
 ) -> None:
     outputs = PredictOutputs(tmp_path / "out.csv", tmp_path / "grid.png", heatmap=True)
     with pytest.raises(ConfigError, match="`heatmap` needs a model.*`recipe='scratch'`.*`recipe='transfer'`"):
-        predict(model_dir, [paint("a.png", "red")], outputs=outputs)
+        write_predictions(model_dir, [paint("a.png", "red")], outputs=outputs)
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -210,7 +210,7 @@ def test_a_submission_that_does_not_fit_is_refused_before_the_photos_are_read(
     told: list[int] = []
     outputs = PredictOutputs(submission=(tmp_path / "sample.csv", tmp_path / "mine.csv"))
     with pytest.raises(DatasetError, match="'moth'"):
-        predict(model_dir, [paint("1.png", "red")], outputs=outputs, on_photo=lambda *numbers: told.append(1))
+        write_predictions(model_dir, [paint("1.png", "red")], outputs=outputs, on_photo=lambda *numbers: told.append(1))
     assert told == []
 
 
@@ -220,7 +220,7 @@ def test_a_submission_without_all_its_photos_is_refused_and_the_csv_is_there(
     (tmp_path / "sample.csv").write_text("id,label\n1,red\n2,red\n")
     outputs = PredictOutputs(tmp_path / "out.csv", submission=(tmp_path / "sample.csv", tmp_path / "mine.csv"))
     with pytest.raises(DatasetError, match="1 of 2 ids"):
-        predict(model_dir, [paint("1.png", "red")], outputs=outputs)
+        write_predictions(model_dir, [paint("1.png", "red")], outputs=outputs)
     assert len(read_rows(tmp_path / "out.csv")) == 2
 
 
@@ -235,7 +235,7 @@ def test_memory_does_not_grow_with_the_number_of_photos(model_dir: Path, paint: 
     (tmp_path / "sample.csv").write_text("id,label\nb,red\n")
     sources = [paint("a.png", "red")] * 4000 + [paint("b.png", "blue")]
     outputs = PredictOutputs(tmp_path / "o.csv", submission=(tmp_path / "sample.csv", tmp_path / "mine.csv"))
-    predict(model_dir, sources, outputs=outputs, on_photo=measure)
+    write_predictions(model_dir, sources, outputs=outputs, on_photo=measure)
     assert len(resident) == 8
     assert max(resident[2:]) - resident[1] < 4e6  # the 3,000 photos, decoded, would take 7 MB
     assert len(read_rows(tmp_path / "o.csv")) == 4002
@@ -256,7 +256,9 @@ def test_no_more_predictions_are_kept_than_are_shown(model_dir: Path, paint: Pai
         sort_into=tmp_path / "sorted",
         limit=3,
     )
-    predict(model_dir, [paint("a.png", "red")] * 200 + [paint("b.png", "blue")], outputs=outputs, on_photo=count)
+    write_predictions(
+        model_dir, [paint("a.png", "red")] * 200 + [paint("b.png", "blue")], outputs=outputs, on_photo=count
+    )
     assert alive[1] - alive[0] <= 1  # the one that the sample asks for
 
 
@@ -266,9 +268,9 @@ def test_predicting_loads_nothing_that_only_learning_or_drawing_needs(
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tellapart.commands.predict import PredictOutputs, predict\n"
+        "from tellapart.commands.predict import PredictOutputs, write_predictions\n"
         f"outputs = PredictOutputs(Path({str(tmp_path / 'out.csv')!r}), sort_into=Path({str(tmp_path / 'sorted')!r}))\n"
-        f"summary = predict({str(model_dir)!r}, [{str(paint('a.jpg', 'red'))!r}], outputs=outputs)\n"
+        f"summary = write_predictions({str(model_dir)!r}, [{str(paint('a.jpg', 'red'))!r}], outputs=outputs)\n"
         "assert summary.counts == {'red': 1}, summary\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )

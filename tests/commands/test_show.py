@@ -1,4 +1,4 @@
-"""`show_photos`: every photo checked, counts and shapes of the usable ones, pictures in a folder of ours."""
+"""`show`: every photo checked, counts and shapes of the usable ones, pictures in a folder of ours."""
 
 import csv
 import io
@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.commands.show import show_photos, summarise_shapes
-from tellapart.config import SourceConfig
+from tellapart.commands.show import show, summarise_shapes
 from tellapart.errors import DatasetError, OutputError
 from tellapart.records import ImageInfo, Skipped
 
@@ -53,26 +52,26 @@ def unlabelled(tmp_path: Path) -> Path:
 
 
 def test_counts_hold_only_photos_that_decode(folder: Path) -> None:
-    show = show_photos(folder, SourceConfig())
-    assert show.counts == {"cat": 3, "dog": 2}
-    assert len(show.photos) == len(show.infos) == 5
+    shown = show(folder)
+    assert shown.counts == {"cat": 3, "dog": 2}
+    assert len(shown.photos) == len(shown.infos) == 5
 
 
 def test_broken_photos_are_skipped_with_a_reason(folder: Path) -> None:
-    skipped = {Path(item.path).name: item.reason for item in show_photos(folder, SourceConfig()).skipped}
+    skipped = {Path(item.path).name: item.reason for item in show(folder).skipped}
     assert set(skipped) == {"half.jpg", "empty.jpg"}
     assert all(skipped.values())
 
 
 def test_infos_belong_to_their_photos(folder: Path) -> None:
-    show = show_photos(folder, SourceConfig())
-    found = {Path(path).name: info for path, info in zip(show.photos.paths, show.infos, strict=True)}
+    shown = show(folder)
+    found = {Path(path).name: info for path, info in zip(shown.photos.paths, shown.infos, strict=True)}
     assert found["2.jpg"] == ImageInfo("JPEG", 60, 20)
 
 
 def test_without_a_folder_nothing_is_written(folder: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    show_photos(folder, SourceConfig())
+    show(folder)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -81,35 +80,35 @@ def test_a_zip_is_shown_like_a_folder(folder: Path, tmp_path: Path) -> None:
         for path in sorted((folder / "cat").glob("?.jpg")):
             archive.write(path, f"train/cat.{path.stem}.jpg")
         archive.write(folder / "dog" / "1.jpg", "train/dog.1.jpg")
-    assert show_photos(tmp_path / "train.zip", SourceConfig()).counts == {"cat": 3, "dog": 1}
+    assert show(tmp_path / "train.zip").counts == {"cat": 3, "dog": 1}
 
 
 def test_an_unlabelled_source_is_shown_without_counts(unlabelled: Path) -> None:
-    show = show_photos(unlabelled, SourceConfig())
-    assert show.counts == {}
-    assert len(show.infos) == 3
-    assert show.unlabelled_reason
+    shown = show(unlabelled)
+    assert shown.counts == {}
+    assert len(shown.infos) == 3
+    assert shown.photos.unlabelled_reason
 
 
 def test_labels_that_were_asked_for_must_be_there(unlabelled: Path) -> None:
     with pytest.raises(DatasetError, match="label-pattern|pattern"):
-        show_photos(unlabelled, SourceConfig(label_pattern="^(moth)_"))
+        show(unlabelled, label_pattern="^(moth)_")
 
 
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nowhere"):
-        show_photos(tmp_path / "nowhere", SourceConfig())
+        show(tmp_path / "nowhere")
 
 
 def test_a_folder_without_photos_is_an_error_and_leaves_no_output(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(DatasetError, match="bare"):
-        show_photos(tmp_path / "bare", SourceConfig(), tmp_path / "out")
+        show(tmp_path / "bare", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_gets_pictures_list_and_marker(folder: Path, tmp_path: Path) -> None:
-    show_photos(folder, SourceConfig(), tmp_path / "out")
+    show(folder, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert all(cv2.imread(str(tmp_path / "out" / name)) is not None for name in ("grid.png", "classes.png"))
     marker = json.loads((tmp_path / "out" / "show.json").read_text("utf-8"))
@@ -117,14 +116,14 @@ def test_the_folder_gets_pictures_list_and_marker(folder: Path, tmp_path: Path) 
 
 
 def test_the_list_names_every_skipped_file(folder: Path, tmp_path: Path) -> None:
-    show = show_photos(folder, SourceConfig(), tmp_path / "out")
+    shown = show(folder, tmp_path / "out")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "skipped.csv").read_text("utf-8"))))
-    assert [Skipped(row["path"], row["reason"]) for row in rows] == list(show.skipped)
+    assert [Skipped(row["path"], row["reason"]) for row in rows] == list(shown.skipped)
 
 
 def test_an_earlier_output_is_replaced(folder: Path, unlabelled: Path, tmp_path: Path) -> None:
-    show_photos(folder, SourceConfig(), tmp_path / "out")
-    show_photos(unlabelled, SourceConfig(), tmp_path / "out")
+    show(folder, tmp_path / "out")
+    show(unlabelled, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert json.loads((tmp_path / "out" / "show.json").read_text("utf-8"))["num_photos"] == 3
 
@@ -132,23 +131,23 @@ def test_an_earlier_output_is_replaced(folder: Path, unlabelled: Path, tmp_path:
 def test_a_folder_of_someone_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
     theirs = write(tmp_path / "theirs" / "grid.png", b"holiday")
     with pytest.raises(OutputError, match="theirs.*'grid.png'"):
-        show_photos(folder, SourceConfig(), theirs.parent)
+        show(folder, theirs.parent)
     assert theirs.read_bytes() == b"holiday"
 
 
 @pytest.mark.parametrize("place", ["cat", "new"])
 def test_output_inside_the_photos_is_refused(folder: Path, place: str) -> None:
     with pytest.raises(OutputError, match=f"{place}.*inside the photos"):
-        show_photos(folder, SourceConfig(), folder / place)
+        show(folder, folder / place)
     assert not (folder / "new").exists()
 
 
 def test_a_source_of_broken_photos_only_is_still_shown(tmp_path: Path) -> None:
     for name in ("cat/1.jpg", "dog/1.jpg"):
         write(tmp_path / "photos" / name, encode(80, 80)[:300])
-    show = show_photos(tmp_path / "photos", SourceConfig(), tmp_path / "out")
-    assert len(show.photos) == 0
-    assert len(show.skipped) == 2
+    shown = show(tmp_path / "photos", tmp_path / "out")
+    assert len(shown.photos) == 0
+    assert len(shown.skipped) == 2
 
 
 def test_photos_of_very_different_sizes_share_a_grid(tmp_path: Path) -> None:
@@ -159,8 +158,8 @@ def test_photos_of_very_different_sizes_share_a_grid(tmp_path: Path) -> None:
         "dog/2.jpg": (64, 64),
     }.items():
         write(tmp_path / "photos" / name, encode(*size))
-    show = show_photos(tmp_path / "photos", SourceConfig(), tmp_path / "out")
-    assert show.counts == {"cat": 2, "dog": 2}
+    shown = show(tmp_path / "photos", tmp_path / "out")
+    assert shown.counts == {"cat": 2, "dog": 2}
 
 
 def test_no_photos_have_no_shapes() -> None:

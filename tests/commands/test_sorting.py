@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.predict import PredictOutputs, predict
+from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.commands.sorting import SortedPhotos, sort_photos
 from tellapart.errors import OutputError
 from tellapart.photos.sources import list_photos
@@ -21,7 +21,7 @@ Paint = Callable[..., Path]
 
 def sort(model_dir: Path, sources: Sequence[Path], sort_dir: Path) -> SortedPhotos:
     """What was sorted."""
-    done = predict(model_dir, sources, outputs=PredictOutputs(sort_into=sort_dir)).sorted_photos
+    done = write_predictions(model_dir, sources, outputs=PredictOutputs(sort_into=sort_dir)).sorted_photos
     assert done is not None
     return done
 
@@ -145,7 +145,7 @@ def test_a_zip_without_times_is_sorted_all_the_same(model_dir: Path, paint: Pain
 
 def test_photos_that_cannot_be_read_are_not_copied(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     (photos_dir / "one/a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    summary = predict(model_dir, [photos_dir], outputs=PredictOutputs(sort_into=tmp_path / "sorted"))
+    summary = write_predictions(model_dir, [photos_dir], outputs=PredictOutputs(sort_into=tmp_path / "sorted"))
     assert summary.num_skipped == 1
     assert files_below(tmp_path / "sorted") == ["blue/b.png", "red/a.png"]
 

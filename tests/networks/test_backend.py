@@ -16,13 +16,13 @@ TRAIN_SCRATCH = """
 import sys, tellapart
 source, out, cache = sys.argv[1:]
 config = tellapart.ScratchConfig(image_size=(32, 48), epochs=2, flip=True)
-tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
+tellapart.train(source, out, config=config, source=tellapart.SourceConfig(cache_dir=cache))
 """
 TRAIN = """
 import sys, numpy as np, keras, tellapart
 source, out, cache = sys.argv[1:]
 config = tellapart.ClassicConfig(image_size=(46, 48), epochs=1, batch_size=8)
-tellapart.train(source, out, config, source=tellapart.SourceConfig(cache_dir=cache))
+tellapart.train(source, out, config=config, source=tellapart.SourceConfig(cache_dir=cache))
 tellapart.train(
     source, out, tellapart.ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8),
     source=tellapart.SourceConfig(cache_dir=cache), resume=True,

@@ -11,7 +11,7 @@ from tellapart.errors import DatasetError
 from tellapart.photos.decisions import Applied, Decision, Decisions, apply_decisions
 from tellapart.photos.files import DiskFile
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_photos
+from tellapart.photos.sources import open_labelled
 from tellapart.records import Skipped
 
 # One letter a content: `make({"cat/1.jpg": "a"})`.
@@ -309,14 +309,14 @@ def test_files_of_tellapart_beside_the_classes_are_not_reported(plant: Callable[
         "fixed.json": '{"kind": "tellapart cleaned copy"}',
     }
     (root / name).write_text(text[name])
-    assert open_photos(root, check=False).skipped == ()
+    assert open_labelled(root, check=False).skipped == ()
 
 
 def test_a_table_of_somebody_else_is_reported_as_ever(plant: Callable[..., Path]) -> None:
     root = plant("cat/1.jpg", "dog/1.jpg")
     (root / "decisions.csv").write_text("path,label\n")
     (root / "fixed.json").write_text("{}")
-    assert sorted(Path(one.path).name for one in open_photos(root, check=False).skipped) == [
+    assert sorted(Path(one.path).name for one in open_labelled(root, check=False).skipped) == [
         "decisions.csv",
         "fixed.json",
     ]
@@ -326,4 +326,4 @@ def test_decisions_in_a_zip_are_not_reported_either(pack: Callable[..., Path], t
     path = pack("cat/1.jpg", "dog/1.jpg")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("decisions.csv", "content,path,class,decision,new_class\n")
-    assert open_photos(path, check=False).skipped == ()
+    assert open_labelled(path, check=False).skipped == ()

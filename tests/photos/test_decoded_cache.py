@@ -15,7 +15,8 @@ from tellapart.errors import OutputError
 from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.photos import decoded_cache as cache
 from tellapart.photos.decoded_cache import CachedImages, cache_images, release_pages
-from tellapart.photos.sources import PhotoSet, list_photos, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import list_photos, open_labelled
 from tellapart.records import Skipped
 
 SPEC = PreprocessSpec((12, 16))
@@ -52,7 +53,7 @@ def mixed(tmp_path: Path) -> PhotoSet:
     cut = folder / "cat/1.png"
     cut.write_bytes(cut.read_bytes()[:400])
     (folder / "dog/1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(56))
-    return open_photos(folder)
+    return open_labelled(folder)
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_unusable_photos_are_named_with_the_reason(mixed: PhotoSet, cached: Cach
 def test_what_the_source_skipped_stays_skipped(mixed: PhotoSet, tmp_path: Path, cached: Cached) -> None:
     (tmp_path / "mixed/cat/notes.txt").write_text("not a photo")
 
-    skipped = cached(open_photos(tmp_path / "mixed")).photos.skipped
+    skipped = cached(open_labelled(tmp_path / "mixed")).photos.skipped
 
     assert [Path(item.path).name for item in skipped] == ["notes.txt", "1.png", "1.png"]
 

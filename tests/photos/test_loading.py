@@ -14,7 +14,8 @@ from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.photos.loading import digest_photos, even_size, map_images, map_photos, num_cores, stream_images
-from tellapart.photos.sources import PhotoSet, list_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import list_photos
 from tellapart.records import Skipped
 
 NUM_PHOTOS = 400

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
-from tellapart.photos.sources import PhotoSet, check_classes, list_photos, open_photos
+from tellapart.photos.photoset import PhotoSet, check_classes
+from tellapart.photos.sources import list_photos, open_labelled
 
 Plant = Callable[..., Path]
 
@@ -17,7 +18,7 @@ Plant = Callable[..., Path]
 @pytest.fixture
 def photos(plant: Plant) -> PhotoSet:
     """3 cats and 12 dogs."""
-    return open_photos(plant(*(f"cat/{row}.jpg" for row in range(3)), *(f"dog/{row}.jpg" for row in range(12))))
+    return open_labelled(plant(*(f"cat/{row}.jpg" for row in range(3)), *(f"dog/{row}.jpg" for row in range(12))))
 
 
 def test_some_of_each_class_or_all_where_there_are_fewer(photos: PhotoSet) -> None:
@@ -62,7 +63,7 @@ def test_labels_cannot_be_changed(photos: PhotoSet) -> None:
 
 def test_a_photo_above_the_limit_is_not_read(plant: Plant) -> None:
     small = SourceConfig(limits=ImageLimits(max_bytes=10))
-    photos = open_photos(plant("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg"), small)
+    photos = open_labelled(plant("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg"), small)
 
     with pytest.raises(ImageError, match="too large: 64 bytes, and at most 10"):
         photos.read(0)
@@ -96,7 +97,7 @@ def test_arrays_are_images_with_their_labels(plant: Plant) -> None:
         Image.new("RGB", (30, 24), colour).save(root / name)
 
     with pytest.warns(UserWarning, match=r"^1 of 4 photos of '.*' cannot be used .* first is '.*cat/bad.jpg': "):
-        images, labels = open_photos(root, check=False).arrays((6, 8))
+        images, labels = open_labelled(root, check=False).arrays((6, 8))
 
     assert (images.shape, images.dtype, labels.tolist()) == ((3, 6, 8, 3), np.uint8, [0, 0, 1])
     assert images[:, 0, 0, 0].tolist()[:2] == [255, 250]
@@ -106,7 +107,7 @@ def test_grey_arrays_have_one_channel(paint: Callable[..., Path], tmp_path: Path
     paint("red/1.png", "red")
     paint("blue/1.png", "blue")
 
-    assert open_photos(tmp_path, check=False).arrays((6, 8), channels=1)[0].shape == (2, 6, 8, 1)
+    assert open_labelled(tmp_path, check=False).arrays((6, 8), channels=1)[0].shape == (2, 6, 8, 1)
 
 
 def test_arrays_of_nothing_are_empty(photos: PhotoSet) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
-from tellapart.photos.sources import open_photos
+from tellapart.photos.sources import open_labelled
 
 Plant = Callable[..., Path]
 ROWS = "a.jpg,cat\nb.jpg,cat\nc.jpg,dog\nd.jpg,dog\n"
@@ -38,20 +38,20 @@ def write_csv(plant: Plant) -> Callable[..., Path]:
 )
 def test_a_csv_gives_paths_and_labels(write_csv: Callable[..., Path], text: str) -> None:
     path = write_csv(text)
-    photos = open_photos(path)
+    photos = open_labelled(path)
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert photos.paths == tuple(str(path.parent / name) for name in NAMES)
 
 
 def test_a_csv_in_utf16_is_read(write_csv: Callable[..., Path]) -> None:
-    assert open_photos(write_csv("path,label\n" + ROWS, "utf-16")).counts() == {"cat": 2, "dog": 2}
+    assert open_labelled(write_csv("path,label\n" + ROWS, "utf-16")).counts() == {"cat": 2, "dog": 2}
 
 
 def test_numbers_stay_the_text_they_are(write_csv: Callable[..., Path]) -> None:
     text = "path,label\n" + ROWS.replace("cat", "007").replace("dog", "NA")
 
-    assert open_photos(write_csv(text)).class_names == ("007", "NA")
+    assert open_labelled(write_csv(text)).class_names == ("007", "NA")
 
 
 def test_absolute_paths_are_accepted(tmp_path: Path, write_csv: Callable[..., Path]) -> None:
@@ -59,7 +59,7 @@ def test_absolute_paths_are_accepted(tmp_path: Path, write_csv: Callable[..., Pa
     elsewhere = tmp_path / "elsewhere.csv"
     elsewhere.write_text("path,label\n" + "".join(f"{folder}/{row}\n" for row in ROWS.split()))
 
-    assert open_photos(elsewhere).paths[0] == f"{folder}/a.jpg"
+    assert open_labelled(elsewhere).paths[0] == f"{folder}/a.jpg"
 
 
 def test_a_csv_named_without_a_folder_is_relative_to_here(
@@ -67,13 +67,13 @@ def test_a_csv_named_without_a_folder_is_relative_to_here(
 ) -> None:
     monkeypatch.chdir(write_csv("path,label\n" + ROWS).parent)
 
-    assert open_photos("labels.csv").paths == NAMES
+    assert open_labelled("labels.csv").paths == NAMES
 
 
 def test_labels_for_a_folder_are_relative_to_it(tmp_path: Path, plant: Plant) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\nx/a.jpg,cat\nx/f.jpg,\nb,cat\nc.jpg,dog\ny\\d.jpg,dog\n")
-    photos = open_photos(
+    photos = open_labelled(
         plant("x/a.jpg", "x/b.jpg", "y/c.jpg", "y/d.jpg", "y/e.jpg", "x/f.jpg"), SourceConfig(labels_csv=str(table))
     )
 
@@ -87,7 +87,7 @@ def test_labels_for_a_folder_are_relative_to_it(tmp_path: Path, plant: Plant) ->
 def test_labels_for_a_zip_find_its_members(tmp_path: Path, pack: Callable[..., Path]) -> None:
     table = tmp_path / "table.csv"
     table.write_text("id,label\na,cat\nb,cat\ntrain/c.jpg,dog\nd.jpg,dog\n")
-    photos = open_photos(pack(*(f"train/{name}" for name in NAMES)), SourceConfig(labels_csv=str(table)))
+    photos = open_labelled(pack(*(f"train/{name}" for name in NAMES)), SourceConfig(labels_csv=str(table)))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
 
@@ -95,7 +95,7 @@ def test_labels_for_a_zip_find_its_members(tmp_path: Path, pack: Callable[..., P
 def test_a_name_that_several_files_have_is_left_out(tmp_path: Path, plant: Plant) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\n1.jpg,cat\nx/1.jpg,dog\n")
-    photos = open_photos(plant("x/1.jpg", "y/1.jpg"), SourceConfig(labels_csv=str(table)), check=False)
+    photos = open_labelled(plant("x/1.jpg", "y/1.jpg"), SourceConfig(labels_csv=str(table)), check=False)
 
     assert photos.counts() == {"dog": 1}
     assert "several files" in photos.skipped[0].reason
@@ -103,7 +103,7 @@ def test_a_name_that_several_files_have_is_left_out(tmp_path: Path, plant: Plant
 
 def test_rows_that_cannot_be_used_are_skipped_with_a_reason(write_csv: Callable[..., Path]) -> None:
     path = write_csv("path,label\n" + ROWS + "gone.jpg,cat\nlabels.csv,cat\na.jpg,dog\nb.jpg, \n")
-    photos = open_photos(path, check=False)
+    photos = open_labelled(path, check=False)
 
     assert photos.counts() == {"cat": 1, "dog": 2}
     assert [(Path(skipped.path).name, skipped.reason.split(";")[0]) for skipped in photos.skipped] == [
@@ -136,11 +136,11 @@ def test_rows_that_cannot_be_used_are_skipped_with_a_reason(write_csv: Callable[
 )
 def test_a_csv_that_cannot_be_used_is_refused(write_csv: Callable[..., Path], text: str, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        open_photos(write_csv(text))
+        open_labelled(write_csv(text))
 
 
 def test_a_csv_that_is_not_utf8_is_read_and_said(write_csv: Callable[..., Path]) -> None:
-    photos = open_photos(write_csv("path,label\n" + ROWS.replace("cat", "ch\u00e4t"), "cp1252"))
+    photos = open_labelled(write_csv("path,label\n" + ROWS.replace("cat", "ch\u00e4t"), "cp1252"))
 
     assert photos.class_names == ("ch\u00e4t", "dog")
     assert [(Path(one.path).name, one.reason.partition(".")[0]) for one in photos.skipped] == [
@@ -150,9 +150,9 @@ def test_a_csv_that_is_not_utf8_is_read_and_said(write_csv: Callable[..., Path])
 
 def test_a_csv_that_is_not_there_is_refused(plant: Plant) -> None:
     with pytest.raises(DatasetError, match="'no.csv' cannot be read: No such file"):
-        open_photos(plant(*NAMES), SourceConfig(labels_csv="no.csv"))
+        open_labelled(plant(*NAMES), SourceConfig(labels_csv="no.csv"))
 
 
 def test_a_csv_takes_no_other_source_of_labels(write_csv: Callable[..., Path]) -> None:
     with pytest.raises(DatasetError, match="leave out --label-pattern"):
-        open_photos(write_csv("path,label\n" + ROWS), SourceConfig(label_pattern="(.)"))
+        open_labelled(write_csv("path,label\n" + ROWS), SourceConfig(label_pattern="(.)"))

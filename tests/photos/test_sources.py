@@ -6,7 +6,8 @@ import pytest
 
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
-from tellapart.photos.sources import PhotoSet, list_photos, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import list_photos, open_labelled
 
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
@@ -32,25 +33,25 @@ def reasons(photos: PhotoSet) -> dict[str, str]:
 
 
 def test_a_folder_per_class_gives_its_names_as_labels(plant: Plant) -> None:
-    assert labelled(open_photos(plant(*PAIRS))) == {path: path[:3] for path in PAIRS}
+    assert labelled(open_labelled(plant(*PAIRS))) == {path: path[:3] for path in PAIRS}
 
 
 def test_paths_begin_with_the_source_as_typed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plant(*PAIRS).parent)
 
-    assert open_photos("mine/").paths[0] == "mine/cat/1.jpg"
-    assert open_photos("./mine").paths[0] == "./mine/cat/1.jpg"
+    assert open_labelled("mine/").paths[0] == "mine/cat/1.jpg"
+    assert open_labelled("./mine").paths[0] == "./mine/cat/1.jpg"
 
 
 def test_classes_and_photos_stand_in_natural_order(plant: Plant) -> None:
-    photos = open_photos(plant(*(f"c{number}/{row}.jpg" for number in (10, 9, 1) for row in (10, 2, 1))))
+    photos = open_labelled(plant(*(f"c{number}/{row}.jpg" for number in (10, 9, 1) for row in (10, 2, 1))))
 
     assert photos.class_names == ("c1", "c9", "c10")
     assert [Path(path).name for path in photos.paths[:3]] == ["1.jpg", "2.jpg", "10.jpg"]
 
 
 def test_a_folder_of_photos_labelled_by_name(plant: Plant) -> None:
-    photos = open_photos(plant(*NAMED, "dog-12.JPG", "cat (3).jpg"))
+    photos = open_labelled(plant(*NAMED, "dog-12.JPG", "cat (3).jpg"))
 
     assert photos.counts() == {"cat": 3, "dog": 3}
 
@@ -60,7 +61,7 @@ def test_a_class_in_the_path_of_the_source_says_nothing(tmp_path: Path, plant: P
     dogan.parent.mkdir()
     plant(*NAMED).rename(dogan)
 
-    assert open_photos(dogan).counts() == {"cat": 2, "dog": 2}
+    assert open_labelled(dogan).counts() == {"cat": 2, "dog": 2}
 
 
 @pytest.mark.parametrize("names", [PAIRS, NAMED], ids=["folders", "names"])
@@ -71,46 +72,46 @@ def test_a_zip_is_read_like_a_folder_and_wrappers_are_passed_by(
     wrapped = [wrapper + name for name in names]
     expected = {name: Path(name).name[:3] if names is NAMED else name[len(wrapper) :][:3] for name in wrapped}
 
-    assert labelled(open_photos(pack(*wrapped))) == expected
-    assert labelled(open_photos(plant(*wrapped))) == expected
+    assert labelled(open_labelled(pack(*wrapped))) == expected
+    assert labelled(open_labelled(plant(*wrapped))) == expected
 
 
 def test_a_zip_shows_paths_below_its_own(pack: Pack) -> None:
     path = pack(*(f"train/{name}" for name in NAMED), to="train.zip")
 
-    assert open_photos(path).paths[0] == f"{path}/train/cat.1.jpg"
+    assert open_labelled(path).paths[0] == f"{path}/train/cat.1.jpg"
 
 
 def test_a_stray_photo_beside_a_wrapper_does_not_hide_the_classes(plant: Plant) -> None:
-    photos = open_photos(plant("cover.jpg", *(f"photos/photos/{name}" for name in PAIRS)))
+    photos = open_labelled(plant("cover.jpg", *(f"photos/photos/{name}" for name in PAIRS)))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert "no class" in reasons(photos)["cover.jpg"]
 
 
 def test_a_photo_beside_the_class_folders_has_no_class(plant: Plant) -> None:
-    photos = open_photos(plant(*PAIRS, "bird.1.jpg"))
+    photos = open_labelled(plant(*PAIRS, "bird.1.jpg"))
 
     assert reasons(photos) == {"bird.1.jpg": "stands beside the class folders, so it has no class"}
 
 
 def test_folders_inside_a_class_folder_belong_to_the_class(plant: Plant) -> None:
-    assert open_photos(plant(*PAIRS, "cat/old/2019/7.jpg")).counts() == {"cat": 3, "dog": 2}
+    assert open_labelled(plant(*PAIRS, "cat/old/2019/7.jpg")).counts() == {"cat": 3, "dog": 2}
 
 
 def test_folders_go_before_labels_in_names(plant: Plant) -> None:
-    assert open_photos(plant("wild/cat.1.jpg", "wild/dog.1.jpg", "tame/cat.2.jpg", "tame/dog.2.jpg")).class_names == (
+    assert open_labelled(plant("wild/cat.1.jpg", "wild/dog.1.jpg", "tame/cat.2.jpg", "tame/dog.2.jpg")).class_names == (
         "tame",
         "wild",
     )
 
 
 def test_photos_by_name_in_one_folder_below_count_too(plant: Plant) -> None:
-    assert open_photos(plant(*NAMED, "more/cat.3.jpg")).counts() == {"cat": 3, "dog": 2}
+    assert open_labelled(plant(*NAMED, "more/cat.3.jpg")).counts() == {"cat": 3, "dog": 2}
 
 
 def test_split_folders_are_merged_by_class_and_remembered(plant: Plant) -> None:
-    photos = open_photos(plant(*(f"{split}/{name}" for split in ("train", "Validation", "test") for name in PAIRS)))
+    photos = open_labelled(plant(*(f"{split}/{name}" for split in ("train", "Validation", "test") for name in PAIRS)))
 
     assert photos.counts() == {"cat": 6, "dog": 6}
     assert photos.given_splits == ("validation",) * 4 + ("test",) * 4 + ("train",) * 4
@@ -118,7 +119,7 @@ def test_split_folders_are_merged_by_class_and_remembered(plant: Plant) -> None:
 
 @pytest.mark.parametrize("splits", [("train", "val"), ("training_set", "test_set"), ("seg_train", "seg_test")], ids=str)
 def test_split_folders_have_many_names_and_may_be_wrapped_twice(plant: Plant, splits: tuple[str, ...]) -> None:
-    photos = open_photos(plant(*(f"{split}/{split}/{name}" for split in splits for name in PAIRS)))
+    photos = open_labelled(plant(*(f"{split}/{split}/{name}" for split in splits for name in PAIRS)))
 
     assert photos.counts() == {"cat": 4, "dog": 4}
 
@@ -128,28 +129,28 @@ def test_split_folders_have_many_names_and_may_be_wrapped_twice(plant: Plant, sp
 def test_unlabelled_test_photos_are_named_and_left_for_predict(
     plant: Plant, names: tuple[str, ...], test_photo: str
 ) -> None:
-    photos = open_photos(plant(*(f"train/{name}" for name in names), test_photo))
+    photos = open_labelled(plant(*(f"train/{name}" for name in names), test_photo))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert reasons(photos) == {test_photo.split("/")[0]: "unlabelled test photos (1); they are for `tellapart predict`"}
 
 
 def test_a_lone_train_folder_beside_flat_folders_is_a_split(plant: Plant) -> None:
-    photos = open_photos(plant(*(f"train/{name}" for name in PAIRS), "unsorted/1.jpg"))
+    photos = open_labelled(plant(*(f"train/{name}" for name in PAIRS), "unsorted/1.jpg"))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert "beside the split folders 'train'" in reasons(photos)["unsorted"]
 
 
 def test_a_class_may_be_called_train(plant: Plant) -> None:
-    assert open_photos(plant("train/1.jpg", "train/2.jpg", "plane/1.jpg", "plane/2.jpg")).counts() == {
+    assert open_labelled(plant("train/1.jpg", "train/2.jpg", "plane/1.jpg", "plane/2.jpg")).counts() == {
         "plane": 2,
         "train": 2,
     }
 
 
 def test_a_folder_with_another_prefix_is_no_split(plant: Plant) -> None:
-    photos = open_photos(plant(*(f"{folder}/{name}" for folder in ("train", "val", "old_test") for name in PAIRS)))
+    photos = open_labelled(plant(*(f"{folder}/{name}" for folder in ("train", "val", "old_test") for name in PAIRS)))
 
     assert photos.counts() == {"cat": 4, "dog": 4}
     assert reasons(photos) == {"old_test": "photos (4) beside the split folders 'train', 'val'"}
@@ -157,7 +158,7 @@ def test_a_folder_with_another_prefix_is_no_split(plant: Plant) -> None:
 
 def test_splits_without_any_label_are_refused(plant: Plant) -> None:
     with pytest.raises(DatasetError, match="carry no labels"):
-        open_photos(plant("train/1.jpg", "train/2.jpg", "test/1.jpg"))
+        open_labelled(plant("train/1.jpg", "train/2.jpg", "test/1.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -175,14 +176,14 @@ def test_splits_without_any_label_are_refused(plant: Plant) -> None:
 )
 def test_a_mask_is_named_and_never_a_class(plant: Plant, mask: str) -> None:
     plant(mask, data=PNG_BYTES)
-    photos = open_photos(plant(*PAIRS))
+    photos = open_labelled(plant(*PAIRS))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert "mask" in reasons(photos)[mask]
 
 
 def test_folders_of_masks_and_labels_beside_images_are_left_out(plant: Plant) -> None:
-    photos = open_photos(
+    photos = open_labelled(
         plant(*(f"images/{name}" for name in NAMED), "labels/cat.1.jpg", "annotations/trimaps/cat.1.jpg")
     )
 
@@ -193,11 +194,11 @@ def test_folders_of_masks_and_labels_beside_images_are_left_out(plant: Plant) ->
 def test_classes_that_are_about_masks_stay_classes(plant: Plant) -> None:
     names = [f"{name}/{row}-{name.replace('_', '-')}.jpg" for name in ("with_mask", "without_mask") for row in (1, 2)]
 
-    assert open_photos(plant(*names)).counts() == {"with_mask": 2, "without_mask": 2}
+    assert open_labelled(plant(*names)).counts() == {"with_mask": 2, "without_mask": 2}
 
 
 def test_a_class_of_masks_numbered_like_its_neighbour_stays_a_class(plant: Plant) -> None:
-    assert open_photos(plant("hats/1.jpg", "hats/2.jpg", "masks/1.jpg", "masks/2.jpg")).counts() == {
+    assert open_labelled(plant("hats/1.jpg", "hats/2.jpg", "masks/1.jpg", "masks/2.jpg")).counts() == {
         "hats": 2,
         "masks": 2,
     }
@@ -206,7 +207,7 @@ def test_a_class_of_masks_numbered_like_its_neighbour_stays_a_class(plant: Plant
 def test_stray_files_are_skipped_with_a_reason(plant: Plant) -> None:
     plant("README.txt", "cat/notes", "dog/.DS_Store", "Thumbs.db", "._1.jpg", ".git/a/1.jpg", data=b"text")
     plant("labels.csv", "empty.dat", data=b"")
-    photos = open_photos(plant(*PAIRS, "__MACOSX/cat/._1.jpg"))
+    photos = open_labelled(plant(*PAIRS, "__MACOSX/cat/._1.jpg"))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert reasons(photos) == {
@@ -223,18 +224,18 @@ def test_stray_files_are_skipped_with_a_reason(plant: Plant) -> None:
 
 
 def test_stray_files_in_a_zip_are_skipped_too(pack: Pack) -> None:
-    photos = open_photos(pack(*PAIRS, "__MACOSX/cat/._1.jpg", "__MACOSX/._cat", ".hidden"))
+    photos = open_labelled(pack(*PAIRS, "__MACOSX/cat/._1.jpg", "__MACOSX/._cat", ".hidden"))
 
     assert reasons(photos) == {".hidden": "a hidden or system file", "__MACOSX": "a hidden or system file"}
 
 
 def test_the_first_bytes_decide_about_files_without_the_suffix_of_a_photo(plant: Plant) -> None:
-    assert open_photos(plant(*PAIRS, "cat/scan", "dog/photo.dat", "dog/3.JPEG")).counts() == {"cat": 3, "dog": 4}
+    assert open_labelled(plant(*PAIRS, "cat/scan", "dog/photo.dat", "dog/3.JPEG")).counts() == {"cat": 3, "dog": 4}
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "🐈.jpg", "line\nbreak.jpg", "caf\udce9.jpg", "-rf.jpg"], ids=ascii)
 def test_odd_names_are_read_and_printable(plant: Plant, name: str) -> None:
-    photos = open_photos(plant(*PAIRS, f"cat/{name}"))
+    photos = open_labelled(plant(*PAIRS, f"cat/{name}"))
 
     assert photos.counts() == {"cat": 3, "dog": 2}
     assert all("\n".join(photos.paths).encode() and photos.read(row) for row in range(len(photos)))
@@ -246,7 +247,7 @@ def test_a_photo_reached_through_links_is_taken_once(plant: Plant) -> None:
     (root / "cat" / "loop").symlink_to(root)
     (root / "up").symlink_to(root.parent)
     (root / "dog" / "gone.jpg").symlink_to(root / "nothing.jpg")
-    photos = open_photos(root)
+    photos = open_labelled(root)
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert {path: reason[:30] for path, reason in reasons(photos).items()} == {
@@ -266,7 +267,7 @@ def test_links_that_lead_elsewhere_are_followed(tmp_path: Path, plant: Plant) ->
     (root / "dog" / "again").symlink_to(other)
     (root / "bird").symlink_to(root / "dog")
 
-    assert labelled(open_photos(root)) == {
+    assert labelled(open_labelled(root)) == {
         "cat/1.jpg": "cat",
         "cat/2.jpg": "cat",
         "dog/2.jpg": "dog",
@@ -278,11 +279,11 @@ def test_a_pipe_is_skipped_without_waiting_for_it(plant: Plant) -> None:
     root = plant(*PAIRS)
     os.mkfifo(root / "cat" / "3.jpg")
 
-    assert reasons(open_photos(root)) == {"cat/3.jpg": "it is not a regular file"}
+    assert reasons(open_labelled(root)) == {"cat/3.jpg": "it is not a regular file"}
 
 
 def test_a_pattern_labels_by_name_at_any_depth(plant: Plant) -> None:
-    photos = open_photos(
+    photos = open_labelled(
         plant("a/x_cat.jpg", "b/y_cat.jpg", "b/z_dog.jpg", "v_dog.jpg", "v.jpg"),
         SourceConfig(label_pattern=r"_(\w+)\."),
     )
@@ -303,26 +304,26 @@ def test_a_pattern_labels_by_name_at_any_depth(plant: Plant) -> None:
 )
 def test_a_folder_that_cannot_be_learned_from_is_refused(plant: Plant, names: list[str], words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        open_photos(plant(*names))
+        open_labelled(plant(*names))
 
 
 def test_small_and_single_classes_can_be_opened_without_the_check(plant: Plant) -> None:
-    assert open_photos(plant("cat/IMG_1.jpg"), check=False).counts() == {"cat": 1}
+    assert open_labelled(plant("cat/IMG_1.jpg"), check=False).counts() == {"cat": 1}
 
 
 def test_a_folder_without_photos_is_refused_with_what_it_holds(plant: Plant) -> None:
     with pytest.raises(DatasetError, match=r"no photos: only 'a.txt', 'b.txt', .* and 2 more was found"):
-        open_photos(plant(*(f"{letter}.txt" for letter in "abcdefg"), data=b"text"))
+        open_labelled(plant(*(f"{letter}.txt" for letter in "abcdefg"), data=b"text"))
 
 
 def test_a_folder_of_zips_says_to_name_one(plant: Plant) -> None:
     with pytest.raises(DatasetError, match=r"no photos but zips: 'train.zip'. Name one of them"):
-        open_photos(plant("train.zip", data=b"PK"))
+        open_labelled(plant("train.zip", data=b"PK"))
 
 
 def test_a_zip_of_zips_says_to_unpack_it_once(pack: Pack) -> None:
     with pytest.raises(DatasetError, match=r"no photos but zips: 'test1.zip', 'train.zip'. Unpack it once"):
-        open_photos(pack("train.zip", "test1.zip", data=b"PK"))
+        open_labelled(pack("train.zip", "test1.zip", data=b"PK"))
 
 
 @pytest.mark.parametrize(
@@ -335,12 +336,12 @@ def test_a_zip_of_zips_says_to_unpack_it_once(pack: Pack) -> None:
 )
 def test_a_file_that_is_no_source_is_refused(plant: Plant, name: str, data: bytes, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
-        open_photos(plant(name, data=data) / name)
+        open_labelled(plant(name, data=data) / name)
 
 
 def test_messages_have_one_line_whatever_the_names(plant: Plant) -> None:
     with pytest.raises(DatasetError) as caught:
-        open_photos(plant("two\nlines\udce9/1.jpg", "cat/1.jpg"))
+        open_labelled(plant("two\nlines\udce9/1.jpg", "cat/1.jpg"))
 
     assert str(caught.value).isprintable()
 
@@ -390,11 +391,11 @@ def test_a_path_with_nothing_is_refused_when_listing(tmp_path: Path) -> None:
     ],
 )
 def test_real_collections_are_understood(folder: str, counts: dict[str, int]) -> None:
-    assert open_photos(REAL_DATA / folder).counts() == counts
+    assert open_labelled(REAL_DATA / folder).counts() == counts
 
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not REAL_DATA.exists(), reason="the photos are not on this machine")
 def test_real_photos_without_labels_are_refused() -> None:
     with pytest.raises(DatasetError, match="the 500 photos .* carry no labels"):
-        open_photos(REAL_DATA / "cats-dogs/test1")
+        open_labelled(REAL_DATA / "cats-dogs/test1")

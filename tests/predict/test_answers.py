@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.predict import PredictOutputs, predict
+from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule
@@ -23,7 +23,7 @@ def headed(
 ) -> Run:
     """A finished run of `transfer` on a tiny backbone, which is often wrong; not to be changed."""
     config = TransferConfig(backbone=str(tiny_backbone), folds=3)
-    return train(animals_dir, tmp_path_factory.mktemp("runs") / "headed", config, source=source_config)
+    return train(animals_dir, tmp_path_factory.mktemp("runs") / "headed", config=config, source=source_config)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, anim
         csv=tmp_path / "answers.csv",
         sort_into=tmp_path / "sorted",
     )
-    summary = predict(headed.run_dir, animals_dir, outputs=outputs, not_sure=1e-6, none_of_these=0.5)
+    summary = write_predictions(headed.run_dir, animals_dir, outputs=outputs, not_sure=1e-6, none_of_these=0.5)
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}

@@ -22,7 +22,7 @@ def count(event, arguments):
 sys.addaudithook(count)
 import tellapart
 config = tellapart.TransferConfig(backbone=sys.argv[4], folds=3)
-tellapart.train(folder, sys.argv[2], config, source=tellapart.SourceConfig(cache_dir=sys.argv[3]))
+tellapart.train(folder, sys.argv[2], config=config, source=tellapart.SourceConfig(cache_dir=sys.argv[3]))
 print(num_opens)
 """
 

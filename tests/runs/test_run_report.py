@@ -37,7 +37,7 @@ def headed(
 ) -> Run:
     """A finished run of `transfer`; not to be changed."""
     config = TransferConfig(backbone=str(tiny_backbone), folds=3)
-    return train(photos_dir, tmp_path_factory.mktemp("runs") / "headed", config, source=source_config)
+    return train(photos_dir, tmp_path_factory.mktemp("runs") / "headed", config=config, source=source_config)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -106,7 +106,7 @@ def test_a_photo_that_is_gone_is_named_and_grey(
     photos = tmp_path / "photos"
     shutil.copytree(photos_dir, photos)
     config = TransferConfig(backbone=str(tiny_backbone), folds=3)
-    run = train(photos, tmp_path / "run", config, source=source_config)
+    run = train(photos, tmp_path / "run", config=config, source=source_config)
     (run.run_dir / "report.html").unlink()
     victim = next(path for path in sorted(photos.rglob("*")) if path.is_file())
     victim.unlink()
@@ -146,7 +146,7 @@ def test_a_hundred_classes_of_five_have_a_report(
             image = np.clip(colour + generator.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
             cv2.imwrite(str(folder / f"{photo}.png"), image)
     config = TransferConfig(backbone=str(tiny_backbone), folds=3)
-    run = train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+    run = train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
     page = (run.run_dir / "report.html").read_text()
     assert all(f"class {number}" in page for number in range(100))
     assert len(page) < 5_000_000
@@ -159,7 +159,7 @@ def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
     config = ClassicConfig(image_size=(46, 48), epochs=1)
     with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
-        train(tmp_path / "photos", tmp_path / "run", config, source=source_config)
+        train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
 
 
 def test_photos_that_were_decided_on_train_as_decided(
@@ -175,7 +175,7 @@ def test_photos_that_were_decided_on_train_as_decided(
     lines = ["content,path,class,decision,new_class", *(",".join(row) for row in rows)]
     (photos / "decisions.csv").write_text("\n".join(lines))
     config = TransferConfig(backbone=str(tiny_backbone), folds=3)
-    run = train(photos, tmp_path / "run", config, source=source_config)
+    run = train(photos, tmp_path / "run", config=config, source=source_config)
     classes = {Path(row["path"]).name: row["class"] for row in table(run.run_dir / "split.csv")}
     assert classes[moved.name] == "dog"
     assert removed.name not in classes

@@ -30,7 +30,7 @@ TINY = ScratchConfig(image_size=(32, 48), epochs=2)
 @pytest.fixture(scope="module")
 def scratch_run(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_config: SourceConfig) -> Run:
     """A finished run of two epochs; not to be changed."""
-    return train(animals_dir, tmp_path_factory.mktemp("scratch") / "run", TINY, source=source_config)
+    return train(animals_dir, tmp_path_factory.mktemp("scratch") / "run", config=TINY, source=source_config)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def weights_of(run_dir: Path) -> list[np.ndarray]:
 
 def notes_of(photos: Path, out: Path, config: ScratchConfig, source: SourceConfig) -> list[str]:
     notes: list[str] = []
-    train(photos, out, config, source=source, watcher=Watcher(on_note=notes.append))
+    train(photos, out, config=config, source=source, watcher=Watcher(on_note=notes.append))
     return notes
 
 
@@ -109,7 +109,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
         return 0.5, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
     monkeypatch.setattr(network_recipe, "calibrate", calibrate)
-    run = train(animals_dir, tmp_path / "run", TINY, source=source_config)
+    run = train(animals_dir, tmp_path / "run", config=TINY, source=source_config)
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
     assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
     model = tellapart.load(run.run_dir)
@@ -127,10 +127,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
             raise KeyboardInterrupt
 
     watcher = Watcher(on_step=stop_in_second_epoch)
-    stopped = train(animals_dir, tmp_path / "run", TINY, source=source_config, watcher=watcher)
+    stopped = train(animals_dir, tmp_path / "run", config=TINY, source=source_config, watcher=watcher)
     assert stopped.is_stopped
     tellapart.load(stopped.run_dir)
-    run = train(animals_dir, tmp_path / "run", TINY, source=source_config, resume=True)
+    run = train(animals_dir, tmp_path / "run", config=TINY, source=source_config, resume=True)
     assert [record.epoch for record in run.history] == [1, 2]
     for one, other in zip(weights_of(scratch_run.run_dir), weights_of(run.run_dir), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -141,7 +141,7 @@ def test_a_finished_run_takes_no_further_epochs(
 ) -> None:
     config = replace(TINY, epochs=3, flip=True)
     with pytest.raises(ConfigError, match=r"these differ: `epochs` 3 \(the run has 2\)"):
-        train(animals_dir, scratch_run.run_dir, config, source=source_config, resume=True)
+        train(animals_dir, scratch_run.run_dir, config=config, source=source_config, resume=True)
 
 
 def test_letters_are_not_mirrored_and_the_user_is_told(
@@ -162,7 +162,7 @@ def test_a_flip_that_was_asked_for_is_not_questioned(
 ) -> None:
     monkeypatch.setattr(plan_module, "choose_mirroring", None)
     config = ScratchConfig(image_size=(32, 32), epochs=1, flip=True)
-    train(letters_dir, tmp_path / "run", config, source=source_config)
+    train(letters_dir, tmp_path / "run", config=config, source=source_config)
     assert read_run_file(tmp_path / "run").config.flip is True
 
 
@@ -190,7 +190,7 @@ def test_a_training_by_the_clock_ends_with_the_clock(
     monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
     config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
     started = time.perf_counter()
-    run = train(animals_dir, tmp_path / "run", config, source=source_config)
+    run = train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert run.history[-1].progress == 1
     # One step and the files come after the clock; a busy machine takes its time over them.
     assert 4 < time.perf_counter() - started < 30
@@ -229,11 +229,11 @@ def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
 
     begun: list[str] = []
     watcher = Watcher(on_epoch=stop, on_note=begun.append)
-    train(animals_dir, tmp_path / "run", config, source=source_config, watcher=watcher)
+    train(animals_dir, tmp_path / "run", config=config, source=source_config, watcher=watcher)
     monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 1000.0)
     resumed: list[str] = []
     watcher = Watcher(on_note=resumed.append)
-    run = train(animals_dir, tmp_path / "run", config, source=source_config, resume=True, watcher=watcher)
+    run = train(animals_dir, tmp_path / "run", config=config, source=source_config, resume=True, watcher=watcher)
     sizes = [re.findall(r"\d+x\d+", note) for notes in (begun, resumed) for note in notes]
     assert sizes == [["32x32", "48x48", "64x64"]] * 2
     assert run.history[-1].progress == 1
@@ -244,7 +244,7 @@ def test_too_short_a_time_is_refused_with_one_that_is_not(
 ) -> None:
     config = ScratchConfig(image_size=(32, 32), minutes=0.1)
     with pytest.raises(ConfigError, match=r"--minutes 0.1 is too short: .* Pass at least --minutes \d"):
-        train(animals_dir, tmp_path / "run", config, source=source_config)
+        train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert not (tmp_path / "run").exists()
 
 
@@ -252,14 +252,14 @@ def test_grey_photos_turned_any_way_can_be_learnt(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     config = ScratchConfig(image_size=(32, 32), epochs=1, channels=1, rotations=True, flip=False)
-    run = train(animals_dir, tmp_path / "run", config, source=source_config)
+    run = train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert tellapart.load(run.run_dir).preprocess.shape == (32, 32, 1)
 
 
 def test_the_image_size_follows_the_photos_and_the_time(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    train(animals_dir, tmp_path / "run", ScratchConfig(epochs=1), source=source_config)
+    train(animals_dir, tmp_path / "run", config=ScratchConfig(epochs=1), source=source_config)
     height, width = read_run_file(tmp_path / "run").config.image_size
     assert height == width
     assert 64 <= height <= 96

@@ -93,9 +93,9 @@ def test_a_finished_run_goes_on_to_more_epochs_as_if_it_had_never_stopped(
     trained: Run, settings: ClassicConfig, animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
     longer = replace(settings, epochs=4)
-    train(animals_dir, tmp_path / "unbroken", longer, source=source_config)
+    train(animals_dir, tmp_path / "unbroken", config=longer, source=source_config)
     shutil.copytree(trained.run_dir, tmp_path / "resumed")
-    run = train(animals_dir, tmp_path / "resumed", longer, source=source_config, resume=True)
+    run = train(animals_dir, tmp_path / "resumed", config=longer, source=source_config, resume=True)
     assert len(run.history) == 4
     assert_same_weights(tmp_path / "unbroken", tmp_path / "resumed")
 
@@ -105,11 +105,11 @@ def test_a_stop_leaves_a_usable_model_of_the_last_finished_epoch_that_can_be_res
 ) -> None:
     out = tmp_path / "stopped"
     longer = replace(settings, epochs=5)
-    run = train(animals_dir, out, longer, source=source_config, watcher=stop_in_epoch(3))
+    run = train(animals_dir, out, config=longer, source=source_config, watcher=stop_in_epoch(3))
     assert run.is_stopped
     assert_same_weights(out, trained.run_dir)
     assert json.loads((out / "metrics.json").read_bytes())["is_stopped"]
-    assert not train(animals_dir, out, replace(settings, epochs=3), source=source_config, resume=True).is_stopped
+    assert not train(animals_dir, out, config=replace(settings, epochs=3), source=source_config, resume=True).is_stopped
 
 
 def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
@@ -117,7 +117,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
 ) -> None:
     out = tmp_path / "early"
     with pytest.raises(KeyboardInterrupt):
-        train(animals_dir, out, settings, source=source_config, watcher=stop_in_epoch(1))
+        train(animals_dir, out, config=settings, source=source_config, watcher=stop_in_epoch(1))
     with pytest.raises(BundleError, match="has not finished.*--resume"):
         tellapart.load(out)
     train(animals_dir, out, source=source_config, resume=True)
@@ -126,7 +126,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
 
 def test_resume_refuses_other_settings_by_name(trained: Run, settings: ClassicConfig, animals_dir: Path) -> None:
     with pytest.raises(ConfigError, match=r"`resume` goes on with the settings.*`batch_size` 4 \(the run has 8\)"):
-        train(animals_dir, trained.run_dir, replace(settings, batch_size=4), resume=True)
+        train(animals_dir, trained.run_dir, config=replace(settings, batch_size=4), resume=True)
 
 
 def test_resume_refuses_other_photos(
@@ -162,7 +162,7 @@ def test_an_unusable_photo_is_skipped_and_training_goes_on(
     shutil.copytree(animals_dir, photos)
     victim = sorted((photos / "cat").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:300])
-    run = train(photos, tmp_path / "run", replace(settings, epochs=1), source=source_config)
+    run = train(photos, tmp_path / "run", config=replace(settings, epochs=1), source=source_config)
     assert [Path(item.path).name for item in run.skipped] == [victim.name]
     assert read_csv(tmp_path / "run" / "skipped.csv")[0]["path"] == run.skipped[0].path
     assert len(read_csv(tmp_path / "run" / "split.csv")) == 23
@@ -176,7 +176,7 @@ def test_a_class_left_with_one_photo_is_an_error_that_names_it_and_leaves_no_fol
     for path in sorted((photos / "dog").iterdir())[1:]:
         path.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DatasetError, match=r"class 'dog' .* 1 photo"):
-        train(photos, tmp_path / "run", ClassicConfig(), source=source_config)
+        train(photos, tmp_path / "run", config=ClassicConfig(), source=source_config)
     assert not (tmp_path / "run").exists()
 
 
@@ -188,7 +188,7 @@ def test_per_class_takes_that_many_and_replaces_an_unusable_one(
     for path in sorted((photos / "cat").iterdir())[:6]:
         path.write_bytes(b"\xff\xd8\xff")
     source = SourceConfig(per_class=6, cache_dir=cache_dir)
-    train(photos, tmp_path / "run", replace(settings, epochs=1), source=source)
+    train(photos, tmp_path / "run", config=replace(settings, epochs=1), source=source)
     classes = [row["class"] for row in read_csv(tmp_path / "run" / "split.csv")]
     assert [classes.count(name) for name in ("cat", "dog")] == [6, 6]
 
@@ -198,7 +198,7 @@ def test_the_users_own_split_is_kept_and_its_test_folder_is_not_trained_on(
 ) -> None:
     for number, name in enumerate(("train", "validation", "test")):
         write_demo_folder(tmp_path / "photos" / name, 4, seed=number)
-    run = train(tmp_path / "photos", tmp_path / "run", replace(settings, epochs=1), source=source_config)
+    run = train(tmp_path / "photos", tmp_path / "run", config=replace(settings, epochs=1), source=source_config)
     rows = read_csv(tmp_path / "run" / "split.csv")
     assert {Path(row["path"]).parts[-3] == row["split"] for row in rows} == {True}
     assert len(rows) == 16
@@ -211,7 +211,7 @@ def test_more_than_two_classes_train_with_a_softmax(
 ) -> None:
     shutil.copytree(animals_dir, tmp_path / "photos")
     shutil.copytree(write_demo_folder(tmp_path / "more", 6, seed=9) / "cat", tmp_path / "photos" / "lynx")
-    run = train(tmp_path / "photos", tmp_path / "run", replace(settings, epochs=1), source=source_config)
+    run = train(tmp_path / "photos", tmp_path / "run", config=replace(settings, epochs=1), source=source_config)
     images = np.zeros((3, 46, 48, 3), np.uint8)
     assert tellapart.load(run.run_dir).predict_proba(images).shape == (3, 3)
 
@@ -220,7 +220,7 @@ def test_grey_photos_train_and_predict_with_one_channel(
     settings: ClassicConfig, source_config: SourceConfig, animals_dir: Path, tmp_path: Path
 ) -> None:
     config = replace(settings, epochs=1, channels=1, augment=None)
-    run = train(animals_dir, tmp_path / "run", config, source=source_config)
+    run = train(animals_dir, tmp_path / "run", config=config, source=source_config)
     model = tellapart.load(run.run_dir)
     assert model.preprocess.channels == 1
     assert len(list(model.predict([str(animals_dir)]))) == 24
@@ -263,7 +263,7 @@ def test_a_class_of_copies_of_one_photo_is_named(
     for path in others:
         path.write_bytes(first.read_bytes())
     with pytest.raises(DatasetError, match=r"class 'dog' .* has 1 different photo.*Every class needs at least 2"):
-        train(tmp_path / "photos", tmp_path / "run", ClassicConfig(), source=source_config)
+        train(tmp_path / "photos", tmp_path / "run", config=ClassicConfig(), source=source_config)
 
 
 def test_byte_identical_photos_stay_on_one_side_of_the_split(
@@ -273,7 +273,7 @@ def test_byte_identical_photos_stay_on_one_side_of_the_split(
     shutil.copytree(animals_dir, photos)
     for path in sorted(photos.rglob("*.jpg")):
         shutil.copy(path, path.with_name(f"again-{path.name}"))
-    train(photos, tmp_path / "run", replace(settings, epochs=1), source=source_config)
+    train(photos, tmp_path / "run", config=replace(settings, epochs=1), source=source_config)
     sides = {Path(row["path"]).name: row["split"] for row in read_csv(tmp_path / "run" / "split.csv")}
     originals = [path.name for path in animals_dir.rglob("*.jpg")]
     assert [sides[name] for name in originals] == [sides[f"again-{name}"] for name in originals]

@@ -63,7 +63,7 @@ def test_photos_that_vanish_once_they_are_looked_at_cost_no_training(
     lost = sorted(photos_dir.rglob("*.jpg"))[:num_lost]
     watcher = Watcher(on_checked=drop(lost))
     source = SourceConfig(cache_dir=cache_dir)
-    run = train(photos_dir, tmp_path / "run", config_of(recipe), source=source, watcher=watcher)
+    run = train(photos_dir, tmp_path / "run", config=config_of(recipe), source=source, watcher=watcher)
     assert tellapart.load(run.run_dir).class_names == ("cat", "dog")
     assert "data:image/jpeg;base64," in (run.run_dir / "report.html").read_text()
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["onnx_largest_difference"] < 1e-4
@@ -104,7 +104,7 @@ def test_the_model_is_written_before_everything_that_can_be_made_again(
 
     monkeypatch.setattr(train_module, "write_predictions", fail)
     with pytest.raises(OutputError, match="the disk is full"):
-        train(photos_dir, tmp_path / "run", config_of("transfer"), source=SourceConfig(cache_dir=cache_dir))
+        train(photos_dir, tmp_path / "run", config=config_of("transfer"), source=SourceConfig(cache_dir=cache_dir))
     assert tellapart.load(tmp_path / "run").class_names == ("cat", "dog")
     assert (tmp_path / "run" / "metrics.json").exists()
 

@@ -5,8 +5,7 @@ It takes a second or two once the photos were looked at.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,13 @@ from tellapart.checkup.finding import PhotoScores
 from tellapart.checkup.groups import judge_groups, keep_apart
 from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
-from tellapart.config import DEFAULT_BACKBONE, SourceConfig
+from tellapart.config import DEFAULT_BACKBONE
 from tellapart.errors import DatasetError, DependencyError
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_any_photos
+from tellapart.photos.sources import Photos, open_any_photos
 from tellapart.records import Finding, LabelSuspect, PhotoGroup
+from tellapart.settings import SourceSettings, source_config
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -86,42 +86,42 @@ class Checkup:
         return pandas.DataFrame(columns)
 
 
-def check_photos(
-    source: str | Path,
-    config: SourceConfig = SourceConfig(),
+def check(
+    photos: Photos,
     *,
     backbone: str = DEFAULT_BACKBONE,
     seed: int = 0,
     watcher: Watcher | None = None,
+    **source: Unpack[SourceSettings],
 ) -> Checkup:
-    """What is wrong with the photos of `source`; nothing is changed or written but the cache.
+    """What is wrong with the photos; nothing is changed or written but the cache.
 
     Without the packages that a backbone needs, labels are not doubted, and a note says so.
 
     Args:
-        source: anything `open_any_photos` takes, labelled or not.
-        config: how labels are found and how many photos are taken.
+        photos: anything `open_photos` takes, labelled or not.
         backbone: whose embeddings are used.
         seed: decides the folds.
         watcher: who is told about the progress.
+        source: how labels are found and how many photos are taken: the fields of `SourceConfig`.
 
     Raises:
         DatasetError: the source cannot be used, or no photo of it can be read.
         ConfigError, BundleError: the backbone cannot be had, or does not run.
     """
     watcher = watcher or Watcher()
-    photos, _ = open_any_photos(source, config)
-    decided = apply_own_decisions(photos, watcher)
-    photos = decided.photos
-    if config.per_class is not None and photos.labels is not None:
-        photos = photos.per_class(config.per_class, seed)
-    seen = _look_with_backbone(photos, config.cache_dir, backbone, watcher)
+    config = source_config(source)
+    decided = apply_own_decisions(open_any_photos(photos, config), watcher)
+    opened = decided.photos
+    if config.per_class is not None and opened.labels is not None:
+        opened = opened.per_class(config.per_class, seed)
+    seen = _look_with_backbone(opened, config.cache_dir, backbone, watcher)
     if not len(seen.photos):
         skipped = seen.photos.skipped
         reason = skipped[0].reason if skipped else "there are none"
         raise DatasetError(
-            f"none of the photos of {str(source)!r} can be read, the first because: {reason}. Photos in JPEG, PNG and "
-            "other common formats are accepted; `tellapart show` lists the reasons."
+            f"none of the photos of {opened.source!r} can be read, the first because: {reason}. "
+            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
         )
     return check_up(seen, seed, decided.confirmed)
 

@@ -33,20 +33,21 @@ def check(
     cache_dir: CacheDir = None,
 ) -> None:
     """Check the photos in SOURCE for copies, wrong labels and odd photos. Nothing is changed."""
-    from tellapart.checkup.check_up import check_photos, checkup_to_json
+    from tellapart.checkup.check_up import check as check_photos
+    from tellapart.checkup.check_up import checkup_to_json
     from tellapart.cli.progress import watch_training
-    from tellapart.config import SourceConfig
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys, has_page_mark
     from tellapart.runs.run_report import make_page
     from tellapart.store import to_json_bytes, write_file
 
-    config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir)
     own_json = has_keys("source", "counts", "findings", "label_suspects")
     pages = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
     lists = [] if json is None else [OutputFile(json, "json", "a list of findings", own_json)]
     check_output_files([*pages, *lists], [photos, labels_csv])
     with watch_training() as watcher:
-        checkup = check_photos(photos, config, watcher=watcher)
+        checkup = check_photos(
+            photos, labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir, watcher=watcher
+        )
     console = make_console()
     _print_checkup(console, checkup)
     if html is not None:

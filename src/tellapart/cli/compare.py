@@ -36,17 +36,25 @@ def compare(
     """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
-    from tellapart.commands.compare import FIGURE_NAME, CompareConfig, compare_recipes
-    from tellapart.config import SourceConfig
+    from tellapart.commands.compare import FIGURE_NAME
+    from tellapart.commands.compare import compare as compare_recipes
     from tellapart.measure.mcnemar import describe_test
 
-    config = CompareConfig(tuple(name.strip() for name in recipes.split(",")), epochs, validation_fraction, seed)
-    photos_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
     out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
     with watch_training() as watcher:
         result = compare_recipes(
-            photos, out, config, photos_config=photos_config, watch=lambda recipe: _announce(console, recipe, watcher)
+            photos,
+            out,
+            watch=lambda recipe: _announce(console, recipe, watcher),
+            recipes=tuple(name.strip() for name in recipes.split(",")),
+            epochs=epochs,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            per_class=per_class,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            cache_dir=cache_dir,
         )
     _print_table(console, result)
     for test in result.tests:

@@ -23,12 +23,18 @@ def embed(
 ) -> None:
     """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
     from tellapart.cli.progress import watch_training
-    from tellapart.commands.embed import embed_to_file
-    from tellapart.config import SourceConfig
+    from tellapart.commands.embed import embed as embed_photos
 
-    config = SourceConfig(labels_csv, label_pattern, cache_dir=cache_dir)
     with watch_training() as watcher:
-        seen = embed_to_file(photos, out, backbone, config=config, watcher=watcher)
+        seen = embed_photos(
+            photos,
+            out,
+            backbone=backbone,
+            watcher=watcher,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            cache_dir=cache_dir,
+        )
     console = make_console()
     assert seen.embeddings is not None
     num_photos, size = seen.embeddings.shape

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import LabelPattern, LabelsCsv, ModelDir
-from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.cli.output import make_console, print_line, print_note, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.records import Evaluation
+    from tellapart.records import Evaluation, ModelEvaluation
 
 
 def evaluate(
@@ -24,16 +24,15 @@ def evaluate(
     """Measure the model in MODEL_DIR on the labelled photos in SOURCE."""
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
-    from tellapart.config import SourceConfig
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
     from tellapart.store import to_json_bytes, write_file
 
     if json is not None:
         is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
         check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
-    result, skipped = evaluate_photos(model, photos, SourceConfig(labels_csv, label_pattern))
+    result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern)
     if json is not None:
-        write_file(json, to_json_bytes(evaluation_to_json(result, len(skipped))))
+        write_file(json, to_json_bytes(evaluation_to_json(result)))
     console = make_console()
     low, high = result.interval_95
     print_line(
@@ -41,9 +40,23 @@ def evaluate(
         f"On {result.num_photos:,} photos it was right {result.accuracy:.1%} of the time"
         f" (95 % interval {low:.1%} to {high:.1%}); log-loss {result.log_loss:.3f}.",
     )
+    if result.num_known:
+        print_note(console, _describe_known(result))
     _print_classes(console, result)
-    if skipped:
+    if skipped := result.skipped:
         print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")
+
+
+def _describe_known(result: "ModelEvaluation") -> str:
+    """What the figures are worth, as the model was trained on some of these photos."""
+    if result.on_unknown is None:
+        return "The model was trained on all of these photos, so the numbers are too good. Give it new photos."
+    low, high = result.on_unknown.interval_95
+    return (
+        f"The model was trained on {result.num_known:,} of these photos, so the numbers are too good. On the other"
+        f" {result.on_unknown.num_photos:,} it was right {result.on_unknown.accuracy:.1%} of the time (95 % interval"
+        f" {low:.1%} to {high:.1%})."
+    )
 
 
 def _print_classes(console: "Console", result: "Evaluation") -> None:

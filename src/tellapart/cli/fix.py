@@ -30,12 +30,18 @@ def fix(
 ) -> None:
     """Copy the photos in SOURCE into a folder per class, with your decisions applied. SOURCE stays as it is."""
     from tellapart.cli.progress import watch_prediction
-    from tellapart.commands.fix import fix_photos
-    from tellapart.config import SourceConfig
+    from tellapart.commands.fix import fix as fix_photos
 
-    config = SourceConfig(labels_csv, label_pattern)
     with watch_prediction() as show:
-        summary = fix_photos(photos, out, decisions, config, drop_copies=drop_copies, on_photo=show)
+        summary = fix_photos(
+            photos,
+            out,
+            decisions=decisions,
+            drop_copies=drop_copies,
+            on_photo=show,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+        )
     _print_summary(make_console(), summary, photos, out)
 
 

@@ -50,15 +50,14 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
-    from tellapart.commands.predict import PredictOutputs
-    from tellapart.commands.predict import predict as predict_photos
+    from tellapart.commands.predict import PredictOutputs, write_predictions
 
     if (submission is None) != (out is None):
         raise ConfigError("`submission` and `out` go together: the sample file, and where the submission is written.")
     both = (submission, out) if submission is not None and out is not None else None
     outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
-        summary = predict_photos(
+        summary = write_predictions(
             model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
         )
     _print_summary(summary, outputs)

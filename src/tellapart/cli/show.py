@@ -28,12 +28,11 @@ def show(
     """Count the photos in SOURCE, and list the files it can't read and why."""
     from rich.console import Console
 
-    from tellapart.commands.show import show_photos, summarise_shapes
-    from tellapart.config import SourceConfig
+    from tellapart.commands.show import show as show_photos
+    from tellapart.commands.show import summarise_shapes
 
-    config = SourceConfig(labels_csv=labels_csv, label_pattern=label_pattern)
     with Console(stderr=True).status("Checking photos ..."):
-        result = show_photos(photos, config, out)
+        result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern)
     console = make_console()
     _print_counts(console, result)
     _print_shapes(console, summarise_shapes(result.infos))
@@ -44,9 +43,9 @@ def show(
 
 def _print_counts(console: "Console", result: "Show") -> None:
     print_line(console, f"{result.photos.source}: {len(result.photos):,} photos, {len(result.skipped):,} files skipped")
-    if result.unlabelled_reason is not None:
+    if result.photos.unlabelled_reason is not None:
         print_line(console, "The photos are unlabelled: usable for predict, not for train.")
-        print_line(console, f"  why: {result.unlabelled_reason}")
+        print_line(console, f"  why: {result.photos.unlabelled_reason}")
         return
     print_table(console, ("class", "photos"), [(name, f"{num:,}") for name, num in result.counts.items()])
 

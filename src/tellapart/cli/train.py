@@ -10,7 +10,6 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.config import RecipeConfig, SourceConfig
     from tellapart.runs.job import Run
 
 _STOPPED = 130
@@ -128,9 +127,9 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
-    from tellapart.config import SourceConfig, TransferConfig
+    from tellapart.config import TransferConfig
 
-    flags: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "recipe": recipe,
         "validation_fraction": validation_fraction,
         "seed": seed,
@@ -145,13 +144,15 @@ def train(
         "minutes": minutes,
         "flip": flip,
         "rotations": rotations or None,
+        "labels_csv": labels_csv,
+        "label_pattern": label_pattern,
+        "per_class": per_class,
+        "cache_dir": cache_dir,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
+    settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
-        given["augment"] = None
-    source_config = SourceConfig(labels_csv, label_pattern, per_class, cache_dir)
-    out = out or default_run_dir(photos, recipe or TransferConfig.recipe, resume)
-    _train(photos, out, _resolve(given, out, resume), source_config, resume)
+        settings["augment"] = None
+    _train(photos, out or default_run_dir(photos, recipe or TransferConfig.recipe, resume), resume, settings)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -186,20 +187,14 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _resolve(given: dict[str, Any], out: Path, resume: bool) -> "RecipeConfig":
-    """The settings: the flags over those of the run to resume, or over the defaults."""
-    from tellapart.runs.run_folder import read_run_file
-    from tellapart.settings import recipe_config
-
-    return recipe_config(given, read_run_file(out).config if resume else None)
-
-
-def _train(source: str, out: Path, config: "RecipeConfig", source_config: "SourceConfig", resume: bool) -> None:
+def _train(source: str, out: Path, resume: bool, settings: dict[str, Any]) -> None:
     from tellapart.cli.progress import watch_training
+    from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
 
     with watch_training() as watcher:
-        run = train_photos(source, out, config, source=source_config, resume=resume, watcher=watcher)
+        run = train_photos(source, out, resume=resume, watcher=watcher, **settings)
+    config = read_run_file(out).config
     console = make_console()
     for line in describe_run(run):
         print_line(console, line)

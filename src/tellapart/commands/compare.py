@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tellapart.config import (
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.measure.mcnemar import compare_paired
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_photos
+from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.bundle import MODEL_FILE
 from tellapart.predict.model import Model, load
 from tellapart.records import Comparison, PairedTest, RecipeResult
@@ -30,6 +31,7 @@ from tellapart.runs.job import Run
 from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
+from tellapart.settings import CompareSettings, source_config, split_settings
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
 from tellapart.watcher import Watcher
 
@@ -78,23 +80,22 @@ class CompareConfig:
         return config if self.epochs is None else replace(config, epochs=self.epochs)
 
 
-def compare_recipes(
-    source: str | Path,
-    out_dir: Path,
-    config: CompareConfig = CompareConfig(),
+def compare(
+    photos: Photos,
+    out: str | Path,
     *,
-    photos_config: SourceConfig = SourceConfig(),
     watch: Callable[[str], Watcher] = lambda recipe: Watcher(),
+    **settings: Unpack[CompareSettings],
 ) -> Comparison:
-    """How the recipes fare on the same validation photos; a run of each in `out_dir`, with a table and a figure.
+    """How the recipes fare on the same validation photos; a run of each in `out`, with a table and a figure.
 
     A comparison that was stopped goes on where it was: runs that are finished are not trained again.
 
     Args:
-        source: labelled photos, as `open_photos` takes them.
-        out_dir: new, empty, or the folder of an earlier comparison of the same photos and settings.
-        config: what is compared.
-        photos_config: how labels are found and how many photos are taken.
+        photos: labelled photos, as `open_photos` takes them.
+        out: new, empty, or the folder of an earlier comparison of the same photos and settings.
+        settings: what is compared, how labels are found and how many photos are taken: the fields of `CompareConfig`
+            and of `SourceConfig`.
         watch: from the name of a recipe to who is told how its training goes.
 
     Raises:
@@ -102,21 +103,24 @@ def compare_recipes(
         OutputError: the folder is not ours, or cannot be written.
         KeyboardInterrupt: the user stopped it.
     """
-    check_outside(out_dir, Path(source))
-    photos = open_photos(source, photos_config)
+    of_comparison, of_source = split_settings(settings, CompareSettings)
+    config, source, out_dir = CompareConfig(**of_comparison), source_config(of_source), Path(out)
+    for named in source_paths(photos):
+        check_outside(out_dir, named)
+    opened = open_labelled(photos, source)
     claim_dir(out_dir, MARKER_NAME)
     described = {"kind": "tellapart comparison", "config": asdict(config)}
     if not (out_dir / MARKER_NAME).exists():
         write_file(out_dir / MARKER_NAME, to_json_bytes(described))
-    runs = {recipe: _train_one(recipe, photos, out_dir, config, photos_config, watch) for recipe in config.recipes}
+    runs = {recipe: _train_one(recipe, opened, out_dir, config, source, watch) for recipe in config.recipes}
     paths = [run.validation_paths for run in runs.values()]
     if any(other != paths[0] for other in paths[1:]):
         raise DatasetError(
-            f"the recipes validated on different photos of {str(source)!r}, as the photos changed while they were "
-            f"trained; nothing is compared. Compare again with another --out than {str(out_dir)!r}."
+            f"the recipes validated on different photos of {opened.source!r}, as the photos changed while they were "
+            f"trained; nothing is compared. Compare again with another `out` than {str(out_dir)!r}."
         )
     comparison = Comparison(
-        tuple(_measure(recipe, run, photos) for recipe, run in runs.items()),
+        tuple(_measure(recipe, run, opened) for recipe, run in runs.items()),
         tuple(_test(first, second, runs) for first, second in itertools.combinations(runs, 2)),
     )
     files = {
@@ -133,12 +137,12 @@ def _train_one(
     photos: PhotoSet,
     out_dir: Path,
     config: CompareConfig,
-    photos_config: SourceConfig,
+    source: SourceConfig,
     watch: Callable[[str], Watcher],
 ) -> Run:
     run_dir = out_dir / recipe
     is_begun, watcher = (run_dir / RUN_FILE_NAME).exists(), watch(recipe)
-    run = train(photos, run_dir, config.train_config(recipe), source=photos_config, resume=is_begun, watcher=watcher)
+    run = train(photos, run_dir, config=config.train_config(recipe), source=source, resume=is_begun, watcher=watcher)
     if run.is_stopped:
         raise KeyboardInterrupt
     if run.num_found_in_cache:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tellapart.commands.predict import PredictOutputs, predict
-from tellapart.commands.show import Show, show_photos
-from tellapart.config import AugmentConfig, ClassicConfig, SourceConfig
+from tellapart.commands.predict import PredictOutputs, write_predictions
+from tellapart.commands.show import Show, show
+from tellapart.config import AugmentConfig, ClassicConfig
 from tellapart.demo.drawing import write_demo_zips
 from tellapart.runs.job import Run
 from tellapart.runs.outputs import claim_dir
@@ -49,11 +49,10 @@ def run_demo(out_dir: Path, watcher: Watcher, config: ClassicConfig = DEMO_CONFI
     claim_dir(out_dir, _MARKER)
     write_file(out_dir / _MARKER, to_json_bytes({"kind": "tellapart demo"}))
     train_zip, test_zip = write_demo_zips(out_dir, _NUM_PER_CLASS, _NUM_TEST, config.seed)
-    source = SourceConfig(cache_dir=str(out_dir / "cache"))
-    shown = show_photos(str(train_zip), source, out_dir / "show")
-    run = train(train_zip, _next_run_dir(out_dir), config, source=source, watcher=watcher)
+    shown = show(train_zip, out_dir / "show")
+    run = train(train_zip, _next_run_dir(out_dir), config=config, cache_dir=str(out_dir / "cache"), watcher=watcher)
     outputs = PredictOutputs(out_dir / "predictions.csv", out_dir / "predictions.png", limit=_NUM_TEST)
-    predict(run.run_dir, test_zip, outputs=outputs)
+    write_predictions(run.run_dir, test_zip, outputs=outputs)
     pictures = (
         out_dir / "show" / "grid.png",
         out_dir / "show" / "classes.png",

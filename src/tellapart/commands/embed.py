@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,44 +11,52 @@ from numpy.typing import NDArray
 from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
-from tellapart.config import DEFAULT_BACKBONE, SourceConfig
+from tellapart.config import DEFAULT_BACKBONE
 from tellapart.errors import DatasetError
-from tellapart.photos.sources import open_any_photos
+from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.runs.outputs import OutputFile, check_output_files, has_arrays
+from tellapart.settings import SourceSettings, source_config
 from tellapart.store import write_file
 from tellapart.watcher import Watcher
 
 
-def embed_to_file(
-    source: str | Path,
-    out_path: Path,
-    backbone: str = DEFAULT_BACKBONE,
+def embed(
+    photos: Photos,
+    out: str | Path,
     *,
-    config: SourceConfig = SourceConfig(),
+    backbone: str = DEFAULT_BACKBONE,
     watcher: Watcher | None = None,
+    **source: Unpack[SourceSettings],
 ) -> SeenPhotos:
-    """The embeddings of the photos of `source`, also written to `out_path` as `.npz`.
+    """The embeddings of the photos, also written to the file `out` as `.npz`.
 
     The file holds `paths` (text, shape `(n,)`), `embeddings` (float32 `(n, d)`), `backbone` (text) and, where the
     source has labels, `labels` (int64 `(n,)`) and `class_names` (text); `numpy.load` reads it without pickle.
+
+    Args:
+        photos: anything `open_photos` takes, labelled or not.
+        out: a new file, or an earlier one of this kind.
+        backbone: a name such as `efficientnet-lite0`, the path of an ONNX file, or `hf:OWNER/NAME`.
+        watcher: who is told about the progress.
+        source: how labels are found: the fields of `SourceConfig`; `per_class` plays no part.
 
     Raises:
         DatasetError: the source cannot be used, or no photo can be read.
         OutputError: the file cannot be written, lies among the photos, or is somebody else's.
     """
-    file = OutputFile(out_path, "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
-    check_output_files([file], [source, config.labels_csv])
+    config = source_config(source)
+    file = OutputFile(Path(out), "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
+    check_output_files([file], [*source_paths(photos), config.labels_csv])
     watcher = watcher or Watcher()
-    photos, _ = open_any_photos(source, config)
     opened = start_backbone(backbone, config.cache_dir, watcher)
-    seen = look_at(photos, [Eye(opened.embedder)], cache_dir=config.cache_dir, watcher=watcher)
+    seen = look_at(open_any_photos(photos, config), [Eye(opened.embedder)], cache_dir=config.cache_dir, watcher=watcher)
     if not len(seen.photos):
         reason = seen.photos.skipped[0].reason if seen.photos.skipped else "there are none"
         raise DatasetError(
-            f"none of the photos of {str(source)!r} can be read, the first because: {reason}. Photos in JPEG, PNG and "
-            "other common formats are accepted; check them with `tellapart show`."
+            f"none of the photos of {seen.photos.source!r} can be read, the first because: {reason}. "
+            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
         )
-    write_file(out_path, _npz_bytes(seen, opened.backbone.name))
+    write_file(Path(out), _npz_bytes(seen, opened.backbone.name))
     return seen
 
 

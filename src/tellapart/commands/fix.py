@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from tellapart.commands.cleaned_names import describe_surprises
 from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
-from tellapart.config import ImageLimits, SourceConfig
+from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.images.gate import read_info
 from tellapart.photos.decision_table import CLEANED_KIND
@@ -29,9 +30,10 @@ from tellapart.photos.decisions import (
 from tellapart.photos.loading import digest_photo, map_photos
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, printable
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_photos
+from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.records import Skipped
 from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 
 _DEFAULT_SPLIT = "train"
@@ -76,44 +78,46 @@ class _Cleaned:
     decided: frozenset[int] = frozenset()
 
 
-def fix_photos(
-    source: str | Path,
-    out_dir: Path,
-    decisions_path: str | Path | None = None,
-    config: SourceConfig = SourceConfig(),
+def fix(
+    photos: Photos,
+    out: str | Path,
     *,
+    decisions: str | Path | None = None,
     drop_copies: bool = False,
     on_photo: Callable[[int, int], None] = lambda num_done, num_photos: None,
+    **source: Unpack[SourceSettings],
 ) -> FixSummary:
-    """What was copied into `out_dir`, with the decisions applied.
+    """What was copied into the folder `out`, with the decisions applied.
 
     Decisions that stand in the source itself are applied first: those named are about the photos as these leave them.
 
     Args:
-        source: labelled photos, as for `open_photos`; not modified.
-        out_dir: outside of the source; new, empty, or the copy of an earlier run with the same photos and decisions.
-        decisions_path: the file of the decisions; may be left out with `drop_copies`, or where the source holds one.
-        config: where labels come from.
+        photos: labelled photos, as for `open_photos`; not modified.
+        out: outside of the source; new, empty, or the copy of an earlier run with the same photos and decisions.
+        decisions: the file of the decisions; may be left out with `drop_copies`, or where the source holds one.
         drop_copies: whether byte-identical photos of one class are copied once.
         on_photo: told how many of how many photos are done; each counts half when it is read, half when it is copied.
+        source: where labels come from: the fields of `SourceConfig`; `per_class` plays no part.
 
     Raises:
         ConfigError: there is nothing to do.
         DatasetError: the source or the decisions cannot be used, none of them is about the photos, or none is left.
         OutputError: the folder lies inside the source, holds something else, or cannot be written.
     """
-    check_outside(out_dir, source)
-    steps = _read_steps(source, decisions_path, drop_copies)
-    photos = open_photos(source, config, check=False)
-    start, skipped = _read_all(photos, config.limits, on_photo)
+    config, out_dir, named = source_config(source), Path(out), source_paths(photos)
+    for path in named:
+        check_outside(out_dir, path)
+    steps = _read_steps(named, decisions, drop_copies)
+    opened = open_labelled(photos, config, check=False)
+    start, skipped = _read_all(opened, opened.limits, on_photo)
     decided, applied = _apply(start, steps)
     cleaned = _without_copies(decided) if drop_copies else decided
     if not len(cleaned.photos):
-        raise DatasetError(f"no photo of {str(source)!r} is left, so there is nothing to copy; decide on fewer.")
+        raise DatasetError(f"no photo of {opened.source!r} is left, so there is nothing to copy; decide on fewer.")
     folders = _choose_folders(cleaned.photos)
     _claim(out_dir, cleaned, folders)
     copier = PhotoCopier(out_dir, cleaned.photos)
-    places = _copy_all(copier, folders, lambda share: on_photo(math.ceil((1 + share) * len(photos) / 2), len(photos)))
+    places = _copy_all(copier, folders, lambda share: on_photo(math.ceil((1 + share) * len(opened) / 2), len(opened)))
     write_file(out_dir / DECISIONS_NAME, decisions_to_csv(_decided_rows(cleaned, places, out_dir)))
     num_moved = sum(one.num_moved for one in applied)
     return FixSummary(
@@ -131,12 +135,14 @@ def fix_photos(
     )
 
 
-def _read_steps(source: str | Path, named: str | Path | None, drop_copies: bool) -> list[tuple[Decisions, bool]]:
+def _read_steps(
+    sources: Sequence[str | Path], named: str | Path | None, drop_copies: bool
+) -> list[tuple[Decisions, bool]]:
     """The decisions to apply, one file after the other, and whether it is an error that none is about the photos.
 
     It is one for the file that the user has named, and for that in the source where there is nothing else to do.
     """
-    found = find_decisions(source)
+    found = next((path for path in map(find_decisions, sources) if path is not None), None)
     is_named = found is not None and named is not None and Path(named).exists() and found.samefile(named)
     steps: list[tuple[Decisions, bool]] = []
     if found is not None:
@@ -146,8 +152,8 @@ def _read_steps(source: str | Path, named: str | Path | None, drop_copies: bool)
     if not drop_copies and not any(decisions.rows for decisions, _ in steps):
         what = f"{str(named)!r} holds no decision" if named is not None else "no decisions were named"
         raise ConfigError(
-            f"{what}, so there is nothing to fix; pass --decisions with the file that you downloaded from the report, "
-            "or --drop-copies."
+            f"{what}, so there is nothing to fix. Give `decisions` with the file that you downloaded from the report, "
+            "or `drop_copies=True`."
         )
     return steps
 

@@ -18,7 +18,7 @@ from tellapart.errors import ConfigError, DatasetError
 from tellapart.images.gate import decode_image
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos
+from tellapart.photos.sources import Photos, list_photos, source_paths
 from tellapart.predict.answers import NONE_OF_THESE, Predictions
 from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
@@ -69,7 +69,7 @@ class PredictOutputs:
 
 @dataclass
 class PredictSummary:
-    """What was predicted, in numbers; complete when `predict` returns it.
+    """What was predicted, in numbers; complete when `write_predictions` returns it.
 
     Attributes:
         first: the first predictions with their rows, as many as are shown.
@@ -90,9 +90,9 @@ class PredictSummary:
     notes: tuple[str, ...] = ()
 
 
-def predict(
+def write_predictions(
     model: Model | str | Path,
-    photos: PhotoSet | str | Path | Sequence[str | Path],
+    photos: Photos,
     *,
     outputs: PredictOutputs = PredictOutputs(),
     not_sure: float | None = None,
@@ -114,7 +114,7 @@ def predict(
         ConfigError: a heat map or a rate is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
-    _check_outputs(outputs, _sources(photos))
+    _check_outputs(outputs, source_paths(photos))
     model = model if isinstance(model, Model) else load(model)
     opened = _open(photos)
     if outputs.heatmap:
@@ -135,7 +135,7 @@ def predict(
             from tellapart.commands.sorting import sort_photos  # only who sorts needs it
 
             answers = (*model.class_names, *predictions.doubts)
-            sorter = stack.enter_context(sort_photos(outputs.sort_into, _sources(photos), opened, answers))
+            sorter = stack.enter_context(sort_photos(outputs.sort_into, source_paths(photos), opened, answers))
             takers.append(sorter.add)
         for row, result in predictions.items():
             for take in takers:
@@ -160,20 +160,14 @@ def _submission_writer(outputs: PredictOutputs, model: Model) -> "SubmissionWrit
     return SubmissionWriter(*outputs.submission, model.class_names)
 
 
-def _open(photos: PhotoSet | str | Path | Sequence[str | Path]) -> PhotoSet:
-    opened = photos if isinstance(photos, PhotoSet) else list_photos(_sources(photos))
+def _open(photos: Photos) -> PhotoSet:
+    opened = photos if isinstance(photos, PhotoSet) else list_photos(source_paths(photos))
     if not len(opened) and not opened.skipped:
         raise DatasetError(
             f"there are no photos in {opened.source!r}. Give photos, or folders and zips with photos in them.",
             paths=[opened.source],
         )
     return opened
-
-
-def _sources(photos: PhotoSet | str | Path | Sequence[str | Path]) -> list[str | Path]:
-    if isinstance(photos, PhotoSet):
-        return [photos.source]
-    return [photos] if isinstance(photos, str | Path) else list(photos)
 
 
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> None:

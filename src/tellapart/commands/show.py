@@ -8,18 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import ImageLimits, SourceConfig
 from tellapart.images.gate import decode_image, read_info
 from tellapart.images.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.loading import map_photos
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_any_photos
+from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.records import ImageInfo, Skipped
 from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.settings import SourceSettings, source_config
 from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
@@ -39,14 +40,12 @@ class Show:
         counts: photos per class among them; empty for a source without labels.
         infos: format and size of each, in the order of `photos`.
         skipped: files that are not used, those that do not decode included.
-        unlabelled_reason: why no labels were found, `None` where they were.
     """
 
     photos: PhotoSet
     counts: dict[str, int]
     infos: tuple[ImageInfo, ...]
     skipped: tuple[Skipped, ...]
-    unlabelled_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,28 +68,29 @@ class ShapeSummary:
     formats: dict[str, int]
 
 
-def show_photos(source: str | Path, config: SourceConfig, out_dir: Path | None = None) -> Show:
-    """What the source holds, every photo checked by decoding it; with `out_dir` also written there as files.
+def show(photos: Photos, out: str | Path | None = None, **source: Unpack[SourceSettings]) -> Show:
+    """What a source of photos holds, every photo checked by decoding it; with `out` also written there as files.
 
     The folder gets `grid.png`, `classes.png`, `skipped.csv` and `show.json`, all or none.
 
     Args:
-        source: folder, zip or CSV, labelled or not.
-        config: how labels are found, and the largest photo that is decoded; `per_class` plays no part.
-        out_dir: new, empty, or written by an earlier call; `None` writes nothing.
+        photos: anything `open_photos` takes, labelled or not.
+        out: a folder that is new, empty, or written by an earlier call; `None` writes nothing.
+        source: how labels are found: the fields of `SourceConfig`; `per_class` plays no part.
 
     Raises:
         DatasetError: the source cannot be read, or labels that were asked for are not there.
-        OutputError: `out_dir` holds something else, lies inside the source, or cannot be written.
+        OutputError: `out` holds something else, lies inside the source, or cannot be written.
     """
-    photos, unlabelled_reason = open_any_photos(source, config)
-    if out_dir is not None:
-        check_outside(out_dir, Path(source))
-        claim_dir(out_dir, MARKER_NAME)
-    show = _check_photos(photos, config.limits, unlabelled_reason)
-    if out_dir is not None:
-        write_files(out_dir, _make_files(show, config.limits), last=MARKER_NAME)
-    return show
+    opened = open_any_photos(photos, source_config(source))
+    if out is not None:
+        for named in source_paths(photos):
+            check_outside(Path(out), named)
+        claim_dir(Path(out), MARKER_NAME)
+    shown = _check_photos(opened)
+    if out is not None:
+        write_files(Path(out), _make_files(shown), last=MARKER_NAME)
+    return shown
 
 
 def summarise_shapes(infos: Sequence[ImageInfo]) -> ShapeSummary | None:
@@ -108,10 +108,10 @@ def summarise_shapes(infos: Sequence[ImageInfo]) -> ShapeSummary | None:
     return ShapeSummary(by_area[0], by_area[-1], median, tuple(commonest[:5]), len(shapes), dict(formats))
 
 
-def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str | None) -> Show:
+def _check_photos(photos: PhotoSet) -> Show:
     def check(data: bytes) -> ImageInfo:
-        info = read_info(data, limits)
-        decode_image(data, limits, at_least=(_SMALL_SIDE, _SMALL_SIDE))
+        info = read_info(data, photos.limits)
+        decode_image(data, photos.limits, at_least=(_SMALL_SIDE, _SMALL_SIDE))
         return info
 
     infos: list[ImageInfo] = []
@@ -124,10 +124,10 @@ def _check_photos(photos: PhotoSet, limits: ImageLimits, unlabelled_reason: str 
             rows.append(row)
             infos.append(item)
     usable = photos.take(rows)
-    return Show(usable, usable.counts(), tuple(infos), (*photos.skipped, *broken), unlabelled_reason)
+    return Show(usable, usable.counts(), tuple(infos), (*photos.skipped, *broken))
 
 
-def _make_files(show: Show, limits: ImageLimits) -> dict[str, bytes]:
+def _make_files(show: Show) -> dict[str, bytes]:
     """The content of every file by name, `show.json` with the checksums of the others last."""
     # Drawing costs a second of imports, which printing alone does not need.
     from tellapart.report.classes import draw_class_counts
@@ -135,7 +135,7 @@ def _make_files(show: Show, limits: ImageLimits) -> dict[str, bytes]:
     from tellapart.report.grid import draw_grid
 
     rows = _grid_rows(show)
-    images = [_grid_image(show, row, limits, max(_long_side(show, each) for each in rows)) for row in rows]
+    images = [_grid_image(show, row, max(_long_side(show, each) for each in rows)) for row in rows]
     files = {
         GRID_NAME: figure_png(draw_grid(images, [_grid_title(show.photos, row) for row in rows])),
         CLASSES_NAME: figure_png(draw_class_counts(show.counts)),
@@ -154,12 +154,12 @@ def _grid_rows(show: Show) -> list[int]:
     return [row for turn in turns for row in turn][:_NUM_GRID_PHOTOS]
 
 
-def _grid_image(show: Show, row: int, limits: ImageLimits, longest: int) -> NDArray[np.uint8]:
+def _grid_image(show: Show, row: int, longest: int) -> NDArray[np.uint8]:
     """The photo reduced as all in the grid are, so that their sizes still compare, but not beyond recognition."""
     info, own = show.infos[row], _long_side(show, row)
     share = min(1.0, max(_GRID_SIDE / longest, _GRID_SMALLEST_SIDE / own))
     size = (max(1, round(info.height * share)), max(1, round(info.width * share)))
-    return resize_image(decode_image(show.photos.read(row), limits, at_least=size), PreprocessSpec(size))
+    return resize_image(decode_image(show.photos.read(row), show.photos.limits, at_least=size), PreprocessSpec(size))
 
 
 def _long_side(show: Show, row: int) -> int:

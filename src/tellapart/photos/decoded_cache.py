@@ -26,7 +26,7 @@ from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.photos.loading import digest_photos, group_by_content, stream_images
-from tellapart.photos.sources import PhotoSet
+from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
 

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
-from tellapart.errors import DatasetError
+from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import name_some
+from tellapart.photos.names import name_some, natural_key
 from tellapart.records import Skipped
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhotoSet:
     """Photos in a fixed order, with a label each or without labels; rows are numbered from 0.
 
@@ -32,6 +32,7 @@ class PhotoSet:
         limits: the largest photo that is read.
         given_splits: the split folder each photo stands in (`train`, `validation`, `test`), `None` outside of one;
             empty when the source has no split folders.
+        unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
     """
 
     source: str
@@ -42,6 +43,7 @@ class PhotoSet:
     places: tuple[DiskFile | ArchiveMember, ...] = field(repr=False)
     limits: ImageLimits = field(default_factory=ImageLimits, repr=False)
     given_splits: tuple[str | None, ...] = ()
+    unlabelled_reason: str | None = None
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -53,13 +55,23 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{name} {num:,}" for name, num in self.counts().items())
+        skipped = f"; {len(self.skipped):,} skipped" if self.skipped else ""
+        num = f"{len(self):,} photo{'s' * (len(self) != 1)}{': ' if classes else ''}"
+        return f"PhotoSet({num}{classes}{skipped}; {self.source})"
+
     def read(self, row: int) -> bytes:
         """The bytes of one photo as they are in the file.
 
         Raises:
             ImageError: the file is too large, has vanished, may not be read, or is damaged in its archive.
         """
-        return self.places[row].read(self.limits.max_bytes)
+        try:
+            return self.places[row].read(self.limits.max_bytes)
+        except ImageError as exc:
+            exc.path = self.paths[row]
+            raise
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> "PhotoSet":
         """The photos of these rows, in this order; classes and skipped files stay the same."""
@@ -138,6 +150,38 @@ class PhotoSet:
                 stacklevel=2,
             )
         return images[: len(used)], self.labels[used]
+
+
+def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
+    """The labelled photos of all parts, one part after the other; equal class names are one class.
+
+    Args:
+        parts: at least one; all with labels.
+        source: what the user named.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    class_names = tuple(
+        sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
+    )
+    labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
+    splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
+    return PhotoSet(
+        source=source,
+        paths=tuple(path for part in parts for path in part.paths),
+        labels=np.array(labels, dtype=np.int64),
+        class_names=class_names,
+        skipped=tuple(skipped for part in parts for skipped in part.skipped),
+        places=tuple(place for part in parts for place in part.places),
+        limits=parts[0].limits,
+        given_splits=splits if any(splits) else (),
+    )
+
+
+def _labels_of(photos: PhotoSet) -> list[int]:
+    assert photos.labels is not None
+    numbers: list[int] = photos.labels.tolist()
+    return numbers
 
 
 def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -> None:

@@ -5,6 +5,7 @@ Which class a photo has comes from `photos/layout.py` (folders and names) or `ph
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,58 +28,107 @@ from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import label_files, split_of
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
-from tellapart.photos.photoset import PhotoSet, check_classes
+from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
 from tellapart.records import Skipped
 
-__all__ = ["PhotoSet", "check_classes", "list_photos", "open_any_photos", "open_photos"]
+Photos = PhotoSet | str | Path | Sequence[str | Path]
 
 _HEAD_BYTES = 64
 _TABLE_SUFFIXES = (".csv", ".tsv")
 _ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
-def open_photos(source: str | Path, config: SourceConfig = SourceConfig(), *, check: bool = True) -> PhotoSet:
-    """The labelled photos of a folder, a zip or a CSV, sorted, and what is skipped with the reason.
+def open_photos(
+    photos: Photos,
+    *,
+    labels_csv: str | None = None,
+    label_pattern: str | None = None,
+    limits: ImageLimits = ImageLimits(),
+) -> PhotoSet:
+    """The photos, with their classes where these can be found; nothing is decoded yet.
+
+    Args:
+        photos: a folder with a folder per class, photos with their class in their names, a zip of either, a CSV with a
+            path and a label column, photos without classes, or a list of these; a `PhotoSet` is given back as it is.
+        labels_csv: a CSV with a path and a label column, whose paths are relative to the folder or zip.
+        label_pattern: regular expression with one group (or a group called `label`), searched in the file names.
+        limits: the largest photo that will be decoded.
+
+    Raises:
+        ConfigError: `labels_csv` and `label_pattern` are both given, or the pattern is none.
+        DatasetError: there is nothing at a path, or there are no photos, or the classes are not where they should be.
+    """
+    return open_any_photos(photos, SourceConfig(labels_csv, label_pattern, limits=limits))
+
+
+def open_any_photos(photos: Photos, config: SourceConfig = SourceConfig()) -> PhotoSet:
+    """The photos, labelled if they can be; `unlabelled_reason` says why they are not.
+
+    Raises:
+        DatasetError: there is nothing at a path, or no photos, or no labels although `config` says where they are.
+    """
+    if isinstance(photos, PhotoSet):
+        return photos
+    try:
+        return open_labelled(photos, config, check=False)
+    except DatasetError as exc:
+        named = source_paths(photos)
+        if config.labels_csv is not None or config.label_pattern is not None or not all(map(os.path.exists, named)):
+            raise
+        found = list_photos(named, config.limits)
+        if len(found) == 0:
+            raise
+        return replace(found, unlabelled_reason=str(exc))
+
+
+def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, check: bool = True) -> PhotoSet:
+    """The labelled photos of a folder, a zip or a CSV, or several of them, sorted, and what is skipped with the reason.
 
     `config.per_class` is not applied: which photos can be used is known only after decoding.
 
     Args:
-        source: a folder per class, photos labelled by name, a zip of either, or a CSV with a path and a label column.
+        photos: as for `open_photos`.
         config: where labels come from, if not from folders or names.
         check: whether to insist on 2 classes with 2 photos each, as training needs.
 
     Raises:
-        DatasetError: there is nothing at `source`, or no photos, or no labels, or too few of them.
+        DatasetError: there is nothing at a path, or no photos, or no labels, or too few of them.
     """
-    shown = str(source)
-    kind = _kind_of(shown)
-    if kind == "file":
-        _refuse_file(shown)
-    if kind == "table":
-        base, reading = _read_csv_source(shown, config)
+    if isinstance(photos, PhotoSet):
+        result = photos
     else:
-        base, reading = shown, _read_listed(shown, _list(shown, kind), kind, config)
-    result = _build(shown, base, reading, config.limits)
+        named = source_paths(photos)
+        result = join_photos([_open_one(str(one), config) for one in named], ", ".join(map(str, named)))
+    if result.labels is None:
+        raise DatasetError(result.unlabelled_reason or f"No classes found for the photos in {result.source!r}.")
     if check:
-        check_classes(result.counts(), shown)
+        check_classes(result.counts(), result.source)
     return result
 
 
-def open_any_photos(source: str | Path, config: SourceConfig = SourceConfig()) -> tuple[PhotoSet, str | None]:
-    """The photos, labelled if they can be, and why they have no labels where they have none.
+def source_paths(photos: Photos) -> list[str | Path]:
+    """The folders and files that the user has named.
 
     Raises:
-        DatasetError: there is nothing at `source`, or no photos, or no labels although `config` says where they are.
+        DatasetError: none.
     """
-    try:
-        return open_photos(source, config, check=False), None
-    except DatasetError as exc:
-        if config.labels_csv is not None or config.label_pattern is not None or not Path(source).exists():
-            raise
-        photos = list_photos([source], config.limits)
-        if len(photos) == 0:
-            raise
-        return photos, str(exc)
+    if isinstance(photos, PhotoSet):
+        return [photos.source]
+    named = [photos] if isinstance(photos, str | Path) else list(photos)
+    if not named:
+        raise DatasetError("no photos were given. Give a folder, zip, CSV or photo.")
+    return named
+
+
+def _open_one(source: str, config: SourceConfig) -> PhotoSet:
+    kind = _kind_of(source)
+    if kind == "file":
+        _refuse_file(source)
+    if kind == "table":
+        base, reading = _read_csv_source(source, config)
+    else:
+        base, reading = source, _read_listed(source, _list(source, kind), kind, config)
+    return _build(source, base, reading, config.limits)
 
 
 def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits()) -> PhotoSet:

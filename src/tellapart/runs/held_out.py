@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
-from tellapart.photos.sources import PhotoSet
+from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
 

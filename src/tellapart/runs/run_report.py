@@ -127,7 +127,7 @@ def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher |
         return path
     run, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
-    found, _ = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
+    found = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(found, watcher)
     photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
     if not len(photos):

@@ -4,16 +4,18 @@
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.photos.decisions import apply_own_decisions
-from tellapart.photos.sources import PhotoSet, open_photos
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
@@ -29,18 +31,20 @@ from tellapart.runs.run_folder import (
     read_run_file,
 )
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
+from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
 from tellapart.store import remove_partials, to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
 
 def train(
-    photos: PhotoSet | str | Path,
+    photos: Photos,
     out: str | Path,
-    config: RecipeConfig | None = None,
     *,
-    source: SourceConfig | None = None,
+    config: RecipeConfig | None = None,
+    source: SourceConfig = SourceConfig(),
     resume: bool = False,
     watcher: Watcher | None = None,
+    **settings: Unpack[TrainSettings],
 ) -> Run:
     """A trained classifier in the folder `out`, with its pictures and numbers.
 
@@ -48,14 +52,16 @@ def train(
     that of a finished run, and can be resumed.
 
     Args:
-        photos: an opened photo set, or anything `open_photos` takes.
+        photos: labelled photos, as `open_photos` takes them.
         out: folder of the run; new, empty, or an earlier run to resume.
         config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
             from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
             with `resume` the settings of the run.
         source: how labels are found and how many photos are taken.
-        resume: go on with the run in `out`, killed or finished, up to `config.epochs` where there are epochs.
+        resume: go on with the run in `out`, killed or finished, up to `epochs` where there are epochs.
         watcher: who is told about the progress.
+        settings: the fields of the configs by themselves, as `recipe="scratch", minutes=5, cache_dir="cache"`; they
+            replace those of `config` and `source`.
 
     Raises:
         ConfigError: a setting is not accepted, or differs from those of the run to resume.
@@ -67,13 +73,19 @@ def train(
     """
     started, run_dir = time.perf_counter(), Path(out)
     watcher = watcher or Watcher()
-    check_outside(run_dir, Path(photos.source if isinstance(photos, PhotoSet) else photos))
+    of_recipe, of_source = split_settings(settings)
+    source = source_config(of_source, source)
+    if not resume:  # a mistake in a setting is told before one in a folder
+        config, of_recipe = recipe_config(of_recipe, config), {}
+    for named in source_paths(photos):
+        check_outside(run_dir, Path(named))
     with claimed(run_dir):
-        config, source, resumed = _settings(run_dir, config, source or SourceConfig(), resume)
-        if not isinstance(photos, PhotoSet):
-            # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
-            photos = open_photos(photos, source, check=not isinstance(config, TransferConfig))
-        decided = apply_own_decisions(photos, watcher)
+        config, resumed = _recipe_settings(run_dir, config, of_recipe, resume)
+        if resumed is not None:
+            source = replace(source, per_class=resumed.per_class)
+        # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
+        is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
+        decided = apply_own_decisions(open_labelled(photos, source, check=is_checked), watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
         return _train(job, _open_recipe(job))
 
@@ -155,21 +167,22 @@ def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, 
         )
 
 
-def _settings(
-    run_dir: Path, config: RecipeConfig | None, source: SourceConfig, resume: bool
-) -> tuple[RecipeConfig, SourceConfig, RunFile | None]:
-    """The settings to train with, and those of the run to resume, if one is."""
+def _recipe_settings(
+    run_dir: Path, config: RecipeConfig | None, settings: Mapping[str, Any], resume: bool
+) -> tuple[RecipeConfig, RunFile | None]:
+    """The settings to train with, and what the run to resume says of itself, if one is."""
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already. Pass `resume` to go on with it, or another `out`."
+                f"{str(run_dir)!r} holds a run already. Give `resume=True` to continue it, or another `out`.",
+                path=run_dir,
             )
-        return config or TransferConfig(), source, None
+        return recipe_config(settings, config), None
     stored = read_run_file(run_dir)
     remove_partials(run_dir)
-    config = _as_decided(config or stored.config, stored.config)
+    config = _as_decided(recipe_config(settings, config or stored.config), stored.config)
     check_same_settings(stored.config, config)
-    return config, replace(source, per_class=stored.per_class), stored
+    return config, stored
 
 
 def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
