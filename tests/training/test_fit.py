@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tellapart.config import ClassicConfig
-from tellapart.networks.backend import start_backend
+from tellapart.networks.backend import find_backend, reproducible
 from tellapart.records import EpochRecord, StepRecord
 from tellapart.training.classic import ClassicCourse
 from tellapart.training.fit import Batch, FitData, fit_epochs, predict_probabilities, prepare_ahead
@@ -16,8 +16,9 @@ from tellapart.training.recipes import build_network, compile_network
 
 
 def start(config: ClassicConfig) -> keras.Model:
-    model = build_network(config, 2, start_backend(config.seed).data_format)
-    compile_network(model, config)
+    with reproducible(config.seed):
+        model = build_network(config, 2, find_backend().data_format)
+        compile_network(model, config)
     return model
 
 

@@ -1,6 +1,6 @@
 """How sure a model may sound: the log-loss of each photo, and the one temperature that makes logits honest.
 
-Called by `learn/` on logits of photos that the model did not learn from; writes and draws nothing.
+Called by `heads/` and `runs/` on logits of photos that the model did not learn from; writes and draws nothing.
 """
 
 import math
@@ -8,7 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
+
+from tellapart.measure.softmax import softmax, to_logits
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 # Photos that are taken to have been wrong besides those that were. Log-loss on the other photos of two data sets, 10 to
@@ -91,7 +93,7 @@ def calibrate(
     numbers = np.unique(folds)
     if len(labels) < _FEWEST_TO_CALIBRATE or len(numbers) < 2:
         return 1.0, probabilities
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    logits = to_logits(probabilities)
     tempered = np.array(logits, np.float64)
     for number in numbers:
         is_held_out = folds == number
@@ -99,4 +101,4 @@ def calibrate(
     gains = log_loss_terms(logits, labels) - log_loss_terms(tempered, labels)
     if not gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)):
         return 1.0, probabilities
-    return fit_temperature(logits, labels), np.asarray(softmax(tempered, axis=1), np.float32)
+    return fit_temperature(logits, labels), softmax(tempered)
