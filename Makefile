@@ -62,7 +62,7 @@ format: $(READY)
 
 # The site must not load anything from somebody else's machine.
 docs: $(READY)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@! grep -rnoE '<(script|link|img|iframe)[^>]+(src|href)="?(https?:)?//[^>]*' site --include='*.html' || \
 		{ echo "make docs: the site loads something from elsewhere" >&2; exit 1; }
 

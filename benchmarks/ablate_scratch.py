@@ -10,23 +10,24 @@ import argparse
 import csv
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 from mini_xception import build_mini_xception
 from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.networks.backend import Backend, keras, start_backend
+from tellapart.networks.backend import Backend, find_backend, keras, reproducible
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos
+from tellapart.training import hyperparameters
 from tellapart.training.fit import FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Length, Phase, Plan, choose_regime, choose_width, cost_of, make_plan
 from tellapart.training.recipes import compile_network, make_learner, open_course
-from tellapart.training.tuning import USUAL, Tuning
 
 ABLATION_PATH = REPOSITORY_DIR / "benchmarks/ablation.csv"
 COLUMNS = (
@@ -38,16 +39,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Setting:
-    """One training: what it is made of, and how long it is."""
+    """One training: what it is made of, how long it is, and which numbers of `hyperparameters` it changes."""
 
     config: ScratchConfig
-    tuning: Tuning
     plan: Plan
+    hyperparameters: dict[str, object] = field(default_factory=dict)
     is_mini_xception: bool = False
 
     def at_rate(self, rate: float) -> "Setting":
         """The same with this highest learning rate."""
-        return replace(self, tuning=replace(self.tuning, learning_rate=rate / self.plan.rate))
+        return _tuned(LEARNING_RATE=rate / self.plan.rate)(self)
 
     def at_width(self, width: int) -> "Setting":
         """The same with a network of this width, for as much computing."""
@@ -58,7 +59,7 @@ class Setting:
 
 
 def _tuned(**changes: object) -> Callable[[Setting], Setting]:
-    return lambda setting: replace(setting, tuning=replace(setting.tuning, **changes))
+    return lambda setting: replace(setting, hyperparameters=setting.hyperparameters | changes)
 
 
 def _cropped(**changes: object) -> Callable[[Setting], Setting]:
@@ -75,27 +76,24 @@ def _one_size(setting: Setting) -> Setting:
 
 INGREDIENTS: dict[str, Callable[[Setting], Setting]] = {
     "all": lambda setting: setting,
-    "no whitening": _tuned(is_whitened=False),
-    "no averaging": _tuned(reach=0.0),
-    "no label smoothing": _tuned(label_smoothing=0.0),
-    "no clean end": _tuned(clean_end=0.0),
-    "weight decay / 4": lambda setting: _tuned(weight_decay=setting.tuning.weight_decay / 4)(setting),
-    "weight decay x 4": lambda setting: _tuned(weight_decay=setting.tuning.weight_decay * 4)(setting),
+    "no whitening": _tuned(IS_WHITENED=False),
+    "no label smoothing": _tuned(LABEL_SMOOTHING=0.0),
+    "no clean end": _tuned(CLEAN_END=0.0),
+    "weight decay / 4": _tuned(WEIGHT_DECAY=hyperparameters.WEIGHT_DECAY / 4),
+    "weight decay x 4": _tuned(WEIGHT_DECAY=hyperparameters.WEIGHT_DECAY * 4),
     "learning rate 0.03": lambda setting: setting.at_rate(0.03),
     "learning rate 0.06": lambda setting: setting.at_rate(0.06),
     "learning rate 0.12": lambda setting: setting.at_rate(0.12),
     "learning rate 0.24": lambda setting: setting.at_rate(0.24),
     "learning rate 0.48": lambda setting: setting.at_rate(0.48),
-    "batch of 16": _tuned(batch_size=16),
-    "batch of 64": _tuned(batch_size=64),
+    "batch of 16": _tuned(BATCH_SIZE=16),
+    "batch of 64": _tuned(BATCH_SIZE=64),
     "no mirroring": lambda setting: replace(setting, config=replace(setting.config, flip=False)),
     "no rotation": _cropped(rotation_degrees=0.0),
     "no colour": _cropped(colour=0.0),
     "colour 0.3": _cropped(colour=0.3),
     "no erasing": _cropped(erase=0.0),
     "erasing 0.25": _cropped(erase=0.25),
-    "no mixing": _cropped(mix=0.0),
-    "mixing 0.5": _cropped(mix=0.5),
     "whole photos": _cropped(least_area=0.85),
     "crops from 0.35": _cropped(least_area=0.35),
     "one size": _one_size,
@@ -129,11 +127,11 @@ def measure(arguments: argparse.Namespace, photos: PhotoSet, ingredient: str, se
     images, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
     data = FitData(images, checkup.photos.labels, split)
-    base = Setting(config, USUAL, make_plan(regime, size, length, width)).at_rate(rate_of(arguments, len(photos)))
+    base = Setting(config, make_plan(regime, size, length, width)).at_rate(rate_of(arguments, len(photos)))
     setting = INGREDIENTS[ingredient](base)
     rows = data.split.validation
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, arguments.most_validated).round().astype(int))]
-    trained, labels = train(setting, data, config=rows), data.labels[rows]
+    trained, labels = train(setting, data, rows), data.labels[rows]
 
     def accuracy(probabilities: np.ndarray) -> str:
         return f"{(probabilities.argmax(axis=1) == labels).mean():.4f}"
@@ -162,7 +160,7 @@ def _num_train(arguments: argparse.Namespace, num_photos: int) -> int:
 def rate_of(arguments: argparse.Namespace, num_photos: int) -> float:
     """The highest learning rate of every training that does not change it."""
     regime = choose_regime(length_of(arguments, num_photos), width_of(arguments, num_photos))
-    usual: float = USUAL.learning_rate * regime.rate
+    usual: float = hyperparameters.LEARNING_RATE * regime.rate
     return arguments.learning_rate or usual
 
 
@@ -181,23 +179,29 @@ def side_of(arguments: argparse.Namespace, num_photos: int) -> int:
 
 def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
     """What the model of this setting says of the rows."""
-    backend = start_backend(setting.config.seed)
+    with patch.multiple(hyperparameters, **setting.hyperparameters), reproducible(setting.config.seed):
+        return _train(setting, data, rows)
+
+
+def _train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
+    backend = find_backend()
     model = make_model(setting, data, backend)
     started = time.process_time()
-    with open_course(model, data, setting.config, backend, setting.plan, setting.tuning) as course:
+    with open_course(model, data, setting.config, backend, setting.plan) as course:
+        recalibrate = course.recalibrate_normalization
         course.is_validated = lambda before, progress: False
+        course.recalibrate_normalization = lambda: None
         for record in fit_epochs(data, course):
             print(
                 f"  epoch {record.epoch}  loss {record.train_loss:.3f}  {record.images_per_second:.0f} photos/s",
                 flush=True,
             )
         core_minutes = (time.process_time() - started) / 60
-        with course.settled():
-            unsettled = predict_probabilities(model, data.images, rows, mirrored=True)
-        with course.settled(is_final=True):
-            one_view, both_views = (
-                predict_probabilities(model, data.images, rows, mirrored=mirrored) for mirrored in (False, True)
-            )
+        unsettled = predict_probabilities(model, data.images, rows, mirrored=True)
+        recalibrate()
+        one_view, both_views = (
+            predict_probabilities(model, data.images, rows, mirrored=mirrored) for mirrored in (False, True)
+        )
     keras.utils.clear_session()
     return Trained(both_views, one_view, unsettled, core_minutes)
 
@@ -205,10 +209,10 @@ def train(setting: Setting, data: FitData, rows: np.ndarray) -> Trained:
 def make_model(setting: Setting, data: FitData, backend: Backend) -> keras.Model:
     """The network that this setting trains, compiled."""
     if not setting.is_mini_xception:
-        return make_learner(setting.config, data, backend, setting.plan, setting.tuning)
+        return make_learner(setting.config, data, backend, setting.plan)
     num_classes, shape = len(data.images.photos.class_names), (None, None, setting.config.channels)
     model = build_mini_xception(shape, num_classes, backend.data_format)
-    compile_network(model, setting.config, setting.tuning)
+    compile_network(model, setting.config)
     return model
 
 

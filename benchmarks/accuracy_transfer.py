@@ -13,7 +13,8 @@ from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.config import DEFAULT_BACKBONE, TransferConfig
-from tellapart.heads.head import HeadData, cross_validate_head, fit_head
+from tellapart.heads.head import cross_validate_head, fit_head
+from tellapart.heads.head_data import HeadData
 from tellapart.photos.sources import open_photos
 from tellapart.randomness import named_generator
 from tellapart.watcher import Watcher

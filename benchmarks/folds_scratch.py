@@ -22,7 +22,6 @@ from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos
 from tellapart.training.fit import FitData
 from tellapart.training.plan import Length, choose_regime, choose_width, make_plan, usual_length
-from tellapart.training.tuning import USUAL
 
 COLUMNS = (
     "date", "commit", "machine", "photos", "fold", "seed", "width", "num_train", "num_right", "num_photos", "epochs",
@@ -46,7 +45,7 @@ def main() -> None:
     length = usual_length(num_train) if arguments.views is None else Length(views=arguments.views / num_train)
     width = choose_width(length, num_train)
     regime = choose_regime(length, width)
-    config = ScratchConfig(seed=arguments.seed, flip=True, image_size=(regime.side, regime.side))
+    config = ScratchConfig(seed=arguments.seed, image_size=(regime.side, regime.side))
     images, checkup = prepare_photos(photos, SourceConfig(cache_dir=arguments.cache_dir), config)
     split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
     data = FitData(images, checkup.photos.labels, split)
@@ -56,7 +55,7 @@ def main() -> None:
     for fold in arguments.only or range(arguments.folds):
         held_out = np.flatnonzero(numbers == fold)
         split = Split(np.flatnonzero(numbers != fold), held_out)
-        trained = train(Setting(config, USUAL, plan), replace(data, split=split), config=held_out)
+        trained = train(Setting(config, plan), replace(data, split=split), held_out)
         num_right = int((trained.both_views.argmax(axis=1) == data.labels[held_out]).sum())
         values = (
             time.strftime("%Y-%m-%d"), describe_commit(), describe_machine(), arguments.photos.name, fold,

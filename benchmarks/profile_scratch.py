@@ -1,17 +1,15 @@
 """How near a training step of the recipe `scratch` comes to the machine's peak, and whether it waits for its photos.
 
-At each size of view: photos a second of a step on one repeated batch, of the same without matrix products for small
-images (docs/decisions/010-small-images-as-matrix-products.md), of Keras' own step, of a training with its views made
-beside the steps, of making the views alone, and the arithmetic of the step as a share of the peak, a 2048x2048 float32
-matrix product, all in turn in every repetition. Then what the time of one core's share goes to, operation by operation,
-as PyTorch's profiler sees it. Needs Keras on PyTorch, on a CPU.
+At each size of view: photos a second of a step on one repeated batch, of Keras' own step, of a training with its views
+made beside the steps, of making the views alone, and the arithmetic of the step as a share of the peak, a 2048x2048
+float32 matrix product, all in turn in every repetition. Then what the time of one core's share goes to, operation by
+operation, as PyTorch's profiler sees it. Needs Keras on PyTorch, on a CPU.
 """
 
 import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,8 +17,9 @@ import torch
 from profile_step import count_gflop, gemm_gflops
 from recording import Measurement, make_parser, record
 from tellapart import open_photos
+from tellapart.cli.memory import keep_freed_memory
 from tellapart.config import CropConfig, ScratchConfig, SourceConfig
-from tellapart.networks.backend import keras, start_backend
+from tellapart.networks.backend import find_backend, keras
 from tellapart.networks.residual import build_residual_network
 from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos
@@ -42,7 +41,6 @@ class Rates:
     """Photos a second, one number a repetition."""
 
     repeated: list[float]
-    by_library: list[float]
     by_keras: list[float]
     training: list[float]
     views: list[float]
@@ -72,33 +70,26 @@ def repeat(step: SharedStep | WholeStep, batch: Batch) -> Iterator[dict[str, flo
     return (step.learn(batch.images, batch.targets) for _ in itertools.count())
 
 
-def shared_by_library(step: SharedStep, model: keras.Model) -> SharedStep:
-    """A step of the same shares that leaves every convolution to the library that PyTorch calls."""
-    with patch("tellapart.training.layer_calls.is_suited", return_value=False):
-        return SharedStep(model, step._pool, step._num_shares)
-
-
 def measure_side(side: int, width: int, data: FitData, num_runs: int) -> tuple[Rates, list[float], float]:
     """Rates at views of this side in a network of this width, peaks of the same repetitions, and GFLOP of a step."""
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
-    backend = start_backend(0)
+    backend = find_backend()
     if (backend.name, backend.device) != ("torch", "cpu"):
         raise SystemExit(f"this profile is for PyTorch on a CPU; found {backend.name} on {backend.device}.")
     plan = Plan((Phase((side, side), 1000.0, 1.0, CropConfig()),), (IMAGE_SIDE, IMAGE_SIDE), None, width=width)
     model = make_learner(config, data, backend, plan)
-    rates, peaks = Rates([], [], [], [], []), []
+    rates, peaks = Rates([], [], [], []), []
     with open_course(model, data, config, backend, plan) as course:
         assert isinstance(course, ScratchCourse)
         batches = endless(course)
         batch = next(batches)
-        by_library, by_keras = repeat(shared_by_library(course._step, model), batch), repeat(WholeStep(model), batch)
+        by_keras = repeat(WholeStep(model), batch)
         repeated, training = learn_all(course, itertools.repeat(batch)), learn_all(course, batches)
-        for steps in (repeated, by_library, by_keras, training):
+        for steps in (repeated, by_keras, training):
             rate_of(steps, NUM_WARM_UP)
         for _ in range(num_runs):
             peaks.append(gemm_gflops())
             rates.repeated.append(rate_of(repeated, NUM_STEPS))
-            rates.by_library.append(rate_of(by_library, NUM_STEPS))
             rates.by_keras.append(rate_of(by_keras, NUM_STEPS))
             rates.training.append(rate_of(training, NUM_STEPS))
             rates.views.append(rate_of(batches, NUM_STEPS))
@@ -132,6 +123,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=VIEW_WIDTH, help="channels of the network's first stage")
     parser.add_argument("--cache-dir")
     arguments = parser.parse_args()
+    keep_freed_memory()
     config = ScratchConfig(flip=True, image_size=(IMAGE_SIDE, IMAGE_SIDE))
     images, checkup = prepare_photos(open_photos(arguments.photos), SourceConfig(cache_dir=arguments.cache_dir), config)
     split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
@@ -140,13 +132,9 @@ def main() -> None:
     for side in SIDES:
         rates, peaks, gflop = measure_side(side, arguments.width, data, arguments.runs)
         shares = [rate / BATCH_SIZE * gflop / max(peaks) for rate in rates.repeated]
-        hidden, of_library, of_keras = (
+        hidden, of_keras = (
             [float(ratio) for ratio in np.divide(mine, other)]
-            for mine, other in (
-                (rates.training, rates.repeated),
-                (rates.repeated, rates.by_library),
-                (rates.repeated, rates.by_keras),
-            )
+            for mine, other in ((rates.training, rates.repeated), (rates.repeated, rates.by_keras))
         )
         found = {
             "repeated": (rates.repeated, "photos/s"),
@@ -154,7 +142,6 @@ def main() -> None:
             "views": (rates.views, "photos/s"),
             "of_peak": (shares, "ratio"),
             "training_of_repeated": (hidden, "ratio"),
-            "repeated_of_library": (of_library, "ratio"),
             "repeated_of_keras": (of_keras, "ratio"),
             "gemm_peak": (peaks, "GFLOP/s"),
         }
@@ -164,9 +151,8 @@ def main() -> None:
         ]
         print(
             f"{side} pixels: {np.median(rates.repeated):.0f} photos/s repeated, {np.median(rates.training):.0f} in"
-            f" training ({np.median(hidden):.0%}), {np.median(of_library):.2f} times the library's,"
-            f" {np.median(of_keras):.2f} times Keras', views alone {np.median(rates.views):.0f};"
-            f" {np.median(shares):.0%} of a peak of {max(peaks):.0f} GFLOP/s"
+            f" training ({np.median(hidden):.0%}), {np.median(of_keras):.2f} times Keras', views alone"
+            f" {np.median(rates.views):.0f}; {np.median(shares):.0%} of a peak of {max(peaks):.0f} GFLOP/s"
         )
     record(measurements, arguments.results)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Decides Keras' backend, so it stands before keras.
-from tellapart.networks.backend import start_backend  # isort: skip
+from tellapart.networks.backend import find_backend  # isort: skip
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 
 from recording import Measurement, link_photos, make_parser, record
 from tellapart import open_photos
+from tellapart.cli.memory import keep_freed_memory
 from tellapart.config import ClassicConfig, ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import stream_images
@@ -39,7 +40,7 @@ class StepParts:
     """
 
     def __init__(self, photos: PhotoSet, config: ClassicConfig) -> None:
-        backend = start_backend(config.seed)
+        backend = find_backend()
         if (backend.name, backend.device) != ("torch", "cpu"):
             raise SystemExit(f"this profile is for PyTorch on a CPU; found {backend.name} on {backend.device}.")
         self.photos = photos
@@ -164,6 +165,7 @@ def main() -> None:
     parser = make_parser(__doc__, num_runs=20)
     parser.add_argument("--batch-size", type=int, default=32, help="an even number of photos")
     arguments = parser.parse_args()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         batch_dir = Path(name) / "batch"
         link_photos(arguments.photos, arguments.batch_size, batch_dir)

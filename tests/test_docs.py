@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
-import tellapart
 from tellapart.cli.app import app, main
 from tellapart.demo.drawing import write_demo_folder, write_demo_zips
 
@@ -158,7 +157,6 @@ def test_the_page_asks_for_nothing_else_than_known_commands(page: Path) -> None:
         assert all(f"\n{extra} = [" in extras for extra in re.findall(r"\[(\w+)\]", line)), line
 
 
-@pytest.mark.skipif(not hasattr(tellapart, "check"), reason="the Python API is being renamed")
 @pytest.mark.parametrize("page", pages_with("python"))
 def test_the_python_of_the_page_runs(page: Path, world: Path) -> None:
     for block in blocks_of(page, "python"):

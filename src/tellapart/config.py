@@ -185,7 +185,6 @@ class CropConfig:
         colour: brightness and contrast are scaled by factors from `[1 - c, 1 + c]`, saturation by one from an
             interval a third wider.
         erase: probability that a rectangle is painted over.
-        mix: probability that the photos of a batch are blended, or patched, with one another.
     """
 
     least_area: float = 0.35
@@ -194,13 +193,12 @@ class CropConfig:
     flip: bool = True
     colour: float = 0.3
     erase: float = 0.25
-    mix: float = 0.5
 
     def __post_init__(self) -> None:
         check_range("least_area", self.least_area, 0.01, 1)
         check_range("aspect", self.aspect, 1, 10)
         check_range("rotation_degrees", self.rotation_degrees, 0, 180)
-        for name in ("colour", "erase", "mix"):
+        for name in ("colour", "erase"):
             check_range(name, getattr(self, name), 0, 1)
 
 
@@ -245,7 +243,7 @@ class ClassicConfig:
 
 @dataclass(frozen=True)
 class ScratchConfig:
-    """How the residual network is trained from scratch; every default that is `None` is planned by the recipe.
+    """How the residual network is trained from scratch; a default that is `None` is planned by the recipe.
 
     Attributes:
         recipe: `scratch`.
@@ -253,8 +251,8 @@ class ScratchConfig:
         epochs: passes over the training photos; excludes `minutes`.
         image_size: `(height, width)` in pixels that photos are predicted at; the first epochs see smaller ones.
         channels: 3 for colour, 1 for gray.
-        flip: whether a mirrored photo is still one of its class; `None` lets cross-validation on the training photos
-            say so.
+        flip: whether a mirrored photo is still one of its class; then training mirrors every other view of a photo, and
+            an answer is the mean of those for a photo and for its mirror image.
         rotations: whether a photo turned by any angle is still one of its class, as under a microscope.
         validation_fraction: share of each class kept out of training, strictly between 0 and 1.
         seed: the one number all randomness comes from.
@@ -265,7 +263,7 @@ class ScratchConfig:
     epochs: int | None = None
     image_size: tuple[int, int] | None = None
     channels: Literal[1, 3] = 3
-    flip: bool | None = None
+    flip: bool = True
     rotations: bool = False
     validation_fraction: float = 0.2
     seed: int = 0

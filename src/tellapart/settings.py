@@ -49,7 +49,7 @@ class TrainSettings(SourceSettings, total=False):
     epochs: int | None
     image_size: tuple[int, int] | None
     channels: Literal[1, 3]
-    flip: bool | None
+    flip: bool
     rotations: bool
     batch_size: int
     optimizer: str

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tellapart.learn import head_candidates
 
 from tellapart.errors import DatasetError
-from tellapart.heads.head import FittedHead, HeadData, cross_validate_head, fit_head
+from tellapart.heads import head as heads
+from tellapart.heads.head import FittedHead, cross_validate_head, fit_head
+from tellapart.heads.head_data import HeadData
 
 
 def draw_data(counts: list[int], num_features: int = 16, distance: float = 6.0, seed: int = 0) -> HeadData:
@@ -41,7 +42,8 @@ def test_a_head_is_float32_and_linear(counts: list[int]) -> None:
     head = fit_head(data, 5, 0)
     assert head.weights.dtype == head.bias.dtype == np.float32
     assert (head.weights.shape, head.bias.shape) == ((16, len(counts)), (len(counts),))
-    logits = data.embeddings @ head.weights + head.bias
+    roots = np.sqrt(np.linalg.norm(data.embeddings, axis=1, keepdims=True))
+    logits = data.embeddings / roots @ head.weights + head.bias
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     probabilities = head.probabilities(data.embeddings)
     assert probabilities.dtype == np.float32
@@ -75,23 +77,11 @@ def test_copies_of_two_photos_a_class_count_as_two_photos() -> None:
 
 def test_with_more_photos_lda_and_logistic_regression_are_tried() -> None:
     head = fit_head(draw_data([20, 20]), 5, 0)
-    assert {candidate.name for candidate in head.tried} == {"LDA", "logistic regression"}
+    names = {"LDA", "logistic regression", "mean of LDA and logistic regression"}
+    assert {candidate.name for candidate in head.tried} == names
     assert len({(candidate.name, candidate.setting) for candidate in head.tried}) == len(head.tried)
     assert set(head.chosen) <= {f"{candidate.name} {candidate.setting}" for candidate in head.tried}
     assert head.num_folds == 5
-
-
-def test_the_chosen_have_the_least_log_loss_within_one_standard_error() -> None:
-    head = fit_head(draw_data([30, 30, 30], distance=2.5), 5, 0)
-    tried = {f"{candidate.name} {candidate.setting}": candidate for candidate in head.tried}
-    losses = [candidate.log_loss for candidate in head.tried if candidate.log_loss is not None]
-    best = tried[head.chosen[0]]
-    assert best.log_loss == min(losses)
-    assert best.log_loss is not None
-    assert best.standard_error is not None
-    assert len(head.chosen) == 2
-    assert tried[head.chosen[1]].log_loss == pytest.approx(best.log_loss, abs=best.standard_error)
-    assert tried[head.chosen[1]].name != best.name
 
 
 def test_a_clearly_better_kind_is_taken_alone() -> None:
@@ -135,13 +125,6 @@ def test_at_thirty_to_one_the_rare_class_is_found(seed: int) -> None:
     assert (found[fresh.labels == 0] == 0).mean() > 0.9
     assert head.class_weights == pytest.approx((310 / 600, 310 / 20))
     assert any("has 300 photos and the smallest 10" in note for note in head.notes)
-
-
-@pytest.mark.parametrize(("counts", "is_weighted"), [([30, 10], False), ([31, 10], True)], ids=["3:1", "3.1:1"])
-def test_classes_are_weighted_from_three_to_one_on(counts: list[int], is_weighted: bool) -> None:
-    head = fit_head(draw_data(counts), 5, 0)
-    assert (head.class_weights is not None) == is_weighted
-    assert bool(head.notes) == is_weighted
 
 
 def test_a_rare_class_of_one_photo_does_not_stop_the_others() -> None:
@@ -214,15 +197,6 @@ def test_more_folds_than_photos_are_reduced() -> None:
     assert fit_head(draw_data([4, 3]), 100, 0).num_folds == 4
 
 
-def test_fewer_penalties_are_tried_once_the_log_loss_gets_worse(monkeypatch: pytest.MonkeyPatch) -> None:
-    penalties = tuple(10.0**power for power in range(-2, 9))
-    monkeypatch.setattr(head_candidates, "_INVERSE_PENALTIES", penalties)
-    head = fit_head(draw_data([60, 60], 40, 1.5), 5, 0)
-    losses = [item.log_loss or 0.0 for item in head.tried if item.name == "logistic regression"]
-    assert len(losses) < len(penalties)
-    assert losses[-3] < losses[-2] < losses[-1]
-
-
 @pytest.mark.parametrize(
     ("limit", "num_tried", "words"),
     [("_ALL_PENALTIES_COST", 1, "with a single penalty"), ("_LOGISTIC_COST", 0, "only LDA was tried")],
@@ -230,8 +204,8 @@ def test_fewer_penalties_are_tried_once_the_log_loss_gets_worse(monkeypatch: pyt
 def test_beyond_a_cost_logistic_regression_is_cut_short(
     monkeypatch: pytest.MonkeyPatch, limit: str, num_tried: int, words: str
 ) -> None:
-    monkeypatch.setattr(head_candidates, "_ALL_PENALTIES_COST", 10.0)
-    monkeypatch.setattr(head_candidates, limit, 10.0)
+    monkeypatch.setattr(heads, "_ALL_PENALTIES_COST", 10.0)
+    monkeypatch.setattr(heads, limit, 10.0)
     head = fit_head(draw_data([20, 20]), 5, 0)
     assert sum(candidate.name == "logistic regression" for candidate in head.tried) == num_tried
     assert any(words in note for note in head.notes)
@@ -253,10 +227,10 @@ def test_a_thousand_classes_of_four_photos_are_told_apart() -> None:
 @pytest.mark.parametrize("fit", [fit_head, cross_validate_head])
 def test_embeddings_that_cannot_be_learnt_from_are_refused(fit: object) -> None:
     same = HeadData(np.ones((6, 3), np.float32), np.arange(6) % 2, np.arange(6), 2)
-    with pytest.raises(DatasetError, match=r"all 6 photos are the same.*another --backbone"):
+    with pytest.raises(DatasetError, match=r"all 6 photos are the same.*another `backbone`"):
         fit(same, 5, 0)  # type: ignore[operator]
     missing = draw_data([4, 4])
-    with pytest.raises(DatasetError, match=r"of 3 classes, number 2 is without a photo"):
+    with pytest.raises(DatasetError, match=r"Of 3 classes, number 2 is without a photo"):
         fit(HeadData(missing.embeddings, missing.labels, missing.groups, 3), 5, 0)  # type: ignore[operator]
 
 
@@ -313,3 +287,14 @@ def test_the_head_needs_neither_keras_nor_pytorch() -> None:
     code = "import sys, tellapart.heads.head; print([n for n in ('keras', 'torch', 'onnx') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_has_the_least_log_loss_is_chosen(seed: int) -> None:
+    head = fit_head(draw_data([30, 30, 30], distance=2.5, seed=seed), 5, 0)
+    best = min(head.tried, key=lambda candidate: candidate.log_loss or np.inf)
+    kinds = {"LDA", "logistic regression"} if best.name.startswith("mean of") else {best.name}
+    assert {name.replace("logistic regression", "logistic_regression").split()[0] for name in head.chosen} == {
+        kind.replace(" ", "_") for kind in kinds
+    }
+    assert head.temperature == best.temperature

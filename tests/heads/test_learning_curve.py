@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tellapart.errors import DatasetError
-from tellapart.heads.head import HeadData
+from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tellapart.heads.head import HeadData
+from tellapart.heads.head_data import HeadData
 from tellapart.heads.novelty import Novelty, fit_novelty
 
 

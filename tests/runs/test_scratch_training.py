@@ -1,11 +1,13 @@
 """The recipe `scratch` from photos to a run folder, on drawn photos of 32x32 pixels."""
 
 import csv
+import itertools
 import json
 import re
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -17,11 +19,11 @@ from tellapart.config import ScratchConfig, SourceConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord, StepRecord
-from tellapart.runs import network_recipe
-from tellapart.runs import scratch_plan as plan_module
+from tellapart.runs import network_recipe, scratch_plan
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import read_run_file
 from tellapart.runs.train import train
+from tellapart.training.scratch import CourseSettings
 from tellapart.watcher import Watcher
 
 TINY = ScratchConfig(image_size=(32, 48), epochs=2)
@@ -76,7 +78,7 @@ def test_the_run_says_what_it_is(scratch_run: Run) -> None:
 
 def test_what_was_decided_stands_in_the_run_file(scratch_run: Run) -> None:
     config = read_run_file(scratch_run.run_dir).config
-    assert config == replace(TINY, flip=True)
+    assert config == TINY
 
 
 def test_the_history_has_a_row_an_epoch(scratch_run: Run) -> None:
@@ -139,31 +141,28 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(
 def test_a_finished_run_takes_no_further_epochs(
     scratch_run: Run, animals_dir: Path, source_config: SourceConfig
 ) -> None:
-    config = replace(TINY, epochs=3, flip=True)
+    config = replace(TINY, epochs=3)
     with pytest.raises(ConfigError, match=r"these differ: `epochs` 3 \(the run has 2\)"):
         train(animals_dir, scratch_run.run_dir, config=config, source=source_config, resume=True)
 
 
-def test_letters_are_not_mirrored_and_the_user_is_told(
+def test_letters_that_are_not_mirrored_have_answers_of_their_own(
     letters_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    config = ScratchConfig(image_size=(32, 32), epochs=1)
-    notes = notes_of(letters_dir, tmp_path / "run", config, source_config)
-    assert any("photos are not mirrored in training" in note and "--flip" in note for note in notes)
-    assert read_run_file(tmp_path / "run").config.flip is False
+    config = ScratchConfig(image_size=(32, 32), epochs=1, flip=False)
+    train(letters_dir, tmp_path / "run", config=config, source=source_config)
     model = tellapart.load(tmp_path / "run")
     images, _ = tellapart.open_photos(letters_dir).arrays((32, 32))
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     assert np.abs(model.predict_proba(images) - model.predict_proba(mirrored)).max() > 1e-3
 
 
-def test_a_flip_that_was_asked_for_is_not_questioned(
-    letters_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flip", [True, False])
+def test_whoever_has_photos_mirrored_is_told(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, flip: bool
 ) -> None:
-    monkeypatch.setattr(plan_module, "choose_mirroring", None)
-    config = ScratchConfig(image_size=(32, 32), epochs=1, flip=True)
-    train(letters_dir, tmp_path / "run", config=config, source=source_config)
-    assert read_run_file(tmp_path / "run").config.flip is True
+    (note,) = notes_of(animals_dir, tmp_path / "run", replace(TINY, epochs=1, flip=flip), source_config)
+    assert ("Photos are also shown mirrored" in note and "pass `flip=False`" in note) == flip
 
 
 def test_the_plan_is_told_before_the_first_epoch(
@@ -178,51 +177,62 @@ def test_the_plan_is_told_before_the_first_epoch(
 def test_what_a_small_image_size_hides_is_told(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path, side: int, is_said: bool
 ) -> None:
-    config = ScratchConfig(image_size=(side, side), epochs=1, flip=True)
+    config = ScratchConfig(image_size=(side, side), epochs=1)
     (note,) = notes_of(animals_dir, tmp_path / "run", config, source_config)
-    assert ("A pixel is 5x5 of a photo's own then" in note) == is_said
+    assert ("Each pixel stands for 5x5 pixels of a photo" in note) == is_said
 
 
+@pytest.fixture
+def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes but in the steps, where each look at the clock shows half a second more; steps have known rates.
+
+    100 photos of 96x96 pixels a second, and 400 of any other size.
+    """
+    stopped = SimpleNamespace(perf_counter=lambda: 0.0)
+    monkeypatch.setattr("tellapart.runs.train.time", stopped)
+    monkeypatch.setattr(scratch_plan, "time", stopped)
+    settings = partial(CourseSettings, clock=partial(next, itertools.count(0, 0.5)))
+    monkeypatch.setattr("tellapart.training.recipes.CourseSettings", settings)
+
+    def photos_per_second(model: Any, backend: Any, batch_size: int, image_size: tuple[int, int]) -> float:
+        return 100.0 if image_size == (96, 96) else 400.0
+
+    monkeypatch.setattr(scratch_plan, "measure_photos_per_second", photos_per_second)
+    monkeypatch.setattr(scratch_plan, "_SECONDS_AT_END", 1.0)
+
+
+@pytest.mark.usefixtures("made_up_time")
 def test_a_training_by_the_clock_ends_with_the_clock(
-    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
-    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
-    config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
-    started = time.perf_counter()
-    run = train(animals_dir, tmp_path / "run", config=config, source=source_config)
+    config = ScratchConfig(image_size=(32, 32), minutes=0.2)
+    steps: list[StepRecord] = []
+    run = train(
+        animals_dir, tmp_path / "run", config=config, source=source_config, watcher=Watcher(on_step=steps.append)
+    )
+    seconds = json.loads((tmp_path / "run/metrics.json").read_bytes())["plan"]["seconds"]
+    assert 6 < seconds < 11
     assert run.history[-1].progress == 1
-    # One step and the files come after the clock; a busy machine takes its time over them.
-    assert 4 < time.perf_counter() - started < 30
+    # The clock is looked at before each step and for each batch that is prepared ahead.
+    assert seconds / 2 < len(steps) <= 2 * seconds
 
 
+@pytest.mark.usefixtures("made_up_time")
 def test_the_epochs_that_are_told_are_those_of_the_measured_rate(
-    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
-    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
-    asked: list[tuple[int, tuple[int, int]]] = []
-
-    def measure_rate(*settings: Any) -> float:
-        asked.append(settings[-2:])
-        return 400.0
-
-    monkeypatch.setattr(plan_module, "measure_rate", measure_rate)
-    config = ScratchConfig(image_size=(32, 32), minutes=0.2, flip=True)
+    config = ScratchConfig(image_size=(32, 32), minutes=0.2)
     note = notes_of(animals_dir, tmp_path / "run", config, source_config)[-1]
-    num_train = json.loads((tmp_path / "run/metrics.json").read_bytes())["num_train"]
-    told = float(note.split()[3])
-    assert set(asked) == {(16, (32, 32))}
-    assert 0.3 * 12 * 0.85 * 400 / num_train < told < 12 * 0.85 * 400 / num_train
+    metrics = json.loads((tmp_path / "run/metrics.json").read_bytes())
+    expected = metrics["plan"]["seconds"] * 0.85 * 400 / metrics["num_train"]
+    assert float(note.split()[3]) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.usefixtures("made_up_time")
 def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_module, "_SECONDS_AT_END", 1.0)
-    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 100.0)
-    monkeypatch.setattr(plan_module, "measure_rate", lambda *settings: 400.0)
-    config = ScratchConfig(image_size=(64, 64), minutes=0.3, flip=True)
+    config = ScratchConfig(image_size=(64, 64), minutes=0.3)
 
     def stop(record: EpochRecord) -> None:
         raise KeyboardInterrupt
@@ -230,7 +240,7 @@ def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
     begun: list[str] = []
     watcher = Watcher(on_epoch=stop, on_note=begun.append)
     train(animals_dir, tmp_path / "run", config=config, source=source_config, watcher=watcher)
-    monkeypatch.setattr(plan_module, "measure_pace", lambda *settings: 1000.0)
+    monkeypatch.setattr(scratch_plan, "measure_photos_per_second", lambda *settings: 1000.0)
     resumed: list[str] = []
     watcher = Watcher(on_note=resumed.append)
     run = train(animals_dir, tmp_path / "run", config=config, source=source_config, resume=True, watcher=watcher)
@@ -239,11 +249,13 @@ def test_a_training_by_the_clock_goes_on_the_way_it_was_begun(
     assert run.history[-1].progress == 1
 
 
+@pytest.mark.usefixtures("made_up_time")
 def test_too_short_a_time_is_refused_with_one_that_is_not(
-    animals_dir: Path, source_config: SourceConfig, tmp_path: Path
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scratch_plan, "_SECONDS_AT_END", 6.0)
     config = ScratchConfig(image_size=(32, 32), minutes=0.1)
-    with pytest.raises(ConfigError, match=r"--minutes 0.1 is too short: .* Pass at least --minutes \d"):
+    with pytest.raises(ConfigError, match=r"`minutes` 0.1 is too short. .* Pass at least `minutes=0.2`"):
         train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert not (tmp_path / "run").exists()
 

@@ -191,7 +191,7 @@ def test_photos_of_one_colour_are_told_apart_from_a_backbone_that_cannot(
     for name in ("cat", "dog"):
         for number in range(4):
             paint(f"photos/{name}/{number}.png", "red", (24 + number, 24))  # type: ignore[operator]
-    with pytest.raises(DatasetError, match=r"(same|constant).*--backbone"):
+    with pytest.raises(DatasetError, match=r"(same|constant).*`backbone`"):
         train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
 
 

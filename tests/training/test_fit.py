@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tellapart.config import ClassicConfig
-from tellapart.networks.backend import start_backend
+from tellapart.networks.backend import find_backend, reproducible
 from tellapart.records import EpochRecord, StepRecord
 from tellapart.training.classic import ClassicCourse
 from tellapart.training.fit import Batch, FitData, fit_epochs, predict_probabilities, prepare_ahead
@@ -16,8 +16,9 @@ from tellapart.training.recipes import build_network, compile_network
 
 
 def start(config: ClassicConfig) -> keras.Model:
-    model = build_network(config, 2, start_backend(config.seed).data_format)
-    compile_network(model, config)
+    with reproducible(config.seed):
+        model = build_network(config, 2, find_backend().data_format)
+        compile_network(model, config)
     return model
 
 
@@ -115,13 +116,19 @@ def test_prepared_batches_come_in_order(num_batches: int) -> None:
 
 def test_batches_are_prepared_before_they_are_asked_for_but_not_all_of_them(num_cores: int) -> None:
     begun: list[int] = []
-    batches = prepare_ahead(lambda start: begun.append(start) or empty_batch(start), range(100))
+    enough, num_together = threading.Event(), min(num_cores, 4)
+
+    def prepare(start: int) -> Batch:
+        begun.append(start)
+        enough.set() if len(begun) > 5 + num_together else None
+        return empty_batch(start)
+
+    batches = prepare_ahead(prepare, range(100))
     for _ in range(5):
         next(batches)
-    time.sleep(0.2)
-    num_together = min(num_cores, 4)
-    assert 5 + num_together < len(begun) <= 5 + 2 * num_together
+    assert enough.wait(60)
     batches.close()
+    assert len(begun) <= 5 + 2 * num_together
 
 
 @pytest.mark.usefixtures("num_cores")

@@ -18,7 +18,6 @@ LAYERS: dict[str, Callable[[], keras.layers.Layer]] = {
         4, 1, strides=3, padding="same", use_bias=False, **FIRST
     ),
     "nothing around": lambda: keras.layers.Conv2D(4, 3, strides=2, use_bias=False, **FIRST),
-    "many channels": lambda: keras.layers.Conv2D(300, 3, padding="same", use_bias=False, **FIRST),
     "bias": lambda: keras.layers.Conv2D(4, 3, bias_initializer="ones", **FIRST),
     "activation": lambda: keras.layers.Conv2D(4, 3, use_bias=False, activation="relu", **FIRST),
     "dilated": lambda: keras.layers.Conv2D(4, 3, padding="same", dilation_rate=2, use_bias=False, **FIRST),

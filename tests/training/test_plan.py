@@ -111,7 +111,7 @@ def test_epochs_follow_from_measured_rates_and_all_else_stays() -> None:
 
 
 def test_a_long_training_learns_at_half_the_rate_of_the_others() -> None:
-    assert [make_plan(regime, (128, 128), Length(views=9), 24).rate for regime in REGIMES] == [1, 1, 0.5, 0.5]
+    assert [make_plan(regime, (128, 128), Length(views=9), 24).rate for regime in REGIMES] == [1, 1, 0.5]
 
 
 def test_the_views_of_all_phases_can_be_changed_at_once() -> None:

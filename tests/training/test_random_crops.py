@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tellapart.config import CropConfig
-from tellapart.training.random_crops import Views, draw_views, make_views, mix_images
+from tellapart.training.random_crops import Views, draw_views, make_views
 
-WHOLE = CropConfig(least_area=1, aspect=1, rotation_degrees=0, colour=0, erase=0, mix=0)
+WHOLE = CropConfig(least_area=1, aspect=1, rotation_degrees=0, colour=0, erase=0)
 LUMA = [0.299, 0.587, 0.114]
 sides = st.integers(2, 30)
 
@@ -370,113 +370,5 @@ def test_what_comes_out_does_not_change_how_much_is_drawn_for_views() -> None:
         for erase in (0, 1)
     ]
     states.append(drawn_state(lambda generator: draw_views(CropConfig(), ~is_mirrored, sizes, generator)))
-
-    assert states[0] == states[1] == states[2]
-
-
-def plain_batch(num_images: int = 6, channels: int = 3) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Photos of one grey value each, and targets that say which photo is which; neither can be written to."""
-    values = np.linspace(0, 250, num_images).astype(np.uint8)
-    images = np.broadcast_to(values[:, np.newaxis, np.newaxis, np.newaxis], (num_images, 20, 24, channels))
-    targets = np.eye(num_images, dtype=np.float32)
-    targets.setflags(write=False)
-    return images, targets
-
-
-def mixed_batches(num_batches: int, probability: float = 1.0) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-    images, targets = plain_batch()
-    return [mix_images(images, targets, probability, np.random.default_rng(seed)) for seed in range(num_batches)]
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0), num_images=st.integers(1, 6), channels=st.sampled_from([1, 3]))
-def test_photos_are_mixed_by_the_share_that_the_targets_say(seed: int, num_images: int, channels: int) -> None:
-    images, targets = plain_batch(num_images, channels)
-
-    mixed, mixed_targets = mix_images(images, targets, 1.0, np.random.default_rng(seed))
-
-    expected = mixed_targets @ images[:, 0, 0, 0].astype(float)
-    np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), expected, atol=0.51)
-    assert mixed.shape == images.shape
-    assert (mixed.dtype, mixed_targets.dtype) == (np.uint8, np.float32)
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0), probability=st.floats(0, 1))
-def test_the_targets_of_a_photo_still_sum_to_one(seed: int, probability: float) -> None:
-    targets = np.random.default_rng(seed).dirichlet([1, 1, 1], 5).astype(np.float32)
-
-    _, mixed = mix_images(smooth_images(5, (8, 9)), targets, probability, np.random.default_rng(seed))
-
-    np.testing.assert_allclose(mixed.sum(axis=1), np.ones(5), rtol=1e-5)
-    assert mixed.min() >= 0
-
-
-def test_half_of_the_mixed_batches_are_blended_and_half_are_patched() -> None:
-    num_values = [max(len(np.unique(image)) for image in images) for images, _ in mixed_batches(400)]
-
-    assert set(num_values) == {1, 2}
-    assert np.mean(np.array(num_values) == 1) == pytest.approx(0.5, abs=0.1)
-
-
-def test_a_blended_photo_keeps_at_least_half_of_itself() -> None:
-    blended = [targets for images, targets in mixed_batches(100) if all(len(np.unique(image)) == 1 for image in images)]
-
-    assert min(targets.diagonal().min() for targets in blended) >= 0.5
-
-
-def test_a_patch_is_a_rectangle_of_the_other_photo_at_the_same_place() -> None:
-    images = np.random.default_rng(1).integers(0, 256, (5, 20, 24, 3)).astype(np.uint8)
-    targets = np.eye(5, dtype=np.float32)
-    mixed, mixed_targets = next(
-        result
-        for seed in range(100)
-        if (result := mix_images(images, targets, 1.0, np.random.default_rng(seed)))[1].diagonal().min() < 0.45
-    )
-
-    others = (mixed_targets - mixed_targets.diagonal() * targets).argmax(axis=1)
-    is_other = (mixed != images).any(axis=3)
-    np.testing.assert_array_equal(mixed, np.where(is_other[..., np.newaxis], images[others], images))
-    rows, columns = np.flatnonzero(is_other.any(axis=(0, 2))), np.flatnonzero(is_other.any(axis=(0, 1)))
-    share = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1) / (20 * 24)
-    assert 1 - mixed_targets.diagonal().min() == pytest.approx(share)
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_as_many_batches_are_mixed_as_asked_for(probability: float) -> None:
-    images, _ = plain_batch()
-
-    changed = [(mixed != images).any() for mixed, _ in mixed_batches(300, probability)]
-
-    # A blend that keeps nearly everything, or a tiny patch, changes no pixel.
-    assert probability * 0.7 - 0.06 <= np.mean(changed) <= probability + 0.08
-
-
-def test_nothing_is_mixed_with_probability_zero() -> None:
-    images, targets = plain_batch()
-
-    mixed, mixed_targets = mix_images(images, targets, 0.0, np.random.default_rng(0))
-
-    np.testing.assert_array_equal(mixed, images)
-    np.testing.assert_array_equal(mixed_targets, targets)
-
-
-def test_mixing_leaves_photos_and_targets_as_they_were() -> None:
-    images, targets = smooth_images(4, (20, 24)), np.eye(4, dtype=np.float32)
-    before = images.copy(), targets.copy()
-
-    for seed in range(10):
-        mix_images(images, targets, 1.0, np.random.default_rng(seed))
-
-    np.testing.assert_array_equal(images, before[0])
-    np.testing.assert_array_equal(targets, before[1])
-
-
-def test_what_comes_out_does_not_change_how_much_is_drawn_for_mixing() -> None:
-    images, targets = plain_batch()
-    states = [
-        drawn_state(lambda generator, share=share: mix_images(images, targets, share, generator))
-        for share in (0, 0.5, 1)
-    ]
 
     assert states[0] == states[1] == states[2]

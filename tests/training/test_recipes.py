@@ -29,7 +29,7 @@ def test_two_classes_use_binary_crossentropy_and_more_the_categorical_one(tiny_c
 
 
 def test_an_image_size_below_what_the_network_takes_names_the_flag(tiny_config: ClassicConfig) -> None:
-    with pytest.raises(ConfigError, match=r"--image-size 40 is too small for the recipe 'classic'.*at least 46"):
+    with pytest.raises(ConfigError, match=r"`image_size` 40 is too small for the recipe 'classic'.*at least 46"):
         build_network(replace(tiny_config, image_size=(64, 40)), 2, "channels_first")
 
 
@@ -42,5 +42,5 @@ def test_scratch_takes_weight_decay_off_kernels_alone() -> None:
 
 
 def test_an_image_size_below_what_scratch_takes_names_the_flag() -> None:
-    with pytest.raises(ConfigError, match=r"--image-size 24 is too small for the recipe 'scratch'.*at least 32"):
+    with pytest.raises(ConfigError, match=r"`image_size` 24 is too small for the recipe 'scratch'.*at least 32"):
         build_network(ScratchConfig(image_size=(24, 64)), 2, "channels_first")

@@ -2,31 +2,29 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tellapart.learn import recipes
 
 from tellapart.config import CropConfig, ScratchConfig
 from tellapart.errors import ConfigError
-from tellapart.networks.backend import Backend, start_backend
+from tellapart.networks.backend import Backend, find_backend, reproducible
 from tellapart.networks.residual import WHITEN_NAME, build_residual_network
 from tellapart.records import EpochRecord
+from tellapart.training import hyperparameters, recipes
 from tellapart.training.checkpoints import TrainingState, capture_state, load_checkpoint, restore_state, save_checkpoint
 from tellapart.training.fit import Batch, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Phase, Plan
 from tellapart.training.random_crops import Views, draw_views
 from tellapart.training.scratch import CourseSettings, ScratchCourse
 from tellapart.training.step import SharedStep, WholeStep
-from tellapart.training.tuning import USUAL, Tuning
 
 SIZE = (46, 48)
 CONFIG = ScratchConfig(image_size=SIZE, flip=True)
-WHOLE = CropConfig(least_area=1, aspect=1, rotation_degrees=0, colour=0, erase=0, mix=0)
+WHOLE = CropConfig(least_area=1, aspect=1, rotation_degrees=0, colour=0, erase=0)
 GPU = Backend("torch", "2", "gpu", "channels_first")
 # A quarter of the widest network's channels.
 NARROW = 8
@@ -67,7 +65,7 @@ class Recorder:
         self.rates.append(float(self.model.optimizer.learning_rate))
         return {"loss": 0.5, "accuracy": 0.75}
 
-    def see(self, images: NDArray[np.uint8]) -> None:
+    def update_moving_averages(self, images: NDArray[np.uint8]) -> None:
         self.model(images, training=True)
 
 
@@ -81,10 +79,12 @@ def small_model() -> keras.Model:
     return model
 
 
-def make_course(model: keras.Model, data: FitData, plan: Plan, **settings: Any) -> tuple[ScratchCourse, Recorder]:
-    step = Recorder(model)
-    settings = {"batch_size": 8, "seed": 0, **settings}
-    return ScratchCourse(model, step, data, CourseSettings(plan, **settings)), step
+def make_course(
+    model: keras.Model, data: FitData, plan: Plan, batch_size: int = 8, step_seconds: float = 0.0
+) -> tuple[ScratchCourse, Recorder]:
+    step = Recorder(model, step_seconds)
+    settings = CourseSettings(plan, batch_size, seed=0, clock=lambda: step.clock)
+    return ScratchCourse(model, step, data, settings), step
 
 
 def run_epochs(course: ScratchCourse, data: FitData) -> list[EpochRecord]:
@@ -96,10 +96,11 @@ def batches_of(course: ScratchCourse, num_epochs: int) -> list[list[Batch]]:
     return [list(course.batches(epoch, 0.0)) for epoch in range(1, num_epochs + 1)]
 
 
-def test_the_learning_rate_rises_once_and_falls_to_nothing(small_model: keras.Model, tiny_data: FitData) -> None:
-    course, step = make_course(
-        small_model, tiny_data, plan_of(20), tuning=Tuning(learning_rate=0.5), batch_size=USUAL.batch_size
-    )
+def test_the_learning_rate_rises_once_and_falls_to_nothing(
+    small_model: keras.Model, tiny_data: FitData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hyperparameters, "LEARNING_RATE", 0.5)
+    course, step = make_course(small_model, tiny_data, plan_of(20), batch_size=hyperparameters.BATCH_SIZE)
 
     run_epochs(course, tiny_data)
 
@@ -173,10 +174,8 @@ def test_photos_come_in_another_order_in_each_epoch(small_model: keras.Model, ti
     assert first != second
 
 
-def test_the_last_tenth_has_neither_mixing_nor_colours_nor_patches(
-    small_model: keras.Model, tiny_data: FitData
-) -> None:
-    course, step = make_course(small_model, tiny_data, plan_of(10, crops=replace(WHOLE, colour=0.5, erase=1, mix=1)))
+def test_the_last_tenth_has_neither_colours_nor_patches(small_model: keras.Model, tiny_data: FitData) -> None:
+    course, step = make_course(small_model, tiny_data, plan_of(10, crops=replace(WHOLE, colour=0.5, erase=1)))
 
     run_epochs(course, tiny_data)
 
@@ -194,19 +193,12 @@ def test_before_that_every_photo_is_shown_in_another_light(small_model: keras.Mo
     assert not photos & {image.tobytes() for images in step.images[:-2] for image in images}
 
 
-def test_before_that_most_targets_are_shared_by_two_photos(small_model: keras.Model, tiny_data: FitData) -> None:
-    course, step = make_course(small_model, tiny_data, plan_of(20, crops=replace(WHOLE, mix=1)))
-
-    run_epochs(course, tiny_data)
-
-    largest = np.concatenate(step.targets[:-4]).max(axis=1)
-    assert (largest < 0.94).mean() > 0.25
-    np.testing.assert_allclose(np.concatenate(step.targets).sum(axis=1), 1, rtol=1e-5)
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_targets_are_smoothed(small_model: keras.Model, tiny_data: FitData, smoothing: float) -> None:
-    course, _ = make_course(small_model, tiny_data, plan_of(50), tuning=Tuning(label_smoothing=smoothing))
+def test_targets_are_smoothed(
+    small_model: keras.Model, tiny_data: FitData, smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hyperparameters, "LABEL_SMOOTHING", smoothing)
+    course, _ = make_course(small_model, tiny_data, plan_of(50))
 
     ((batch, *_),) = batches_of(course, 1)
 
@@ -269,33 +261,9 @@ def test_a_short_training_ends_with_a_look(small_model: keras.Model, tiny_data: 
     assert record.validation_loss is not None
 
 
-def test_validation_sees_the_averaged_weights(small_model: keras.Model, tiny_data: FitData) -> None:
-    course, _ = make_course(small_model, tiny_data, plan_of(4))
-    own = small_model.get_weights()
-    course.restore_averages(tuple(np.zeros_like(value) for value in course.averages()))
-
-    with course.settled() as model:
-        largest = max(float(np.abs(weight).max()) for weight in model.get_weights())
-
-    assert largest == 0
-    for before, after in zip(own, small_model.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock for the course that stands still but for the steps of `clock.step`, once that is set."""
-    face = SimpleNamespace(step=SimpleNamespace(clock=1000.0))
-    monkeypatch.setattr("tellapart.training.scratch.time", SimpleNamespace(perf_counter=lambda: face.step.clock))
-    return face
-
-
 @pytest.mark.parametrize("planned", [1, 7, 300], ids=["slower than planned", "as planned", "faster than planned"])
-def test_a_plan_with_seconds_ends_by_the_clock(
-    clock: SimpleNamespace, small_model: keras.Model, tiny_data: FitData, planned: int
-) -> None:
-    course, step = make_course(small_model, tiny_data, plan_of(planned, (32, 32), seconds=14.0))
-    clock.step, step.seconds = step, 1.0
+def test_a_plan_with_seconds_ends_by_the_clock(small_model: keras.Model, tiny_data: FitData, planned: int) -> None:
+    course, step = make_course(small_model, tiny_data, plan_of(planned, (32, 32), seconds=14.0), step_seconds=1.0)
 
     records = run_epochs(course, tiny_data)
 
@@ -306,9 +274,8 @@ def test_a_plan_with_seconds_ends_by_the_clock(
     assert step.rates[-1] == pytest.approx(0, abs=1e-6)
 
 
-def test_sizes_change_by_the_clock(clock: SimpleNamespace, small_model: keras.Model, tiny_data: FitData) -> None:
-    course, step = make_course(small_model, tiny_data, growing_plan(seconds=20.0))
-    clock.step, step.seconds = step, 1.0
+def test_sizes_change_by_the_clock(small_model: keras.Model, tiny_data: FitData) -> None:
+    course, step = make_course(small_model, tiny_data, growing_plan(seconds=20.0), step_seconds=1.0)
 
     run_epochs(course, tiny_data)
 
@@ -318,11 +285,8 @@ def test_sizes_change_by_the_clock(clock: SimpleNamespace, small_model: keras.Mo
     assert sides[10:] == [40] * len(sides[10:])
 
 
-def test_a_resumed_training_has_the_time_that_was_left(
-    clock: SimpleNamespace, small_model: keras.Model, tiny_data: FitData
-) -> None:
-    course, step = make_course(small_model, tiny_data, plan_of(50, (32, 32), seconds=20.0))
-    clock.step, step.seconds = step, 1.0
+def test_a_resumed_training_has_the_time_that_was_left(small_model: keras.Model, tiny_data: FitData) -> None:
+    course, step = make_course(small_model, tiny_data, plan_of(50, (32, 32), seconds=20.0), step_seconds=1.0)
     history = [EpochRecord(1, 0.5, 0.5, None, None, 15.0, 20.0, progress=0.75)]
 
     records = list(fit_epochs(tiny_data, course, history))
@@ -346,8 +310,9 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def make_learner(data: FitData, seed: int = 0) -> tuple[keras.Model, Backend]:
-    backend = start_backend(seed)
-    return recipes.make_learner(CONFIG, data, backend, plan_of(1)), backend
+    backend = find_backend()
+    with reproducible(seed):
+        return recipes.make_learner(CONFIG, data, backend, plan_of(1)), backend
 
 
 def assert_same_arrays(ours: object, theirs: object) -> None:
@@ -362,21 +327,19 @@ def test_a_resumed_training_ends_as_an_unbroken_one_bit_for_bit(tiny_data: FitDa
     with recipes.open_course(unbroken, tiny_data, CONFIG, backend, plan) as course:
         epochs = fit_epochs(tiny_data, course)
         history = (next(epochs),)
-        save_checkpoint(tmp_path, capture_state(unbroken, history, course.averages()))
+        save_checkpoint(tmp_path, capture_state(unbroken, history))
         list(epochs)
-        expected = capture_state(unbroken, history, course.averages())
+        expected = capture_state(unbroken, history)
 
     state = load_checkpoint(tmp_path)
     resumed, backend = make_learner(tiny_data, seed=7)  # other fresh weights, all to be replaced
     restore_state(resumed, state)
     with recipes.open_course(resumed, tiny_data, CONFIG, backend, plan) as course:
-        course.restore_averages(state.averages)
         assert [record.epoch for record in fit_epochs(tiny_data, course, state.history)] == [2, 3]
-        found: TrainingState = capture_state(resumed, history, course.averages())
+        found: TrainingState = capture_state(resumed, history)
 
     assert_same_arrays(found.variables, expected.variables)
     assert_same_arrays(found.optimizer_variables, expected.optimizer_variables)
-    assert_same_arrays(found.averages, expected.averages)
 
 
 def test_it_learns_the_photos_it_is_shown(tiny_data: FitData) -> None:
@@ -384,9 +347,8 @@ def test_it_learns_the_photos_it_is_shown(tiny_data: FitData) -> None:
 
     with recipes.open_course(model, tiny_data, CONFIG, backend, plan_of(60)) as course:
         list(fit_epochs(tiny_data, course))
-        with course.settled(is_final=True) as settled:
-            probabilities = predict_probabilities(settled, tiny_data.images, tiny_data.split.train)
 
+    probabilities = predict_probabilities(model, tiny_data.images, tiny_data.split.train)
     hits = probabilities.argmax(axis=1) == tiny_data.labels[tiny_data.split.train]
     assert hits.mean() > 0.8
 
@@ -397,19 +359,30 @@ def test_the_last_look_is_at_the_model_that_is_used(tiny_data: FitData) -> None:
 
     with recipes.open_course(model, tiny_data, CONFIG, backend, plan_of(2)) as course:
         *_, last = fit_epochs(tiny_data, course)
-        own = model.get_weights()
-        with course.settled(is_final=True) as settled:
-            probabilities = predict_probabilities(settled, tiny_data.images, rows)
-            first = settled.get_weights()
-        assert_same_arrays(model.get_weights(), own)
-        with course.settled(is_final=True) as settled:
-            assert_same_arrays(settled.get_weights(), first)
-        course.restore_averages(tuple(0.5 * value for value in course.averages()))
-        with course.settled(is_final=True) as settled:
-            assert np.abs(settled.get_weights()[1] - first[1]).max() > 0
 
+    probabilities = predict_probabilities(model, tiny_data.images, rows)
     own_loss = -np.log(probabilities[np.arange(len(rows)), tiny_data.labels[rows]]).mean()
     assert last.validation_loss == pytest.approx(own_loss, rel=1e-4)
+
+
+def test_the_normalisation_ends_with_the_means_of_whole_photos(tiny_data: FitData) -> None:
+    crops = replace(WHOLE, least_area=0.1, colour=0.9)
+    model, backend = make_learner(tiny_data)
+    before_last: list[NDArray[np.float32]] = []
+
+    with recipes.open_course(model, tiny_data, CONFIG, backend, plan_of(1, (32, 32), crops)) as course:
+        list(fit_epochs(tiny_data, course, on_step=lambda step: before_last.append(moving_mean(model))))
+
+    whole = tiny_data.images.gather(tiny_data.split.train)
+    views = np.concatenate([whole, whole[:, :, ::-1]])
+    stem = keras.Model(model.inputs[0], model.get_layer("stem_conv").output)
+    expected = keras.ops.convert_to_numpy(stem(views)).mean(axis=(0, 2, 3))
+    distances = [np.abs(means - expected).mean() for means in (moving_mean(model), before_last[-1])]
+    assert distances[0] < 0.2 * distances[1]
+
+
+def moving_mean(model: keras.Model) -> NDArray[np.float32]:
+    return np.array(model.get_layer("stem_norm").moving_mean.numpy())
 
 
 def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
@@ -424,8 +397,9 @@ def test_first_filters_are_read_off_the_photos(tiny_data: FitData) -> None:
     np.testing.assert_allclose(products / np.outer(lengths, lengths), np.eye(27), atol=1e-3)
 
 
-def test_first_filters_can_be_learnt_like_all_others(tiny_data: FitData) -> None:
-    model = recipes.make_learner(CONFIG, tiny_data, start_backend(0), plan_of(1), Tuning(is_whitened=False))
+def test_first_filters_can_be_learnt_like_all_others(tiny_data: FitData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hyperparameters, "IS_WHITENED", False)
+    model = recipes.make_learner(CONFIG, tiny_data, find_backend(), plan_of(1))
 
     assert f"{WHITEN_NAME}/kernel" in [weight.path for weight in model.trainable_variables]
 
@@ -449,7 +423,7 @@ def test_views_are_turned_and_mirrored_as_the_photos_allow(
     monkeypatch.setattr("tellapart.training.scratch.draw_views", record)
     config, plan = replace(CONFIG, rotations=rotations, flip=flip), plan_of(1, crops=replace(WHOLE, rotation_degrees=7))
 
-    with recipes.open_course(small_model, tiny_data, config, start_backend(0), plan) as course:
+    with recipes.open_course(small_model, tiny_data, config, find_backend(), plan) as course:
         list(course.batches(1, 0.0))
 
     assert set(drawn) == {(degrees, flip)}
@@ -459,7 +433,7 @@ def test_views_are_turned_and_mirrored_as_the_photos_allow(
 def test_width_is_that_of_the_plan(tiny_data: FitData, width: int) -> None:
     plan = replace(plan_of(1), width=width)
 
-    learner = recipes.make_learner(CONFIG, tiny_data, start_backend(0), plan)
+    learner = recipes.make_learner(CONFIG, tiny_data, find_backend(), plan)
     portable = recipes.build_network(CONFIG, 2, "channels_last", plan)
 
     assert learner.get_layer("stem_conv").filters == portable.get_layer("stem_conv").filters == width
@@ -510,7 +484,7 @@ def test_precision_is_as_before_even_after_an_error(monkeypatch: pytest.MonkeyPa
 def test_a_gpu_takes_whole_steps_with_the_scaled_rate(
     monkeypatch: pytest.MonkeyPatch, half_precision_network: keras.Model, tiny_data: FitData
 ) -> None:
-    monkeypatch.setattr(recipes, "batch_size", lambda *settings: 8 * Tuning().batch_size)
+    monkeypatch.setattr(recipes, "batch_size", lambda *settings: 8 * hyperparameters.BATCH_SIZE)
     model = half_precision_network
     before = model.get_weights()
 
@@ -519,7 +493,7 @@ def test_a_gpu_takes_whole_steps_with_the_scaled_rate(
         batch = next(course.batches(1, 0.0))
         logs = course.learn(replace(batch, images=batch.images[:4], targets=batch.targets[:4], progress=0.08))
 
-    assert float(model.optimizer.learning_rate) == pytest.approx(8 * Tuning().learning_rate)
+    assert float(model.optimizer.learning_rate) == pytest.approx(8 * hyperparameters.LEARNING_RATE)
     assert logs["loss"] == pytest.approx(np.log(2), rel=1e-3)
     assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
 
@@ -534,7 +508,7 @@ def test_the_cores_of_a_cpu_share_a_step(tiny_data: FitData, cores: int) -> None
 
 
 def test_an_image_size_below_what_the_network_takes_names_the_flag() -> None:
-    with pytest.raises(ConfigError, match=r"--image-size 24 is too small for the recipe 'scratch'.*at least 32"):
+    with pytest.raises(ConfigError, match=r"`image_size` 24 is too small for the recipe 'scratch'.*at least 32"):
         recipes.make_scratch_network(replace(CONFIG, image_size=(24, 64)), 2, GPU)
 
 

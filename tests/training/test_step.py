@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 
 from tellapart.networks.backend import Backend
 from tellapart.networks.residual import build_residual_network
-from tellapart.training.kn2row import convolve
-from tellapart.training.step import SharedStep, WholeStep, open_step
+from tellapart.training.step import SharedStep, WholeStep, measure_photos_per_second, open_step
 
 CPU = Backend("torch", "2", "cpu", "channels_first")
 
@@ -189,13 +189,13 @@ def test_a_single_core_learns_from_the_whole_batch_as_keras_does(monkeypatch: py
         np.testing.assert_allclose(shared, whole, atol=1e-4)
 
 
-def test_seeing_photos_moves_the_moving_averages_alone_and_alike(pool: ThreadPoolExecutor) -> None:
+def test_photos_move_the_moving_averages_alone_and_alike(pool: ThreadPoolExecutor) -> None:
     images, _ = batch(16, side=32)
     one, other = residual_network(), residual_network()
     before = [np.array(weight) for weight in one.get_weights()]
 
-    WholeStep(one).see(images)
-    SharedStep(other, pool, 2).see(images)
+    WholeStep(one).update_moving_averages(images)
+    SharedStep(other, pool, 2).update_moving_averages(images)
 
     names = [variable.path for variable in one.weights]
     for name, whole, shared, start in zip(names, one.get_weights(), other.get_weights(), before, strict=True):
@@ -230,28 +230,26 @@ def test_pytorch_has_its_number_of_threads_again_after_an_error() -> None:
     assert torch.get_num_threads() == 3
 
 
-def deep_network() -> keras.Model:
-    """A convolution of 256 channels over 2x2 pixels, which a shared step computes in its own way."""
-    keras.utils.set_random_seed(6)
-    image = keras.Input((12, 12, 3))
-    x = keras.layers.Permute((3, 1, 2))(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image))
-    x = keras.layers.Conv2D(256, 6, strides=6, data_format="channels_first")(x)
-    x = keras.layers.Conv2D(258, 3, padding="same", use_bias=False, data_format="channels_first")(x)
-    x = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(x)
-    return compiled(keras.Model(image, keras.layers.Dense(3, activation="softmax")(x)))
+class Recorder:
+    """A step that takes as long on a made-up clock as it is the how-manieth; it learns nothing.
+
+    Attributes:
+        sizes: shapes of the images it was given.
+        seconds: what the clock shows.
+    """
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+        self.seconds = 0.0
+
+    def learn(self, images: NDArray[np.uint8], targets: NDArray[np.float32]) -> None:
+        self.sizes.append(images.shape)
+        self.seconds += {1: 90.0, 2: 80.0, 3: 70.0, 7: 60.0}.get(len(self.sizes), 0.5)
 
 
-def test_small_images_of_many_channels_are_learnt_from_alike(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    monkeypatch.setattr("tellapart.training.layer_calls.convolve", lambda *given: calls.append(1) or convolve(*given))
-    images, targets = batch(16)
-    one, other = deep_network(), deep_network()
-
-    WholeStep(one).learn(images, targets)
-    SharedStep(other, pool, 2).learn(images, targets)
-
-    assert len(calls) == 2
-    for whole, shared in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(shared, whole, atol=1e-5)
+def test_the_speed_is_that_of_most_steps_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Recorder()
+    monkeypatch.setattr("tellapart.training.step.open_step", lambda *given: nullcontext(step))
+    speed = measure_photos_per_second(plain_network(), CPU, 16, (12, 20), clock=lambda: step.seconds)
+    assert speed == 32
+    assert set(step.sizes) == {(16, 12, 20, 3)}

@@ -203,8 +203,8 @@ def _list_clear(photos: PhotoSet, findings: Sequence[Finding], with_embeddings: 
 def _out_of_fold(seen: SeenPhotos, groups: NDArray[np.int64], seed: int) -> NDArray[np.float32] | None:
     if seen.embeddings is None:
         return None
-    from tellapart.heads.head import HeadData
-    from tellapart.heads.out_of_fold import out_of_fold_probabilities
+    from tellapart.heads.head import out_of_fold_probabilities
+    from tellapart.heads.head_data import HeadData
 
     labels, present = _dense_labels(seen.photos)
     data = HeadData(seen.embeddings, labels, groups, len(present))

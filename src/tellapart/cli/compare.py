@@ -34,6 +34,7 @@ def compare(
     cache_dir: CacheDir = None,
 ) -> None:
     """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
+    from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import default_run_dir
     from tellapart.commands.compare import FIGURE_NAME
@@ -42,6 +43,7 @@ def compare(
 
     out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
+    keep_freed_memory()
     with watch_training() as watcher:
         result = compare_recipes(
             photos,

@@ -75,7 +75,7 @@ def train(
         typer.Option(
             "--flip/--no-flip",
             help="Treat mirrored photos as the same class.",
-            show_default="found by cross-validation",
+            show_default="flip",
             rich_help_panel=_SCRATCH_PANEL,
         ),
     ] = None,
@@ -188,10 +188,13 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
 
 
 def _train(source: str, out: Path, resume: bool, settings: dict[str, Any]) -> None:
+    from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
 
+    if resume or settings.get("recipe", "transfer") != "transfer":
+        keep_freed_memory()
     with watch_training() as watcher:
         run = train_photos(source, out, resume=resume, watcher=watcher, **settings)
     config = read_run_file(out).config

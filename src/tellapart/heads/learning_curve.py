@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tellapart.heads.embedding_checks import check_embeddings
-from tellapart.heads.head import HeadData
-from tellapart.heads.linear_models import Coordinates, Examples, LinearModel, fit_lda
+from tellapart.heads.head_data import HeadData, check_embeddings
+from tellapart.heads.linear_models import LinearModel, even_out_lengths, fit_lda, make_examples
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
 from tellapart.photos.loading import num_cores
 from tellapart.photos.splits import fold_numbers
@@ -32,8 +31,6 @@ _FEWEST_A_CLASS = 1
 # Directions that the photos differ most in, which the models see instead of all features; with one more for each class.
 # 4,000 cats and dogs, one core: 128 directions make 1.4 % mistakes in 0.7 s, 256 as many in 1.4 s, 1,280 1.8 % in 6 s.
 _NUM_DIRECTIONS = 128
-# Photos that these directions are read off.
-_MOST_FOR_DIRECTIONS = 4_000
 # Photos each model is tried on at most: an error of 1 % is then known to 0.2 points.
 _MOST_TESTED = 10_000
 
@@ -65,11 +62,11 @@ def measure_learning_curve(data: HeadData, seed: int) -> LearningCurve | None:
     Raises:
         DatasetError: as `check_embeddings` says.
     """
-    check_embeddings(data.embeddings, data.labels, data.groups, data.num_classes)
+    check_embeddings(data)
     trials = [trial for trial in [*_draw_shares(data, seed), *_draw_folds(data, seed)] if _is_enough(data, trial)]
     if not trials:
         return None
-    vectors = Coordinates(data.embeddings).vectors
+    vectors = even_out_lengths(data.embeddings)
     is_tested = np.zeros((len(trials), len(data.labels)), np.bool_)
     is_wrong = np.zeros_like(is_tested)
     tasks = [(number, *part) for number, trial in enumerate(trials) for part in trial.parts]
@@ -152,19 +149,6 @@ def _fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], data: HeadData
     Directions read off other photos as well make a worse model: 300 cats and dogs in 10 folds, with the directions of
     one fold for all, have 3.1 % mistakes instead of 1.9 % (mean over 5 draws).
     """
-    basis = _main_directions(vectors, _NUM_DIRECTIONS + data.num_classes, seed)
-    seen = vectors if basis is None else vectors @ basis
-    (model,) = fit_lda(Examples(seen, labels, data.num_classes, data.embeddings.shape[1], None), [None])
-    return model if basis is None else LinearModel(basis @ model.weights, model.bias)
-
-
-def _main_directions(vectors: NDArray[np.float32], num_directions: int, seed: int) -> NDArray[np.float32] | None:
-    """Orthogonal directions, shape `(size, num_directions)`, by subspace iteration; `None` where there are no more.
-
-    Halko, Martinsson and Tropp 2011, algorithm 4.4.
-    """
-    if min(vectors.shape) <= num_directions:
-        return None
-    some = vectors[:: max(1, len(vectors) // _MOST_FOR_DIRECTIONS)]
-    drawn = named_generator(seed, "main directions").standard_normal((vectors.shape[1], num_directions), np.float32)
-    return np.asarray(np.linalg.qr(some.T @ (some @ drawn))[0], np.float32)
+    num_directions = _NUM_DIRECTIONS + data.num_classes
+    examples = make_examples(vectors, labels, data.num_classes, num_directions=num_directions, seed=seed)
+    return fit_lda(examples, (None,))[0]

@@ -1,43 +1,68 @@
 """Linear classifiers of embeddings: nearest class mean, shrinkage LDA, multinomial logistic regression.
 
-Each fit is arrays in, `LinearModel` out. Which of them to use for a head is chosen in `heads/head.py`.
+Which of them a head is made of is chosen in `heads/head.py`.
 """
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import solve
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-# What the mean distance between two classes is made to count, in nats. For the nearest mean: a photo that lies at the
-# mean of its class, with all others at that distance, gets a probability of 0.95. LDA is surer, for it knows the
-# directions that tell the classes apart; with this number its temperatures come out near 1.
+from tellapart.randomness import named_generator
+
+NEAREST_MEAN, LDA, LOGISTIC = "nearest mean", "LDA", "logistic regression"
+# What lengths are at least.
+TINY = 1e-12
+# Photos that the main directions are read off.
+_MOST_FOR_DIRECTIONS = 4_000
+# A photo that lies at the mean of its class, with all others at the mean distance, gets this probability.
 _PROBABILITY_AT_MEAN = 0.95
-_LDA_MARGIN = 8.0
-# Keeps the covariance invertible where the photos of each class are all alike, as a share of the mean total variance.
+# The least variance in any direction, as a share of the mean over all directions.
 _LEAST_VARIANCE = 1e-4
-# Photos from which the length of residuals is estimated, and the least that is left of 1 without a photo's own part.
-_NUM_RESIDUALS = 250
-_LEAST_LEFT = 1e-3
 # Logistic regression stops where no slope of the mean loss is steeper, or after so many steps.
-_TOLERANCE = 1e-5
+_TOLERANCE = 1e-4
 _MAX_STEPS = 200
+_FLOATS = NDArray[np.float32]
+
+
+def to_unit_length(embeddings: _FLOATS) -> _FLOATS:
+    """Each embedding divided by its length, float32, shape `(n, size)`; zeros stay zeros."""
+    return np.asarray(embeddings / _lengths(embeddings), np.float32)
+
+
+def even_out_lengths(embeddings: _FLOATS) -> _FLOATS:
+    """Each embedding divided by the square root of its length, float32, shape `(n, size)`: half-way to unit length.
+
+    With few photos a class heads on embeddings of unit length are better, with many those on embeddings as they are;
+    these are as good as the better of the two (docs/decisions/006-the-head-on-embeddings.md).
+    """
+    return np.asarray(embeddings / np.sqrt(_lengths(embeddings)), np.float32)
+
+
+def _lengths(embeddings: _FLOATS) -> _FLOATS:
+    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))[:, np.newaxis]
+    return np.asarray(np.maximum(lengths, TINY), np.float32)
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """`logits(vectors) = vectors @ weights + bias`; float64, shapes `(size, num_classes)` and `(num_classes,)`."""
+    """`logits(vectors) = vectors @ weights + bias`, where `vectors` are embeddings whose lengths are evened out.
+
+    Attributes:
+        weights, bias: float64, shapes `(size, num_classes)` and `(num_classes,)`.
+    """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
 
-    def logits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits(self, vectors: _FLOATS) -> _FLOATS:
         """Float32, shape `(n, num_classes)`."""
         return vectors @ self.weights.astype(np.float32) + self.bias.astype(np.float32)
 
@@ -52,133 +77,137 @@ def average(models: Sequence[LinearModel]) -> LinearModel:
     return LinearModel(weights, np.mean([model.bias for model in models], axis=0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
-    """What a model is fitted to.
+    """Photos as the fits see them: centred, and in no more dimensions than there are photos.
+
+    With fewer photos than features they are rotated into the space they span, which changes nothing but the time. All
+    features share one scale: unit variance for each makes noise as loud as what tells classes apart.
 
     Attributes:
-        vectors: float32, shape `(n, size)`, about centred, with a mean squared length of about 1.
+        coordinates: float32, shape `(n, num_dimensions)`, with a mean squared length of about 1.
         labels: int64 in `[0, num_classes)`, shape `(n,)`, every class at least once.
         num_classes: at least 2.
-        num_features: length of the embeddings before `Coordinates` shortened them.
-        class_weights: how much a photo of each class counts, shape `(num_classes,)`; `None` counts all alike.
+        is_corrected: whether models take all classes to be equally frequent, instead of as frequent as here.
+        mean, scale: `coordinates = (vectors - mean) * scale @ basis`; the mean of shape `(size,)`.
+        basis: shape `(size, num_dimensions)`; `None` for the identity.
     """
 
-    vectors: NDArray[np.float32]
+    coordinates: _FLOATS
     labels: NDArray[np.int64]
     num_classes: int
-    num_features: int
-    class_weights: NDArray[np.float64] | None
+    is_corrected: bool
+    mean: _FLOATS
+    scale: float
+    basis: _FLOATS | None
 
     def take(self, rows: NDArray[np.bool_]) -> "Examples":
         """Those of the rows that are true."""
-        return replace(self, vectors=self.vectors[rows], labels=self.labels[rows])
+        return replace(self, coordinates=self.coordinates[rows], labels=self.labels[rows])
 
     @property
-    def weights(self) -> NDArray[np.float64] | None:
-        """How much each photo counts, shape `(n,)`."""
-        return None if self.class_weights is None else self.class_weights[self.labels]
+    def counts(self) -> NDArray[np.int64]:
+        """Photos of each class, shape `(num_classes,)`."""
+        return np.bincount(self.labels, minlength=self.num_classes)
+
+    @property
+    def log_frequencies(self) -> NDArray[np.float64]:
+        """Of each class, shape `(num_classes,)`."""
+        return np.asarray(np.log(self.counts / len(self.labels)), np.float64)
+
+    def means(self) -> NDArray[np.float64]:
+        """The mean of each class, shape `(num_classes, num_dimensions)`."""
+        counts, order = self.counts, np.argsort(self.labels, kind="stable")
+        sums = np.add.reduceat(self.coordinates[order], np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+        return np.asarray(sums / counts[:, np.newaxis])
+
+    def to_model(self, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> LinearModel:
+        """The model of the vectors that is this one of `coordinates`."""
+        exact = (weights if self.basis is None else self.basis.astype(np.float64) @ weights) * self.scale
+        return LinearModel(exact, bias - self.mean.astype(np.float64) @ exact)
 
 
-class Coordinates:
-    """Where the fits see the embeddings: centred, of mean squared length 1, in no more dimensions than photos.
-
-    All features share one scale. Scaling each to unit variance instead makes noise as loud as what tells classes apart
-    when photos are few: with 10 cats and 10 dogs, EfficientNet-Lite0 gave an accuracy of 0.949 that way and of 0.973
-    with one scale (means over 10 seeds, spread 0.010).
-
-    With fewer photos than features the embeddings are rotated into the space they span, which changes nothing: there
-    the penalised weights lie anyway, and lengths and angles stay (QR of the transpose).
+def make_examples(
+    vectors: _FLOATS,
+    labels: NDArray[np.int64],
+    num_classes: int,
+    *,
+    is_corrected: bool = False,
+    num_directions: int | None = None,
+    seed: int = 0,
+) -> Examples:
+    """The examples that these photos are.
 
     Args:
-        embeddings: float32, shape `(n, num_features)`, finite, not all the same; not modified.
+        vectors: float32, shape `(n, size)`, not all the same; not modified.
+        labels, num_classes, is_corrected: as in `Examples`.
+        num_directions: at most so many of those that the photos differ most in are kept; `None` keeps all.
+        seed: decides where the search for these directions begins.
     """
-
-    def __init__(self, embeddings: NDArray[np.float32]) -> None:
-        self._mean = embeddings.mean(axis=0, dtype=np.float64).astype(np.float32)
-        vectors = embeddings - self._mean
-        self._scale = 1 / math.sqrt(np.einsum("ij,ij->", vectors, vectors, dtype=np.float64) / len(vectors))
-        vectors *= np.float32(self._scale)
-        self._basis: NDArray[np.float32] | None = None
-        if len(embeddings) < embeddings.shape[1]:
-            self._basis, lengths = np.linalg.qr(vectors.T)
-            vectors = np.ascontiguousarray(lengths.T)
-        self.vectors: NDArray[np.float32] = vectors
-
-    def to_embeddings(self, model: LinearModel) -> LinearModel:
-        """The same model for embeddings instead of `vectors`."""
-        weights = model.weights if self._basis is None else self._basis.astype(np.float64) @ model.weights
-        weights = weights * self._scale
-        return LinearModel(weights, model.bias - self._mean.astype(np.float64) @ weights)
+    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    coordinates = vectors - mean
+    scale = math.sqrt(len(vectors) / max(np.einsum("ij,ij->", coordinates, coordinates, dtype=np.float64), TINY**2))
+    coordinates *= np.float32(scale)
+    basis = _main_directions(coordinates, num_directions or vectors.shape[1], seed)
+    if basis is not None:
+        coordinates = coordinates @ basis
+    return Examples(coordinates, labels, num_classes, is_corrected, mean, scale, basis)
 
 
-def fit_nearest_mean(examples: Examples) -> LinearModel:
-    """The class whose mean is nearest: `w_k = mu_k`, `b_k = -|mu_k|^2 / 2`, at a scale that one photo a class allows.
+def fit_nearest_mean(examples: Examples, _strengths: Sequence[float | None] = ()) -> list[LinearModel]:
+    """The class whose mean is nearest, at a scale that one photo a class allows: one model.
 
     The mean of a class with fewer photos is off by more, so everything is further from it; that is taken off where some
     class shows how much photos of one class differ.
     """
-    means, counts = _class_means(examples)
-    spread = np.square(examples.vectors - means[examples.labels]).sum() / max(len(examples.labels) - len(counts), 1)
-    directions = means.T.astype(np.float64)
-    margin = math.log(_PROBABILITY_AT_MEAN / (1 - _PROBABILITY_AT_MEAN) * (examples.num_classes - 1))
-    return _from_means(means, directions, spread / counts, margin)
+    means, num_classes = examples.means(), examples.num_classes
+    spread = np.square(examples.coordinates - means[examples.labels]).sum()
+    spread /= max(len(examples.labels) - num_classes, 1)
+    products = means @ means.T
+    distance = (num_classes * np.trace(products) - products.sum()) / (num_classes * (num_classes - 1))
+    margin = math.log(_PROBABILITY_AT_MEAN / (1 - _PROBABILITY_AT_MEAN) * (num_classes - 1))
+    scale = margin / distance if distance > 0 else 1.0
+    bias = (spread / examples.counts - np.diag(products)) / 2
+    return [examples.to_model(means.T * scale, bias * scale)]
 
 
-def fit_lda(
-    examples: Examples, shrinkages: Sequence[float | None], products: NDArray[np.float64] | None = None
-) -> list[LinearModel]:
+def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[LinearModel]:
     """Linear discriminant analysis, one model for each shrinkage of the covariance within classes.
 
-    The covariance is pooled over the classes and pulled towards a multiple of the identity. scikit-learn's
-    `LinearDiscriminantAnalysis(shrinkage="auto")` estimates one for each class instead, from its few photos alone, and
-    then averages: 1,000 classes of 4 photos take 1,000 estimates of 1,280 x 1,280 numbers.
-
-    The mean of a class with few photos is off by more than that of one with many, which makes every photo seem further
-    from the rare class; what chance adds to the squared length of each mean is therefore taken off it. With 90 cats and
-    3 dogs that raised the share of dogs found from 0.43 to 0.76 (EfficientNet-Lite0, means over 10 seeds).
+    The covariance is pooled over the classes and pulled towards a multiple of the identity.
 
     Args:
-        examples: with class weights all classes are taken to be equally frequent, else as frequent as here.
-        shrinkages: each from above 0 to 1, or `None` for what Ledoit and Wolf (2004) estimate.
-        products: `vectors.T @ vectors`, where it is known already; not modified.
+        examples: at least 2 classes.
+        shrinkages: each from 0 to 1, or `None` for what Ledoit and Wolf (2004) estimate from all classes together.
     """
-    means, counts = _class_means(examples)
-    residuals = examples.vectors - means[examples.labels]
-    if products is None:
-        within = (residuals.T @ residuals).astype(np.float64)
-    else:
-        exact = means.astype(np.float64)
-        within = products - (exact.T * counts) @ exact
-    covariance = within / len(residuals)
-    estimated = ledoit_wolf(residuals, covariance, examples.num_features) if None in shrinkages else 1.0
-    mean_variance = float(np.trace(covariance)) / examples.num_features
-    least = _LEAST_VARIANCE / examples.num_features
-    log_priors = np.zeros(len(counts)) if examples.class_weights is not None else np.log(counts / counts.sum())
-    # A residual is short of its share, for the photo has drawn the mean of its class towards itself.
-    spare = len(residuals) / max(len(residuals) - len(counts), 1)
+    means = examples.means()
+    residuals = examples.coordinates - means[examples.labels].astype(np.float32)
+    covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
+    num_features = len(examples.mean)
+    mean_variance = float(np.trace(covariance)) / num_features
+    # Keeps the covariance invertible where the photos of each class are all the same.
+    least = _LEAST_VARIANCE / num_features
     models = []
-    for shrinkage in (estimated if wanted is None else wanted for wanted in shrinkages):
+    for wanted in shrinkages:
+        shrinkage = ledoit_wolf(residuals, covariance, num_features) if wanted is None else wanted
         shrunk = (1 - shrinkage) * covariance
         shrunk[np.diag_indices_from(shrunk)] += shrinkage * mean_variance + least
-        factor = cho_factor(shrunk, overwrite_a=True, check_finite=False)
-        directions = cho_solve(factor, means.T.astype(np.float64), check_finite=False)
-        excess = spare * _mean_length(factor, residuals, (1 - shrinkage) / len(residuals)) / counts
-        model = _from_means(means, directions, excess, _LDA_MARGIN)
-        models.append(replace(model, bias=model.bias + log_priors))
+        weights = solve(shrunk, means.T, assume_a="pos", overwrite_a=True, check_finite=False)
+        bias = -(means.T * weights).sum(axis=0) / 2
+        models.append(examples.to_model(weights, bias if examples.is_corrected else bias + examples.log_frequencies))
     return models
 
 
-def ledoit_wolf(residuals: NDArray[np.float32], covariance: NDArray[np.float64], num_features: int) -> float:
+def ledoit_wolf(residuals: _FLOATS, covariance: NDArray[np.float64], num_features: int) -> float:
     """The shrinkage in `[0, 1]` that Ledoit and Wolf (2004) estimate (lemmas 3.1 to 3.4).
 
     The same number as `sklearn.covariance.ledoit_wolf_shrinkage`, which would multiply the matrices twice more: the
     sum over all pairs of features of `sum_i x_ij^2 x_ik^2` is `sum_i |x_i|^4`.
 
     Args:
-        residuals: shape `(n, size)`, of mean 0.
+        residuals: shape `(n, num_dimensions)`, of mean 0.
         covariance: `residuals.T @ residuals / n`.
-        num_features: at least `size`: dimensions of the space that the residuals were rotated out of.
+        num_features: at least `num_dimensions`: dimensions of the space that the residuals were rotated out of.
     """
     num_photos = len(residuals)
     mean_variance = float(np.trace(covariance)) / num_features
@@ -187,6 +216,36 @@ def ledoit_wolf(residuals: NDArray[np.float32], covariance: NDArray[np.float64],
     fourth_powers = float(np.square(np.square(residuals, dtype=np.float64).sum(axis=1)).sum())
     noise = (fourth_powers / num_photos - squared) / (num_features * num_photos)
     return min(max(noise / distance, 0.0), 1.0) if distance > 0 else 1.0
+
+
+def fit_logistic(examples: Examples, inverse_penalties: Sequence[float | None]) -> list[LinearModel]:
+    """Multinomial logistic regressions under less and less penalty, each begun where the last one ended.
+
+    Where all classes are taken to be equally frequent, each probability is divided by the frequency of its class, which
+    subtracts a logarithm from each logit (Saerens et al. 2002, equation 2.4).
+
+    Args:
+        examples: at least 2 classes.
+        inverse_penalties: scikit-learn's C, above 0: the weights are those of least
+            `|weights|^2 / 2 + C * sum of log-losses`.
+    """
+    estimator = LogisticRegression(warm_start=True, tol=_TOLERANCE, max_iter=_MAX_STEPS)
+    models = []
+    for inverse_penalty in inverse_penalties:
+        estimator.set_params(C=inverse_penalty).fit(examples.coordinates, examples.labels)
+        weights, bias = np.asarray(estimator.coef_.T, np.float64), np.asarray(estimator.intercept_, np.float64)
+        if len(bias) == 1:
+            # For two classes scikit-learn gives the difference of their logits.
+            weights, bias = np.hstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
+        models.append(examples.to_model(weights, bias - examples.log_frequencies if examples.is_corrected else bias))
+    return models
+
+
+FITS: Mapping[str, Callable[[Examples, Sequence[float | None]], list[LinearModel]]] = {
+    NEAREST_MEAN: fit_nearest_mean,
+    LDA: fit_lda,
+    LOGISTIC: fit_logistic,
+}
 
 
 @contextmanager
@@ -201,67 +260,16 @@ def unfinished_fits_accepted() -> Iterator[None]:
         yield
 
 
-class LogisticPath:
-    """Multinomial logistic regressions of the same examples under less and less penalty, each begun at the last."""
+def _main_directions(vectors: _FLOATS, num_directions: int, seed: int) -> _FLOATS | None:
+    """Orthogonal directions, shape `(size, num_directions)`, by subspace iteration; `None` where there are no more.
 
-    def __init__(self) -> None:
-        self._model = LogisticRegression(warm_start=True, tol=_TOLERANCE, max_iter=_MAX_STEPS)
-
-    def fit(self, examples: Examples, inverse_penalty: float) -> LinearModel:
-        """The weights of least `|weights|^2 / 2 + inverse_penalty * sum of log-losses`.
-
-        Args:
-            examples: the same at every call.
-            inverse_penalty: scikit-learn's C, above 0, for vectors of mean squared length 1.
-        """
-        self._model.set_params(C=inverse_penalty)
-        self._model.fit(examples.vectors, examples.labels, sample_weight=examples.weights)
-        weights = np.asarray(self._model.coef_, np.float64).T
-        bias = np.asarray(self._model.intercept_, np.float64)
-        if weights.shape[1] == 1:
-            # For two classes scikit-learn gives the difference of their logits.
-            return LinearModel(np.hstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2)
-        return LinearModel(weights, bias)
-
-
-def _class_means(examples: Examples) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Means, shape `(num_classes, size)`, and photos of each class."""
-    counts = np.bincount(examples.labels, minlength=examples.num_classes)
-    order = np.argsort(examples.labels, kind="stable")
-    starts = np.cumsum(counts) - counts
-    sums = np.add.reduceat(examples.vectors[order], starts, axis=0, dtype=np.float64)
-    return (sums / counts[:, np.newaxis]).astype(np.float32), counts
-
-
-def _from_means(
-    means: NDArray[np.float32], directions: NDArray[np.float64], excess: NDArray[np.float64], margin: float
-) -> LinearModel:
-    """The model of the nearest mean under the metric that turned the means into `directions`, at the scale `margin`.
-
-    Args:
-        means: shape `(num_classes, size)`.
-        directions: the metric times the means, shape `(size, num_classes)`.
-        excess: what the squared length of each mean owes to chance, shape `(num_classes,)`.
-        margin: what half the mean squared distance between two means becomes.
+    Halko, Martinsson and Tropp 2011, algorithm 4.4. With no more photos than directions, those that the photos span.
     """
-    products = means.astype(np.float64) @ directions
-    num_classes = len(means)
-    distance = (num_classes * np.trace(products) - products.sum()) / (num_classes * (num_classes - 1))
-    scale = margin / distance if distance > 0 else 1.0
-    return LinearModel(directions * scale, (excess - np.diag(products)) / 2 * scale)
-
-
-def _mean_length(factor: tuple[NDArray[np.float64], bool], residuals: NDArray[np.float32], own_share: float) -> float:
-    """The mean of `e' A^-1 e` over the photos' residuals e, each with its own part taken out of the covariance A.
-
-    That is how far a photo lies from the mean of its class under the metric of A, and so `1 / n` of it is how far the
-    mean of n photos lies from where it would be with very many (Sherman and Morrison 1950 for taking a photo out).
-
-    Args:
-        factor: the Cholesky factor of A.
-        residuals: shape `(n, size)`; some hundred of them, evenly spaced, are looked at.
-        own_share: A contains `own_share * e e'` of each photo.
-    """
-    some = residuals[:: max(1, len(residuals) // _NUM_RESIDUALS)].T.astype(np.float64)
-    lengths = (some * cho_solve(factor, some, check_finite=False)).sum(axis=0)
-    return float((lengths / np.maximum(1 - own_share * lengths, _LEAST_LEFT)).mean())
+    num_photos, size = vectors.shape
+    if num_photos <= num_directions:
+        return np.asarray(np.linalg.qr(vectors.T)[0], np.float32) if num_photos < size else None
+    if size <= num_directions:
+        return None
+    some = vectors[:: max(1, num_photos // _MOST_FOR_DIRECTIONS)]
+    drawn = named_generator(seed, "main directions").standard_normal((size, num_directions), np.float32)
+    return np.asarray(np.linalg.qr(some.T @ (some @ drawn))[0], np.float32)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.heads.head import HeadData
+from tellapart.heads.head_data import HeadData
+from tellapart.heads.linear_models import TINY, to_unit_length
 from tellapart.randomness import named_generator
 
 # How many of the nearest training photos, the centres, a distance is the mean over, and the scale of a centre.
@@ -28,8 +29,6 @@ _FEWEST_PHOTOS = 20
 _NUM_QUANTILES = 201
 # Keeps the scale of a centre with many close relatives above 0, as a share of the median scale.
 _LEAST_SCALE = 0.1
-# What lengths and scales are at least.
-TINY = 1e-12
 _FLOATS = NDArray[np.float32]
 
 
@@ -56,7 +55,7 @@ class Novelty:
         Args:
             embeddings: float32, shape `(n, size)`, finite; not modified.
         """
-        distances = _between(_scale_to_1(embeddings), self.centres) / self.scales
+        distances = _between(to_unit_length(embeddings), self.centres) / self.scales
         return _mean_of_least(distances, NUM_NEAREST)
 
     @property
@@ -99,7 +98,7 @@ def fit_novelty(data: HeadData, seed: int) -> Novelty | None:
         return None
     num_centres = max(_MOST_CENTRES, _FEWEST_A_CLASS * data.num_classes)
     rows = rows[_draw_evenly(data.labels[rows], max(_MOST_MEASURED, num_centres), seed)]
-    vectors = _scale_to_1(data.embeddings[rows])
+    vectors = to_unit_length(data.embeddings[rows])
     centres = vectors[:num_centres].astype(np.float16).astype(np.float32)
     between = _between(vectors, centres)
     np.fill_diagonal(between, np.inf)
@@ -136,11 +135,6 @@ def _draw_evenly(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.
     counts = np.bincount(labels)
     place = np.arange(len(order)) - (np.cumsum(counts) - counts)[labels[order]]
     return np.asarray(order[np.argsort(place, kind="stable")][:most], np.int64)
-
-
-def _scale_to_1(embeddings: _FLOATS) -> _FLOATS:
-    lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))[:, np.newaxis]
-    return np.asarray(embeddings / np.maximum(lengths, TINY), np.float32)
 
 
 def _between(vectors: _FLOATS, centres: _FLOATS) -> _FLOATS:

@@ -6,14 +6,14 @@ Needs no Keras.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from tellapart.heads.novelty import NUM_NEAREST, TINY, Novelty
+from tellapart.heads.linear_models import TINY
+from tellapart.heads.novelty import NUM_NEAREST, Novelty
 from tellapart.networks.onnx_nodes import (
     DISTANCE_NAME,
     EMBEDDING_NAME,
@@ -31,11 +31,12 @@ _PREFIX = "head/"
 def add_head(
     backbone: bytes, weights: NDArray[np.float32], bias: NDArray[np.float32], novelty: Novelty | None = None
 ) -> bytes:
-    """The backbone with `softmax(embedding @ weights + bias)` on top, as output `probabilities`.
+    """The backbone with `softmax(embedding / sqrt(|embedding|) @ weights + bias)` on top, as output `probabilities`.
 
     With `features`, a second output `activation_map`, float32 `(batch, num_classes, h, w)`, holds what each place adds:
-    the head applied to the features there. Its mean over the places is the logit of the class, for the head is linear
-    (Zhou et al. 2016, class activation mapping, section 2; exact here, with the bias spread over all places).
+    the head applied to the features there, divided by the root of the length of the embedding. Its mean over the places
+    is the logit of the class, for behind the division the head is linear (Zhou et al. 2016, class activation mapping,
+    section 2; exact here, with the bias spread over all places).
 
     Args:
         backbone: as the module says.
@@ -45,29 +46,31 @@ def add_head(
     """
     proto = onnx.load_model_from_string(backbone)
     compose.add_prefix(proto, _BACKBONE_PREFIX, rename_inputs=False, inplace=True)
-    outputs = {output.name: output for output in proto.graph.output}
-    num_classes = len(bias)
-    _append_constant(proto, "weights", weights)
-    _append_constant(proto, "bias", bias)
-    _append_node(
-        proto, "Gemm", [_BACKBONE_PREFIX + EMBEDDING_NAME, _PREFIX + "weights", _PREFIX + "bias"], _PREFIX + "logits"
-    )
-    _append_node(proto, "Softmax", [_PREFIX + "logits"], PROBABILITIES_NAME, axis=-1)
-    infos = [helper.make_tensor_value_info(PROBABILITIES_NAME, TensorProto.FLOAT, ["batch", num_classes])]
-    features = _BACKBONE_PREFIX + FEATURES_NAME
-    if features in outputs:
-        _append_constant(proto, "kernel", np.asarray(weights).T[:, :, np.newaxis, np.newaxis])
-        _append_node(proto, "Conv", [features, _PREFIX + "kernel", _PREFIX + "bias"], MAP_NAME)
+    (opset,) = (imported.version for imported in proto.opset_import if imported.domain in ("", "ai.onnx"))
+    backbone_outputs = {output.name: output for output in proto.graph.output}
+    features = backbone_outputs.get(_BACKBONE_PREFIX + FEATURES_NAME)
+    nodes, num_classes = NodeList(opset), len(bias)
+    length = _add_length(nodes, len(weights))
+    root = nodes.add("Sqrt", [length], _PREFIX + "root")
+    vector = nodes.add("Div", [_BACKBONE_PREFIX + EMBEDDING_NAME, root], _PREFIX + "evened_out")
+    shift = nodes.constant("bias", bias)
+    logits = nodes.add("Gemm", [vector, nodes.constant("weights", weights), shift], _PREFIX + "logits")
+    nodes.add("Softmax", [logits], PROBABILITIES_NAME, axis=-1)
+    outputs = [helper.make_tensor_value_info(PROBABILITIES_NAME, TensorProto.FLOAT, ["batch", num_classes])]
+    if features is not None:
+        _add_map(nodes, features.name, root, weights, bias)
         places = [
             side.dim_value or side.dim_param or name
-            for name, side in zip(("h", "w"), outputs[features].type.tensor_type.shape.dim[2:], strict=True)
+            for name, side in zip(("h", "w"), features.type.tensor_type.shape.dim[2:], strict=True)
         ]
-        infos.append(helper.make_tensor_value_info(MAP_NAME, TensorProto.FLOAT, ["batch", num_classes, *places]))
+        outputs.append(helper.make_tensor_value_info(MAP_NAME, TensorProto.FLOAT, ["batch", num_classes, *places]))
     if novelty is not None:
-        _append_distance(proto, novelty)
-        infos.append(helper.make_tensor_value_info(DISTANCE_NAME, TensorProto.FLOAT, ["batch"]))
+        _add_distance(nodes, length, novelty)
+        outputs.append(helper.make_tensor_value_info(DISTANCE_NAME, TensorProto.FLOAT, ["batch"]))
+    proto.graph.node.extend(nodes.nodes)
+    proto.graph.initializer.extend(nodes.constants)
     del proto.graph.output[:]
-    proto.graph.output.extend(infos)
+    proto.graph.output.extend(outputs)
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))
 
@@ -79,21 +82,40 @@ def count_parameters(model: bytes) -> int:
     return sum(math.prod(constant.dims) for constant in constants if constant.data_type in kinds)
 
 
-def _append_distance(proto: onnx.ModelProto, novelty: Novelty) -> None:
-    """`Novelty.distances` of the embedding, as output `distance`.
+def _add_length(nodes: NodeList, size: int) -> str:
+    """The length of each embedding, float32 `(batch, 1)`.
 
     Sums over an axis that stays are products with ones, for `ReduceSum` takes its axes in another way from opset 13 on.
     """
-    (opset,) = (imported.version for imported in proto.opset_import if imported.domain in ("", "ai.onnx"))
-    nodes, embedding = NodeList(opset), _BACKBONE_PREFIX + EMBEDDING_NAME
-    ones = nodes.constant("ones", np.ones((novelty.centres.shape[1], 1)))
+    embedding = _BACKBONE_PREFIX + EMBEDDING_NAME
     squares = nodes.add("Mul", [embedding, embedding], _PREFIX + "squares")
-    length = nodes.add("Sqrt", [nodes.add("MatMul", [squares, ones], _PREFIX + "square")], _PREFIX + "length")
-    divisor = nodes.add("Max", [length, nodes.constant("tiny", [TINY])], _PREFIX + "divisor")
-    vector = nodes.add("Div", [embedding, divisor], _PREFIX + "vector")
+    square = nodes.add("MatMul", [squares, nodes.constant("ones", np.ones((size, 1)))], _PREFIX + "square")
+    return nodes.add(
+        "Max",
+        [nodes.add("Sqrt", [square], _PREFIX + "bare_length"), nodes.constant("tiny", [TINY])],
+        _PREFIX + "length",
+    )
+
+
+def _add_map(
+    nodes: NodeList, features: str, root: str, weights: NDArray[np.float32], bias: NDArray[np.float32]
+) -> None:
+    """The output `activation_map`; `root`, shape `(batch, 1)`, is what the head divides by."""
+    kernel = nodes.constant("kernel", np.asarray(weights).T[:, :, np.newaxis, np.newaxis])
+    places = nodes.add("Conv", [features, kernel], _PREFIX + "places")
+    divisor = nodes.add("Reshape", [root, nodes.constant("a_number", [-1, 1, 1, 1])], _PREFIX + "divisor")
+    divided = nodes.add("Div", [places, divisor], _PREFIX + "divided")
+    shift = nodes.constant("spread_bias", np.asarray(bias)[:, np.newaxis, np.newaxis])
+    nodes.add("Add", [divided, shift], MAP_NAME)
+
+
+def _add_distance(nodes: NodeList, length: str, novelty: Novelty) -> None:
+    """`Novelty.distances` of the embedding, as output `distance`."""
+    vector = nodes.add("Div", [_BACKBONE_PREFIX + EMBEDDING_NAME, length], _PREFIX + "vector")
     squares = nodes.add("Mul", [vector, vector], _PREFIX + "vector_squares")
+    ones = nodes.constant("vector_ones", np.ones((novelty.centres.shape[1], 1)))
     own_square = nodes.add("MatMul", [squares, ones], _PREFIX + "vector_square")
-    proto.graph.initializer.append(numpy_helper.from_array(novelty.centres.astype(np.float16), _PREFIX + "halves"))
+    nodes.constants.append(numpy_helper.from_array(novelty.centres.astype(np.float16), _PREFIX + "halves"))
     centres = nodes.add("Cast", [_PREFIX + "halves"], _PREFIX + "centres", to=TensorProto.FLOAT)
     centre_squares = nodes.constant("centre_squares", np.square(novelty.centres).sum(axis=1))
     others = nodes.add("Gemm", [vector, centres, centre_squares], _PREFIX + "less_square", alpha=-2.0, transB=1)
@@ -104,13 +126,3 @@ def _append_distance(proto: onnx.ModelProto, novelty: Novelty) -> None:
     number = nodes.constant("num_nearest", [NUM_NEAREST])
     nodes.nodes.append(helper.make_node("TopK", [scaled, number], [least, rows], name=_PREFIX + "TopK", largest=0))
     nodes.mean(least, [-1], DISTANCE_NAME)
-    proto.graph.node.extend(nodes.nodes)
-    proto.graph.initializer.extend(nodes.constants)
-
-
-def _append_constant(proto: onnx.ModelProto, name: str, value: NDArray[np.float32]) -> None:
-    proto.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value, np.float32), _PREFIX + name))
-
-
-def _append_node(proto: onnx.ModelProto, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
-    proto.graph.node.append(helper.make_node(operator, inputs, [output], name=f"{_PREFIX}{operator}", **attributes))

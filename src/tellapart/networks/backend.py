@@ -2,28 +2,33 @@
 
 The other modules take `keras` from here, for the backend is decided before Keras is first imported. `KERAS_BACKEND` of
 the environment wins; otherwise PyTorch, which of the three gives the fastest step for the networks here
-(benchmarks/RESULTS.md).
+(benchmarks/RESULTS.md). Nothing here changes the process of a Python caller for longer than a call.
 """
 
 import ctypes
 import os
+import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from tellapart.errors import ConfigError, DependencyError
 from tellapart.randomness import named_generator
 
 DataFormat = Literal["channels_first", "channels_last"]
 _BACKEND_NAMES = ("torch", "tensorflow", "jax")
+# TensorFlow and JAX report their start-up on stderr; warnings and errors still come through.
+_DEFAULTS = {"KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def _import_keras() -> None:
-    """Loads keras with the chosen backend, or says what is missing."""
-    if "keras" not in sys.modules:
-        os.environ.setdefault("KERAS_BACKEND", "torch")
-        # TensorFlow and JAX report their start-up on stderr; warnings and errors still come through.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Loads keras with the chosen backend, or says what is missing; the environment is as before afterwards."""
+    added = {} if "keras" in sys.modules else {name: _DEFAULTS[name] for name in _DEFAULTS if name not in os.environ}
+    os.environ.update(added)
     try:
         import keras  # noqa: F401
     except ImportError as exc:
@@ -32,11 +37,18 @@ def _import_keras() -> None:
             f"training needs keras with its backend {name!r}, and {exc.name!r} is not installed."
             " Install it with: pip install 'tellapart[train]'"
         ) from exc
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 _import_keras()
 
 import keras as keras  # noqa: E402
+from keras.src.backend.common import global_state  # noqa: E402
+
+# Keras has a function that sets these two, and none that puts them back.
+_KERAS_STATE = ("global_random_seed", "global_seed_generator")
 
 
 @dataclass(frozen=True)
@@ -56,28 +68,68 @@ class Backend:
     data_format: DataFormat
 
 
-def start_backend(seed: int) -> Backend:
-    """The backend, ready to train: seeds set, memory allocation tuned.
+def find_backend() -> Backend:
+    """What Keras runs on here.
 
     On PyTorch the convolutions are `channels_first` over memory in channels-last order: 46 images/s against 28 with
     Keras' own `channels_last` (the article's network, batch 32, 2 cores); TensorFlow and JAX on a CPU take
     `channels_last` only.
-
-    Args:
-        seed: 0 or more; dropout and the initial weights follow from it.
 
     Raises:
         ConfigError: Keras runs on a backend that networks here are not written for.
     """
     name = keras.backend.backend()
     if name not in _BACKEND_NAMES:
-        raise ConfigError(f"KERAS_BACKEND {name!r} is not supported; accepted: {', '.join(_BACKEND_NAMES)}.")
-    keras.config.set_floatx("float32")
-    keras.utils.set_random_seed(int(named_generator(seed, "keras").integers(2**31 - 1)))
-    device = _device_kind(name)
-    if device == "cpu":
-        _keep_freed_memory()
-    return Backend(name, _version(name), device, "channels_first" if name == "torch" else "channels_last")
+        raise ConfigError(f"KERAS_BACKEND {name!r} is not supported. Give one of {', '.join(_BACKEND_NAMES)}.")
+    return Backend(name, _version(name), _device_kind(name), "channels_first" if name == "torch" else "channels_last")
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """While it is open, dropout and initial weights follow from the seed, in float32; then all is as it was before.
+
+    What is put back are the states of Python's, NumPy's and PyTorch's generators and the seed, the number type and the
+    precision that Keras uses. TensorFlow cannot say its seed; it keeps the one of the training.
+
+    Args:
+        seed: 0 or more.
+    """
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras_state = [global_state.get_global_attribute(name) for name in _KERAS_STATE]
+    python_state, numpy_state, torch_states = random.getstate(), np.random.get_state(), _torch_states()
+    try:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+        reseed(seed, "keras")
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+        for name, value in zip(_KERAS_STATE, keras_state, strict=True):
+            global_state.set_global_attribute(name, value)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        _restore_torch(torch_states)
+
+
+def reseed(seed: int, name: str, *numbers: int) -> None:
+    """Seeds the process' generators for what is drawn next, as `named_generator` does; only inside `reproducible`."""
+    keras.utils.set_random_seed(int(named_generator(seed, name, *numbers).integers(2**31 - 1)))
+
+
+def _torch_states() -> list[Any]:
+    """The states of PyTorch's generators, that of the CPU first; none where PyTorch is not loaded."""
+    if (torch := sys.modules.get("torch")) is None:
+        return []
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else ())]
+
+
+def _restore_torch(states: list[Any]) -> None:
+    if states:
+        torch = sys.modules["torch"]
+        torch.set_rng_state(states[0])
+        for device, state in enumerate(states[1:]):
+            torch.cuda.set_rng_state(state, device)
 
 
 def _version(name: str) -> str:
@@ -89,23 +141,6 @@ def _device_kind(name: str) -> str:
     if name == "torch":
         return "cpu" if keras.ops.zeros(1).device.type == "cpu" else "gpu"
     return "gpu" if any("gpu" in device.lower() for device in keras.distribution.list_devices()) else "cpu"
-
-
-def _keep_freed_memory() -> None:
-    """Tells glibc to reuse freed memory instead of handing it back to the kernel and faulting it in anew.
-
-    A step of the article's network frees and asks again for about 1 GB in blocks of up to 90 MB. glibc maps each such
-    block, and the kernel zeroes every page of it on first touch: 41 images/s, against 70 with the blocks kept (batch
-    32, 2 cores, 2026-11-24). No effect, and no harm, where the C library is another one.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
-    mallopt(m_top_pad, 64 * 1024**2)
 
 
 def release_freed_memory() -> None:

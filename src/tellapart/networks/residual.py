@@ -1,9 +1,9 @@
-"""The network of the recipe `scratch`: a narrow residual network behind fixed, whitening first filters.
-
-Which parts of it earn their place was measured: docs/how-it-works/from-scratch.md.
-"""
+"""The network of the recipe `scratch`: a narrow residual network behind first filters that are read off the photos."""
 
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.networks.backend import DataFormat, keras
 from tellapart.networks.normalization import batch_norm
@@ -14,6 +14,9 @@ WHITEN_NAME = "whiten"
 WHITEN_SIZE = 3
 _STAGES = (1, 2, 4, 8)
 _BLOCKS_A_STAGE = 2
+_PATCHES_A_PHOTO = 60
+# Added to every variance, on the scale of pixels in [-1, 1]: directions with less than this are noise or compression.
+_LEAST_VARIANCE = 2e-3
 
 
 def build_residual_network(
@@ -24,7 +27,7 @@ def build_residual_network(
 ) -> keras.Model:
     """The network: 2,795,554 trainable parameters for two classes in colour at a width of 32.
 
-    Fixed 3x3 filters at every second pixel, as `training/whitening.py` makes them of the training photos, a 1x1
+    Fixed 3x3 filters at every second pixel, as `whitening_filters` makes them of the training photos, a 1x1
     convolution, 2x2 max-pooling; then four stages at 1/4 to 1/32 of the image with `width` to `8 * width` channels and
     two basic blocks each (He et al. 2015, section 4.1; the shortcut of a stage averages 2x2 pixels first, as in
     ResNet-D, He et al. 2018); mean over places, softmax.
@@ -61,6 +64,37 @@ def build_residual_network(
         num_classes, activation="softmax", kernel_initializer="zeros", dtype="float32", name="probabilities"
     )(x)
     return keras.Model(image, output, name="residual")
+
+
+def whitening_filters(images: NDArray[np.uint8], size: int, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Filters whose answers on patches of the photos are uncorrelated and of about unit variance.
+
+    The principal directions of the patches over the square root of their variance (Coates and Ng 2012, "Learning
+    feature representations with k-means", section 3), the strongest first.
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)`, at least one; not modified.
+        size: height and width of a filter, at most those of the images.
+        generator: draws the patches.
+
+    Returns:
+        float32, shape `(size, size, channels, size * size * channels)`, for pixels scaled to `[-1, 1]`.
+    """
+    height, width, channels = images.shape[1:]
+    patches = np.empty((len(images), _PATCHES_A_PHOTO, size, size, channels), np.uint8)
+    for image, made in zip(images, patches, strict=True):
+        tops = generator.integers(0, height - size + 1, _PATCHES_A_PHOTO)
+        lefts = generator.integers(0, width - size + 1, _PATCHES_A_PHOTO)
+        for patch, top, left in zip(made, tops, lefts, strict=True):
+            patch[...] = image[top : top + size, left : left + size]
+    scaled = patches.reshape(-1, size * size * channels).astype(np.float64) / 127.5 - 1
+    scaled -= scaled.mean(axis=0)
+    variances, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    filters = (directions / np.sqrt(np.maximum(variances, 0) + _LEAST_VARIANCE))[:, ::-1]
+    # The sign of a direction is the linear algebra library's choice; fixed here, so that every machine gets the same.
+    signs = np.sign(filters[np.abs(filters).argmax(axis=0), np.arange(filters.shape[1])])
+    signed: NDArray[np.float64] = filters * signs
+    return signed.reshape(size, size, channels, -1).astype(np.float32)
 
 
 class _Maker:

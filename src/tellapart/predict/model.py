@@ -23,6 +23,7 @@ from tellapart.backbones.onnx_wire import keep_outputs, output_names
 from tellapart.config import ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.predict.answers import AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
@@ -216,7 +217,7 @@ class Model:
                 f"{len(self.class_names)} classes. {WHAT_TO_DO}.",
                 path=self.path,
             )
-        return _tempered(probabilities, self._temperature)
+        return temper(probabilities, self._temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
@@ -296,12 +297,3 @@ def _fits(output: NodeArg, sides: tuple[int | None, ...]) -> bool:
         and len(output.shape) == 1 + len(sides)
         and all(wanted is None or found == wanted for found, wanted in zip(output.shape[1:], sides, strict=True))
     )
-
-
-def _tempered(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """What softmax would have given for logits divided by `temperature` (Guo et al. 2017, equation 9)."""
-    if temperature == 1.0:
-        return probabilities
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

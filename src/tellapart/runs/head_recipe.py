@@ -11,11 +11,11 @@ from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
-from tellapart.heads.head import FittedHead, HeadData, cross_validate_head, fit_head
+from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
+from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
-from tellapart.heads.out_of_fold import out_of_fold_probabilities
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet, check_classes

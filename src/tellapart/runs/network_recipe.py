@@ -15,7 +15,7 @@ from tellapart.errors import TellapartError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
-from tellapart.networks.backend import start_backend
+from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
 from tellapart.photos.decoded_cache import CachedImages, cache_images
 from tellapart.photos.photoset import PhotoSet, check_classes
@@ -28,11 +28,10 @@ from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile
 from tellapart.runs.run_tables import installed_versions, write_history
 from tellapart.runs.scratch_plan import (
+    choose_size,
     describe_plan,
-    measure_if_needed,
+    measure_speed,
     plan_training,
-    settle_flips,
-    settle_size,
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
@@ -61,8 +60,8 @@ class NetworkRecipe:
         assert isinstance(job.config, (ClassicConfig, ScratchConfig))
         self._job = job
         self._config: NetworkConfig = job.config
-        self._backend = start_backend(job.config.seed)
-        self._pace: float | None = None
+        self._backend = find_backend()
+        self._views_per_second: float | None = None
         self._plan: Plan | None = None
         self._views: float | None = None
         self._images: CachedImages | None = None
@@ -76,8 +75,8 @@ class NetworkRecipe:
     def look(self) -> Checkup:
         """The photos, decoded, and what is to be said of them."""
         if isinstance(self._config, ScratchConfig):
-            self._pace = measure_if_needed(self._config, self._job, self._backend)
-            self._config = settle_size(self._config, self._pace, self._job)
+            self._views_per_second = measure_speed(self._config, self._job, self._backend)
+            self._config = choose_size(self._config, self._views_per_second, self._job)
         self._images, checkup = prepare_photos(self._job.photos, self._job.source, self._config, self._job.watcher)
         return checkup
 
@@ -87,11 +86,10 @@ class NetworkRecipe:
         split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
         data = self._fit_data(split)
         if isinstance(config, ScratchConfig):
-            config = settle_flips(config, data, job.watcher)
-            plan = plan_training(config, self._pace, data, job)
+            plan = plan_training(config, self._views_per_second, data, job)
             if plan.seconds is not None:
                 self._views, plan = plan.num_views, time_phases(plan, config, data, self._backend)
-            self._config, self._plan = config, plan
+            self._plan = plan
         self._model = make_learner(config, data, self._backend, self._plan)
         return split
 
@@ -102,16 +100,15 @@ class NetworkRecipe:
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""
-        if self._plan is not None:
-            self._job.watcher.on_note(describe_plan(self._plan, checkup.seen.facts))
+        if self._plan is not None and isinstance(self._config, ScratchConfig):
+            self._job.watcher.on_note(describe_plan(self._plan, self._config, checkup.seen.facts))
         model, data = self._model, self._fit_data(split)
         assert model is not None
         state = load_checkpoint(self._job.run_dir / CHECKPOINT_DIR_NAME)
         seconds_before = 0.0 if state is None else sum(record.seconds for record in state.history)
         with open_course(model, data, self._config, self._backend, self._plan) as course:
             history, is_stopped = _train(model, data, course, self._job)
-            with course.settled(is_final=True):
-                fitted = self._export(model, data, checkup, history)
+        fitted = self._export(model, data, checkup, history)
         metrics = {**fitted.metrics, "is_stopped": is_stopped}
         return replace(fitted, metrics=metrics, is_stopped=is_stopped, seconds_before=seconds_before)
 
@@ -128,7 +125,7 @@ class NetworkRecipe:
         Raises:
             TellapartError: the exported model answers differently from the trained one.
         """
-        is_mirrored = isinstance(self._config, ScratchConfig) and self._config.flip is True
+        is_mirrored = isinstance(self._config, ScratchConfig) and self._config.flip
         portable = self._portable_model(model)
         bundle = self._make_bundle(model, portable, is_mirrored)
         rows = data.split.validation
@@ -239,20 +236,21 @@ def _train(model: "keras.Model", data: FitData, course: Course, job: TrainJob) -
         if (state := load_checkpoint(checkpoint_dir)) is None:
             return None
         restore_state(model, state)
-        course.restore_averages(state.averages)
         return state.history
 
     history = restore() or ()
     try:
         for record in fit_epochs(data, course, history, job.watcher.on_step):
             history = (*history, record)
-            save_checkpoint(checkpoint_dir, capture_state(model, history, course.averages()))
+            save_checkpoint(checkpoint_dir, capture_state(model, history))
             write_history(job.run_dir, history)
             job.watcher.on_epoch(record)
     except KeyboardInterrupt:
         # The weights are those of some step inside an epoch; the checkpoint has those of its end.
         if (kept := restore()) is None:
             raise
+        if kept[-1].progress < 1:
+            course.recalibrate_normalization()
         return kept, True
     return history, False
 

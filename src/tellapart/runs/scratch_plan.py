@@ -1,4 +1,4 @@
-"""What the recipe `scratch` decides for its user: how long to train at which sizes, and whether to mirror photos."""
+"""What the recipe `scratch` decides for its user: how long to train, and at which sizes."""
 
 import math
 import statistics
@@ -15,11 +15,11 @@ from tellapart.images.gate import read_info
 from tellapart.images.preprocess import format_size
 from tellapart.networks.backend import Backend
 from tellapart.photos.photoset import PhotoSet
-from tellapart.randomness import named_generator
 from tellapart.runs.job import TrainJob
 from tellapart.training.fit import FitData
-from tellapart.training.mirror import choose_mirroring
 from tellapart.training.plan import (
+    VIEW_SIDE,
+    VIEW_WIDTH,
     Length,
     Plan,
     choose_image_size,
@@ -29,14 +29,11 @@ from tellapart.training.plan import (
     make_plan,
     usual_length,
 )
-from tellapart.training.recipes import check_image_size
-from tellapart.training.speed import measure_pace, measure_rate
-from tellapart.watcher import Watcher
+from tellapart.training.recipes import batch_size, check_image_size, compile_network, make_scratch_network
+from tellapart.training.step import measure_photos_per_second
 
 # Photos whose headers say how large the photos of a collection are.
 _NUM_LOOKED_AT = 50
-# Training photos that the small model for flips is shown, at most.
-_NUM_ASKED = 2500
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
 # (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and
 # some seconds for files and pictures.
@@ -50,27 +47,37 @@ _SHARE_IN_TRAINING = 0.85
 _LEAST_LEFT = 0.3
 
 
-def measure_if_needed(config: ScratchConfig, job: TrainJob, backend: Backend) -> float | None:
-    """Views a second on this machine, where the training is to end by the clock."""
+def measure_speed(config: ScratchConfig, job: TrainJob, backend: Backend) -> float | None:
+    """Views a second on this machine, where the training is to end by the clock; `None` for any other training."""
     check_image_size(config)
     if config.minutes is None:
         return None
-    return measure_pace(config, max(2, len(job.photos.class_names)), _expected_train(config, job), backend)
+    num_classes, view = max(2, len(job.photos.class_names)), (VIEW_SIDE, VIEW_SIDE)
+    return _photos_per_second(config, num_classes, _expected_train(config, job), backend, VIEW_WIDTH, view)
 
 
-def settle_size(config: ScratchConfig, pace: float | None, job: TrainJob) -> ScratchConfig:
+def _photos_per_second(
+    config: ScratchConfig, num_classes: int, num_train: int, backend: Backend, width: int, image_size: tuple[int, int]
+) -> float:
+    """Photos of this `(height, width)` a second through steps of a network that is thrown away."""
+    model = make_scratch_network(config, num_classes, backend, width)
+    compile_network(model, config)
+    return measure_photos_per_second(model, backend, batch_size(backend, num_train), image_size)
+
+
+def choose_size(config: ScratchConfig, views_per_second: float | None, job: TrainJob) -> ScratchConfig:
     """The settings with the image size to predict at, before a photo is decoded.
 
     Args:
         config: with or without it.
-        pace: from `measure_if_needed`.
+        views_per_second: from `measure_speed`.
         job: the photos, and since when it runs.
     """
     if config.image_size is not None:
         return config
     seconds = None if config.minutes is None else config.minutes * 60
     num_train = _expected_train(config, job)
-    length = _length(config, pace, num_train, seconds)
+    length = _length(config, views_per_second, num_train, seconds)
     regime = choose_regime(length, choose_width(length, num_train))
     return replace(config, image_size=choose_image_size(regime, _native_side(job.photos)))
 
@@ -83,26 +90,12 @@ def _expected_train(config: ScratchConfig, job: TrainJob) -> int:
     return max(1, round(num_photos * (1 - config.validation_fraction)))
 
 
-def settle_flips(config: ScratchConfig, data: FitData, watcher: Watcher) -> ScratchConfig:
-    """The settings with a decision whether training photos are mirrored, and a note when they are not."""
-    if config.flip is not None:
-        return config
-    rows = named_generator(config.seed, "asked about flips").permutation(data.split.train)[:_NUM_ASKED]
-    choice = choose_mirroring(data.images.gather(rows), data.labels[rows], data.images.groups()[rows], config.seed)
-    if not choice.is_harmless:
-        watcher.on_note(
-            "photos are not mirrored in training: in cross-validation that made a small model tell the classes apart "
-            f"less well (log-loss {choice.loss_with:.3f} with, {choice.loss_without:.3f} without). --flip mirrors them."
-        )
-    return replace(config, flip=choice.is_harmless)
-
-
-def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job: TrainJob) -> Plan:
+def plan_training(config: ScratchConfig, views_per_second: float | None, data: FitData, job: TrainJob) -> Plan:
     """Phases and length of the training.
 
     Args:
         config: with an image size.
-        pace: from `measure_if_needed`.
+        views_per_second: from `measure_speed`.
         data: what is trained on, decoded.
         job: since when it runs; a run that goes on keeps the way it was begun.
 
@@ -111,8 +104,8 @@ def plan_training(config: ScratchConfig, pace: float | None, data: FitData, job:
     """
     assert config.image_size is not None
     num_train = len(data.split.train)
-    seconds = None if pace is None else _seconds_left(config, pace, data, job)
-    length = _length(config, pace, num_train, seconds)
+    seconds = None if views_per_second is None else _seconds_left(config, views_per_second, data, job)
+    length = _length(config, views_per_second, num_train, seconds)
     if job.resumed is not None and job.resumed.views is not None:
         length = Length(views=job.resumed.views)
     width = choose_width(length, num_train)
@@ -126,31 +119,38 @@ def time_phases(plan: Plan, config: ScratchConfig, data: FitData, backend: Backe
     """
     assert plan.seconds is not None
     started, num_train = time.perf_counter(), len(data.split.train)
-    settings = (config, len(data.images.photos.class_names), num_train, backend, plan.width)
-    rates = [_SHARE_IN_TRAINING * measure_rate(*settings, phase.image_size) for phase in plan.phases]
+    num_classes = len(data.images.photos.class_names)
+    rates = [
+        _SHARE_IN_TRAINING * _photos_per_second(config, num_classes, num_train, backend, plan.width, phase.image_size)
+        for phase in plan.phases
+    ]
     seconds = max(plan.seconds - (time.perf_counter() - started), _LEAST_LEFT * plan.seconds)
     return replace(plan, seconds=seconds).at_rates(rates, num_train)
 
 
-def _length(config: ScratchConfig, pace: float | None, num_train: int, seconds: float | None) -> Length:
+def _length(config: ScratchConfig, views_per_second: float | None, num_train: int, seconds: float | None) -> Length:
     """How long the training is: by the clock, by the epochs, or as usual."""
-    if pace is not None and seconds is not None:
-        return Length(views=pace * seconds / num_train)
+    if views_per_second is not None and seconds is not None:
+        return Length(views=views_per_second * seconds / num_train)
     return usual_length(num_train) if config.epochs is None else Length(epochs=config.epochs)
 
 
-def describe_plan(plan: Plan, facts: Sequence[PhotoFacts]) -> str:
-    """The plan in a sentence, and in a second one what is too small to be seen in photos that are larger by far."""
+def describe_plan(plan: Plan, config: ScratchConfig, facts: Sequence[PhotoFacts]) -> str:
+    """The plan in a sentence; then what a user may want to set otherwise."""
     about = "about " if plan.seconds is not None else ""
     phases = [f"{_count(phase.epochs)} at {format_size(phase.image_size)} pixels" for phase in plan.phases]
     whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
     said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {format_size(plan.image_size)}."
+    if config.flip:
+        said += (
+            " Photos are also shown mirrored. If that changes their class, as it does with letters, pass `flip=False`."
+        )
     shrinking = _median_side([one.height * one.width for one in facts]) / math.sqrt(math.prod(plan.image_size))
     if not _SHRUNK_MUCH <= shrinking < math.inf:
         return said
     return (
-        f"{said} A pixel is {shrinking:.0f}x{shrinking:.0f} of a photo's own then; if classes differ in details of that"
-        f" size, pass a larger --image-size, and the time for it."
+        f"{said} Each pixel stands for {shrinking:.0f}x{shrinking:.0f} pixels of a photo. If your classes differ in"
+        " such small details, pass a larger `image_size`, and the time for it."
     )
 
 
@@ -159,18 +159,20 @@ def _count(epochs: float) -> str:
     return f"{text} epoch{'' if text == '1' else 's'}"
 
 
-def _seconds_left(config: ScratchConfig, pace: float, data: FitData, job: TrainJob) -> float:
+def _seconds_left(config: ScratchConfig, views_per_second: float, data: FitData, job: TrainJob) -> float:
     """Seconds for the epochs: what was asked for, without what is over and what comes after them."""
     assert config.minutes is not None and config.image_size is not None
     num_passes = len(data.split.validation) * _FORWARDS_AT_END + _TRAINING_PHOTOS_AT_END
-    at_end = num_passes * cost_of(config.image_size) * _FORWARD_SHARE / pace + _SECONDS_AT_END
+    at_end = num_passes * cost_of(config.image_size) * _FORWARD_SHARE / views_per_second + _SECONDS_AT_END
     over = time.perf_counter() - job.started
     seconds = config.minutes * 60 - over - at_end
     if seconds < _LEAST_LEFT * config.minutes * 60:
         least = math.ceil((over + at_end) / (1 - _LEAST_LEFT) / 6) / 10
         raise ConfigError(
-            f"--minutes {config.minutes:g} is too short: reading these photos took {over:.0f} s, and measuring and "
-            f"writing the result will take about {at_end:.0f} s. Pass at least --minutes {least:g}."
+            f"`minutes` {config.minutes:g} is too short. Reading these photos took {over:.0f} s, and measuring and"
+            f" writing the result will take about {at_end:.0f} s. Pass at least `minutes={least:g}`.",
+            field="minutes",
+            value=config.minutes,
         )
     return seconds
 

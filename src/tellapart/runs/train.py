@@ -4,7 +4,8 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -87,7 +88,8 @@ def train(
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
         decided = apply_own_decisions(open_labelled(photos, source, check=is_checked), watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
-        return _train(job, _open_recipe(job))
+        with _open_recipe(job) as recipe:
+            return _train(job, recipe)
 
 
 def _train(job: TrainJob, recipe: Recipe) -> Run:
@@ -128,15 +130,20 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     )
 
 
-def _open_recipe(job: TrainJob) -> Recipe:
+@contextmanager
+def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
+    """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
         from tellapart.runs.head_recipe import HeadRecipe
 
-        return HeadRecipe(job)
+        yield HeadRecipe(job)
+        return
     # Keras and PyTorch take seconds to load, which a head does without.
+    from tellapart.networks.backend import reproducible
     from tellapart.runs.network_recipe import NetworkRecipe
 
-    return NetworkRecipe(job)
+    with reproducible(job.config.seed):
+        yield NetworkRecipe(job)
 
 
 def _metrics(config: RecipeConfig, checkup: Checkup, split: Split, fitted: Fitted) -> dict[str, Any]:
@@ -189,5 +196,4 @@ def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
     """`config` with what was left to the recipe as the run has decided it."""
     if not isinstance(config, ScratchConfig) or not isinstance(stored, ScratchConfig):
         return config
-    left = [name for name in ("image_size", "flip") if getattr(config, name) is None]
-    return replace(config, **{name: getattr(stored, name) for name in left})
+    return replace(config, image_size=config.image_size or stored.image_size)

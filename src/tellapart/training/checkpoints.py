@@ -30,20 +30,16 @@ class TrainingState:
         history: the epochs so far, from 1.
         variables: weights and the random state of dropout, in the model's order.
         optimizer_variables: iterations, learning rate and moments, in the optimizer's order.
-        averages: what the recipe averages over the training; empty where it averages nothing.
     """
 
     history: tuple[EpochRecord, ...]
     variables: tuple[NDArray[Any], ...]
     optimizer_variables: tuple[NDArray[Any], ...]
-    averages: tuple[NDArray[Any], ...] = ()
 
 
-def capture_state(
-    model: keras.Model, history: tuple[EpochRecord, ...], averages: tuple[NDArray[Any], ...] = ()
-) -> TrainingState:
-    """A copy of the state of a compiled model; `averages` are taken as they are."""
-    return TrainingState(history, _values(_state_variables(model)), _values(model.optimizer.variables), averages)
+def capture_state(model: keras.Model, history: tuple[EpochRecord, ...]) -> TrainingState:
+    """A copy of the state of a compiled model."""
+    return TrainingState(history, _values(_state_variables(model)), _values(model.optimizer.variables))
 
 
 def restore_state(model: keras.Model, state: TrainingState) -> None:
@@ -58,7 +54,7 @@ def restore_state(model: keras.Model, state: TrainingState) -> None:
     )
     for variables, values in pairs:
         if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-            raise BundleError("the checkpoint is of another network; train again with another --out.")
+            raise BundleError("the checkpoint is of another network. Train again with another `out`.")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
@@ -99,7 +95,7 @@ def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
     if entries or any(checkpoint_dir.glob("epoch-*.npz")):
         raise BundleError(
             f"the checkpoints in {str(checkpoint_dir)!r} are damaged: none matches its checksum."
-            " Train again with another --out."
+            " Train again with another `out`."
         )
     return None
 
@@ -127,7 +123,6 @@ def _values(variables: list[keras.Variable]) -> tuple[NDArray[Any], ...]:
 def _to_bytes(state: TrainingState) -> bytes:
     arrays = {f"variable_{number:04d}": value for number, value in enumerate(state.variables)}
     arrays |= {f"optimizer_{number:04d}": value for number, value in enumerate(state.optimizer_variables)}
-    arrays |= {f"average_{number:04d}": value for number, value in enumerate(state.averages)}
     history = json.dumps([asdict(record) for record in state.history]).encode()
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, history=np.frombuffer(history, np.uint8), **arrays)
@@ -141,5 +136,4 @@ def _from_bytes(data: bytes) -> TrainingState:
             tuple(EpochRecord(**record) for record in json.loads(arrays["history"].tobytes())),
             tuple(arrays[name] for name in names if name.startswith("variable_")),
             tuple(arrays[name] for name in names if name.startswith("optimizer_")),
-            tuple(arrays[name] for name in names if name.startswith("average_")),
         )

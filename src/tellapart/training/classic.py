@@ -1,13 +1,11 @@
 """How the recipe `classic` trains: the article's warp, optimizer and number of epochs, every epoch alike."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tellapart.config import ClassicConfig
-from tellapart.networks.backend import keras
+from tellapart.networks.backend import keras, reseed
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord
 from tellapart.training.augment import draw_warps, warp_images
@@ -24,7 +22,7 @@ class ClassicCourse:
     """
 
     def __init__(self, model: keras.Model, data: FitData, config: ClassicConfig) -> None:
-        self._model, self._data, self._config = model, data, config
+        self.model, self._data, self._config = model, data, config
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:
         """Share of the training that these epochs were."""
@@ -43,7 +41,7 @@ class ClassicCourse:
         config, data = self._config, self._data
         # Dropout on PyTorch draws from PyTorch's global state, which no checkpoint holds: it starts anew with each
         # epoch.
-        keras.utils.set_random_seed(int(named_generator(config.seed, "dropout", epoch).integers(2**31 - 1)))
+        reseed(config.seed, "dropout", epoch)
         order = named_generator(config.seed, "order", epoch).permutation(data.split.train)
         warps = None
         if config.augment is not None:
@@ -64,22 +62,12 @@ class ClassicCourse:
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step; loss in nats and accuracy on the batch."""
-        logs: dict[str, float] = self._model.train_on_batch(batch.images, batch.targets, return_dict=True)
+        logs: dict[str, float] = self.model.train_on_batch(batch.images, batch.targets, return_dict=True)
         return logs
 
     def is_validated(self, before: float, progress: float) -> bool:
         """Whether the epoch between the two ends with a look at the validation photos."""
         return True
 
-    def averages(self) -> tuple[NDArray[np.float32], ...]:
-        """What is averaged, for a checkpoint."""
-        return ()
-
-    def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
-        """Goes on from what `averages` gave at another time."""
-        pass
-
-    @contextmanager
-    def settled(self, *, is_final: bool = False) -> Iterator[keras.Model]:
-        """The model as it is."""
-        yield self._model
+    def recalibrate_normalization(self) -> None:
+        """Nothing: the network has no normalisation."""

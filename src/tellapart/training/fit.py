@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -21,7 +20,7 @@ from tellapart.photos.decoded_cache import CachedImages
 from tellapart.photos.loading import num_cores
 from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, StepRecord
-from tellapart.training.random_crops import one_thread_a_view
+from tellapart.training.random_crops import single_threaded_opencv
 
 _PREDICT_BATCH_SIZE = 32
 # Batches that are prepared at a time. Each is kept in memory, and shows what the training wanted when it was begun.
@@ -59,7 +58,9 @@ class Batch:
 
 
 class Course(Protocol):
-    """How a recipe goes about a training; it holds the model."""
+    """How a recipe goes about a training of its model."""
+
+    model: keras.Model
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:
         """Share of the training that these epochs were; from 1 on it is over."""
@@ -79,14 +80,8 @@ class Course(Protocol):
     def is_validated(self, before: float, progress: float) -> bool:
         """Whether the epoch between the two ends with a look at the validation photos."""
 
-    def averages(self) -> tuple[NDArray[np.float32], ...]:
-        """What is averaged over the training besides the model's own state, for a checkpoint."""
-
-    def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
-        """Goes on from what `averages` gave at another time."""
-
-    def settled(self, *, is_final: bool = False) -> AbstractContextManager[keras.Model]:
-        """The model, with the weights it would be used with as long as this is open; `is_final` takes its time."""
+    def recalibrate_normalization(self) -> None:
+        """Makes the model ready to predict, once, after the last step; the model no longer trains then."""
 
 
 def fit_epochs(
@@ -97,8 +92,8 @@ def fit_epochs(
 ) -> Iterator[EpochRecord]:
     """One record after each epoch that is still to come; between two records the weights stand still.
 
-    Every random number follows from the seed and the epoch, or is a variable of the model, so that a model restored
-    after epoch n goes on as if it had never stopped.
+    After the last of them the model is ready to predict. Every random number follows from the seed and the epoch, or is
+    a variable of the model, so that a model restored after epoch n goes on as if it had never stopped.
 
     Args:
         data: photos and split.
@@ -118,10 +113,11 @@ def fit_epochs(
             numbers = (epoch, max(epoch, course.num_epochs()), step, max(step, course.num_steps()))
             on_step(StepRecord(*numbers, means.loss, means.accuracy, seconds_left))
         train_seconds = time.perf_counter() - epoch_started
+        if progress >= 1:
+            course.recalibrate_normalization()
         validation_loss, validation_accuracy = None, None
         if course.is_validated(before, progress):
-            with course.settled(is_final=progress >= 1) as model:
-                validation_loss, validation_accuracy = _validate(model, data)
+            validation_loss, validation_accuracy = _validate(course.model, data)
         release_freed_memory()
         yield EpochRecord(
             epoch=epoch,
@@ -199,7 +195,7 @@ def prepare_ahead(prepare: Callable[[int], Batch], starts: Sequence[int]) -> Gen
     num_together = min(num_cores(), _MOST_TOGETHER)
     waiting: deque[Future[Batch]] = deque()
     remaining = iter(starts)
-    with one_thread_a_view(), ThreadPoolExecutor(num_together, thread_name_prefix="augment") as pool:
+    with single_threaded_opencv(), ThreadPoolExecutor(num_together, thread_name_prefix="augment") as pool:
         try:
             waiting.extend(pool.submit(prepare, start) for start in islice(remaining, 2 * num_together))
             while waiting:

@@ -13,7 +13,6 @@ import torch
 
 from tellapart.networks.backend import keras
 from tellapart.networks.normalization import FusedBatchNormalization
-from tellapart.training.kn2row import convolve, is_suited, pays
 
 _Call = Callable[..., torch.Tensor]
 
@@ -24,8 +23,8 @@ def call_of(layer: keras.layers.Layer) -> _Call:
     Convolutions, normalisation, pooling, ReLU and sums, as our networks have them, are PyTorch's; all else is the
     layer's own function, without what Keras does around it.
     """
-    direct = _MAKERS[type(layer)](layer) if type(layer) in _MAKERS else None
-    return direct or _own_call(layer)
+    torch_call = _MAKERS[type(layer)](layer) if type(layer) in _MAKERS else None
+    return torch_call or _own_call(layer)
 
 
 def _own_call(layer: keras.layers.Layer) -> _Call:
@@ -48,11 +47,9 @@ def _convolution(layer: keras.layers.Conv2D) -> _Call | None:
     ):
         return None
     kernel, strides, is_padded = layer.kernel.value, tuple(layer.strides), layer.padding == "same"
-    sizes, may_pay = tuple(layer.kernel_size), is_suited(layer)
+    sizes = tuple(layer.kernel_size)
 
     def call(images: torch.Tensor) -> torch.Tensor:
-        if may_pay and pays(min(images.shape[1], kernel.shape[-1]), *images.shape[2:]):
-            return convolve(images, kernel)
         zeros = [
             _num_zeros(length, size, stride) if is_padded else 0
             for length, size, stride in zip(images.shape[2:], sizes, strides, strict=True)

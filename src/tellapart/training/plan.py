@@ -1,4 +1,4 @@
-"""How long the recipe `scratch` trains which network, and at which image sizes. Arithmetic only; `pace.py` measures.
+"""How long the recipe `scratch` trains which network, and at which image sizes. Arithmetic only.
 
 The unit of computing is a view: one training photo of 96x96 pixels through one step of a network of width 32.
 """
@@ -161,16 +161,14 @@ class Regime:
 
 # Views that look much alike teach fastest, ones that differ teach longest; so they come one after the other, as the
 # views grow (progressive learning, Tan and Le 2021).
-_GENTLE = CropConfig(least_area=0.5, colour=0.2, erase=0.0, mix=0.0)
-_VARIED = CropConfig(mix=0.0)
-_MIXED = CropConfig()
+_GENTLE = CropConfig(least_area=0.5, colour=0.2, erase=0.0)
+_VARIED = CropConfig()
 # Crops show things larger than the whole photo does, so after small crops photos are best predicted at more pixels than
 # the views have (Touvron et al. 2019).
 REGIMES = (
     Regime(0, 64, (Stage(1.0, 1.0, _GENTLE),)),
     Regime(25, 128, (Stage(0.5, 0.3, _GENTLE), Stage(0.75, 0.7, _VARIED))),
     Regime(80, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _VARIED)), rate=0.5),
-    Regime(100, 160, (Stage(0.4, 0.12, _GENTLE), Stage(0.6, 0.28, _VARIED), Stage(0.8, 0.6, _MIXED)), rate=0.5),
 )
 
 

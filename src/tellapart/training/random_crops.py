@@ -1,7 +1,7 @@
-"""Random views of training photos for the residual network: one warp and one colour pass a photo, then mixing.
+"""Random crops of training photos for the residual network: one warp and one colour pass a photo.
 
-A view is a crop of any place and size, turned a little, mirrored every other epoch, and seen in another light. As in
-`augment.py`, drawing the numbers and applying them are apart.
+A crop is of any place and size, turned a little, mirrored every other epoch, and in another light. As in `augment.py`,
+drawing the numbers and applying them are apart.
 """
 
 import math
@@ -22,9 +22,6 @@ _MOST_SHRINKING = 1.5
 _MEAN_STEP = 8
 _ERASED_AREA = (0.02, 0.2)
 _ERASED_ASPECT = (0.3, 3.3)
-# Parameters of the beta distributions that say how much of the other photo is mixed in: blending (Zhang et al. 2018)
-# keeps most photos nearly pure, patches (Yun et al. 2019) come in all sizes.
-_BLEND_BETA, _PATCH_BETA = 0.2, 1.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def make_views(
 
 
 @contextmanager
-def one_thread_a_view() -> Iterator[None]:
+def single_threaded_opencv() -> Iterator[None]:
     """While it is open, OpenCV does not wake a second thread for a view, which costs more than it saves."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -173,39 +170,3 @@ def _recolour(images: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArra
     for image, colour_map, out in zip(images, np.concatenate([mixing, offsets], axis=2), changed, strict=True):
         cv2.transform(image, colour_map, dst=out)
     return changed
-
-
-def mix_images(
-    images: NDArray[np.uint8], targets: NDArray[np.float32], probability: float, generator: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The batch as it is, or each photo blended with another of it (mixup), or with a piece of another in it (CutMix).
-
-    Args:
-        images: uint8, shape `(n, height, width, channels)`; not modified.
-        targets: probabilities of the classes, shape `(n, num_classes)`; not modified.
-        probability: of mixing at all; blending and patching are equally likely.
-        generator: advanced by the draw, by as much whatever comes out.
-
-    Returns:
-        images and targets of the same shapes and types.
-    """
-    is_mixed, is_blended, place = generator.random() < probability, generator.random() < 0.5, generator.random(2)
-    share_blended = generator.beta(_BLEND_BETA, _BLEND_BETA)
-    share_patched = generator.beta(_PATCH_BETA, _PATCH_BETA)
-    others = generator.permutation(len(images))
-    if not is_mixed:
-        return images, targets
-    if is_blended:
-        kept = max(share_blended, 1 - share_blended)
-        mixed = cv2.addWeighted(
-            images.reshape(len(images), -1), kept, images[others].reshape(len(images), -1), 1 - kept, 0
-        )
-        mixed = np.asarray(mixed, np.uint8).reshape(images.shape)
-    else:
-        height, width = images.shape[1:3]
-        sides = np.array([height, width]) * math.sqrt(share_patched)
-        (rows, columns), (top, left) = sides.astype(int), (place * ([height, width] - sides)).astype(int)
-        mixed = images.copy()
-        mixed[:, top : top + rows, left : left + columns] = images[others, top : top + rows, left : left + columns]
-        kept = 1 - rows * columns / (height * width)
-    return mixed, (kept * targets + (1 - kept) * targets[others]).astype(np.float32)

@@ -8,22 +8,21 @@ from tellapart.config import ClassicConfig, ScratchConfig
 from tellapart.errors import ConfigError
 from tellapart.networks.article import build_article_network
 from tellapart.networks.backend import Backend, DataFormat, keras
-from tellapart.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network
+from tellapart.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network, whitening_filters
 from tellapart.randomness import named_generator
+from tellapart.training import hyperparameters
 from tellapart.training.classic import ClassicCourse
 from tellapart.training.fit import Course, FitData
 from tellapart.training.plan import VIEW_WIDTH, Plan
 from tellapart.training.scratch import CourseSettings, ScratchCourse
 from tellapart.training.step import open_step
-from tellapart.training.tuning import USUAL, Tuning
-from tellapart.training.whitening import whitening_filters
 
 NetworkConfig = ClassicConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A way to train.
+class NetworkDesign:
+    """A network that is trained epoch by epoch.
 
     Attributes:
         build_network: from `((height, width, channels), num_classes, data_format)` to a model.
@@ -35,8 +34,8 @@ class Recipe:
 
 
 RECIPES = {
-    "classic": Recipe(build_article_network, min_side=46),
-    "scratch": Recipe(build_residual_network, min_side=32),
+    "classic": NetworkDesign(build_article_network, min_side=46),
+    "scratch": NetworkDesign(build_residual_network, min_side=32),
 }
 
 _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
@@ -83,17 +82,22 @@ def check_image_size(config: NetworkConfig) -> None:
     """
     min_side = RECIPES[config.recipe].min_side
     if config.image_size is not None and min(config.image_size) < min_side:
+        side = min(config.image_size)
         raise ConfigError(
-            f"--image-size {min(config.image_size)} is too small for the recipe {config.recipe!r};"
-            f" it needs at least {min_side}."
+            f"`image_size` {side} is too small for the recipe {config.recipe!r}. It needs at least {min_side}.",
+            field="image_size",
+            value=config.image_size,
         )
 
 
-def compile_network(model: keras.Model, config: NetworkConfig, tuning: Tuning = USUAL) -> None:
+def compile_network(model: keras.Model, config: NetworkConfig) -> None:
     """Gives `model` its loss, the accuracy metric and the recipe's optimizer with fresh state."""
     if isinstance(config, ScratchConfig):
         optimizer = keras.optimizers.SGD(
-            tuning.learning_rate, tuning.momentum, nesterov=True, weight_decay=tuning.weight_decay
+            hyperparameters.LEARNING_RATE,
+            hyperparameters.MOMENTUM,
+            nesterov=True,
+            weight_decay=hyperparameters.WEIGHT_DECAY,
         )
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
         loss = "categorical_crossentropy"
@@ -104,9 +108,7 @@ def compile_network(model: keras.Model, config: NetworkConfig, tuning: Tuning = 
     model.optimizer.build(model.trainable_variables)
 
 
-def make_learner(
-    config: NetworkConfig, data: FitData, backend: Backend, plan: Plan | None, tuning: Tuning = USUAL
-) -> keras.Model:
+def make_learner(config: NetworkConfig, data: FitData, backend: Backend, plan: Plan | None) -> keras.Model:
     """The network that is trained, compiled; that of `scratch` takes images of any size and has its first filters.
 
     Args:
@@ -114,7 +116,6 @@ def make_learner(
         data: photos and split.
         backend: what learning runs on.
         plan: of `scratch`; `None` for `classic`.
-        tuning: of `scratch`.
 
     Raises:
         ConfigError: the image size is too small for the network.
@@ -125,14 +126,14 @@ def make_learner(
     else:
         assert plan is not None
         model = make_scratch_network(config, num_classes, backend, plan.width)
-        if tuning.is_whitened:
+        if hyperparameters.IS_WHITENED:
             rows = named_generator(config.seed, "whitened").permutation(data.split.train)[:_NUM_WHITENED]
             generator = named_generator(config.seed, "whitening")
             filters = whitening_filters(data.images.gather(rows), WHITEN_SIZE, generator)
             model.get_layer(WHITEN_NAME).set_weights([filters])
         else:
             model.get_layer(WHITEN_NAME).trainable = True
-    compile_network(model, config, tuning)
+    compile_network(model, config)
     return model
 
 
@@ -147,39 +148,33 @@ def make_scratch_network(
 
 @contextmanager
 def open_course(
-    model: keras.Model,
-    data: FitData,
-    config: NetworkConfig,
-    backend: Backend,
-    plan: Plan | None,
-    tuning: Tuning = USUAL,
+    model: keras.Model, data: FitData, config: NetworkConfig, backend: Backend, plan: Plan | None
 ) -> Iterator[Course]:
     """How the recipe goes about the training of `model`.
 
     Args:
         model: from `make_learner`; its weights and optimizer are changed.
         data: photos and split.
-        config: of `scratch`, with an image size and a decision about flips.
+        config: of `scratch`, with an image size.
         backend: what learning runs on.
         plan: of `scratch`; `None` for `classic`.
-        tuning: of `scratch`.
     """
     if isinstance(config, ClassicConfig):
         yield ClassicCourse(model, data, config)
         return
-    assert plan is not None and config.flip is not None
+    assert plan is not None
     plan = plan.with_crops(flip=config.flip, **({"rotation_degrees": 180.0} if config.rotations else {}))
-    settings = CourseSettings(plan, batch_size(backend, len(data.split.train), tuning), config.seed, tuning)
+    settings = CourseSettings(plan, batch_size(backend, len(data.split.train)), config.seed)
     with open_step(model, backend) as step:
         yield ScratchCourse(model, step, data, settings)
 
 
-def batch_size(backend: Backend, num_train: int, tuning: Tuning = USUAL) -> int:
+def batch_size(backend: Backend, num_train: int) -> int:
     """Photos a step of `scratch`, of so many to train: on a GPU up to 8 times as many as on a CPU, if it has enough."""
     if backend.device == "cpu":
-        return tuning.batch_size
-    factor = num_train // (_LEAST_STEPS_AN_EPOCH * tuning.batch_size)
-    return tuning.batch_size * min(max(1, factor), _GPU_BATCH_FACTOR)
+        return hyperparameters.BATCH_SIZE
+    factor = num_train // (_LEAST_STEPS_AN_EPOCH * hyperparameters.BATCH_SIZE)
+    return hyperparameters.BATCH_SIZE * min(max(1, factor), _GPU_BATCH_FACTOR)
 
 
 @contextmanager

@@ -1,13 +1,12 @@
-"""How the recipe `scratch` trains: views at growing sizes, one rise and fall of the learning rate, averaged weights.
+"""How the recipe `scratch` trains: views at growing sizes, one rise and fall of the learning rate.
 
-What each part is worth was measured: docs/how-it-works/from-scratch.md. How long and at which sizes is decided in
-`plan.py`.
+How long and at which sizes is decided in `plan.py`; the other numbers stand in `hyperparameters.py`.
 """
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from tellapart.networks.backend import keras
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord
-from tellapart.training.averages import WeightAverage
+from tellapart.training import hyperparameters
 from tellapart.training.fit import Batch, FitData, prepare_ahead
 from tellapart.training.plan import Plan
-from tellapart.training.random_crops import draw_views, make_views, mix_images
+from tellapart.training.random_crops import draw_views, make_views
 from tellapart.training.step import SharedStep, WholeStep
-from tellapart.training.tuning import USUAL, Tuning
 
 # Looks at the validation photos in a whole training: each takes as long as some hundred photos of training.
 _NUM_LOOKS = 8
@@ -39,13 +37,13 @@ class CourseSettings:
         plan: sizes, length and random views.
         batch_size: photos a step.
         seed: the run's.
-        tuning: all other numbers.
+        clock: seconds since some moment; ends a plan that has a time.
     """
 
     plan: Plan
     batch_size: int
     seed: int
-    tuning: Tuning = USUAL
+    clock: Callable[[], float] = time.perf_counter
 
 
 class ScratchCourse:
@@ -61,17 +59,14 @@ class ScratchCourse:
     def __init__(
         self, model: keras.Model, step: WholeStep | SharedStep, data: FitData, settings: CourseSettings
     ) -> None:
-        self._model, self._step, self._data, self._settings = model, step, data, settings
-        self._average = WeightAverage(model, settings.tuning.reach)
-        self._started = time.perf_counter()
+        self.model, self._step, self._data, self._settings = model, step, data, settings
+        self._started = settings.clock()
         self._at_start = 0.0
-        # The settled weights of the end, until the training goes on.
-        self._final: list[NDArray[np.float32]] | None = None
 
     def progress_of(self, history: Sequence[EpochRecord]) -> float:
         """Share of the training that these epochs were."""
         self._at_start = history[-1].progress if history else 0.0
-        self._started = time.perf_counter()
+        self._started = self._settings.clock()
         return self._at_start
 
     def num_epochs(self) -> int:
@@ -95,46 +90,22 @@ class ScratchCourse:
         )
         with closing(prepared):
             for batch in prepared:
-                moment = self._now(batch.progress)
+                moment = self._clocked(batch.progress)
                 yield replace(batch, progress=max(moment, progress + _LEAST_PROGRESS))
                 if moment >= 1:
                     return
 
     def learn(self, batch: Batch) -> dict[str, float]:
         """One step; loss in nats and accuracy on the batch."""
-        settings, tuning = self._settings, self._settings.tuning
-        highest = tuning.learning_rate * settings.plan.rate * settings.batch_size / tuning.batch_size
-        self._model.optimizer.learning_rate = highest * tuning.rate_at(batch.progress)
-        self._final = None
-        logs = self._step.learn(batch.images, batch.targets)
-        self._average.add(self._settings.plan.num_epochs * self.num_steps())
-        return logs
+        share = self._settings.plan.rate * self._settings.batch_size / hyperparameters.BATCH_SIZE
+        self.model.optimizer.learning_rate = share * hyperparameters.learning_rate_at(batch.progress)
+        return self._step.learn(batch.images, batch.targets)
 
     def is_validated(self, before: float, progress: float) -> bool:
         """Whether the epoch between the two ends with a look at the validation photos."""
         return progress >= 1 or math.floor(before * _NUM_LOOKS) < math.floor(progress * _NUM_LOOKS)
 
-    def averages(self) -> tuple[NDArray[np.float32], ...]:
-        """What is averaged, for a checkpoint."""
-        return self._average.values
-
-    def restore_averages(self, averages: tuple[NDArray[np.float32], ...]) -> None:
-        """Goes on from what `averages` gave at another time."""
-        self._final = None
-        self._average.restore(averages)
-
-    @contextmanager
-    def settled(self, *, is_final: bool = False) -> Iterator[keras.Model]:
-        """The model with its averaged weights; at the end with moving averages for whole photos instead of views."""
-        with self._average.lent_to(self._model):
-            if is_final and self._final is None:
-                self._see_whole_photos()
-                self._final = self._model.get_weights()
-            elif is_final:
-                self._model.set_weights(self._final)
-            yield self._model
-
-    def _see_whole_photos(self) -> None:
+    def recalibrate_normalization(self) -> None:
         """Lets the normalisations measure whole training photos at the size that is predicted at.
 
         Their means and variances are those of crops at other sizes until then (Touvron et al. 2019, section 4.2). The
@@ -148,14 +119,14 @@ class ScratchCourse:
             photos, is_mirrored = data.images.gather(rows), generator.random(len(rows)) < 0.5
             if flip:
                 photos[is_mirrored] = photos[is_mirrored, :, ::-1]
-            self._step.see(photos)
+            self._step.update_moving_averages(photos)
 
-    def _now(self, planned: float) -> float:
+    def _clocked(self, planned: float) -> float:
         """The progress by the clock, where a time was asked for."""
         seconds = self._settings.plan.seconds
         if seconds is None:
             return planned
-        return min(1.0, self._at_start + (time.perf_counter() - self._started) / seconds)
+        return min(1.0, self._at_start + (self._settings.clock() - self._started) / seconds)
 
     def _prepare(self, rows: NDArray[np.int64], is_mirrored: NDArray[np.bool_], epoch: int, number: int) -> Batch:
         """The views of these photos, as the moment of the training has them."""
@@ -164,8 +135,8 @@ class ScratchCourse:
         before, after = (
             settings.plan.progress_after(epoch - 1 + step / self.num_steps()) for step in (number, number + 1)
         )
-        moment = self._now(before)
-        phase, is_clean = settings.plan.phase_at(moment), moment >= 1 - settings.tuning.clean_end
+        moment = self._clocked(before)
+        phase, is_clean = settings.plan.phase_at(moment), moment >= 1 - hyperparameters.CLEAN_END
         photos = data.images.gather(rows)
         views = draw_views(
             phase.crops, is_mirrored & phase.crops.flip, (photos.shape[1:3], phase.image_size), generator
@@ -173,7 +144,5 @@ class ScratchCourse:
         images = make_views(photos, views, phase.image_size, in_colour=not is_clean)
         num_classes = len(data.images.photos.class_names)
         targets = np.eye(num_classes, dtype=np.float32)[data.labels[rows]]
-        if not is_clean:
-            images, targets = mix_images(images, targets, phase.crops.mix, generator)
-        smoothing = settings.tuning.label_smoothing
+        smoothing = hyperparameters.LABEL_SMOOTHING
         return Batch(images, targets * (1 - smoothing) + smoothing / num_classes, after)

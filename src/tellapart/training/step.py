@@ -5,6 +5,7 @@ of a small network is over in a few milliseconds, too short to be shared out to 
 (docs/decisions/008-a-share-of-the-batch-a-core.md).
 """
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 
 from tellapart.networks.backend import Backend, keras
 from tellapart.networks.normalization import moving_averages_kept
-from tellapart.networks.onnx_folding import inputs_of
 from tellapart.photos.loading import num_cores
 
 # A share is normalised by its own mean and variance, which fewer photos do not tell well; so there are not many shares,
 # and where there are more cores than that, several work on each.
 _LEAST_SHARE = 8
 _MOST_SHARES = 4
+# The first steps allocate memory, and on some backends compile.
+_NUM_WARM_UP, _NUM_TIMED = 3, 9
 _Logs = dict[str, float]
 _Images = NDArray[np.uint8]
 _Targets = NDArray[Any]
@@ -42,8 +44,8 @@ class WholeStep:
         """
         return dict(self._model.train_on_batch(images, targets, return_dict=True))
 
-    def see(self, images: _Images) -> None:
-        """Lets the normalisations take mean and variance of these images, as for `learn`, into their moving ones."""
+    def update_moving_averages(self, images: _Images) -> None:
+        """Takes mean and variance of these images into the moving ones of the normalisations; nothing else changes."""
         self._model(images, training=True)
 
 
@@ -85,19 +87,19 @@ class SharedStep:
         num_right = sum(num for _, _, num in results)
         return {"loss": sum(loss for _, loss, _ in results), "accuracy": num_right / len(images)}
 
-    def see(self, images: _Images) -> None:
+    def update_moving_averages(self, images: _Images) -> None:
         """As for `WholeStep`, on one core.
 
         With another process on the machine the cores of an operation wait for one another: 40 batches of 32x32 pixels
         took 24 s on two of them, and 1 s on one.
         """
-        self._pool.submit(self._see, images).result()
-
-    def _see(self, images: _Images) -> None:
         import torch
 
-        with torch.no_grad():
-            self._run(torch.from_numpy(images))
+        def run() -> None:
+            with torch.no_grad():
+                self._run(torch.from_numpy(images))
+
+        self._pool.submit(run).result()
 
     def _differentiate(
         self, images: _Images, targets: _Targets, num_all: int, is_first: bool
@@ -133,7 +135,7 @@ def _list_calls(model: keras.Model) -> list[tuple[Callable[..., Any], list[int]]
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        calls.append((call_of(layer), [numbers[id(tensor)] for tensor in inputs_of(layer)]))
+        calls.append((call_of(layer), [numbers[id(tensor)] for tensor in keras.tree.flatten(layer.input)]))
         numbers[id(layer.output)] = len(numbers)
     return calls
 
@@ -165,3 +167,31 @@ def open_step(model: keras.Model, backend: Backend) -> Iterator["WholeStep | Sha
             yield SharedStep(model, pool, num_shares)
     finally:
         torch.set_num_threads(before)
+
+
+def measure_photos_per_second(
+    model: keras.Model,
+    backend: Backend,
+    batch_size: int,
+    image_size: tuple[int, int],
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Photos a second of the median of a few steps, in about 2 seconds on 2 cores.
+
+    Args:
+        model: compiled; learns from noise, so it is of no use afterwards.
+        backend: what learning runs on.
+        batch_size: photos a step.
+        image_size: their `(height, width)`.
+        clock: seconds since some moment.
+    """
+    channels, num_classes = model.input_shape[-1], model.output_shape[-1]
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, *image_size, channels), np.uint8)
+    targets = np.eye(num_classes, dtype=np.float32)[np.arange(batch_size) % num_classes]
+    seconds = []
+    with open_step(model, backend) as step:
+        for _ in range(_NUM_WARM_UP + _NUM_TIMED):
+            started = clock()
+            step.learn(images, targets)
+            seconds.append(clock() - started)
+    return float(batch_size / np.median(seconds[_NUM_WARM_UP:]))

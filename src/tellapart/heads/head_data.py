@@ -1,0 +1,145 @@
+"""What a head learns from, checked once at the border, and its folds; the fits trust what has passed.
+
+Called by all modules of `heads/`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import DatasetError
+from tellapart.photos.splits import fold_numbers
+
+_SHOWN = 5
+# Embeddings whose every feature varies by less than this share of the largest number in them are all the same: float32
+# sums that a backbone takes in another order differ by as much.
+_SAME = 1e-5
+# The largest class may have so many times the photos of the smallest before all classes are made to count the same.
+_MOST_IMBALANCE = 3
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """What a head learns from.
+
+    Attributes:
+        embeddings: float32, shape `(n, size)`.
+        labels: int64 in `[0, num_classes)`, shape `(n,)`; every class at least once.
+        groups: int64, shape `(n,)`; equal numbers are duplicates of one another, which stay together in one fold.
+        num_classes: at least 2.
+    """
+
+    embeddings: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    num_classes: int
+
+    def take(self, rows: NDArray[np.bool_]) -> "HeadData":
+        """Those of the rows that are true."""
+        return HeadData(self.embeddings[rows], self.labels[rows], self.groups[rows], self.num_classes)
+
+    @property
+    def num_different(self) -> NDArray[np.int64]:
+        """Groups that each class has photos in, shape `(num_classes,)`."""
+        pairs = np.unique(np.stack([self.labels, self.groups]), axis=1)
+        return np.bincount(pairs[0], minlength=self.num_classes)
+
+    @property
+    def class_weights(self) -> NDArray[np.float64] | None:
+        """Inversely proportional to the photos of each class, where their numbers differ much; `None` elsewhere."""
+        counts = np.bincount(self.labels, minlength=self.num_classes)
+        if counts.max() <= _MOST_IMBALANCE * counts.min():
+            return None
+        return np.asarray(len(self.labels) / (self.num_classes * counts), np.float64)
+
+    def hold_out_folds(self, folds: int, seed: int) -> list[NDArray[np.bool_]]:
+        """For each fold the photos held out in it, bool, shape `(n,)`; folds without photos are left away."""
+        num_folds = min(folds, int(self.num_different.max()))
+        if num_folds < 2:
+            return []
+        numbers = fold_numbers(self.labels, self.groups, num_folds, seed)
+        return [numbers == number for number in range(num_folds) if (numbers == number).any()]
+
+
+def check_embeddings(data: HeadData) -> None:
+    """Nothing, if a head can be fitted to the arrays, none of which is modified.
+
+    Raises:
+        DatasetError: the shapes do not fit each other, there are fewer than 2 classes, a class has no photos, or the
+            embeddings are not finite or all the same.
+    """
+    check_arrays(data)
+    if are_same(data.embeddings):
+        raise DatasetError(
+            f"The embeddings of all {len(data.embeddings):,} photos are the same, so they tell no classes apart. Check"
+            " that the photos differ, or try another `backbone`."
+        )
+
+
+def check_arrays(data: HeadData) -> None:
+    """Nothing, if the arrays are what `check_embeddings` accepts, though perhaps all the same.
+
+    Raises:
+        DatasetError: as there.
+    """
+    _check_shapes(data.embeddings, data.labels, data.groups)
+    _check_labels(data.labels, data.num_classes)
+    bad = np.flatnonzero(~np.isfinite(data.embeddings).all(axis=1))
+    if len(bad):
+        raise DatasetError(
+            f"Of {len(data.embeddings):,} embeddings, {_name_numbers('that in row', 'those in rows', bad)} not finite."
+            " Try another `backbone`, or take these photos out of the source."
+        )
+
+
+def are_same(embeddings: NDArray[np.float32]) -> bool:
+    """Whether all embeddings, finite and at least one, are the same but for rounding."""
+    lowest, highest = embeddings.min(axis=0), embeddings.max(axis=0)
+    largest = max(abs(float(lowest.min())), abs(float(highest.max())))
+    # Divided first, for the difference of two large numbers is not finite in float32.
+    return largest == 0 or bool((highest / largest - lowest / largest).max() <= _SAME)
+
+
+def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+    fits = (
+        embeddings.ndim == 2
+        and min(embeddings.shape) >= 1
+        and np.issubdtype(embeddings.dtype, np.floating)
+        and np.issubdtype(labels.dtype, np.integer)
+        and np.issubdtype(groups.dtype, np.integer)
+        and labels.shape == groups.shape == (len(embeddings),)
+    )
+    if not fits:
+        raise DatasetError(
+            f"The embeddings are {embeddings.dtype} of shape {embeddings.shape}, the labels {labels.dtype} of shape "
+            f"{labels.shape}, the groups {groups.dtype} of shape {groups.shape}. Give one embedding, one label and one "
+            "group a photo: float32 (n, size), int64 (n,) and int64 (n,), with n and size at least 1."
+        )
+
+
+def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
+    if num_classes < 2:
+        raise DatasetError(
+            f"`num_classes` is {num_classes!r}, and a classifier needs at least 2 classes. Add photos of another class."
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise DatasetError(
+            f"The labels run from {labels.min()} to {labels.max()}. Give numbers from 0 to {num_classes - 1} for "
+            f"{num_classes} classes, in the order of the class names."
+        )
+    empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
+    if len(empty):
+        raise DatasetError(
+            f"Of {num_classes} classes, {_name_numbers('number', 'numbers', empty)} without a photo to learn from."
+            " Every class needs at least 1. Add photos, or take the class out of the source."
+        )
+
+
+def _name_numbers(one: str, several: str, numbers: NDArray[np.intp]) -> str:
+    """Such as `number 3 is` or `numbers 0, 1, 2, 3, 4 and 12 more are`."""
+    if len(numbers) == 1:
+        return f"{one} {numbers[0]} is"
+    shown = ", ".join(str(number) for number in numbers[:_SHOWN])
+    more = f" and {len(numbers) - _SHOWN:,} more" if len(numbers) > _SHOWN else ""
+    return f"{several} {shown}{more} are"
