@@ -23,7 +23,7 @@ class PhotoSet:
     """Photos in a fixed order, with a label each or without labels; rows are numbered from 0.
 
     Attributes:
-        source: what the user named.
+        source: what the user named; several are joined by commas.
         paths: one per photo, as the user would recognise it; `train.zip/cat.0.jpg` for a member of a zip.
         labels: int64 numbers into `class_names`, shape `(n,)`, read-only; `None` for photos without labels.
         class_names: the classes in natural order; empty without labels.
@@ -33,6 +33,7 @@ class PhotoSet:
         given_splits: the split folder each photo stands in (`train`, `validation`, `test`), `None` outside of one;
             empty when the source has no split folders.
         unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
+        sources: each folder, zip, CSV or photo where the user named several; empty for one, which `source` is.
     """
 
     source: str
@@ -44,6 +45,7 @@ class PhotoSet:
     limits: ImageLimits = field(default_factory=ImageLimits, repr=False)
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -160,12 +162,11 @@ class PhotoSet:
         return images[: len(used)], self.labels[used]
 
 
-def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
+def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
     """The labelled photos of all parts, one part after the other; equal class names are one class.
 
     Args:
         parts: at least one; all with labels.
-        source: what the user named.
     """
     if len(parts) == 1:
         return parts[0]
@@ -173,9 +174,10 @@ def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
         sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
     )
     labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
+    sources = tuple(part.source for part in parts)
     splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
     return PhotoSet(
-        source=source,
+        source=", ".join(sources),
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.array(labels, dtype=np.int64),
         class_names=class_names,
@@ -183,6 +185,7 @@ def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
         places=tuple(place for part in parts for place in part.places),
         limits=parts[0].limits,
         given_splits=splits if any(splits) else (),
+        sources=sources,
     )
 
 

@@ -98,7 +98,7 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
         result = photos
     else:
         named = source_paths(photos)
-        result = join_photos([_open_one(str(one), config) for one in named], ", ".join(map(str, named)))
+        result = join_photos([_open_one(str(one), config) for one in named])
     if result.labels is None:
         reason = result.unlabelled_reason or f"No classes found for the photos in {result.source!r}."
         raise DatasetError(reason, paths=[result.source])
@@ -114,7 +114,7 @@ def source_paths(photos: Photos) -> list[str | Path]:
         DatasetError: none.
     """
     if isinstance(photos, PhotoSet):
-        return [photos.source]
+        return [*(photos.sources or (photos.source,))]
     named = [photos] if isinstance(photos, str | Path) else list(photos)
     if not named:
         raise DatasetError("no photos were given. Give a folder, zip, CSV or photo.")
@@ -161,8 +161,17 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         else:
             paths.append(printable(source))
             places.append(DiskFile(source))
-    shown = ", ".join(map(str, sources))
-    return PhotoSet(shown, tuple(paths), None, (), tuple(skipped), tuple(places), limits)
+    named = tuple(map(str, sources))
+    return PhotoSet(
+        source=", ".join(named),
+        paths=tuple(paths),
+        labels=None,
+        class_names=(),
+        skipped=tuple(skipped),
+        places=tuple(places),
+        limits=limits,
+        sources=named if len(named) > 1 else (),
+    )
 
 
 def _kind_of(source: str) -> str:

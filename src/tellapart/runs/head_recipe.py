@@ -93,7 +93,8 @@ class HeadRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the head is fitted."""
         key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
-        return RunFile(checkup.photos.source, self._config, self._job.source.per_class, key, "training")
+        photos = checkup.photos
+        return RunFile(photos.sources or photos.source, self._config, self._job.source.per_class, key, "training")
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""

@@ -96,7 +96,8 @@ class NetworkRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the network is trained."""
         per_class, key = self._job.source.per_class, self._data.key
-        return RunFile(checkup.photos.source, self._config, per_class, key, "training", self._views)
+        photos = checkup.photos
+        return RunFile(photos.sources or photos.source, self._config, per_class, key, "training", self._views)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""

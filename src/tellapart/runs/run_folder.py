@@ -34,7 +34,7 @@ class RunFile:
     """What `run.json` says of a run: enough to continue it.
 
     Attributes:
-        source: the photos, as they were named.
+        source: the photos, as they were named: a path, or several.
         config: the settings, with the number of epochs last asked for.
         per_class: photos taken of each class, or `None`.
         photos_key: names the content of the photos; another key means that they have changed.
@@ -42,7 +42,7 @@ class RunFile:
         views: computing a photo that a training by the clock was planned for; `None` for any other.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     config: RecipeConfig
     per_class: int | None
     photos_key: str
@@ -129,10 +129,12 @@ def begin_run(run_dir: Path, run_file: RunFile, resumed: RunFile | None) -> None
         OutputError: the file cannot be written.
     """
     if resumed is not None and resumed.photos_key != run_file.photos_key:
+        named = [run_file.source] if isinstance(run_file.source, str) else list(run_file.source)
+        shown = ", ".join(named)
         raise DatasetError(
-            f"the photos of {run_file.source!r} are not those that {str(run_dir)!r} was trained on."
+            f"the photos of {shown!r} are not those that {str(run_dir)!r} was trained on."
             " `resume` needs the same photos. Train again with another `out`.",
-            paths=[run_file.source],
+            paths=named,
         )
     write_run_file(run_dir, run_file)
 
@@ -168,6 +170,8 @@ def read_run_file(run_dir: Path) -> RunFile:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
         stored = (value[name] for name in ("source", "per_class", "photos_key", "state"))
         source, per_class, photos_key, state = stored
+        if not isinstance(source, str):
+            source = tuple(map(str, source))
         return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
