@@ -158,7 +158,9 @@ def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "cat")
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
     config = ClassicConfig(image_size=(46, 48), epochs=1)
-    with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
+    with pytest.raises(
+        DatasetError, match="class 'dog' in .* has no photo of its own, for each has a copy in another class"
+    ):
         train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
 
 

@@ -67,7 +67,7 @@ def find_packaged(name: str) -> PackagedBackbone | None:
     """The packaged backbone of that name, at the size behind `@` where there is one; `None` for any other name.
 
     Raises:
-        ConfigError: the size is not accepted.
+        ConfigError: the size is too small, too large or no number.
     """
     base, at, side = name.partition("@")
     if base not in PACKAGED_BACKBONES:
@@ -78,7 +78,9 @@ def find_packaged(name: str) -> PackagedBackbone | None:
     if not re.fullmatch("[0-9]{1,4}", side) or not LOWEST_SIDE <= int(side) <= HIGHEST_SIDE:
         raise ConfigError(
             f"`backbone` {name!r} must end in a size from {LOWEST_SIDE} to {HIGHEST_SIDE} pixels. "
-            f"Example: '{base}@288'."
+            f"Example: '{base}@288'.",
+            field="backbone",
+            value=name,
         )
     image_size = (int(side), int(side))
     return packaged if image_size == packaged.image_size else replace(packaged, name=name, image_size=image_size)
@@ -118,12 +120,14 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
         data = path.read_bytes()
     except OSError as exc:
         raise BundleError(
-            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}"
+            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}",
+            path=path,
         ) from exc
     digest = sha256_hex(data)
     if digest != backbone.sha256:
         raise BundleError(
             f"The weights of `backbone` {backbone.name!r} at {str(path)!r} are damaged: their SHA-256 is "
-            f"{digest[:12]}..., expected is {backbone.sha256[:12]}... . {repair}"
+            f"{digest[:12]}..., expected is {backbone.sha256[:12]}... . {repair}",
+            path=path,
         )
     return data

@@ -28,7 +28,7 @@ _FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 # Protocol buffers, which ONNX files are, hold 2 GiB; the nodes that are added need a little of it.
 _MAX_ONNX_BYTES = 2**31 - 2**20
 _GIT_LFS_POINTER = b"version https://git-lfs"
-_WHAT_TO_DO = "export it again"
+_WHAT_TO_DO = "Export it again"
 
 
 class _Image(NamedTuple):

@@ -1,4 +1,4 @@
-"""`tellapart report`: the page that a training has left, or one made anew."""
+"""`tellapart report`: the page that a training has left, or one made again."""
 
 from typing import Annotated
 

@@ -102,7 +102,11 @@ class PhotoSet:
             DatasetError: the photos have no labels.
         """
         if self.labels is None:
-            raise DatasetError(f"the photos of {self.source!r} have no labels, so none can be taken per class.")
+            raise DatasetError(
+                f"the photos of {self.source!r} have no labels, so none can be taken per class. Open "
+                "labelled photos with `open_photos`.",
+                paths=[self.source],
+            )
         generator = np.random.default_rng(seed)
         chosen = [
             generator.permutation(np.flatnonzero(self.labels == label))[:num] for label in range(len(self.class_names))
@@ -131,7 +135,11 @@ class PhotoSet:
         from tellapart.photos.loading import stream_images
 
         if self.labels is None:
-            raise DatasetError(f"the photos of {self.source!r} have no labels; arrays() is for labelled photos.")
+            raise DatasetError(
+                f"the photos of {self.source!r} have no labels, which arrays() needs. Open labelled photos with "
+                "`open_photos`.",
+                paths=[self.source],
+            )
         spec = PreprocessSpec(image_size, channels)
         images = np.empty((len(self), *spec.shape), dtype=np.uint8)
         used: list[int] = []
@@ -198,15 +206,16 @@ def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -
     if len(counts) < 2:
         found = ", ".join(f"{name!r} ({num:,} photos)" for name, num in counts.items()) or "none"
         raise DatasetError(
-            f"{source!r} holds photos of too few classes: {found}; at least 2 classes are needed to tell anything "
-            "apart. Add a folder of other photos beside it, one folder per class, or name the labels with --labels-csv "
-            "or --label-pattern."
+            f"{source!r} has too few classes: {found}. Give photos of at least 2 classes, one folder per class, or say "
+            "where the labels are with `labels_csv` or `label_pattern`.",
+            paths=[source],
         )
     small = {name: num for name, num in counts.items() if num < min_photos}
     if small:
         name, num = next(iter(small.items()))
-        others = f" (and so are {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
+        others = f" (also too few: {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
         raise DatasetError(
-            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}; every class needs at "
-            f"least {min_photos}. Add photos to it or take it out of the source."
+            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}. Every class needs at "
+            f"least {min_photos}. Add photos to it, or remove the class.",
+            paths=[source],
         )

@@ -34,7 +34,7 @@ _HOLD_OUT_FROM = 1000
 _HOLD_OUT_FRACTION = 0.2
 # Cross-validations below that: with one, the luck of its folds is in the figure.
 _NUM_REPEATS = 3
-# Largest accepted difference between the bundle's probabilities and those computed from the embeddings.
+# Largest allowed difference between the bundle's probabilities and those computed from the embeddings.
 _PARITY_TOLERANCE = 1e-4
 # Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
 _NUM_PARITY_PHOTOS = 8
@@ -109,8 +109,8 @@ class HeadRecipe:
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained head by {difference:.2g} in a probability, at most"
-                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. Try another `backbone`."
+                f"the exported model differs from the trained head by {difference:.2g} in a probability, more"
+                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. Try another `backbone`."
             )
         self._clock("finish")
         metrics = {

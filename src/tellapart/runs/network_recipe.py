@@ -43,7 +43,7 @@ from tellapart.watcher import Watcher
 if TYPE_CHECKING:
     import keras
 
-# Largest accepted difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
+# Largest allowed difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
 _PARITY_TOLERANCE = 1e-4
 # Of the validation photos, each with the temperature that the others ask for.
 _NUM_FOLDS = 5
@@ -134,8 +134,8 @@ class NetworkRecipe:
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
-                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
+                f"the exported model differs from the trained one by {difference:.2g} in a probability, more"
+                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. The Keras model is in the checkpoints."
             )
         temperature, measurement = self._measure(probabilities, data, checkup)
         bundle = replace(bundle, temperature=temperature, selective=measurement.selective)

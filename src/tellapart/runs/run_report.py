@@ -133,7 +133,8 @@ def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher |
     if not len(photos):
         raise DatasetError(
             f"none of the {len(split):,} photos of {str(run_dir)!r} is in {run.source!r} any more, and the report needs"
-            " them. Put them back."
+            " them. Put them back.",
+            paths=[run.source],
         )
     checkup = check_up(_look_again(photos, run, cache_dir, watcher), run.config.seed, decided.confirmed)
     row_of_path = {_as_written(path): row for row, path in enumerate(checkup.photos.paths)}
