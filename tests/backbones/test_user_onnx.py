@@ -274,6 +274,12 @@ def test_names_from_outside_of_a_branch_are_found_in_it() -> None:
     np.testing.assert_allclose(results["embedding"], 2 * SCALED.mean((1, 2)), rtol=1e-5)
 
 
+def test_a_head_on_a_backbone_with_a_branch_finds_names_from_outside_of_it() -> None:
+    two = numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "two")
+    model = add_head(wrap(branching_model(two), PLAIN), np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+    assert run(model)["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
 def test_the_same_file_gives_the_same_bytes() -> None:
     assert wrap(conv_model(), PLAIN) == wrap(conv_model(), PLAIN)
 
