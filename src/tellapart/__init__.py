@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tellapart.config import ScratchConfig as ScratchConfig
     from tellapart.config import SourceConfig as SourceConfig
     from tellapart.config import TransferConfig as TransferConfig
+    from tellapart.demo.drawing import write_demo_zips as write_demo_zips
     from tellapart.errors import BundleError as BundleError
     from tellapart.errors import ConfigError as ConfigError
     from tellapart.errors import DatasetError as DatasetError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from tellapart.records import StepRecord as StepRecord
     from tellapart.runs.job import Run as Run
     from tellapart.runs.train import train as train
+    from tellapart.training.augment import augment as augment
     from tellapart.watcher import Watcher as Watcher
 
     __version__: str
@@ -64,6 +66,7 @@ _HOMES = {
     "commands.predict": "PredictOutputs write_predictions",
     "commands.show": "show",
     "config": "AugmentConfig ClassicConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
+    "demo.drawing": "write_demo_zips",
     "errors": "BundleError ConfigError DatasetError DependencyError ImageError OutputError TellapartError",
     "photos.photoset": "PhotoSet",
     "photos.sources": "open_photos",
@@ -72,6 +75,7 @@ _HOMES = {
     "records": "Comparison EpochRecord Evaluation Finding ModelEvaluation Prediction Skipped StepRecord",
     "runs.job": "Run",
     "runs.train": "train",
+    "training.augment": "augment",
     "watcher": "Watcher",
 }
 _HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()}

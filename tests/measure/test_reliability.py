@@ -3,8 +3,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 
+from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import wilson_interval
-from tellapart.measure.reliability import measure_reliability
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 

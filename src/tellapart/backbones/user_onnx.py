@@ -20,6 +20,7 @@ from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused
 from tellapart.backbones.onnx_wire import has_external_data, keep_outputs
 from tellapart.errors import BundleError, ConfigError, TellapartError
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList
+from tellapart.photos.names import name_some
 
 _USER_PREFIX = "backbone/"
 _IR_VERSION = 8  # at least: before 4, constants have to be inputs
@@ -99,7 +100,7 @@ def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, show
     weights = {tensor.name for tensor in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
     inputs = [value for value in graph.input if value.name not in weights]
     if len(inputs) != 1:
-        names = ", ".join(repr(value.name) for value in inputs[:5]) or "none"
+        names = name_some([value.name for value in inputs]) or "none"
         raise BundleError(f"{shown} has {len(inputs)} inputs ({names}). Export the part with one image as its input.")
     tensor = inputs[0].type.tensor_type
     sides = [axis.dim_value for axis in tensor.shape.dim]
@@ -173,9 +174,8 @@ def _choose_output(graph: GraphProto, settings: OnnxPreprocessing, shown: str) -
         (wanted,) = settings.outputs
         nearest = difflib.get_close_matches(wanted, sorted(tensors), n=1, cutoff=0.0)[0]
         raise ConfigError(f'"output" in {settings.source!r}, {wanted!r}, is not in {shown}. Did you mean {nearest!r}?')
-    names = ", ".join(repr(name) for name in outputs[:5]) + (f" and {len(outputs) - 5} more" if outputs[5:] else "")
     raise ConfigError(
-        f"{shown} has {len(outputs)} outputs: {names}. Name the embedding in {settings.source!r}, such as "
+        f"{shown} has {len(outputs)} outputs: {name_some(outputs)}. Name the embedding in {settings.source!r}, such as "
         f'"output": "{outputs[0]}".'
     )
 

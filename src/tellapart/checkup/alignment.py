@@ -33,7 +33,7 @@ class Window(NamedTuple):
     height: _FLOATS
 
 
-class Views(NamedTuple):
+class WindowFits(NamedTuple):
     """How the photos of each pair fit best: as they lie, and one into a part of the other.
 
     Attributes:
@@ -65,7 +65,7 @@ def view_windows(luma: NDArray[np.uint8]) -> _FLOATS:
     return to_unit_length(vectors)
 
 
-def match_windows(first: _FLOATS, second: _FLOATS) -> Views:
+def match_windows(first: _FLOATS, second: _FLOATS) -> WindowFits:
     """The best fit of pairs of photos, from their windows as `view_windows` gives them."""
     wholes = [windows[:, 0][:, _TURNED_CELLS].swapaxes(1, 2) for windows in (first, second)]
     inside_first, inside_second = first @ wholes[1], second @ wholes[0]
@@ -74,7 +74,7 @@ def match_windows(first: _FLOATS, second: _FLOATS) -> Views:
     side, window, turns = np.unravel_index(best, (2, *inside_first.shape[1:]))
     rows, columns = np.divmod(window, len(_INTERVALS))
     intervals = np.array(_INTERVALS, np.float32)
-    return Views(
+    return WindowFits(
         inside_first[:, 0].max(axis=1),
         inside_first[:, 0].argmax(axis=1),
         alike.max(axis=1),

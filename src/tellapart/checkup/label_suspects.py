@@ -4,6 +4,7 @@ Called by the check-up; nothing is changed or removed because of them. Owns clea
 imported where it is needed.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -143,8 +144,10 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
 
 def _suspect(moments: _Moments) -> NDArray[np.bool_]:
     """Whether the label of each moment is suspected."""
-    from cleanlab.count import num_label_issues
-    from cleanlab.rank import get_label_quality_scores
+    with warnings.catch_warnings():  # of a progress bar that a notebook lacks, and that is never shown
+        warnings.simplefilter("ignore")
+        from cleanlab.count import num_label_issues
+        from cleanlab.rank import get_label_quality_scores
 
     # What cleanlab offers, under the same bounds: this count with its ranking, `prune_by_class`, `low_self_confidence`.
     # 5 % of labels flipped at random, EfficientNet-Lite0, precision and recall, means of 10 drawings, 2026-11-24:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tellapart.checkup.alignment import (
     NUM_WINDOWS,
     WINDOW_CELLS,
-    Views,
     Window,
+    WindowFits,
     align,
     cut_out,
     match_windows,
@@ -111,7 +111,7 @@ def _share_out(compare: Callable[[_ROWS], Likeness], pairs: _ROWS, pool: ThreadP
         found.agreement[part] = np.maximum(found.agreement[part], likeness.agreement)
 
 
-def _view_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: ThreadPoolExecutor) -> Views:
+def _view_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: ThreadPoolExecutor) -> WindowFits:
     """How the photos of each pair fit best."""
     rows, places = np.unique(np.stack([first, second]), return_inverse=True)
     one, other = places.reshape(2, -1)
@@ -124,7 +124,7 @@ def _view_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: Threa
     list(pool.map(fill, range(0, len(rows), _PHOTOS_AT_ONCE)))
     parts = [slice(start, start + _PAIRS_AT_ONCE) for start in range(0, len(first), _PAIRS_AT_ONCE)]
     views = list(pool.map(lambda part: match_windows(windows[one[part]], windows[other[part]]), parts))
-    return Views(
+    return WindowFits(
         lying_alike=np.concatenate([view.lying_alike for view in views]),
         lying_turn=np.concatenate([view.lying_turn for view in views]),
         alike=np.concatenate([view.alike for view in views]),

@@ -42,7 +42,7 @@ _LEAVES_A_CLASS, _FEWEST_LEAVES, _FEWEST_IN_LEAF = 3, 8, 3
 
 
 @dataclass(frozen=True)
-class _Photos:
+class _JudgedPhotos:
     """One photo of each group and class, as far as they are ever held out; arrays of shape `(n,)`."""
 
     rows: NDArray[np.int64]
@@ -174,7 +174,7 @@ def _indicators(names: Sequence[str]) -> NDArray[np.float64]:
     return np.eye(len(found))[numbers.reshape(-1)]
 
 
-def _choose_photos(labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int, seed: int) -> _Photos:
+def _choose_photos(labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int, seed: int) -> _JudgedPhotos:
     """One photo of each group and class, at most some thousand, each class in its share."""
     _, rows = np.unique(np.stack([groups, labels]), axis=1, return_index=True)
     order = named_generator(seed, "shortcuts").permutation(np.sort(rows))
@@ -183,10 +183,10 @@ def _choose_photos(labels: NDArray[np.int64], groups: NDArray[np.int64], num_cla
     place_in_class = np.arange(len(by_class)) - np.repeat(np.cumsum(counts) - counts, counts)
     rows = np.sort(by_class[place_in_class < max(_MOST_OF_RARE, _MOST_PHOTOS // max(1, num_classes))])
     folds = fold_numbers(labels[rows], groups[rows], _NUM_FOLDS, seed)
-    return _Photos(rows, labels[rows], folds, num_classes)
+    return _JudgedPhotos(rows, labels[rows], folds, num_classes)
 
 
-def _predict(values: NDArray[np.float64], photos: _Photos, seed: int) -> NDArray[np.int64]:
+def _predict(values: NDArray[np.float64], photos: _JudgedPhotos, seed: int) -> NDArray[np.int64]:
     """The class of each photo by a tree that has not seen it; -1 where it is never held out."""
     from sklearn.tree import DecisionTreeClassifier
 
@@ -222,7 +222,9 @@ def _given_away(
     return np.where(is_judged, recalls, np.nan), np.where(is_judged, false_alarms, np.nan)
 
 
-def _measure(name: str, predicted: NDArray[np.int64], photos: _Photos, class_names: Sequence[str]) -> Shortcut | None:
+def _measure(
+    name: str, predicted: NDArray[np.int64], photos: _JudgedPhotos, class_names: Sequence[str]
+) -> Shortcut | None:
     """What the clue gives away; `None` where fewer than 2 classes have enough photos."""
     known = predicted >= 0
     recalls, false_alarms = _given_away(photos.labels[known], predicted[known], photos.num_classes)
@@ -248,7 +250,7 @@ def _is_large(shortcut: Shortcut, reference_accuracy: float | None) -> bool:
     return shortcut.accuracy - shortcut.chance >= _RIVALS * (reference_accuracy - shortcut.chance)
 
 
-def _chance_of(shortcut: Shortcut, predicted: NDArray[np.int64], photos: _Photos, seed: int) -> float:
+def _chance_of(shortcut: Shortcut, predicted: NDArray[np.int64], photos: _JudgedPhotos, seed: int) -> float:
     """How often shuffled labels let the clue give some class away as much: in `(0, 1]` (Phipson and Smyth 2010)."""
     known = predicted >= 0
     labels, answers = photos.labels[known], predicted[known]

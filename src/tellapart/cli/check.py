@@ -79,8 +79,9 @@ def _print_checkup(console: "Console", checkup: "Checkup") -> None:
 
 def print_finding(console: "Console", finding: "Finding", paths: tuple[str, ...]) -> None:
     """Prints a finding with the first of its photos."""
+    from tellapart.photos.names import list_some
+
     print_line(console, f"{'!' if finding.is_problem else '-'} {finding.title}")
     for rows, caption in list(zip(finding.examples, finding.captions, strict=True))[:_NUM_NAMED]:
-        names = ", ".join(visible(paths[row]) for row in rows[:_NUM_NAMED])
-        more = f" and {len(rows) - _NUM_NAMED} more" if len(rows) > _NUM_NAMED else ""
-        print_line(console, f"    {names}{more}{'  (' + caption + ')' if caption else ''}")
+        names = list_some([visible(paths[row]) for row in rows], _NUM_NAMED)
+        print_line(console, f"    {names}{'  (' + caption + ')' if caption else ''}")

@@ -17,9 +17,8 @@ from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
 from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.images.gate import read_info
-from tellapart.photos.decision_table import CLEANED_KIND, CLEANED_MARKER
+from tellapart.photos.decision_table import CLEANED_KIND
 from tellapart.photos.decisions import (
-    DECISIONS_NAME,
     Applied,
     Decision,
     Decisions,
@@ -29,7 +28,7 @@ from tellapart.photos.decisions import (
     read_decisions,
 )
 from tellapart.photos.loading import digest_photo, map_photos
-from tellapart.photos.names import class_name, printable
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.records import Skipped

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.commands.sorting import PhotoSorter, SortedPhotos, sort_photos
-from tellapart.commands.submission import Submission, SubmissionWriter, is_submission_for
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.images.gate import decode_image
 from tellapart.images.preprocess import load_image
@@ -25,6 +24,10 @@ from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
 from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
 from tellapart.store import open_whole, to_csv_bytes, write_file
+
+if TYPE_CHECKING:
+    from tellapart.commands.sorting import PhotoSorter, SortedPhotos
+    from tellapart.commands.submission import Submission, SubmissionWriter
 
 Result = Prediction | Skipped
 # Takes each result in order, with its number: the row of the photo, and beyond the rows for files set aside.
@@ -82,8 +85,8 @@ class PredictSummary:
     counts: Counter[str] = field(default_factory=Counter)
     first_skipped: list[Skipped] = field(default_factory=list)
     num_skipped: int = 0
-    submission: Submission | None = None
-    sorted_photos: SortedPhotos | None = None
+    submission: "Submission | None" = None
+    sorted_photos: "SortedPhotos | None" = None
     notes: tuple[str, ...] = ()
 
 
@@ -118,7 +121,7 @@ def write_predictions(
         model.check_activation_maps()
     predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
     summary = PredictSummary(notes=predictions.notes)
-    submission = SubmissionWriter(*outputs.submission, model.class_names) if outputs.submission else None
+    submission = _submission_writer(outputs, model)
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))
@@ -129,6 +132,8 @@ def write_predictions(
             takers.append(stack.enter_context(_csv_taker(outputs.csv, model.class_names, predictions)))
         sorter: PhotoSorter | None = None
         if outputs.sort_into is not None:
+            from tellapart.commands.sorting import sort_photos  # only who sorts needs it
+
             answers = (*model.class_names, *predictions.doubts)
             sorter = stack.enter_context(sort_photos(outputs.sort_into, source_paths(photos), opened, answers))
             takers.append(sorter.add)
@@ -145,6 +150,14 @@ def write_predictions(
     if submission is not None:
         summary.submission = submission.write()
     return summary
+
+
+def _submission_writer(outputs: PredictOutputs, model: Model) -> "SubmissionWriter | None":
+    if outputs.submission is None:
+        return None
+    from tellapart.commands.submission import SubmissionWriter  # only a competition needs it
+
+    return SubmissionWriter(*outputs.submission, model.class_names)
 
 
 def _open(photos: Photos) -> PhotoSet:
@@ -165,6 +178,8 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> No
         files.append(OutputFile(outputs.grid, "grid", "a picture", has_png_mark))
     sample: tuple[Path, ...] = ()
     if outputs.submission is not None:
+        from tellapart.commands.submission import is_submission_for
+
         sample, out_path = outputs.submission[:1], outputs.submission[1]
         files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
     check_output_files(files, [*sources, *sample])

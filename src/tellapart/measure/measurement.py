@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.reliability import measure_reliability
 from tellapart.measure.selective import selective_points
 from tellapart.records import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
 

@@ -19,11 +19,10 @@ from typing import Literal
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.csv_table import read_header, read_table
 from tellapart.photos.files import DiskFile, FoundFile, Listing
-from tellapart.photos.names import class_name, name_some
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, name_some
 from tellapart.store import to_csv_bytes
 
-DECISIONS_NAME = "decisions.csv"
-CLEANED_MARKER, CLEANED_KIND = "fixed.json", "tellapart cleaned copy"
+CLEANED_KIND = "tellapart cleaned copy"
 
 _COLUMNS = ("content", "path", "class", "decision", "new_class")
 _NEEDED = ("content", "class", "decision")

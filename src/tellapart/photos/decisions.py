@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tellapart.errors import DatasetError
 from tellapart.photos.decision_matching import match_decisions
 from tellapart.photos.decision_table import (
-    DECISIONS_NAME,
     Decision,
     Decisions,
     decisions_to_csv,
@@ -26,7 +25,6 @@ from tellapart.records import Skipped
 from tellapart.watcher import Watcher
 
 __all__ = [
-    "DECISIONS_NAME",
     "Applied",
     "DecidedPhotos",
     "Decision",

@@ -1,15 +1,19 @@
 """Where a photo's bytes are (a file on disk or a member of a zip), and the listing of all files below a source.
 
-Links are followed once and never in circles. What is a photo, and of which class, is decided elsewhere.
+Links are followed once and never in circles. What is a photo, and of which class, is decided elsewhere; `Labelled` and
+`Reading` hold what was decided.
 """
 
 import os
 import stat
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
-from tellapart.photos.archive import Archive
 from tellapart.photos.names import is_system_name, natural_key
+
+if TYPE_CHECKING:
+    from tellapart.photos.archive import Archive
 
 LeftOut = tuple[tuple[str, ...], str]
 
@@ -64,7 +68,7 @@ class DiskFile:
 class ArchiveMember:
     """A member of an open zip."""
 
-    archive: Archive = field(repr=False)
+    archive: "Archive" = field(repr=False)
     name: str
 
     def head(self, num_bytes: int) -> bytes:
@@ -118,7 +122,7 @@ class Listing:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def list_archive(archive: Archive) -> Listing:
+def list_archive(archive: "Archive") -> Listing:
     """All members of the zip that are files, in natural order."""
     files: list[FoundFile] = []
     system: set[tuple[str, ...]] = set()
@@ -131,6 +135,23 @@ def list_archive(archive: Archive) -> Listing:
             system.add(parts[: depth + 1])
     files.sort(key=lambda file: natural_key(file.parts))
     return Listing(tuple(files), tuple((parts, SYSTEM_REASON) for parts in sorted(system, key=natural_key)))
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A photo with its class, and the split folder it stands in."""
+
+    file: FoundFile
+    label: str
+    split: str | None = None
+
+
+@dataclass
+class Reading:
+    """How files were understood: labelled photos, and files or folders that have no class, with the reason."""
+
+    labelled: list[Labelled] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def list_folder(folder: str) -> Listing:

@@ -5,9 +5,8 @@ Works on the relative paths alone; opens no file. `photos/sources.py` calls `lab
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from tellapart.photos.files import FoundFile, LeftOut
+from tellapart.photos.files import FoundFile, Labelled, Reading
 from tellapart.photos.labels import labels_from_names
 from tellapart.photos.names import class_name, name_some
 
@@ -31,23 +30,6 @@ _PLAIN_FOLDERS = frozenset("image images img imgs photo photos picture pictures 
 _NO_CLASS = "stands beside the class folders, so it has no class"
 _NO_SPLIT = "stands beside the split folders, so it has no class"
 _NO_LABEL = "has no label in its name, as 'cat' in 'cat.12.jpg'"
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A photo with its class, and the split folder it stands in."""
-
-    file: FoundFile
-    label: str
-    split: str | None = None
-
-
-@dataclass
-class Reading:
-    """How files were understood: labelled photos, and files or folders that have no class, with the reason."""
-
-    labelled: list[Labelled] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def label_files(files: Sequence[FoundFile], source_name: str) -> Reading | None:

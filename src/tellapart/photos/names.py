@@ -18,6 +18,9 @@ _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
 
+# What tellapart itself leaves beside the class folders of a cleaned copy.
+DECISIONS_NAME, CLEANED_MARKER = "decisions.csv", "fixed.json"
+
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 # What Windows takes for a device, whatever follows the first dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)

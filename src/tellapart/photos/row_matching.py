@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from tellapart.errors import DatasetError
 from tellapart.images.gate import PHOTO_SUFFIXES
 from tellapart.photos.csv_table import read_table
-from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile
-from tellapart.photos.layout import Labelled, Reading, split_of
+from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, Reading
+from tellapart.photos.layout import split_of
 from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import class_name, name_some
 

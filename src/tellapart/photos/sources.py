@@ -13,13 +13,21 @@ import numpy as np
 
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
-from tellapart.photos.archive import open_archive
-from tellapart.photos.decision_table import without_own_files
-from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut, Listing, list_archive, list_folder
+from tellapart.photos.files import (
+    ArchiveMember,
+    DiskFile,
+    FoundFile,
+    Labelled,
+    LeftOut,
+    Listing,
+    Reading,
+    list_archive,
+    list_folder,
+)
 from tellapart.photos.labels import labels_from_pattern
-from tellapart.photos.layout import Labelled, Reading, label_files, split_of
+from tellapart.photos.layout import label_files, split_of
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
-from tellapart.photos.names import name_some, natural_key, printable
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
 from tellapart.records import Skipped
 
@@ -191,7 +199,16 @@ def _refuse_file(source: str) -> NoReturn:
 
 
 def _list(source: str, kind: str) -> Listing:
-    listing = list_folder(source) if kind == "folder" else list_archive(open_archive(Path(source)))
+    if kind == "folder":
+        listing = list_folder(source)
+    else:
+        from tellapart.photos.archive import open_archive  # only a zip needs it
+
+        listing = list_archive(open_archive(Path(source)))
+    if all(file.parts not in ((DECISIONS_NAME,), (CLEANED_MARKER,)) for file in listing.files):
+        return listing
+    from tellapart.photos.decision_table import without_own_files  # only a cleaned copy may hold some
+
     return without_own_files(listing)
 
 

@@ -88,7 +88,7 @@ def _draw_amounts(axes: Axes, title: str, values: Sequence[float], units: _Units
     """One panel of bars from 0, or of points on a logarithmic axis, each with its amount in the unit that suits it."""
     is_logarithmic = min(values) > 0 and max(values) > _LARGEST_RATIO * min(values)
     typical = math.sqrt(min(values) * max(values)) if is_logarithmic else max(values)
-    size, unit = _unit(typical, units)
+    size, unit = _fitting_unit(typical, units)
     for place, value in enumerate(values):
         if is_logarithmic:
             axes.plot(value / size, place, color=_colour(place), marker="o", markersize=8)
@@ -116,14 +116,14 @@ def _set_logarithmic(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _unit(value: float, units: _Units) -> tuple[float, str]:
+def _fitting_unit(value: float, units: _Units) -> tuple[float, str]:
     """The largest unit that the value holds at least once, else the smallest."""
     return max((unit for unit in units if unit[0] <= value), default=units[0])
 
 
 def _words(value: float, units: _Units) -> str:
     """The amount with its unit; the unit of a panel that has only one stands in the title."""
-    size, unit = _unit(value, units)
+    size, unit = _fitting_unit(value, units)
     number = value / size
     digits = f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
     return f"{digits} {unit}" if len(units) > 1 else digits

@@ -13,6 +13,17 @@ from tellapart.config import AugmentConfig
 _SWAP_AXES = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
+def augment(images: NDArray[np.uint8], config: AugmentConfig = AugmentConfig(), *, seed: int = 0) -> NDArray[np.uint8]:
+    """Each image warped at random, as a training of the recipe `classic` sees it in one epoch.
+
+    Args:
+        images: uint8, shape `(n, height, width, channels)`; not modified.
+        config: the ranges.
+        seed: decides the warps.
+    """
+    return warp_images(images, draw_warps(config, len(images), images.shape[1:3], np.random.default_rng(seed)))
+
+
 def draw_warps(
     config: AugmentConfig, num_images: int, image_size: tuple[int, int], generator: np.random.Generator
 ) -> NDArray[np.float64]:

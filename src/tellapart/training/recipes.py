@@ -21,8 +21,8 @@ NetworkConfig = ClassicConfig | ScratchConfig
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A way to train.
+class NetworkDesign:
+    """A network that is trained epoch by epoch.
 
     Attributes:
         build_network: from `((height, width, channels), num_classes, data_format)` to a model.
@@ -34,8 +34,8 @@ class Recipe:
 
 
 RECIPES = {
-    "classic": Recipe(build_article_network, min_side=46),
-    "scratch": Recipe(build_residual_network, min_side=32),
+    "classic": NetworkDesign(build_article_network, min_side=46),
+    "scratch": NetworkDesign(build_residual_network, min_side=32),
 }
 
 _OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
