@@ -70,6 +70,7 @@ def watch(script: str, work_dir: Path, standard_input: str = "") -> list[str]:
     command = [
         "strace",
         "-f",
+        "--seccomp-bpf",  # only the calls below stop the process
         "-qq",
         "-y",
         "-s",

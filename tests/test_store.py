@@ -144,11 +144,11 @@ def test_write_file_follows_a_symbolic_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (errno.ENOSPC, "disk is full; free some space"),
-        (errno.EDQUOT, "quota is used up; free some space"),
-        (errno.EROFS, "read-only; write to another place"),
-        (errno.EACCES, "permission denied; write to a folder that is yours"),
-        (errno.EIO, "check the disk"),
+        (errno.ENOSPC, "disk is full. Free some space"),
+        (errno.EDQUOT, "quota is used up. Free some space"),
+        (errno.EROFS, "read-only. Write to another place"),
+        (errno.EACCES, "permission denied. Write to a folder that is yours"),
+        (errno.EIO, "Check the disk"),
     ],
     ids=["full", "quota", "read-only", "permission", "broken"],
 )
@@ -182,13 +182,13 @@ def test_an_interrupted_write_leaves_no_partial_file(tmp_path: Path, monkeypatch
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="gone/a.csv': the folder does not exist; make it first"):
+    with pytest.raises(OutputError, match="gone/a.csv': the folder does not exist. Make it first"):
         write_file(tmp_path / "gone" / "a.csv", b"")
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(OutputError, match="a folder has that name; pass the path of a file"):
+    with pytest.raises(OutputError, match="a folder has that name. Give the path of a file"):
         write_file(tmp_path / "a", b"")
 
 

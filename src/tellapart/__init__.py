@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tellapart.records import Skipped as Skipped
     from tellapart.records import StepRecord as StepRecord
     from tellapart.runs.job import Run as Run
+    from tellapart.runs.run_report import rebuild_report as rebuild_report
     from tellapart.runs.train import train as train
     from tellapart.training.augment import augment as augment
     from tellapart.watcher import Watcher as Watcher
@@ -74,6 +75,7 @@ _HOMES = {
     "predict.model": "Model load",
     "records": "Comparison EpochRecord Evaluation Finding ModelEvaluation Prediction Skipped StepRecord",
     "runs.job": "Run",
+    "runs.run_report": "rebuild_report",
     "runs.train": "train",
     "training.augment": "augment",
     "watcher": "Watcher",

@@ -34,16 +34,16 @@ _PARTIAL_SUFFIX = ".partial"
 _NEXT_SUFFIX = ".next"
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space or write to another disk",
-    errno.EDQUOT: "the disk quota is used up; free some space or write to another disk",
-    errno.EFBIG: "the file is larger than this disk allows; write to another disk",
-    errno.EROFS: "the disk is read-only; write to another place",
-    errno.EACCES: "permission denied; write to a folder that is yours",
-    errno.EPERM: "permission denied; write to a folder that is yours",
-    errno.ENOENT: "the folder does not exist; make it first or write to another one",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; write to another place",
-    errno.EISDIR: "a folder has that name; pass the path of a file",
-    errno.ENAMETOOLONG: "the name is too long for this disk; pass a shorter one",
+    errno.ENOSPC: "the disk is full. Free some space or write to another disk",
+    errno.EDQUOT: "the disk quota is used up. Free some space or write to another disk",
+    errno.EFBIG: "the file is larger than this disk allows. Write to another disk",
+    errno.EROFS: "the disk is read-only. Write to another place",
+    errno.EACCES: "permission denied. Write to a folder that is yours",
+    errno.EPERM: "permission denied. Write to a folder that is yours",
+    errno.ENOENT: "the folder does not exist. Make it first or write to another one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. Write to another place",
+    errno.EISDIR: "a folder has that name. Give the path of a file",
+    errno.ENAMETOOLONG: "the name is too long for this disk. Give a shorter one",
 }
 
 
@@ -227,8 +227,8 @@ def remove_partials(folder: Path) -> int:
 
 def output_error(path: Path, exc: OSError) -> OutputError:
     """What to tell the user when the operating system refused to write `path`."""
-    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}; check the disk or write to another place")
-    return OutputError(f"cannot write {str(path)!r}: {advice}.")
+    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}. Check the disk or write to another place")
+    return OutputError(f"cannot write {str(path)!r}: {advice}.", path=path)
 
 
 def check_writable(path: Path) -> None:
@@ -255,7 +255,9 @@ def _check_replaceable(target: Path, shown: Path) -> None:
     if is_there and target.is_dir():
         raise output_error(shown, IsADirectoryError(errno.EISDIR, "Is a directory"))
     if is_there and not target.is_file():
-        raise OutputError(f"cannot write {str(shown)!r}: it is not an ordinary file; pass the path of a file.")
+        raise OutputError(
+            f"cannot write {str(shown)!r}: it is not an ordinary file. Give the path of a file.", path=shown
+        )
     if is_there and not os.access(target, os.W_OK):
         raise output_error(shown, PermissionError(errno.EACCES, "Permission denied"))
 

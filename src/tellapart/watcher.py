@@ -20,7 +20,7 @@ class Watcher:
         on_embedded: while photos are embedded, and at the end of it.
         on_step: after every step of a network's training.
         on_epoch: after every epoch, when its checkpoint is safe.
-        on_note: a sentence the user should read, such as that a cache was damaged and is made anew.
+        on_note: a sentence the user should read, such as that a cache was damaged and is made again.
     """
 
     on_prepared: Callable[[PreparedRecord], None] = _ignore

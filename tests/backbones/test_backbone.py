@@ -56,7 +56,7 @@ def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Pat
     path.write_bytes(b"damaged")
     again = open_backbone(NAME, tmp_path)
     assert again.model == whole.model
-    assert again.notes == (f"{str(path)!r} was damaged; the backbone has been made again.",)
+    assert again.notes == (f"{str(path)!r} was damaged, and the backbone was made again.",)
     assert open_backbone(NAME, tmp_path).notes == ()
 
 

@@ -46,7 +46,7 @@ def test_the_key_changes_with_the_backbone_and_with_the_image_size() -> None:
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_backbones_name() -> None:
-    with pytest.raises(BundleError, match=r"--backbone 'broken\.onnx' gives numbers that are not finite.*another"):
+    with pytest.raises(BundleError, match=r"`backbone` 'broken\.onnx' gives numbers that are not finite.*another"):
         Embedder(mean_backbone(float("nan")), (4, 6), "broken.onnx")
 
 
@@ -56,10 +56,10 @@ def test_numbers_that_are_not_finite_are_refused_with_the_backbones_name() -> No
     ids=["fixed batch", "another image size", "another output"],
 )
 def test_a_graph_that_is_no_backbone_is_refused(model: bytes) -> None:
-    with pytest.raises(BundleError, match=r"--backbone 'odd\.onnx' is uint8 .* accepted is uint8 \(batch, 4, 6, 3\)"):
+    with pytest.raises(BundleError, match=r"`backbone` 'odd\.onnx' is uint8 .* must be uint8 \(batch, 4, 6, 3\)"):
         Embedder(model, (4, 6), "odd.onnx")
 
 
 def test_bytes_that_are_no_onnx_are_refused() -> None:
-    with pytest.raises(BundleError, match=r"--backbone 'text\.onnx' does not load.*pass another --backbone"):
+    with pytest.raises(BundleError, match=r"`backbone` 'text\.onnx' does not load.*Give another `backbone`"):
         Embedder(b"dear diary", (4, 6), "text.onnx")

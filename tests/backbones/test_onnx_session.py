@@ -29,8 +29,8 @@ def test_inputs_and_outputs_are_shown_with_type_and_shape(make_bundle: MakeBundl
 
 
 def test_what_is_no_model_is_refused_under_the_name_it_was_given() -> None:
-    with pytest.raises(BundleError, match=r"^--backbone 'x.onnx' does not load in ONNX Runtime .*; pass another\.$"):
-        open_session(b"no model", 1, "--backbone 'x.onnx'", "pass another")
+    with pytest.raises(BundleError, match=r"^`backbone` 'x.onnx' does not load in ONNX Runtime .*\. Give another\.$"):
+        open_session(b"no model", 1, "`backbone` 'x.onnx'", "Give another")
 
 
 def test_a_failing_run_raises_an_error_that_can_be_caught(make_bundle: MakeBundle) -> None:

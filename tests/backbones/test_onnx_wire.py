@@ -95,7 +95,7 @@ def test_bytes_that_are_no_protocol_buffer_are_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (as_initializer(external_tensor()).SerializeToString(), "keeps its weights in files outside itself"),
+        (as_initializer(external_tensor()).SerializeToString(), "keeps its weights in other files"),
         (b"\x0f not onnx", "is not ONNX"),
     ],
     ids=["external", "not onnx"],

@@ -318,7 +318,7 @@ def test_of_a_changed_value_only_that_one_is_lost(path: Path, filled: Values) ->
     with PhotoStore(path) as store:
         assert get(store, filled) == rest
         assert store.note is not None
-        assert "held damaged entries; they are computed again" in store.note
+        assert "held damaged entries, which are computed again" in store.note
         put(store, {digest: value})
     assert find(path, filled) == filled
 

@@ -104,7 +104,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     out_dir: Path,
     source_config: SourceConfig,
 ) -> None:
-    with pytest.raises(ConfigError, match="seed 7"):
+    with pytest.raises(ConfigError, match="`seed` 7"):
         compare(animals_dir, out_dir, seed=7, cache_dir=source_config.cache_dir)
 
 

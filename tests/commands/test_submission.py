@@ -117,7 +117,7 @@ def test_a_quoted_id_and_letters_beyond_ascii_come_through(tmp_path: Path) -> No
 
 def test_ids_without_a_photo_are_named_and_counted(tmp_path: Path) -> None:
     sample = "id,label\n" + "".join(f"{number},0\n" for number in range(1, 11))
-    refuse(tmp_path, sample, TWO, PETS, "8 of 10 ids .* have no photo: '3', '4', '5', '6', '7' and 3 more; each id")
+    refuse(tmp_path, sample, TWO, PETS, "8 of 10 ids .* have no photo: '3', '4', '5', '6', '7' and 3 more. Each id")
 
 
 def test_an_id_whose_photo_could_not_be_read_gives_the_reason(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_names_the_model_does_not_know_are_named(tmp_path: Path) -> None:
     ("header", "words"),
     [
         ("id,ape,bat,fish", "columns that are no classes: 'fish'"),
-        ("id,ape,bat", "the columns 'ape', 'bat'; accepted after the id is one column for each class"),
+        ("id,ape,bat", "the columns 'ape', 'bat'. After the id it needs one column for each class"),
         ("id,ape,bat,cow,cow", "the columns 'ape', 'bat', 'cow', 'cow'"),
     ],
 )

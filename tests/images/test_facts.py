@@ -171,7 +171,7 @@ def test_what_cannot_be_decoded_is_refused_with_the_reason() -> None:
 
 
 def test_limits_hold() -> None:
-    with pytest.raises(ImageError, match="at most 100 are accepted"):
+    with pytest.raises(ImageError, match="at most 100 are read"):
         facts_of(encode(scene()), ImageLimits(max_pixels=100))
 
 

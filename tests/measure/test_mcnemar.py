@@ -89,7 +89,7 @@ def test_the_answers_are_not_modified() -> None:
     ids=["other length", "ints", "floats", "two axes"],
 )
 def test_answers_that_do_not_fit_are_refused(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> None:
-    with pytest.raises(DatasetError, match=r"accepted are bool of shape \(n,\).*on the same photos"):
+    with pytest.raises(DatasetError, match=r"Give bool of shape \(n,\).*on the same photos"):
         compare_paired("transfer", "classic", first, second)
 
 

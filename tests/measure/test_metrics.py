@@ -39,7 +39,7 @@ def test_the_wilson_interval_of_all_or_nothing_reaches_the_end(num_photos: int) 
 
 @pytest.mark.parametrize(("num_right", "num_photos"), [(0, 0), (2, 1), (-1, 3)])
 def test_an_interval_of_impossible_counts_is_refused(num_right: int, num_photos: int) -> None:
-    with pytest.raises(DatasetError, match="accepted is at least 1 photo"):
+    with pytest.raises(DatasetError, match="Give at least 1 photo"):
         wilson_interval(num_right, num_photos)
 
 
@@ -107,14 +107,14 @@ def test_every_figure_is_a_plain_python_number() -> None:
     ("labels", "probabilities", "words"),
     [
         ([], np.empty((0, 3)), "there are 0 photos to evaluate"),
-        ([0], [[math.nan, 0.5, 0.5]], "of 1 of 1 photos are not finite.*smaller --learning-rate"),
+        ([0], [[math.nan, 0.5, 0.5]], "of 1 of 1 photos are not finite.*smaller `learning_rate`"),
         ([0], [[math.inf, 0.0, 0.0]], "not finite"),
         ([0], [[3.0, -2.0, 0.0]], "from -2 to 3 .*Apply softmax"),
         ([0], [[0.5, 0.1, 0.1]], "sums from 0.7 to 0.7"),
         ([0], [[0.5, 0.5]], r"shape \(1, 2\) for 3 classes"),
-        ([0, 1], [[0.5, 0.25, 0.25]], "Pass one label a photo"),
-        ([0.5], [[0.5, 0.25, 0.25]], "accepted are whole numbers"),
-        ([3], [[0.5, 0.25, 0.25]], "accepted are 0 to 2"),
+        ([0, 1], [[0.5, 0.25, 0.25]], "one label a photo"),
+        ([0.5], [[0.5, 0.25, 0.25]], "Give whole numbers"),
+        ([3], [[0.5, 0.25, 0.25]], "Give 0 to 2"),
         ([-1], [[0.5, 0.25, 0.25]], "labels run from -1"),
     ],
 )

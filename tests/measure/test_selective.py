@@ -128,7 +128,7 @@ def test_the_line_is_not_drawn_below_a_stretch_that_breaks_the_promise() -> None
 def test_the_sentence_says_how_many_photos_are_answered_and_measured() -> None:
     points = (SelectivePoint(0.0, 200, 20), SelectivePoint(0.8, 186, 4), SelectivePoint(0.9, 100, 1))
     assert describe_selective(points, 0.05) == (
-        "With --not-sure 0.05 it would answer 93 % of photos: of 200 it had not seen, it answered 186 and was wrong "
+        "With `not_sure=0.05` it would answer 93 % of photos: of 200 it had not seen, it answered 186 and was wrong "
         "about 4 of these."
     )
 

@@ -93,7 +93,7 @@ def test_a_backend_nobody_wrote_for_is_named() -> None:
     code = "import tellapart.networks.backend as b, keras; keras.backend.backend = lambda: 'abacus'\nb.find_backend()"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "KERAS_BACKEND 'abacus' is not supported; accepted: torch, tensorflow, jax" in result.stderr
+    assert "KERAS_BACKEND 'abacus' is not supported. Give one of torch, tensorflow, jax" in result.stderr
 
 
 IMPORT = """

@@ -195,7 +195,7 @@ def test_a_mean_that_keras_backends_pad_in_different_ways_is_refused() -> None:
     ("layer", "words"),
     [
         (layers.Activation("elu", name="bent"), "activation 'elu' of layer 'bent'"),
-        (layers.Conv2D(2, 3, name="bent"), "'bent'.*'channels_last'; accepted is 'channels_first'"),
+        (layers.Conv2D(2, 3, name="bent"), "'bent'.*'channels_last', not 'channels_first'"),
         (layers.Dense(2, name="bent"), "'bent'.*flatten them first"),
         (layers.DepthwiseConv2D(3, depth_multiplier=2, name="bent", **FIRST), "'bent'.*more than one filter"),
         (layers.ReLU(negative_slope=0.1, name="bent"), "'bent'.*slope"),

@@ -122,13 +122,13 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
 
-    with pytest.raises(DatasetError, match="'cat/1.jpg' is encrypted; archives without a password"):
+    with pytest.raises(DatasetError, match="'cat/1.jpg' is encrypted with a password"):
         open_archive(path)
 
 
 @pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
 def test_compression_other_than_deflate_is_refused(tmp_path: Path, method: int, name: str) -> None:
-    with pytest.raises(DatasetError, match=f"packed with {name}; stored and deflated"):
+    with pytest.raises(DatasetError, match=f"packed with {name}, not deflated or stored"):
         open_archive(pack_member(tmp_path / "a.zip", compress_type=method))
 
 
@@ -171,7 +171,7 @@ def test_a_member_that_reaches_into_the_directory_is_refused(tmp_path: Path) -> 
 def test_a_bomb_that_states_its_size_is_refused_when_opened(tmp_path: Path) -> None:
     path = pack_member(tmp_path / "a.zip", data=bytes(5_000_000), compress_type=zipfile.ZIP_DEFLATED)
 
-    with pytest.raises(DatasetError, match="unpacks [0-9,]+ bytes to at least 5,000,000; at most 200 times"):
+    with pytest.raises(DatasetError, match="unpacks [0-9,]+ bytes to at least 5,000,000, more than 200 times"):
         open_archive(path)
 
 
@@ -189,17 +189,17 @@ def test_bytes_are_counted_while_a_member_is_read(tmp_path: Path) -> None:
     archive = open_archive(path, ArchiveLimits(max_ratio=10_000))
     archive._limits = ArchiveLimits(max_ratio=100)
 
-    with pytest.raises(DatasetError, match="at most 100 times"):
+    with pytest.raises(DatasetError, match="more than 100 times"):
         archive.read("cat/1.jpg")
 
 
 def test_too_many_members_are_refused(pack: Pack) -> None:
-    with pytest.raises(DatasetError, match="it has 3 members; at most 2 are accepted. Split it"):
+    with pytest.raises(DatasetError, match="it has 3 members, more than 2. Split it"):
         open_archive(pack("1.jpg", "2.jpg", "3.jpg"), ArchiveLimits(max_members=2))
 
 
 def test_too_many_bytes_in_all_are_refused(pack: Pack) -> None:
-    with pytest.raises(DatasetError, match="unpack to 128 bytes; at most 100 are accepted"):
+    with pytest.raises(DatasetError, match="unpack to 128 bytes, more than 100"):
         open_archive(pack("1.jpg", "2.jpg"), ArchiveLimits(max_total_bytes=100))
 
 
@@ -208,7 +208,7 @@ def test_a_zip_that_is_cut_off_is_refused(pack: Pack, num_bytes: int) -> None:
     path = pack("1.jpg", "2.jpg")
     path.write_bytes(path.read_bytes()[:num_bytes])
 
-    with pytest.raises(DatasetError, match="not a zip that can be read .* download or pack it again"):
+    with pytest.raises(DatasetError, match="not a zip that can be read .* Download or pack it again"):
         open_archive(path)
 
 
@@ -220,7 +220,7 @@ def test_a_zip_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_member_is_a_reason_for_this_photo_only(tmp_path: Path) -> None:
     archive = open_archive(patch(pack_member(tmp_path / "a.zip", data=b"photograph"), b"photograph", b"photogrXph"))
 
-    with pytest.raises(ImageError, match="damaged.*pack or download it again"):
+    with pytest.raises(ImageError, match="damaged.*Pack or download the archive again"):
         archive.read("cat/1.jpg")
 
 

@@ -340,7 +340,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", fail)
 
-    with pytest.raises(OutputError, match=r"No space left on device\); 0 MB are needed.*--cache-dir") as caught:
+    with pytest.raises(OutputError, match=r"No space left on device\)\. 0 MB are needed.*`cache_dir`") as caught:
         cached(photos)
 
     assert repr(str(cache_dir)) in str(caught.value)
@@ -366,7 +366,7 @@ def test_an_interrupted_decoding_leaves_nothing_behind(
 def test_a_file_in_the_place_of_the_folder_is_named(photos: PhotoSet, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(OutputError, match=r"cannot be written to '.*file'.*--cache-dir"):
+    with pytest.raises(OutputError, match=r"cannot be written to '.*file'.*`cache_dir`"):
         cache_images(photos, SPEC, ImageLimits(), tmp_path / "file")
 
 

@@ -207,7 +207,7 @@ def test_a_photo_above_the_limits_is_skipped_with_its_size(real_photos: PhotoSet
 
     assert items[0].shape == (9, 13, 3)
     assert items[1].path == real_photos.paths[1]
-    assert "30 x 21 pixels; at most 600" in items[1].reason
+    assert "30 x 21 pixels, and at most 600" in items[1].reason
 
 
 def test_bytes_that_are_no_photo_are_skipped(plant: Callable[..., Path]) -> None:

@@ -299,7 +299,7 @@ def test_maps_of_another_number_of_classes_are_refused(map_bundle: Bundle) -> No
     model.graph.node[3].input[:] = ["features", "three"]
     model.graph.output[1].type.tensor_type.shape.dim[1].dim_value = 3
     predictor = Model(replace(map_bundle, model=model.SerializeToString()))
-    found = r"float \(batch, 3, 2, 3\); accepted is .*float \(batch, 2, size, size\) with .*train again"
+    found = r"float \(batch, 3, 2, 3\), not uint8 .*float \(batch, 2, size, size\) with .*train again"
     with pytest.raises(BundleError, match=found):
         predictor.activation_maps(np.zeros((1, 4, 6, 3), np.uint8))
 

@@ -246,7 +246,7 @@ def test_an_empty_file_has_nothing_to_lose(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
-    refuse(page(tmp_path), [], "a folder has that name; pass the path of a file")
+    refuse(page(tmp_path), [], "a folder has that name. Give the path of a file")
 
 
 def test_a_folder_that_does_not_exist_is_said_before_any_work(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, DatasetError
 from tellapart.report import wording
 from tellapart.runs.job import Run
-from tellapart.runs.run_report import report_again
+from tellapart.runs.run_report import rebuild_report
 from tellapart.runs.train import train
 from tellapart.watcher import Watcher
 
@@ -80,7 +80,7 @@ def test_the_same_page_is_made_anew_from_the_tables_and_the_photos(headed: Run, 
     run_dir = tmp_path / "run"
     shutil.copytree(headed.run_dir, run_dir)
     (run_dir / "report.html").unlink()
-    assert report_again(run_dir, cache_dir) == run_dir / "report.html"
+    assert rebuild_report(run_dir, cache_dir=cache_dir) == run_dir / "report.html"
     assert (run_dir / "report.html").read_bytes() == (headed.run_dir / "report.html").read_bytes()
     assert (run_dir / "check.json").read_bytes() == (headed.run_dir / "check.json").read_bytes()
 
@@ -89,15 +89,47 @@ def test_a_page_that_is_there_stays_as_it_is(headed: Run, tmp_path: Path, cache_
     run_dir = tmp_path / "run"
     shutil.copytree(headed.run_dir, run_dir)
     (run_dir / "report.html").write_text("mine")
-    assert report_again(run_dir, cache_dir).read_text() == "mine"
+    assert rebuild_report(run_dir, cache_dir=cache_dir).read_text() == "mine"
 
 
 def test_the_page_of_a_network_is_made_anew_as_well(trained: Run, tmp_path: Path, cache_dir: str) -> None:
     run_dir = tmp_path / "run"
     shutil.copytree(trained.run_dir, run_dir)
     (run_dir / "report.html").unlink()
-    report_again(run_dir, cache_dir)
+    rebuild_report(run_dir, cache_dir=cache_dir)
     assert (run_dir / "report.html").read_bytes() == (trained.run_dir / "report.html").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def of_two_folders(
+    tmp_path_factory: pytest.TempPathFactory, photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig
+) -> Run:
+    """A finished run on a list of two folders, one of them with a comma in its name; not to be changed."""
+    folder = tmp_path_factory.mktemp("two")
+    more = write_demo_folder(folder / "more, of them", 4, seed=5)
+    config = TransferConfig(backbone=str(tiny_backbone), folds=3)
+    return train([photos_dir, more], folder / "run", config=config, source=source_config)
+
+
+def test_a_run_on_several_folders_lists_them(of_two_folders: Run, photos_dir: Path) -> None:
+    stored = json.loads((of_two_folders.run_dir / "run.json").read_bytes())
+    assert stored["source"] == [str(photos_dir), str(of_two_folders.run_dir.with_name("more, of them"))]
+
+
+def test_a_run_on_one_folder_names_it(headed: Run, photos_dir: Path) -> None:
+    assert json.loads((headed.run_dir / "run.json").read_bytes())["source"] == str(photos_dir)
+
+
+def test_the_page_of_a_run_on_several_folders_is_made_anew(of_two_folders: Run, tmp_path: Path, cache_dir: str) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(of_two_folders.run_dir, run_dir)
+    (run_dir / "report.html").unlink()
+    rebuild_report(run_dir, cache_dir=cache_dir)
+    assert (run_dir / "report.html").read_bytes() == (of_two_folders.run_dir / "report.html").read_bytes()
+
+
+def test_a_run_is_taken_as_train_gives_it_and_as_a_path(headed: Run) -> None:
+    assert rebuild_report(headed) == rebuild_report(str(headed.run_dir)) == headed.run_dir / "report.html"
 
 
 def test_a_photo_that_is_gone_is_named_and_grey(
@@ -111,7 +143,7 @@ def test_a_photo_that_is_gone_is_named_and_grey(
     victim = next(path for path in sorted(photos.rglob("*")) if path.is_file())
     victim.unlink()
     notes: list[str] = []
-    report_again(run.run_dir, cache_dir, Watcher(on_note=notes.append))
+    rebuild_report(run.run_dir, cache_dir=cache_dir, watcher=Watcher(on_note=notes.append))
     assert re.search(rf"^1 of the 25 photos .* no longer in .*{victim.name}.* in grey", notes[-1])
     metrics = json.loads((run.run_dir / "metrics.json").read_bytes())
     assert wording.percent(metrics["validation_accuracy"]) in (run.run_dir / "report.html").read_text()
@@ -126,12 +158,12 @@ def test_a_report_of_photos_that_are_all_gone_is_refused(
     other = write_demo_folder(tmp_path / "other", 3, seed=9)
     (tmp_path / "run" / "run.json").write_text(json.dumps(stored | {"source": str(other)}))
     with pytest.raises(DatasetError, match="none of the 25 photos .* Put them back"):
-        report_again(tmp_path / "run", cache_dir)
+        rebuild_report(tmp_path / "run", cache_dir=cache_dir)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no run"):
-        report_again(tmp_path)
+        rebuild_report(tmp_path)
 
 
 def test_a_hundred_classes_of_five_have_a_report(
@@ -158,7 +190,9 @@ def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "cat")
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
     config = ClassicConfig(image_size=(46, 48), epochs=1)
-    with pytest.raises(DatasetError, match="class 'dog' in .* has no photo of its own; each is also in another class"):
+    with pytest.raises(
+        DatasetError, match="class 'dog' in .* has no photo of its own, for each has a copy in another class"
+    ):
         train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
 
 
@@ -181,4 +215,4 @@ def test_photos_that_were_decided_on_train_as_decided(
     assert removed.name not in classes
     assert "removed by a decision" in (run.run_dir / "skipped.csv").read_text()
     (run.run_dir / "report.html").unlink()
-    assert report_again(run.run_dir, source_config.cache_dir).exists()
+    assert rebuild_report(run.run_dir, cache_dir=source_config.cache_dir).exists()

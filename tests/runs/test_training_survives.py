@@ -22,7 +22,7 @@ from tellapart.runs import train as train_module
 from tellapart.runs.job import Run
 from tellapart.runs.outputs import LOCK_NAME
 from tellapart.runs.run_folder import claimed
-from tellapart.runs.run_report import report_again
+from tellapart.runs.run_report import rebuild_report
 from tellapart.runs.train import train
 from tellapart.watcher import Watcher
 
@@ -93,7 +93,7 @@ def test_a_report_that_fails_leaves_a_usable_run_and_a_note_and_can_be_made_late
     assert [note for note in notes if str(error) in note and f"`tellapart report {run.run_dir}`" in note]
     assert tellapart.load(run.run_dir).class_names == ("cat", "dog")
     assert json.loads((run.run_dir / "run.json").read_bytes())["state"] == "finished"
-    assert report_again(run.run_dir, cache_dir).read_bytes().startswith(b"<!doctype html>")
+    assert rebuild_report(run.run_dir, cache_dir=cache_dir).read_bytes().startswith(b"<!doctype html>")
 
 
 def test_the_model_is_written_before_everything_that_can_be_made_again(

@@ -15,7 +15,7 @@ from pathlib import Path
 from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
 from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
-from tellapart.errors import ConfigError, DependencyError, OutputError
+from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 from tellapart.store import sha256_hex, write_file
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
@@ -52,7 +52,7 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
             and downloads need it.
 
     Raises:
-        ConfigError: there is no such backbone, or its preprocessing is not accepted.
+        ConfigError: there is no such backbone, or its JSON says something wrong.
         BundleError: it is damaged, cannot be a backbone, or cannot be had.
         DependencyError: a package that it needs is not installed.
         OutputError: a download cannot be kept.
@@ -99,7 +99,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
             model = path.read_bytes()
             if sha256_hex(model) == path.stem.removeprefix(prefix):
                 return model, notes
-            notes.append(f"{str(path)!r} was damaged; the backbone has been made again.")
+            notes.append(f"{str(path)!r} was damaged, and the backbone was made again.")
             path.unlink(missing_ok=True)
     return None, notes
 
@@ -137,7 +137,14 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
             "'tellapart[train]'"
         ) from exc
     json_path = path.with_suffix(".json")
-    model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
+    try:
+        model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
+    except ConfigError as exc:
+        exc.field, exc.value = "backbone", name
+        raise
+    except BundleError as exc:
+        exc.path = str(path)
+        raise
     return Backbone(name if folders else path.name, model, image_size)
 
 

@@ -61,7 +61,8 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise OutputError(
                 f"{shown} cannot be downloaded to {str(cache_dir)!r} ({exc.strerror or exc}). Make room there, or "
-                "choose another `cache_dir`."
+                "choose another `cache_dir`.",
+                path=cache_dir,
             ) from exc
         raise BundleError(f"{shown} {_explain(exc, errors, repository, revision)}") from exc
 
@@ -79,7 +80,8 @@ def _find_model(folder: str, shown: str) -> tuple[Path, Path]:
 def _refused_name(shown: str) -> ConfigError:
     return ConfigError(
         f"{shown} is not the name of a repository. Give {HUB_PREFIX}OWNER/NAME or {HUB_PREFIX}OWNER/NAME@REVISION, "
-        "as in the address of its page on the Hub."
+        "as in the address of its page on the Hub.",
+        field="backbone",
     )
 
 
@@ -91,7 +93,7 @@ def _explain(exc: Exception, errors: Any, repository: str, revision: str) -> str
     status = exc.response.status_code if isinstance(exc, errors.HfHubHTTPError) else None
     # The Hub answers 401 for what is private and for what does not exist alike.
     if isinstance(exc, errors.RepositoryNotFoundError) or status == 401:
-        return f"was not found. Check the spelling of {repository!r}; log in with `hf auth login` if it is private."
+        return f"was not found. Check the spelling of {repository!r}. Log in with `hf auth login` if it is private."
     if isinstance(exc, errors.RevisionNotFoundError):
         return f"has no revision {revision!r}. Give a branch, tag or commit behind the @, or leave it out."
     if status is not None:

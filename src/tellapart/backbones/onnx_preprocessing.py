@@ -80,7 +80,7 @@ def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | 
         folders: where the files of the Hub may also be.
 
     Raises:
-        ConfigError: the first file found cannot be read, or says something that is not accepted.
+        ConfigError: the first file found cannot be read, or says something wrong.
     """
     candidates = [folder / name for name in HUB_FILES for folder in (model_path.parent, *folders)]
     for path in (model_path.with_suffix(".json"), *candidates):
@@ -99,7 +99,7 @@ def parse_preprocessing(data: bytes, source: str) -> OnnxPreprocessing:
     """The preprocessing that the JSON in `data` describes, in any of the three formats.
 
     Raises:
-        ConfigError: it is no JSON object, or says something that is not accepted.
+        ConfigError: it is no JSON object, or says something wrong.
     """
     try:
         value = json.loads(data.decode("utf-8-sig"))

@@ -6,6 +6,7 @@ to before that, in the environment of this process; a value that the user has se
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -16,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tellapart.errors import BundleError
 
-WHAT_TO_DO = "copy the model folder again or train again"
+WHAT_TO_DO = "Copy the model folder again or train again"
 
 # Each is a direct subclass of `Exception`: ONNX Runtime has no common base.
 ORT_ERRORS = (
@@ -67,8 +68,8 @@ def signature(tensors: Sequence[NodeArg]) -> str:
     )
 
 
-def refused(found: str, exc: Exception, what_to_do: str = WHAT_TO_DO) -> BundleError:
+def refused(found: str, exc: Exception, what_to_do: str = WHAT_TO_DO, path: Path | None = None) -> BundleError:
     """The error to raise for one of ONNX Runtime's, such as "the model does not load", in one line."""
-    reason = " ".join(str(exc).split())
+    reason = " ".join(str(exc).split()).rstrip(".")
     reason = reason if len(reason) <= 200 else f"{reason[:197]}..."
-    return BundleError(f"{found} in ONNX Runtime {onnxruntime.__version__}: {reason}; {what_to_do}.")
+    return BundleError(f"{found} in ONNX Runtime {onnxruntime.__version__}: {reason}. {what_to_do}.", path=path)

@@ -171,7 +171,7 @@ class PhotoStore:
                 if not isinstance(used, int) or abs(now - used) > _DAY_SECONDS:
                     self._stale.add(digest)
         if num_bad:
-            self._tell("held damaged entries; they are computed again")
+            self._tell("held damaged entries, which are computed again")
         return found
 
     def _add(self, connection: sqlite3.Connection, items: Mapping[str, Mapping[str, bytes]]) -> None:

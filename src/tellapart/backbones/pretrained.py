@@ -83,7 +83,7 @@ def find_packaged(name: str) -> PackagedBackbone | None:
     Behind it may stand `@` and a size in pixels, and then `+mirrored`.
 
     Raises:
-        ConfigError: the size is not accepted.
+        ConfigError: the size is too small, too large or no number.
     """
     one_view = name.removesuffix(MIRRORED)
     base, at, side = one_view.partition("@")
@@ -97,7 +97,9 @@ def find_packaged(name: str) -> PackagedBackbone | None:
     if not re.fullmatch("[0-9]{1,4}", side) or not LOWEST_SIDE <= int(side) <= HIGHEST_SIDE:
         raise ConfigError(
             f"`backbone` {name!r} must end in a size from {LOWEST_SIDE} to {HIGHEST_SIDE} pixels. "
-            f"Example: '{base}@288'."
+            f"Example: '{base}@288'.",
+            field="backbone",
+            value=name,
         )
     image_size, cost = (int(side), int(side)), packaged.cost * (int(side) / packaged.image_size[0]) ** 2
     is_native = image_size == packaged.image_size
@@ -138,12 +140,14 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
         data = path.read_bytes()
     except OSError as exc:
         raise BundleError(
-            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}"
+            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}",
+            path=path,
         ) from exc
     digest = sha256_hex(data)
     if digest != backbone.sha256:
         raise BundleError(
             f"The weights of `backbone` {backbone.name!r} at {str(path)!r} are damaged: their SHA-256 is "
-            f"{digest[:12]}..., expected is {backbone.sha256[:12]}... . {repair}"
+            f"{digest[:12]}..., expected is {backbone.sha256[:12]}... . {repair}",
+            path=path,
         )
     return data

@@ -19,7 +19,7 @@ from tellapart.backbones.onnx_preprocessing import EXAMPLE, OnnxPreprocessing
 from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused
 from tellapart.backbones.onnx_wire import has_external_data, keep_outputs
 from tellapart.errors import BundleError, ConfigError, TellapartError
-from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList
+from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList, prefix_names
 from tellapart.photos.names import name_some
 
 _USER_PREFIX = "backbone/"
@@ -28,7 +28,7 @@ _FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 # Protocol buffers, which ONNX files are, hold 2 GiB; the nodes that are added need a little of it.
 _MAX_ONNX_BYTES = 2**31 - 2**20
 _GIT_LFS_POINTER = b"version https://git-lfs"
-_WHAT_TO_DO = "export it again"
+_WHAT_TO_DO = "Export it again"
 
 
 class _Image(NamedTuple):
@@ -68,7 +68,7 @@ def wrap_onnx(
         settings = preprocessing or OnnxPreprocessing(json_name)
         image_size = _agree_on_size(image, settings, shown)
         output = _choose_output(model.graph, settings, shown)
-        _prefix_names(model.graph)
+        prefix_names(model.graph, _USER_PREFIX)
         _put_in_front(model, image, image_size, settings)
         output = f"{_USER_PREFIX}{output}"
         probe = _probe(_to_bytes(model, [output]), image_size, shown)
@@ -178,22 +178,6 @@ def _choose_output(graph: GraphProto, settings: OnnxPreprocessing, shown: str) -
         f"{shown} has {len(outputs)} outputs: {name_some(outputs)}. Name the embedding in {settings.source!r}, such as "
         f'"output": "{outputs[0]}".'
     )
-
-
-def _prefix_names(graph: GraphProto) -> None:
-    """Every name in the graph and its subgraphs begins with the prefix afterwards, so that none meets one of ours.
-
-    `onnx.compose.add_prefix` (1.23) loses constants of the outer graph that are used in a subgraph.
-    """
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [name and f"{_USER_PREFIX}{name}" for name in names]
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                _prefix_names(subgraph)
-    sparse_values = [sparse.values for sparse in graph.sparse_initializer]
-    for named in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, *sparse_values):
-        named.name = named.name and f"{_USER_PREFIX}{named.name}"
 
 
 def _put_in_front(model: ModelProto, image: _Image, size: tuple[int, int], settings: OnnxPreprocessing) -> None:

@@ -121,7 +121,8 @@ def check(
         reason = skipped[0].reason if skipped else "there are none"
         raise DatasetError(
             f"none of the photos of {opened.source!r} can be read, the first because: {reason}. "
-            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
+            paths=[item.path for item in skipped],
         )
     return check_up(seen, seed, decided.confirmed)
 

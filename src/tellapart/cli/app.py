@@ -1,6 +1,6 @@
 """The `tellapart` command: which commands there are, and how an error ends one.
 
-Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can mend, 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can fix, 130 stopped with Ctrl-C.
 """
 
 import os

@@ -58,8 +58,8 @@ def check(
     problems = [finding for finding in checkup.findings if finding.is_problem]
     if strict and problems:
         raise DatasetError(
-            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be mended, the first: "
-            f"{problems[0].title}. Look at them with --html, mend them with `tellapart fix`, or leave --strict out."
+            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be fixed, the first: "
+            f"{problems[0].title}. Look at them with --html, fix them with `tellapart fix`, or leave --strict out."
         )
 
 
@@ -74,7 +74,7 @@ def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     for finding in checkup.findings:
         print_finding(console, finding, photos.paths)
     if not any(finding.is_problem for finding in checkup.findings):
-        print_line(console, "Nothing needs to be mended.")
+        print_line(console, "Nothing needs to be fixed.")
 
 
 def print_finding(console: "Console", finding: "Finding", paths: tuple[str, ...]) -> None:

@@ -138,7 +138,7 @@ def _print_prepared(console: "Console", record: PreparedRecord) -> None:
 
 
 def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
-    """What should be mended, a line each, and how much else there is to know."""
+    """What should be fixed, a line each, and how much else there is to know."""
     for finding in findings:
         if finding.is_problem:
             print_line(console, f"check-up: {finding.title}")

@@ -1,4 +1,4 @@
-"""`tellapart report`: the page that a training has left, or one made anew."""
+"""`tellapart report`: the page that a training has left, or one made again."""
 
 from typing import Annotated
 
@@ -15,10 +15,10 @@ def report(
 ) -> None:
     """Print the path of the report. Rebuild it if it is missing."""
     from tellapart.cli.progress import watch_training
-    from tellapart.runs.run_report import report_again
+    from tellapart.runs.run_report import rebuild_report
 
     with watch_training() as watcher:
-        path = report_again(model, cache_dir, watcher)
+        path = rebuild_report(model, cache_dir=cache_dir, watcher=watcher)
     print_line(make_console(), str(path))
     if open_page:
         typer.launch(path.resolve().as_uri())

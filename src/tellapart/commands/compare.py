@@ -116,8 +116,9 @@ def compare(
     paths = [run.validation_paths for run in runs.values()]
     if any(other != paths[0] for other in paths[1:]):
         raise DatasetError(
-            f"the recipes validated on different photos of {opened.source!r}, as the photos changed while they were "
-            f"trained; nothing is compared. Compare again with another `out` than {str(out_dir)!r}."
+            f"the photos of {opened.source!r} changed during the training, so the recipes were tested on different "
+            f"photos. Compare again with another `out` than {str(out_dir)!r}.",
+            paths=[opened.source],
         )
     comparison = Comparison(
         tuple(_measure(recipe, run, opened) for recipe, run in runs.items()),

@@ -86,7 +86,8 @@ class PhotoCopier:
         except OSError as exc:
             raise OutputError(
                 f"cannot make the folder {str(folder)!r}: {exc.strerror}. Make room for it, or give another folder as "
-                f"`{self._setting}`."
+                f"`{self._setting}`.",
+                path=folder,
             ) from exc
         remove_partials(folder)
         self._used_folders.add(folder)

@@ -54,7 +54,8 @@ def embed(
         reason = seen.photos.skipped[0].reason if seen.photos.skipped else "there are none"
         raise DatasetError(
             f"none of the photos of {seen.photos.source!r} can be read, the first because: {reason}. "
-            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
+            paths=[item.path for item in seen.photos.skipped],
         )
     write_file(Path(out), _npz_bytes(seen, opened.backbone.name))
     return seen

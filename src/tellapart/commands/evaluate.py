@@ -103,5 +103,6 @@ def _check_classes(source: str, found: Sequence[str], known: Sequence[str]) -> N
     words = "class" if len(unknown) == 1 else "classes"
     raise DatasetError(
         f"{source!r} has the {words} {name_some(unknown)}, which the model does not know. It knows "
-        f"{name_some(known, 20)}.{hint} Rename the classes, or leave these photos out."
+        f"{name_some(known, 20)}.{hint} Rename the classes, or leave these photos out.",
+        paths=[source],
     )

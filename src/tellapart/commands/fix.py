@@ -113,7 +113,10 @@ def fix(
     decided, applied = _apply(start, steps)
     cleaned = _without_copies(decided) if drop_copies else decided
     if not len(cleaned.photos):
-        raise DatasetError(f"no photo of {opened.source!r} is left, so there is nothing to copy; decide on fewer.")
+        raise DatasetError(
+            f"no photo of {opened.source!r} is left, so there is nothing to copy. Remove fewer photos.",
+            paths=[opened.source],
+        )
     folders = _choose_folders(cleaned.photos)
     _claim(out_dir, cleaned, folders)
     copier = PhotoCopier(out_dir, cleaned.photos)
@@ -153,7 +156,9 @@ def _read_steps(
         what = f"{str(named)!r} holds no decision" if named is not None else "no decisions were named"
         raise ConfigError(
             f"{what}, so there is nothing to fix. Give `decisions` with the file that you downloaded from the report, "
-            "or `drop_copies=True`."
+            "or `drop_copies=True`.",
+            field="decisions",
+            value=named,
         )
     return steps
 
@@ -223,7 +228,8 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
     if marker.is_file() and _read_key(marker) != key:
         raise OutputError(
             f"{str(out_dir)!r} holds a copy of other photos, or one made with other decisions. Give another folder as "
-            "`out`, or delete that folder first."
+            "`out`, or delete that folder first.",
+            path=out_dir,
         )
     remove_partials(out_dir)
     write_file(marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.source, "content": key}))

@@ -232,7 +232,11 @@ def _write_grid(
     from tellapart.report.grid import draw_grid
 
     if not shown:
-        raise DatasetError(f"none of the photos of {photos.source!r} can be read, so there is no grid to draw.")
+        raise DatasetError(
+            f"none of the photos of {photos.source!r} can be read, so there is no grid to draw. Give photos in JPEG, "
+            "PNG or another common format.",
+            paths=[photos.source],
+        )
     images = []
     for row, prediction in shown:
         data = photos.read(row)

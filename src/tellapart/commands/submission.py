@@ -132,16 +132,17 @@ class SubmissionWriter:
             because = f" ({len(reasons)} could not be read, the first because: {reasons[0]})" if reasons else ""
             raise DatasetError(
                 f"{len(absent)} of {len(found)} ids in the sample {str(self._sample.path)!r} have no photo: "
-                f"{name_some(absent)}{because}; each id needs a photo of that file name, with or without its suffix. "
-                "Name the folder or zip that holds them."
+                f"{name_some(absent)}{because}. Each id needs a photo of that file name, with or without its suffix. "
+                "Give the folder or zip that holds them.",
+                paths=[self._sample.path],
             )
         double = [row_id for row_id, one in found.items() if len(one.predictions) > 1]
         if double:
             paths = [prediction.path for prediction in found[double[0]].predictions]
             raise DatasetError(
                 f"{len(double)} ids in the sample {str(self._sample.path)!r} fit more than one photo, such as "
-                f"{double[0]!r}: {name_some(paths)}; one photo an id is accepted. Name only the photos of the "
-                "competition."
+                f"{double[0]!r}: {name_some(paths)}. Give only the photos of the competition, one for each id.",
+                paths=paths,
             )
         return [found[row_id].predictions[0] for row_id in self._sample.ids]
 
@@ -177,8 +178,9 @@ def _read_sample(path: Path) -> _Sample:
 
 def _bad_sample(path: Path, found: str) -> DatasetError:
     return DatasetError(
-        f"the sample {str(path)!r} {found}; accepted is a CSV with a header, an id column, at least "
-        "one more column, and each id once. Pass the competition's sample CSV with --submission."
+        f"the sample {str(path)!r} {found}. Give the competition's sample CSV as `submission`: a header, an id "
+        "column, at least one more column, and each id once.",
+        paths=[path],
     )
 
 
@@ -205,8 +207,9 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
     strange = name_some(sorted(values - set(class_names)))
     raise DatasetError(
         f"column {columns[0]!r} of the sample {str(sample.path)!r} holds {strange}, and the model has "
-        f"{len(class_names)} classes: {name_some(class_names, 20)}; one column takes names of these classes, or "
-        "numbers if there are two classes. Pass the sample this model was trained for."
+        f"{len(class_names)} classes: {name_some(class_names, 20)}. One column takes names of these classes, or "
+        "numbers if there are two classes. Give the sample this model was trained for.",
+        paths=[sample.path],
     )
 
 
@@ -216,8 +219,9 @@ def _plan_for_classes(sample: _Sample, columns: Sequence[str], class_names: Sequ
     if unknown or absent or len(columns) != len(class_names):
         found = f"columns that are no classes: {name_some(unknown)}" if unknown else f"the columns {name_some(columns)}"
         raise DatasetError(
-            f"the sample {str(sample.path)!r} has {found}; accepted after the id is one column for each class of the "
-            f"model: {name_some(class_names, 20)}. Pass the sample this model was trained for."
+            f"the sample {str(sample.path)!r} has {found}. After the id it needs one column for each class of the "
+            f"model: {name_some(class_names, 20)}. Give the sample this model was trained for.",
+            paths=[sample.path],
         )
     places = [class_names.index(name) for name in columns]
     meaning = "a column for each class: its probability"

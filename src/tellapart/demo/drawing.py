@@ -36,7 +36,7 @@ def draw_photo(kind: str, generator: np.random.Generator) -> NDArray[np.uint8]:
         generator: where every choice comes from; two generators in the same state give the same photo.
     """
     if kind not in DEMO_CLASSES:
-        raise ValueError(f"kind {kind!r} is not drawn; accepted: {', '.join(DEMO_CLASSES)}.")
+        raise ValueError(f"kind {kind!r} is not drawn. Give one of {', '.join(DEMO_CLASSES)}.")
     height, width = _draw_size(generator)
     canvas = (height * _OVERSAMPLING, width * _OVERSAMPLING)
     pixels = _draw_background(canvas, generator)
@@ -91,11 +91,11 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as exc:
-        raise OutputError(
-            f"{str(path)!r} exists and is not a folder; a new path or a folder is accepted, pass another."
-        ) from exc
+        raise OutputError(f"{str(path)!r} exists and is not a folder. Give a new path as `out`.", path=path) from exc
     except OSError as exc:
-        raise OutputError(f"cannot make the folder {str(path)!r}: {exc.strerror}; pass another one.") from exc
+        raise OutputError(
+            f"cannot make the folder {str(path)!r}: {exc.strerror}. Give another `out`.", path=path
+        ) from exc
 
 
 def _draw_train(num_per_class: int, seed: int, name: str) -> Iterator[tuple[str, bytes]]:

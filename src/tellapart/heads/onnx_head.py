@@ -10,7 +10,7 @@ import math
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tellapart.heads.linear_models import TINY
 from tellapart.heads.novelty import NUM_NEAREST, Novelty
@@ -21,6 +21,7 @@ from tellapart.networks.onnx_nodes import (
     MAP_NAME,
     PROBABILITIES_NAME,
     NodeList,
+    prefix_names,
 )
 
 # Of every name inside the backbone, which may otherwise be that of an output here.
@@ -45,7 +46,7 @@ def add_head(
         novelty: adds an output `distance`, float32 `(batch,)`: how unlike the training photos each photo is.
     """
     proto = onnx.load_model_from_string(backbone)
-    compose.add_prefix(proto, _BACKBONE_PREFIX, rename_inputs=False, inplace=True)
+    prefix_names(proto.graph, _BACKBONE_PREFIX, keep={value.name for value in proto.graph.input})
     (opset,) = (imported.version for imported in proto.opset_import if imported.domain in ("", "ai.onnx"))
     backbone_outputs = {output.name: output for output in proto.graph.output}
     features = backbone_outputs.get(_BACKBONE_PREFIX + FEATURES_NAME)

@@ -55,7 +55,7 @@ _OTHERS = (
     (b"\x1a\x45\xdf\xa3", "a video"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x89HDF", "an HDF5 file"),
-    (b"version https://git-lfs", "a Git LFS pointer; run 'git lfs pull'"),
+    (b"version https://git-lfs", "a Git LFS pointer (run 'git lfs pull')"),
 )
 _MARKUP = (
     (b"<svg", "an SVG drawing"),

@@ -90,7 +90,7 @@ _FILL = b"\xaa\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number % 8)) + b"\xaa\x5
 _ZERO_RUN = bytes(64)
 _KIND_WORDS = ("unsupported", "not supported", "unknown")
 _CUT = "is cut off: the {} data ends before the picture does"
-_ADVICE = "save it again as JPEG or PNG"
+_ADVICE = "Save it again as JPEG or PNG"
 _PROGRESSIVE_FRAME = 0xC2  # 0xC0 and 0xC1 are sequential, those above lossless or arithmetic
 
 
@@ -205,10 +205,10 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
     if not data:
         raise ImageError("is empty: the file has 0 bytes")
     if len(data) > limits.max_bytes:
-        raise ImageError(f"is too large: {len(data):,} bytes; at most {limits.max_bytes:,} are accepted")
+        raise ImageError(f"is too large: {len(data):,} bytes, and at most {limits.max_bytes:,} are read")
     found = sniff_format(data[:64])
     if found is None:
-        raise ImageError(f"is not a photo but {describe_other(data)}; accepted: {', '.join(_PLUGINS)}")
+        raise ImageError(f"is not a photo but {describe_other(data)}. Give {', '.join(_PLUGINS)}")
     return found
 
 
@@ -221,7 +221,7 @@ def _check_pixels(height: int, width: int, limits: ImageLimits) -> None:
     if height < 1 or width < 1:
         raise ImageError(f"is damaged: its header states {width} x {height} pixels")
     if height * width > limits.max_pixels:
-        raise ImageError(f"is too large: {width} x {height} pixels; at most {limits.max_pixels:,} are accepted")
+        raise ImageError(f"is too large: {width} x {height} pixels, and at most {limits.max_pixels:,} are read")
 
 
 def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS:
@@ -301,13 +301,13 @@ def _explain(found: str, data: bytes, error: BaseException) -> str:
     """The reason for a person, from what a decoder raised."""
     words = str(error).lower()
     if isinstance(error, MemoryError):
-        return f"is too large: its {found} data needs more memory than there is; save it smaller"
+        return f"is too large: its {found} data needs more memory than there is. Save it smaller"
     if isinstance(error, Image.DecompressionBombError):  # where `limits` go beyond twice Pillow's own, 179 megapixels
-        return f"is too large: Pillow refuses a {found} of so many pixels; {_ADVICE}"
+        return f"is too large: Pillow refuses a {found} of so many pixels. {_ADVICE}"
     if "truncated" in words or isinstance(error, EOFError) or is_cut(data, found):
         return _CUT.format(found)
     if isinstance(error, NotImplementedError) or any(word in words for word in _KIND_WORDS):
-        return f"is a {found} of a kind that is not read; {_ADVICE}"
+        return f"is a {found} of a kind that is not read. {_ADVICE}"
     return f"is damaged: the {found} data cannot be decoded"
 
 

@@ -159,7 +159,7 @@ def check_first_tiff(tags: Mapping[int, Any], num_bytes: int) -> None:
         ImageError: it is a thumbnail, as in camera raw files, or the file ends before it does.
     """
     if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
-        raise ImageError("is a camera raw file, whose first picture is a thumbnail; save it as JPEG or PNG")
+        raise ImageError("is a camera raw file, whose first picture is a thumbnail. Save it as JPEG or PNG")
     if tags.get(_COMPRESSION, 1) == 1:
         return  # sizes are often misstated there, and the decoder itself finds where the pixels end
     for offsets, sizes in _OFFSETS_AND_SIZES:

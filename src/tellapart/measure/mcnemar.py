@@ -37,8 +37,8 @@ def compare_paired(
     for name, right in ((first, first_right), (second, second_right)):
         if right.dtype != np.bool_ or right.ndim != 1 or len(right) != len(first_right):
             raise DatasetError(
-                f"the answers of {name!r} are {right.dtype} of shape {right.shape}; accepted are bool of shape (n,), "
-                f"with the same n for {first!r} and {second!r}. Compare recipes on the same photos."
+                f"the answers of {name!r} are {right.dtype} of shape {right.shape}. Give bool of shape (n,), with the "
+                f"same n for {first!r} and {second!r}: compare recipes on the same photos."
             )
     num_only_first = int((first_right & ~second_right).sum())
     num_only_second = int((second_right & ~first_right).sum())

@@ -27,8 +27,8 @@ def wilson_interval(num_right: int, num_photos: int) -> tuple[float, float]:
     """
     if num_photos < 1 or not 0 <= num_right <= num_photos:
         raise DatasetError(
-            f"{num_right!r} right out of {num_photos!r} photos has no interval; accepted is at least 1 photo, and from "
-            "0 to that many right. Add photos."
+            f"{num_right!r} right out of {num_photos!r} photos has no interval. Give at least 1 photo, and from 0 "
+            "to that many right."
         )
     share = num_right / num_photos
     scale = 1 + _Z_95**2 / num_photos
@@ -92,34 +92,34 @@ def _checked_probabilities(probabilities: ArrayLike, num_classes: int) -> NDArra
     shares = np.asarray(probabilities, np.float64)
     if num_classes < 2 or shares.ndim != 2 or shares.shape[1] != num_classes:
         raise DatasetError(
-            f"probabilities have shape {shares.shape} for {num_classes} classes; accepted is "
-            f"(n, {max(num_classes, 2)}), a column for each of at least 2 classes. Pass them as the model gives them."
+            f"probabilities have shape {shares.shape} for {num_classes} classes. Give "
+            f"(n, {max(num_classes, 2)}), a column for each of at least 2 classes, as `model.predict_proba` does."
         )
     if not np.isfinite(shares).all():
         num_bad = int((~np.isfinite(shares)).any(axis=1).sum())
         raise DatasetError(
-            f"the probabilities of {num_bad} of {len(shares)} photos are not finite; accepted are numbers from 0 to 1. "
-            "The training has diverged: train again with a smaller --learning-rate."
+            f"the probabilities of {num_bad} of {len(shares)} photos are not finite, so the training has "
+            "diverged. Train again with a smaller `learning_rate`, such as a tenth of it."
         )
     sums = shares.sum(axis=1, keepdims=True)
     if len(shares) and (shares.min() < 0 or np.abs(sums - 1).max() > _SUM_TOLERANCE):
         raise DatasetError(
-            f"probabilities from {shares.min():g} to {shares.max():g} with sums from {sums.min():g} to {sums.max():g}; "
-            "accepted are numbers from 0 to 1 that sum to 1 in each row. Apply softmax to logits first."
+            f"the probabilities run from {shares.min():g} to {shares.max():g} with sums from {sums.min():g} to "
+            f"{sums.max():g}. Give numbers from 0 to 1 that sum to 1 in each row. Apply softmax to logits first."
         )
     return np.asarray(shares / sums, np.float64)
 
 
 def _check_labels(labels: NDArray[np.int64], num_photos: int, num_classes: int) -> None:
     if num_photos == 0 and labels.size == 0:
-        raise DatasetError("there are 0 photos to evaluate; at least 1 labelled photo is needed. Add photos.")
+        raise DatasetError("there are 0 photos to evaluate. Give at least 1 labelled photo.")
     if labels.shape != (num_photos,) or not np.issubdtype(labels.dtype, np.integer):
         raise DatasetError(
-            f"labels are {labels.dtype} of shape {labels.shape} for {num_photos} photos; accepted are whole numbers of "
-            f"shape ({num_photos},). Pass one label a photo."
+            f"labels are {labels.dtype} of shape {labels.shape} for {num_photos} photos. Give whole numbers of shape "
+            f"({num_photos},), one label a photo."
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
-            f"labels run from {labels.min()} to {labels.max()}; accepted are 0 to {num_classes - 1}, for "
-            f"{num_classes} classes. Number them in the order of the class names."
+            f"labels run from {labels.min()} to {labels.max()}, and there are {num_classes} classes. Give "
+            f"0 to {num_classes - 1}, in the order of the class names."
         )

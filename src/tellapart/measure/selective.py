@@ -57,29 +57,29 @@ def threshold_for(points: Sequence[SelectivePoint], target_error: float) -> floa
 
 
 def describe_selective(points: Sequence[SelectivePoint], target_error: float) -> str:
-    """One sentence: how many photos would be answered with this `--not-sure`, or why none would be.
+    """One sentence: how many photos would be answered with this `not_sure`, or why none would be.
 
     Args:
         points: as `selective_points` gives them, at least one.
         target_error: as for `threshold_for`.
     """
-    flag, num_photos = f"--not-sure {target_error:g}", points[0].num_answered
+    setting, num_photos = f"`not_sure={target_error:g}`", points[0].num_answered
     point = _point_for(points, target_error)
     if point is not None:
         percent = f"{100 * point.num_answered / num_photos:.0f}"
         share = "all" if point.threshold == 0 else "nearly all" if percent == "100" else f"{percent} % of"
         return (
-            f"With {flag} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
+            f"With {setting} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
             f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."
         )
     if 1 / (num_photos + 1) > target_error:
         return (
-            f"With {flag} it would answer no photos: so low a rate of errors shows only on "
+            f"With {setting} it would answer no photos: so low a rate of errors shows only on "
             f"{math.ceil(1 / target_error) - 1:,} photos or more, and it was measured on {num_photos:,}."
         )
     best = points[int(np.argmin(_expected_errors(points)))]
     return (
-        f"With {flag} it would answer no photos: of the {best.num_answered:,} it was surest about, among "
+        f"With {setting} it would answer no photos: of the {best.num_answered:,} it was surest about, among "
         f"{num_photos:,} it had not seen, it was wrong about {best.num_wrong:,}, "
         "too many to promise so few errors on new photos."
     )

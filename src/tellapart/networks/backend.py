@@ -80,7 +80,7 @@ def find_backend() -> Backend:
     """
     name = keras.backend.backend()
     if name not in _BACKEND_NAMES:
-        raise ConfigError(f"KERAS_BACKEND {name!r} is not supported; accepted: {', '.join(_BACKEND_NAMES)}.")
+        raise ConfigError(f"KERAS_BACKEND {name!r} is not supported. Give one of {', '.join(_BACKEND_NAMES)}.")
     return Backend(name, _version(name), _device_kind(name), "channels_first" if name == "torch" else "channels_last")
 
 

@@ -78,14 +78,18 @@ def to_keras_files(model: keras.Model) -> dict[str, bytes]:
 
 @contextmanager
 def _without_legacy_warning() -> Iterator[None]:
-    """Keras logs that HDF5 is a legacy format; the file is for those who still want it."""
-    logger = logging.getLogger("absl")
-    level = logger.level
+    """Keras logs that HDF5 is a legacy format; the file is for those who still want it.
+
+    It logs through Abseil, which gives the root logger a handler if it has none; that one goes again.
+    """
+    logger, root = logging.getLogger("absl"), logging.getLogger()
+    level, handlers = logger.level, list(root.handlers)
     logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
         logger.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def describe_layers(model: keras.Model) -> tuple[LayerRecord, ...]:

@@ -39,8 +39,8 @@ class Graph:
     def __init__(self, model: keras.Model, mirrored: bool = False) -> None:
         if None in model.input_shape[1:]:
             raise NotImplementedError(
-                f"a network for images of shape {model.input_shape[1:]!r} cannot be written as ONNX; accepted is one "
-                "with a fixed height and width. Build it again with the size that photos are predicted at."
+                f"a network for images of shape {model.input_shape[1:]!r} cannot be written as ONNX. Build it with the "
+                "height and width that photos are predicted at."
             )
         self.model = model
         self.folding = Folding(model)

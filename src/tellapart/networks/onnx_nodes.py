@@ -4,13 +4,13 @@ Used for the built-in backbones, for what stands before and behind other people'
 networks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 # Input and outputs of our ONNX files.
 INPUT_NAME = "image"
@@ -76,3 +76,23 @@ class NodeList:
         )
         onnx.checker.check_model(proto, full_check=True)
         return bytes(proto.SerializeToString(deterministic=True))
+
+
+def prefix_names(graph: GraphProto, prefix: str, keep: Collection[str] = ()) -> None:
+    """Every name in the graph and its subgraphs begins with the prefix afterwards, but for those of `keep`.
+
+    `onnx.compose.add_prefix` (1.23) loses constants of the outer graph that are used in a subgraph.
+    """
+
+    def prefixed(name: str) -> str:
+        return f"{prefix}{name}" if name and name not in keep else name
+
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [prefixed(name) for name in names]
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                prefix_names(subgraph, prefix, keep)
+    sparse_values = [sparse.values for sparse in graph.sparse_initializer]
+    for named in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer, *sparse_values):
+        named.name = prefixed(named.name)

@@ -97,7 +97,7 @@ def convert_mean(graph: Graph, layer: _Layer, source: str) -> str:
 
 def _require_channels_first(layer: _Layer) -> None:
     is_first = layer.data_format == "channels_first"
-    require(layer, is_first, f" in the format {layer.data_format!r}; accepted is 'channels_first'")
+    require(layer, is_first, f" in the format {layer.data_format!r}, not 'channels_first'")
 
 
 def _pads(layer: _Layer, window: Sequence[int], dilations: Sequence[int] = (1, 1)) -> list[int]:

@@ -109,9 +109,14 @@ class Archive:
         except DatasetError:
             raise
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as exc:
-            raise ImageError(f"the archive holds it damaged ({_one_line(exc)}); pack or download it again") from exc
+            raise ImageError(
+                f"is damaged in the archive ({_one_line(exc)}). Pack or download the archive again",
+                path=f"{self.path}/{name}",
+            ) from exc
         except (OSError, ValueError) as exc:
-            raise ImageError(f"it cannot be read from the archive any more ({_one_line(exc)})") from exc
+            raise ImageError(
+                f"cannot be read from the archive any more ({_one_line(exc)})", path=f"{self.path}/{name}"
+            ) from exc
         return b"".join(chunks)
 
 
@@ -126,7 +131,8 @@ def open_archive(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Archive
         file = path.open("rb")
     except OSError as exc:
         raise DatasetError(
-            f"archive {str(path)!r} cannot be opened: {exc.strerror}. Check the path and its rights."
+            f"archive {str(path)!r} cannot be opened: {exc.strerror}. Check the path and its permissions.",
+            paths=[path],
         ) from exc
     try:
         return Archive(path, file, limits)
@@ -136,8 +142,9 @@ def open_archive(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Archive
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, EOFError) as exc:
         file.close()
         raise DatasetError(
-            f"archive {str(path)!r} is not a zip that can be read ({_one_line(exc)}); a whole zip file is accepted. "
-            "It may be cut off: download or pack it again."
+            f"archive {str(path)!r} is not a zip that can be read ({_one_line(exc)}). It may be cut off. "
+            "Download or pack it again.",
+            paths=[path],
         ) from exc
 
 
@@ -147,7 +154,7 @@ def _one_line(exc: BaseException) -> str:
 
 
 def _refuse(path: Path, name: str, found: str) -> NoReturn:
-    raise DatasetError(f"archive {str(path)!r} is refused: member {name!r} {found}. {_REPACK}")
+    raise DatasetError(f"archive {str(path)!r} is refused: member {name!r} {found}. {_REPACK}", paths=[path])
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile, limits: ArchiveLimits) -> dict[str, zipfile.ZipInfo]:
@@ -155,8 +162,9 @@ def _check_members(path: Path, archive: zipfile.ZipFile, limits: ArchiveLimits) 
     infos = archive.infolist()
     if len(infos) > limits.max_members:
         raise DatasetError(
-            f"archive {str(path)!r} is refused: it has {len(infos):,} members; at most {limits.max_members:,} are "
-            "accepted. Split it into several archives, or unpack it and pass the folder."
+            f"archive {str(path)!r} is refused: it has {len(infos):,} members, more than {limits.max_members:,}. "
+            "Split it into several archives, or unpack it and give the folder.",
+            paths=[path],
         )
     members: dict[str, zipfile.ZipInfo] = {}
     total_bytes = 0
@@ -172,8 +180,9 @@ def _check_members(path: Path, archive: zipfile.ZipFile, limits: ArchiveLimits) 
         members[name] = info
     if total_bytes > limits.max_total_bytes:
         raise DatasetError(
-            f"archive {str(path)!r} is refused: its members unpack to {total_bytes:,} bytes; at most "
-            f"{limits.max_total_bytes:,} are accepted. Split it into several archives."
+            f"archive {str(path)!r} is refused: its members unpack to {total_bytes:,} bytes, more than "
+            f"{limits.max_total_bytes:,}. Split it into several archives.",
+            paths=[path],
         )
     _check_overlaps(path, infos, archive.start_dir)
     return members
@@ -187,12 +196,12 @@ def _check_name(path: Path, info: zipfile.ZipInfo) -> str:
     if "\0" in name:
         _refuse(path, name, "has a zero byte in its name")
     if "\\" in name:
-        _refuse(path, name, "has a backslash in its name; folders are separated by '/'")
+        _refuse(path, name, "has a backslash in its name, where '/' separates folders")
     if name.startswith("/") or (len(name) >= _DRIVE_LENGTH and name[1] == ":" and name[0].isalpha()):
-        _refuse(path, name, "has an absolute path; paths inside the archive are accepted")
+        _refuse(path, name, "has an absolute path, which leads out of the archive")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        _refuse(path, name, "leads out of the archive with '..'; paths inside it are accepted")
+        _refuse(path, name, "leads out of the archive with '..'")
     if not parts and not info.is_dir():
         _refuse(path, name, "has no name")
     if max(map(len, parts), default=0) > _MAX_NAME_LENGTH:
@@ -211,14 +220,14 @@ def _repair_name(name: str) -> str:
 def _check_kind(path: Path, name: str, info: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        _refuse(path, name, "is a link; files and folders are accepted")
+        _refuse(path, name, "is a link, not a file or folder")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         _refuse(path, name, "is neither a file nor a folder")
     if info.flag_bits & _ENCRYPTED_FLAG:
-        _refuse(path, name, "is encrypted; archives without a password are accepted")
+        _refuse(path, name, "is encrypted with a password")
     if info.compress_type not in _ACCEPTED_COMPRESSION:
         packed = _METHOD_NAMES.get(info.compress_type, f"method {info.compress_type}")
-        _refuse(path, name, f"is packed with {packed}; stored and deflated members are accepted")
+        _refuse(path, name, f"is packed with {packed}, not deflated or stored")
 
 
 def _check_ratio(path: Path, name: str, num_bytes: int, compressed_bytes: int, limits: ArchiveLimits) -> None:
@@ -226,8 +235,8 @@ def _check_ratio(path: Path, name: str, num_bytes: int, compressed_bytes: int, l
         _refuse(
             path,
             name,
-            f"unpacks {compressed_bytes:,} bytes to at least {num_bytes:,}; at most {limits.max_ratio:g} times as many "
-            "are accepted (photos stay below 10)",
+            f"unpacks {compressed_bytes:,} bytes to at least {num_bytes:,}, more than {limits.max_ratio:g} times as "
+            "many (photos stay below 10)",
         )
 
 

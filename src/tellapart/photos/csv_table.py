@@ -57,8 +57,10 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
     try:
         data = Path(path).read_bytes()
     except OSError as exc:
-        raise DatasetError(f"{shown} cannot be read: {exc.strerror}. Check the path and its rights.") from exc
-    text, note = _decode(data, shown)
+        raise DatasetError(
+            f"{shown} cannot be read: {exc.strerror}. Check the path and its permissions.", paths=[path]
+        ) from exc
+    text, note = _decode(data, shown, path)
     delimiter = delimiter or _find_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[TableRow] = []
@@ -70,7 +72,8 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
             if len(_without_end(cells)) > len(header):
                 raise DatasetError(
                     f"{shown} cannot be used: line {line} has {len(cells)} values for {len(header)} columns. Correct "
-                    f"the file, or quote values that hold {delimiter!r}."
+                    f"the file, or quote values that hold {delimiter!r}.",
+                    paths=[path],
                 )
             if any(cell.strip() for cell in cells):
                 padded = (*cells, *[""] * (len(header) - len(cells)))
@@ -78,7 +81,8 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
             line = reader.line_num + 1
     except csv.Error as exc:
         raise DatasetError(
-            f"{shown} cannot be used: line {line} is no row of a CSV ({exc}). Correct the file."
+            f"{shown} cannot be used: line {line} is no row of a CSV ({exc}). Correct the file.",
+            paths=[path],
         ) from exc
     return Table(header, tuple(rows), delimiter, note)
 
@@ -92,7 +96,7 @@ def read_header(head: bytes) -> tuple[str, ...]:
         return ()
 
 
-def _decode(data: bytes, shown: str) -> tuple[str, str | None]:
+def _decode(data: bytes, shown: str, path: str | Path) -> tuple[str, str | None]:
     encoding = _find_encoding(data)
     try:
         text = data.decode(encoding)
@@ -105,7 +109,7 @@ def _decode(data: bytes, shown: str) -> tuple[str, str | None]:
             return data.decode(name), (
                 "is not UTF-8 text and was read as Windows-1252. If names look wrong, save it again as 'CSV UTF-8'"
             )
-    raise DatasetError(f"{shown} is not a text file. Save it again as 'CSV UTF-8'.")
+    raise DatasetError(f"{shown} is not a text file. Save it again as 'CSV UTF-8'.", paths=[path])
 
 
 def _is_encoded(data: bytes, encoding: str) -> bool:

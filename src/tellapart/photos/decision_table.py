@@ -140,8 +140,9 @@ def _check_columns(shown: str, columns: Sequence[str]) -> None:
     if missing:
         found = name_some([column for column in columns if column]) or "none"
         raise DatasetError(
-            f"the decisions {shown!r} have no column {name_some(missing)}; columns found: {found}; accepted: "
-            f"{', '.join(_COLUMNS)}. Write these into the first line, or download the file from the report again."
+            f"the decisions {shown!r} have no column {name_some(missing)}, only {found}. Write "
+            f"{', '.join(_COLUMNS)} into the first line, or download the file from the report again.",
+            paths=[shown],
         )
 
 
@@ -155,17 +156,17 @@ def _read_row(line: int, cells: Mapping[str, str]) -> Decision | None:
     if not verdict:
         return None
     if verdict not in _ACCEPTED:
-        raise ValueError(f"line {line} has the decision {cells['decision']!r}; accepted: {', '.join(_ACCEPTED)}")
+        raise ValueError(f"line {line} has the decision {cells['decision']!r}, not one of {', '.join(_ACCEPTED)}")
     content, label = cells["content"].lower(), class_name(cells["class"])
     if not _CONTENT.fullmatch(content):
-        raise ValueError(f"line {line} has the content {cells['content']!r}; 40 hexadecimal digits are accepted")
+        raise ValueError(f"line {line} has the content {cells['content']!r}, not 40 hexadecimal digits")
     if not label:
-        raise ValueError(f"line {line} has no class; the class that the photo had is needed")
+        raise ValueError(f"line {line} has no class, which is the class that the photo had")
     new_class = class_name(cells.get("new_class", ""))
     if verdict == "move" and not new_class:
-        raise ValueError(f"line {line} moves a photo to no class; new_class is needed with 'move'")
+        raise ValueError(f"line {line} moves a photo to no class, for new_class is empty")
     if verdict != "move" and new_class not in ("", label):
-        raise ValueError(f"line {line} has the new_class {new_class!r} and the decision {verdict!r}; it needs 'move'")
+        raise ValueError(f"line {line} has the new_class {new_class!r} and the decision {verdict!r}, not 'move'")
     path = cells.get("path", "")
     if verdict == "move" and new_class != label:
         return Decision(line, content, path, label, "move", new_class)
@@ -200,7 +201,7 @@ def _merge(rows: Sequence[Decision]) -> tuple[tuple[Decision, ...], list[str]]:
 
 def _refuse(shown: str, problems: Sequence[str]) -> None:
     more = f" (and {len(problems) - 1:,} more such lines)" if len(problems) > 1 else ""
-    raise DatasetError(f"the decisions {shown!r} cannot be used: {problems[0]}{more}. Correct the file.")
+    raise DatasetError(f"the decisions {shown!r} cannot be used: {problems[0]}{more}. Correct the file.", paths=[shown])
 
 
 def _is_own(file: FoundFile) -> bool:

@@ -138,10 +138,11 @@ def _refuse_all(source: str, decisions: Decisions, num_changed: int) -> None:
     changed = ""
     if num_changed:
         photos = "1 photo has" if num_changed == 1 else f"{num_changed:,} photos have"
-        changed = f"; {photos} changed since, and their decisions were left out"
+        changed = f". {photos} changed since, and their decisions were left out"
     raise DatasetError(
-        f"{is_about.format(repr(decisions.shown))} about a photo in {source!r}{changed}; decisions made on the same "
-        "photos are accepted, whatever their names. Name the photos that were decided on, or check these anew."
+        f"{is_about.format(repr(decisions.shown))} about a photo in {source!r}{changed}. Give the photos "
+        "that were decided on, whatever their names, or check these photos again.",
+        paths=[source, decisions.shown],
     )
 
 
@@ -168,12 +169,12 @@ def _new_labels(
 
 def _check_class(one: Decision, shown: str) -> None:
     name = one.new_class or ""
-    accepted = safe_name(name[:LONGEST_FOLDER_NAME])
-    if accepted != name:
+    safe = safe_name(name[:LONGEST_FOLDER_NAME])
+    if safe != name:
         raise DatasetError(
             f"line {one.line} of the decisions {shown!r} moves a photo to {name!r}, which is no folder name on every "
-            f'system; at most {LONGEST_FOLDER_NAME} characters without <>:"/\\|?* are accepted. Write {accepted!r}, '
-            "say."
+            f'system. Give at most {LONGEST_FOLDER_NAME} characters without <>:"/\\|?*, such as {safe!r}.',
+            paths=[shown],
         )
 
 

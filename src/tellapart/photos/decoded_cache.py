@@ -168,8 +168,9 @@ def _decode_into(
         temporary.replace(images_path)
     except OSError as exc:
         raise OutputError(
-            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror or exc});"
-            f" {math.prod(shape) / 1e6:.0f} MB are needed. Make room, or pass another --cache-dir."
+            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror or exc})."
+            f" {math.prod(shape) / 1e6:.0f} MB are needed. Make room, or give another `cache_dir`.",
+            path=images_path,
         ) from exc
     finally:
         if temporary is not None:

@@ -54,14 +54,14 @@ class DiskFile:
             with open(self.path, "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    raise ImageError("it is not a regular file")
+                    raise ImageError("it is not a regular file", path=self.path)
                 if whole:
-                    _check_size(status.st_size, max_bytes)
+                    _check_size(status.st_size, max_bytes, self.path)
                 return file.read(status.st_size if whole else max_bytes)
         except FileNotFoundError as exc:
-            raise ImageError("the file is no longer there") from exc
+            raise ImageError("the file is no longer there", path=self.path) from exc
         except OSError as exc:
-            raise ImageError(f"the file cannot be read: {exc.strerror}") from exc
+            raise ImageError(f"the file cannot be read: {exc.strerror}", path=self.path) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class ArchiveMember:
         Raises:
             ImageError: it is larger than `max_bytes`, or damaged.
         """
-        _check_size(self.archive.size(self.name), max_bytes)
+        _check_size(self.archive.size(self.name), max_bytes, f"{self.archive.path}/{self.name}")
         return self.archive.read(self.name)
 
     def modified_ns(self) -> int | None:
@@ -93,9 +93,9 @@ class ArchiveMember:
         return self.archive.modified_ns(self.name)
 
 
-def _check_size(num_bytes: int, max_bytes: int) -> None:
+def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
     if num_bytes > max_bytes:
-        raise ImageError(f"the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read")
+        raise ImageError(f"the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read", path=path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,8 @@ class _Walk:
         except OSError as exc:
             if not parts:
                 raise DatasetError(
-                    f"folder {self._shown!r} cannot be opened: {exc.strerror}. Check the path and its rights."
+                    f"folder {self._shown!r} cannot be opened: {exc.strerror}. Check the path and its permissions.",
+                    paths=[folder],
                 ) from exc
             self.left_out.append((parts, f"the folder cannot be opened: {exc.strerror}"))
             return []

@@ -88,7 +88,8 @@ def labels_from_pattern(file_names: Sequence[str], pattern: str, source: str) ->
     labels = [class_name(match[group] or "") or None if match else None for match in matches]
     if not any(labels):
         raise DatasetError(
-            f"--label-pattern {pattern!r} finds no label in any of the {len(labels):,} photos of {source!r}, such as "
-            f"{name_some(file_names[:3])}. It is searched in the file name only; change it, or leave it out."
+            f"`label_pattern` {pattern!r} finds no label in any of the {len(labels):,} photos of {source!r}, such as "
+            f"{name_some(file_names[:3])}. It is searched in the file name only. Change the pattern, or leave it out.",
+            paths=[source],
         )
     return labels

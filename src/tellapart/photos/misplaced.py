@@ -56,7 +56,7 @@ def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
     if sniff_format(head) is not None:
         return None
     if suffix in _TABLE_SUFFIXES:
-        return "a table, not a photo; if it holds the labels, pass it with --labels-csv"
+        return "a table, not a photo. If it holds the labels, give it as `labels_csv`"
     return "not a photo" if head else "an empty file"
 
 

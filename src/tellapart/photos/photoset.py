@@ -23,7 +23,7 @@ class PhotoSet:
     """Photos in a fixed order, with a label each or without labels; rows are numbered from 0.
 
     Attributes:
-        source: what the user named.
+        source: what the user named; several are joined by commas.
         paths: one per photo, as the user would recognise it; `train.zip/cat.0.jpg` for a member of a zip.
         labels: int64 numbers into `class_names`, shape `(n,)`, read-only; `None` for photos without labels.
         class_names: the classes in natural order; empty without labels.
@@ -33,6 +33,7 @@ class PhotoSet:
         given_splits: the split folder each photo stands in (`train`, `validation`, `test`), `None` outside of one;
             empty when the source has no split folders.
         unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
+        sources: each folder, zip, CSV or photo where the user named several; empty for one, which `source` is.
     """
 
     source: str
@@ -44,6 +45,7 @@ class PhotoSet:
     limits: ImageLimits = field(default_factory=ImageLimits, repr=False)
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -102,7 +104,11 @@ class PhotoSet:
             DatasetError: the photos have no labels.
         """
         if self.labels is None:
-            raise DatasetError(f"the photos of {self.source!r} have no labels, so none can be taken per class.")
+            raise DatasetError(
+                f"the photos of {self.source!r} have no labels, so none can be taken per class. Open "
+                "labelled photos with `open_photos`.",
+                paths=[self.source],
+            )
         generator = np.random.default_rng(seed)
         chosen = [
             generator.permutation(np.flatnonzero(self.labels == label))[:num] for label in range(len(self.class_names))
@@ -131,7 +137,11 @@ class PhotoSet:
         from tellapart.photos.loading import stream_images
 
         if self.labels is None:
-            raise DatasetError(f"the photos of {self.source!r} have no labels; arrays() is for labelled photos.")
+            raise DatasetError(
+                f"the photos of {self.source!r} have no labels, which arrays() needs. Open labelled photos with "
+                "`open_photos`.",
+                paths=[self.source],
+            )
         spec = PreprocessSpec(image_size, channels)
         images = np.empty((len(self), *spec.shape), dtype=np.uint8)
         used: list[int] = []
@@ -152,12 +162,11 @@ class PhotoSet:
         return images[: len(used)], self.labels[used]
 
 
-def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
+def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
     """The labelled photos of all parts, one part after the other; equal class names are one class.
 
     Args:
         parts: at least one; all with labels.
-        source: what the user named.
     """
     if len(parts) == 1:
         return parts[0]
@@ -165,9 +174,10 @@ def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
         sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
     )
     labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
+    sources = tuple(part.source for part in parts)
     splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
     return PhotoSet(
-        source=source,
+        source=", ".join(sources),
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.array(labels, dtype=np.int64),
         class_names=class_names,
@@ -175,6 +185,7 @@ def join_photos(parts: Sequence[PhotoSet], source: str) -> PhotoSet:
         places=tuple(place for part in parts for place in part.places),
         limits=parts[0].limits,
         given_splits=splits if any(splits) else (),
+        sources=sources,
     )
 
 
@@ -198,15 +209,16 @@ def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -
     if len(counts) < 2:
         found = ", ".join(f"{name!r} ({num:,} photos)" for name, num in counts.items()) or "none"
         raise DatasetError(
-            f"{source!r} holds photos of too few classes: {found}; at least 2 classes are needed to tell anything "
-            "apart. Add a folder of other photos beside it, one folder per class, or name the labels with --labels-csv "
-            "or --label-pattern."
+            f"{source!r} has too few classes: {found}. Give photos of at least 2 classes, one folder per class, or say "
+            "where the labels are with `labels_csv` or `label_pattern`.",
+            paths=[source],
         )
     small = {name: num for name, num in counts.items() if num < min_photos}
     if small:
         name, num = next(iter(small.items()))
-        others = f" (and so are {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
+        others = f" (also too few: {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
         raise DatasetError(
-            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}; every class needs at "
-            f"least {min_photos}. Add photos to it or take it out of the source."
+            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}. Every class needs at "
+            f"least {min_photos}. Add photos to it, or remove the class.",
+            paths=[source],
         )

@@ -125,20 +125,21 @@ def _read_rows(csv_path: str) -> tuple[list[LabelRow], str | None]:
     path_column = _find_column(table.header, _PATH_COLUMNS, "path", csv_path)
     label_column = _find_column(table.header, _LABEL_COLUMNS, "label", csv_path)
     if not table.rows:
-        raise DatasetError(f"CSV {csv_path!r} has a header but no rows; one row per photo is needed. Add them.")
+        raise DatasetError(f"CSV {csv_path!r} has a header but no rows. Add a row for each photo.", paths=[csv_path])
     rows = [LabelRow(row.cells[path_column], class_name(row.cells[label_column])) for row in table.rows]
     return rows, table.note
 
 
-def _find_column(columns: Sequence[str], accepted: Sequence[str], meaning: str, csv_path: str) -> int:
-    """The position of the first accepted name among the columns, in any case."""
+def _find_column(columns: Sequence[str], known: Sequence[str], meaning: str, csv_path: str) -> int:
+    """The position of the first known name among the columns, in any case."""
     lower = [column.strip().lower() for column in columns]
-    for name in accepted:
+    for name in known:
         if name in lower:
             return lower.index(name)
     raise DatasetError(
-        f"CSV {csv_path!r} has no {meaning} column; columns found: {name_some(columns) or 'none'}; accepted: "
-        f"{', '.join(accepted)}. Rename a column in its first line, or add that line."
+        f"CSV {csv_path!r} has no {meaning} column, only {name_some(columns) or 'none'}. In the first line name one "
+        f"{known[0]!r}, or one of {', '.join(known[1:])}.",
+        paths=[csv_path],
     )
 
 
@@ -148,13 +149,12 @@ def _parts(path: str) -> tuple[str, ...]:
 
 def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_folder: str) -> None:
     if num_rows == 0:
-        raise DatasetError(
-            f"no row of CSV {csv_path!r} has a label; one label per row is needed. Fill the label column."
-        )
+        raise DatasetError(f"no row of CSV {csv_path!r} has a label. Fill the label column.", paths=[csv_path])
     if len(missing) * 2 > num_rows:
         raise DatasetError(
-            f"{len(missing):,} of the {num_rows:,} files named in CSV {csv_path!r} are missing: {name_some(missing)}; "
-            f"paths relative to {shown_folder!r} are accepted. Correct the paths in the CSV, or the folder."
+            f"{len(missing):,} of the {num_rows:,} files named in CSV {csv_path!r} are missing: {name_some(missing)}. "
+            f"Give paths relative to {shown_folder!r}. Correct the paths in the CSV, or the folder.",
+            paths=missing,
         )
 
 

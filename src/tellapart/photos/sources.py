@@ -98,9 +98,10 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
         result = photos
     else:
         named = source_paths(photos)
-        result = join_photos([_open_one(str(one), config) for one in named], ", ".join(map(str, named)))
+        result = join_photos([_open_one(str(one), config) for one in named])
     if result.labels is None:
-        raise DatasetError(result.unlabelled_reason or f"No classes found for the photos in {result.source!r}.")
+        reason = result.unlabelled_reason or f"No classes found for the photos in {result.source!r}."
+        raise DatasetError(reason, paths=[result.source])
     if check:
         check_classes(result.counts(), result.source)
     return result
@@ -113,7 +114,7 @@ def source_paths(photos: Photos) -> list[str | Path]:
         DatasetError: none.
     """
     if isinstance(photos, PhotoSet):
-        return [photos.source]
+        return [*(photos.sources or (photos.source,))]
     named = [photos] if isinstance(photos, str | Path) else list(photos)
     if not named:
         raise DatasetError("no photos were given. Give a folder, zip, CSV or photo.")
@@ -160,8 +161,17 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         else:
             paths.append(printable(source))
             places.append(DiskFile(source))
-    shown = ", ".join(map(str, sources))
-    return PhotoSet(shown, tuple(paths), None, (), tuple(skipped), tuple(places), limits)
+    named = tuple(map(str, sources))
+    return PhotoSet(
+        source=", ".join(named),
+        paths=tuple(paths),
+        labels=None,
+        class_names=(),
+        skipped=tuple(skipped),
+        places=tuple(places),
+        limits=limits,
+        sources=named if len(named) > 1 else (),
+    )
 
 
 def _kind_of(source: str) -> str:
@@ -173,10 +183,9 @@ def _kind_of(source: str) -> str:
     if os.path.isdir(source):
         return "folder"
     if not os.path.isfile(source):
-        found = "what stands at" if os.path.exists(source) else "there is nothing at"
-        rest = " is no file and no folder" if os.path.exists(source) else ""
+        found = "is neither a file nor a folder" if os.path.exists(source) else "does not exist"
         raise DatasetError(
-            f"{found} {source!r}{rest}; a folder, a zip, a CSV or a photo is accepted. Check the path for a slip."
+            f"{source!r} {found}. Give a folder, zip, CSV or photo. Check the spelling of the path.", paths=[source]
         )
     suffix = os.path.splitext(source)[1].lower()
     if suffix in _TABLE_SUFFIXES:
@@ -193,8 +202,9 @@ def _refuse_file(source: str) -> NoReturn:
     reason = reason_no_photo(source, DiskFile(source))
     found = f"no folder, zip or CSV ({reason})" if reason else "a single photo"
     raise DatasetError(
-        f"{source!r} is {found}; a folder per class, photos labelled by name, a zip of either or a CSV of paths and "
-        "labels is accepted. Name one of these; to have single photos recognised, use `tellapart predict`."
+        f"{source!r} is {found}. Give a folder with a folder per class, photos with their class in the name, a zip of "
+        "either, or a CSV of paths and labels. To classify single photos, use `tellapart predict`.",
+        paths=[source],
     )
 
 
@@ -215,9 +225,10 @@ def _list(source: str, kind: str) -> Listing:
 def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
     """The folder that the paths of the CSV start from, as shown, and its photos."""
     if config.labels_csv is not None or config.label_pattern is not None:
-        flag = "--labels-csv" if config.labels_csv is not None else "--label-pattern"
+        setting = "labels_csv" if config.labels_csv is not None else "label_pattern"
         raise DatasetError(
-            f"{source!r} is a CSV, which names the labels itself; leave out {flag}, or name a folder or zip."
+            f"{source!r} is a CSV, which names the labels itself. Leave out `{setting}`, or give a folder or zip.",
+            paths=[source],
         )
     folder = os.path.dirname(source)
     from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
@@ -245,12 +256,13 @@ def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
     others = [printable("/".join(file.parts)) for file in listing.files]
     zips = [name for name in others if name.lower().endswith(".zip")]
     if zips:
-        todo = "Name one of them." if kind == "folder" else "Unpack it once, then name one of the zips inside."
-        raise DatasetError(f"{source!r} holds no photos but zips: {name_some(zips)}. {todo}")
+        todo = "Give one of them." if kind == "folder" else "Unpack it once, then give one of the zips inside."
+        raise DatasetError(f"{source!r} holds no photos but zips: {name_some(zips)}. {todo}", paths=[source])
     found = f"only {name_some(others)}" if others else "nothing"
     raise DatasetError(
-        f"{source!r} holds no photos: {found} was found. Photos in a folder per class, or with their class in the "
-        "file name, are accepted; check the path."
+        f"{source!r} holds no photos: {found} was found. Give photos in a folder per class, or with their class in the "
+        "file name. Check the path.",
+        paths=[source],
     )
 
 
@@ -262,7 +274,7 @@ def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv:
     used = {item.file.place for item in reading.labelled}
     told = {"/".join(parts) for parts, _ in reading.left_out}
     reading.left_out += [
-        (photo.parts, "is not named in --labels-csv")
+        (photo.parts, "is not named in `labels_csv`")
         for photo in photos
         if photo.place not in used and "/".join(photo.parts) not in told
     ]
@@ -273,9 +285,10 @@ def _read_layout(source: str, photos: Sequence[FoundFile]) -> Reading:
     reading = label_files(photos, Path(source).stem)
     if reading is None:
         raise DatasetError(
-            f"the {len(photos):,} photos of {source!r} carry no labels: there is no folder per class, and no class in "
-            f"file names such as {name_some([photo.name for photo in photos[:3]])}. Sort them into a folder per class, "
-            "or pass --labels-csv or --label-pattern; to have photos recognised, use `tellapart predict`."
+            f"No labels found for the {len(photos):,} photos in {source!r}: there is no folder per class, and no class "
+            f"in file names such as {name_some([photo.name for photo in photos[:3]])}. Sort them into a folder per "
+            "class, or give `labels_csv` or `label_pattern`. To classify photos, use `tellapart predict`.",
+            paths=[source],
         )
     return reading
 
@@ -285,7 +298,7 @@ def _read_pattern(source: str, photos: Sequence[FoundFile], pattern: str) -> Rea
     reading = Reading()
     for photo, label in zip(photos, labels, strict=True):
         if label is None:
-            reading.left_out.append((photo.parts, "its name does not match --label-pattern"))
+            reading.left_out.append((photo.parts, "its name does not match `label_pattern`"))
         else:
             reading.labelled.append(Labelled(photo, label, split_of(photo)))
     return reading

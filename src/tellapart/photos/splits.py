@@ -51,8 +51,8 @@ def split_indices(labels: NDArray[np.int64], groups: NDArray[np.int64], validati
         members = group_names[group_labels == label]
         if len(members) < 2:
             raise DatasetError(
-                f"class number {label} has {len(members)} different photo(s) after removing duplicates;"
-                " every class needs at least 2. Add photos of it, or remove the class."
+                f"class number {label} has {len(members)} different photo(s) after removing duplicates."
+                " Every class needs at least 2. Add photos of it, or remove the class."
             )
         num_validation = int(np.clip(round(validation_fraction * len(members)), 1, len(members) - 1))
         _, validation = train_test_split(

@@ -23,7 +23,7 @@ RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
 _SCHEMA = 2  # 1 had neither `selective` nor `usual_distances`
-_WHAT_TO_DO = "copy the folder again or train again"
+_WHAT_TO_DO = "Copy the folder again or train again"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def write_bundle(model_dir: Path, bundle: Bundle) -> None:
         model_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(
-            f"cannot make the folder {str(model_dir)!r}: {exc.strerror}; pass another place to write to."
+            f"cannot make the folder {str(model_dir)!r}: {exc.strerror}. Give another folder as `out`.", path=model_dir
         ) from exc
     write_files(model_dir, {MODEL_FILE: bundle.model, BUNDLE_FILE: to_json_bytes(described)}, last=BUNDLE_FILE)
 
@@ -109,8 +109,8 @@ def _read_both(model_dir: Path) -> dict[str, bytes]:
     if not model_dir.is_dir():
         found = "is a file" if model_dir.exists() else "does not exist"
         raise BundleError(
-            f"{str(model_dir)!r} {found}; accepted is the folder that `tellapart train` made. Pass that folder, "
-            "or train a model first."
+            f"{str(model_dir)!r} {found}. Give a folder made by `tellapart train`, or train a model first.",
+            path=model_dir,
         )
     try:
         return read_files(model_dir, [MODEL_FILE], last=BUNDLE_FILE)
@@ -118,8 +118,9 @@ def _read_both(model_dir: Path) -> dict[str, bytes]:
         raise _missing(model_dir, Path(exc.filename or MODEL_FILE).name) from exc
     except OSError as exc:
         raise BundleError(
-            f"cannot read the model folder {str(model_dir)!r}: {exc.strerror}; it takes {BUNDLE_FILE} and {MODEL_FILE} "
-            f"as readable files. Give yourself permission, or {_WHAT_TO_DO}."
+            f"cannot read the model folder {str(model_dir)!r}: {exc.strerror}. {BUNDLE_FILE} and {MODEL_FILE} "
+            "must be readable files. Check their permissions, or copy the folder again.",
+            path=model_dir,
         ) from exc
 
 
@@ -128,16 +129,19 @@ def _missing(model_dir: Path, name: str) -> BundleError:
     if not has_other and (model_dir / RUN_FILE).exists():
         return BundleError(
             f"the training in {str(model_dir)!r} has not finished: it has {RUN_FILE} but no {BUNDLE_FILE} yet. "
-            f"Continue it with `tellapart train ... --out {model_dir} --resume`."
+            "Continue it with `resume=True` and the same photos and `out`.",
+            path=model_dir,
         )
     if not has_other:
         return BundleError(
-            f"{str(model_dir)!r} is not a model folder: it has no {BUNDLE_FILE}; accepted is the folder that "
-            "`tellapart train` made. Pass that folder, or train a model first."
+            f"{str(model_dir)!r} is not a model folder: it has no {BUNDLE_FILE}. Give a folder made by `tellapart "
+            "train`, or train a model first.",
+            path=model_dir,
         )
     return BundleError(
-        f"the model folder {str(model_dir)!r} has no {name}; it takes {BUNDLE_FILE} and {MODEL_FILE} together: "
-        f"{_WHAT_TO_DO}."
+        f"the model folder {str(model_dir)!r} has no {name}. It needs both {BUNDLE_FILE} and {MODEL_FILE}. "
+        f"{_WHAT_TO_DO}.",
+        path=model_dir,
     )
 
 
@@ -156,13 +160,14 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
     if kind != _KIND or type(schema) is not int or schema < 1:
         raise BundleError(
             f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {_short(kind)}, schema "
-            f"{_short(schema)}; accepted is {_KIND!r}, schema 1 to {_SCHEMA}. Pass a folder that `tellapart train` "
-            "made."
+            f"{_short(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA}. Give a folder made by `tellapart train`.",
+            path=model_dir / BUNDLE_FILE,
         )
     if schema > _SCHEMA:
         raise BundleError(
             f"{str(model_dir)!r} was made by a newer tellapart: schema {_short(schema)}, and this one reads up to "
-            f"{_SCHEMA}; update with `pip install --upgrade tellapart`."
+            f"{_SCHEMA}. Update with `pip install --upgrade tellapart`.",
+            path=model_dir,
         )
 
 
@@ -194,7 +199,7 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
             usual_distances=tuple(_checked_distance(number) for number in described.get("usual_distances", ())),
         )
         if stated["file"] != MODEL_FILE:
-            raise ValueError(f"model file {_short(stated['file'])}, accepted is {MODEL_FILE!r}")
+            raise ValueError(f"model file {_short(stated['file'])}, not {MODEL_FILE!r}")
         is_same = (stated["size_bytes"], stated["sha256"]) == (len(model), sha256_hex(model))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         reason = f"{exc} is missing" if isinstance(exc, KeyError) else " ".join(str(exc).split())
@@ -212,16 +217,17 @@ def _check_model(model_dir: Path, model: bytes) -> None:
         raise _damaged(model_dir / MODEL_FILE, f"it is not ONNX: {exc}") from exc
     if is_external:
         raise BundleError(
-            f"{str(model_dir / MODEL_FILE)!r} keeps its weights in files outside itself, which is refused; accepted is "
-            "one ONNX file with everything in it. Train again."
+            f"{str(model_dir / MODEL_FILE)!r} keeps its weights in other files, which is refused. Give one ONNX "
+            "file with everything in it, or train again.",
+            path=model_dir / MODEL_FILE,
         )
 
 
 def _checked_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"class names {_short(value)}, accepted is a list of words")
+        raise ValueError(f"class names {_short(value)}, not a list of words")
     if len(value) < 2 or len(set(value)) != len(value):
-        raise ValueError(f"class names {_short(value)}, accepted are at least two, each different")
+        raise ValueError(f"class names {_short(value)}, not at least two, each different")
     return tuple(value)
 
 
@@ -232,20 +238,20 @@ def _checked_layer(value: dict[str, Any]) -> LayerRecord:
 
 def _checked_temperature(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"temperature {_short(value)}, accepted is a number above 0")
+        raise ValueError(f"temperature {_short(value)}, not a number above 0")
     return float(value)
 
 
 def _checked_point(value: dict[str, Any]) -> SelectivePoint:
     point = SelectivePoint(float(value["threshold"]), _count(value["num_answered"]), _count(value["num_wrong"]))
     if not (0 <= point.threshold <= 1 and point.num_wrong <= point.num_answered):
-        raise ValueError(f"{_short(value)}, accepted is a threshold from 0 to 1 and no more wrong than answered")
+        raise ValueError(f"{_short(value)}, not a threshold from 0 to 1 and no more wrong than answered")
     return point
 
 
 def _checked_distance(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"distance {_short(value)}, accepted is a finite number")
+        raise ValueError(f"distance {_short(value)}, not a finite number")
     return float(value)
 
 
@@ -267,4 +273,4 @@ def _short(value: Any) -> str:
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
-    return BundleError(f"{str(path)!r} is damaged: {reason}; {_WHAT_TO_DO}.")
+    return BundleError(f"{str(path)!r} is damaged: {reason}. {_WHAT_TO_DO}.", path=path)

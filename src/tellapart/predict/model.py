@@ -201,12 +201,12 @@ class Model:
 
     def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probabilities of one batch, at least one image."""
-        (result,) = _run(self._session, images)
+        (result,) = self._run(self._session, images)
         return self._checked(result, len(images))
 
     def _probabilities_and_distance(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probabilities of one batch, and behind them a column with the distances."""
-        probabilities, distances = _run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
+        probabilities, distances = self._run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
         return np.column_stack([self._checked(probabilities, len(images)), distances])
 
     def _checked(self, probabilities: NDArray[np.float32], num_images: int) -> NDArray[np.float32]:
@@ -214,14 +214,30 @@ class Model:
         if probabilities.shape != (num_images, len(self.class_names)):
             raise BundleError(
                 f"the model gives an array of shape {probabilities.shape} for {num_images} photos and "
-                f"{len(self.class_names)} classes; {WHAT_TO_DO}."
+                f"{len(self.class_names)} classes. {WHAT_TO_DO}.",
+                path=self.path,
             )
         return temper(probabilities, self._temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
-        (maps,) = _run(self._session_for((_MAP,)), images)
+        (maps,) = self._run(self._session_for((_MAP,)), images)
         return maps / np.float32(self._temperature)
+
+    def _run(self, session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """All outputs of the session for a batch."""
+        try:
+            outputs = session.run(None, {session.get_inputs()[0].name: images})
+        except ORT_ERRORS as exc:
+            raise refused("the model fails on a batch of photos", exc, path=self.path) from exc
+        results = [np.asarray(raw, np.float32) for raw in outputs]
+        if not all(np.isfinite(result).all() for result in results):
+            raise BundleError(
+                "the model gives numbers that are not finite, as after a training that diverged. Train again with a "
+                "smaller `learning_rate`.",
+                path=self.path,
+            )
+        return results
 
 
 def load(run: str | Path) -> Model:
@@ -233,7 +249,11 @@ def load(run: str | Path) -> Model:
     Raises:
         BundleError: the folder holds no model, or one that is damaged, foreign, or made by a newer tellapart.
     """
-    return Model(read_bundle(Path(run)), path=Path(run))
+    try:
+        return Model(read_bundle(Path(run)), path=Path(run))
+    except BundleError as exc:
+        exc.path = exc.path or str(run)
+        raise
 
 
 def _find_outputs(model: bytes) -> list[str]:
@@ -266,8 +286,8 @@ def _check_session(
             for sides in output_shapes
         )
         raise BundleError(
-            f"the model does not fit its bundle.json: found {signature(inputs)} -> {signature(outputs)}; accepted is "
-            f"uint8 (batch, {', '.join(map(str, shape))}) -> {wanted} with a free batch axis; {WHAT_TO_DO}."
+            f"the model does not fit its bundle.json: found {signature(inputs)} -> {signature(outputs)}, not "
+            f"uint8 (batch, {', '.join(map(str, shape))}) -> {wanted} with a free batch axis. {WHAT_TO_DO}."
         )
 
 
@@ -277,18 +297,3 @@ def _fits(output: NodeArg, sides: tuple[int | None, ...]) -> bool:
         and len(output.shape) == 1 + len(sides)
         and all(wanted is None or found == wanted for found, wanted in zip(output.shape[1:], sides, strict=True))
     )
-
-
-def _run(session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """All outputs of the session for a batch."""
-    try:
-        outputs = session.run(None, {session.get_inputs()[0].name: images})
-    except ORT_ERRORS as exc:
-        raise refused("the model fails on a batch of photos", exc) from exc
-    results = [np.asarray(raw, np.float32) for raw in outputs]
-    if not all(np.isfinite(result).all() for result in results):
-        raise BundleError(
-            "the model gives numbers that are not finite, as after a training that diverged; "
-            "train again with a smaller `learning_rate`."
-        )
-    return results

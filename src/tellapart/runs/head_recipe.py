@@ -36,7 +36,7 @@ _HOLD_OUT_FROM = 1000
 _HOLD_OUT_FRACTION = 0.2
 # Cross-validations below that: with one, the luck of its folds is in the figure.
 _NUM_REPEATS = 3
-# Largest accepted difference between the bundle's probabilities and those computed from the embeddings.
+# Largest allowed difference between the bundle's probabilities and those computed from the embeddings.
 _PARITY_TOLERANCE = 1e-4
 # Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
 _NUM_PARITY_PHOTOS = 8
@@ -98,7 +98,8 @@ class HeadRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the head is fitted."""
         key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
-        return RunFile(checkup.photos.source, self._config, self._job.source.per_class, key, "training")
+        photos = checkup.photos
+        return RunFile(photos.sources or photos.source, self._config, self._job.source.per_class, key, "training")
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""
@@ -114,8 +115,8 @@ class HeadRecipe:
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained head by {difference:.2g} in a probability, at most"
-                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. Try another `backbone`."
+                f"the exported model differs from the trained head by {difference:.2g} in a probability, more"
+                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. Try another `backbone`."
             )
         self._clock("finish")
         metrics = {

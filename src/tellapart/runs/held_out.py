@@ -79,13 +79,14 @@ def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: f
     for label, num_groups in enumerate(count_groups(photos.labels, groups)):
         if num_groups < 2:
             found = (
-                "has 1 different photo; its others are copies of that one, or of photos of other classes"
+                "has 1 different photo, for the others are copies of that one or of photos of other classes"
                 if num_groups
-                else "has no photo of its own; each is also in another class, or nearly so"
+                else "has no photo of its own, for each has a copy in another class"
             )
             raise DatasetError(
                 f"class {photos.class_names[label]!r} in {photos.source!r} {found}. Every class needs at least 2. Add"
-                " photos of it, or remove the class."
+                " photos of it, or remove the class.",
+                paths=[photos.paths[row] for row in np.flatnonzero(photos.labels == label)],
             )
     return split_indices(photos.labels, groups, validation_fraction, seed)
 
@@ -99,8 +100,9 @@ def _without_leak(split: Split, groups: NDArray[np.int64], photos: PhotoSet) -> 
     kept = split.validation[~np.isin(groups[split.validation], groups[split.train])]
     if not len(kept):
         raise DatasetError(
-            f"every photo in the validation folder of {photos.source!r} is also in its train folder, or nearly so; "
-            "nothing is left to measure with. Put other photos there, or train on a folder without that split."
+            f"every photo in the validation folder of {photos.source!r} has a copy in its train folder, so "
+            "nothing is left to measure with. Put other photos there, or train on a folder without that split.",
+            paths=[photos.paths[row] for row in split.validation],
         )
     return Split(split.train, kept)
 

@@ -43,7 +43,7 @@ from tellapart.watcher import Watcher
 if TYPE_CHECKING:
     import keras
 
-# Largest accepted difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
+# Largest allowed difference between ONNX Runtime's and Keras' probabilities; rounding alone stays near 1e-6.
 _PARITY_TOLERANCE = 1e-4
 # Of the validation photos, each with the temperature that the others ask for.
 _NUM_FOLDS = 5
@@ -96,7 +96,8 @@ class NetworkRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the network is trained."""
         per_class, key = self._job.source.per_class, self._data.key
-        return RunFile(checkup.photos.source, self._config, per_class, key, "training", self._views)
+        photos = checkup.photos
+        return RunFile(photos.sources or photos.source, self._config, per_class, key, "training", self._views)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""
@@ -134,8 +135,8 @@ class NetworkRecipe:
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained one by {difference:.2g} in a probability, at most"
-                f" {_PARITY_TOLERANCE:g} is accepted; no bundle was written. The Keras model is in the checkpoints."
+                f"the exported model differs from the trained one by {difference:.2g} in a probability, more"
+                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. The Keras model is in the checkpoints."
             )
         temperature, measurement = self._measure(probabilities, data, checkup)
         bundle = replace(bundle, temperature=temperature, selective=measurement.selective)

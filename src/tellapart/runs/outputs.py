@@ -66,7 +66,8 @@ def check_output_files(files: Sequence[OutputFile], sources: Iterable[str | Path
         for other in files[:number]:
             if _is_same(file.path, other.path):
                 raise OutputError(
-                    f"`{other.setting}` and `{file.setting}` are both {str(file.path)!r}. Give each a path of its own."
+                    f"`{other.setting}` and `{file.setting}` are both {str(file.path)!r}. Give each a path of its own.",
+                    path=file.path,
                 )
         for source in known:
             _check_source(file, source, folders[source])
@@ -130,13 +131,14 @@ def claim_dir(path: Path, marker: str, setting: str = "out") -> None:
         path.mkdir(parents=True, exist_ok=True)
         names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
     except FileExistsError as exc:
-        raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.") from exc
+        raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.", path=path) from exc
     except OSError as exc:
         raise output_error(path, exc) from exc
     if names and not (path / marker).is_file():
         raise OutputError(
             f"{str(path)!r} is not a folder that tellapart made: it holds {name_some(sorted(names))} and no "
-            f"{marker!r}. Nothing was changed. Give a new or empty folder as `{setting}`."
+            f"{marker!r}. Nothing was changed. Give a new or empty folder as `{setting}`.",
+            path=path,
         )
 
 
@@ -151,7 +153,8 @@ def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> No
     if any(_is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
         raise OutputError(
             f"`{setting}` {str(out_dir)!r} is inside the photos of {str(source)!r}, so what is written there would "
-            "count as photos. Give a folder outside of them."
+            "count as photos. Give a folder outside of them.",
+            path=out_dir,
         )
 
 
@@ -160,12 +163,14 @@ def _check_source(file: OutputFile, source: Path, folders: Sequence[Path]) -> No
     shown = str(file.path)
     if not folders and _is_same(file.path, source):
         raise OutputError(
-            f"`{file.setting}` {shown!r} is a file that is read here, and writing would destroy it. Give another path."
+            f"`{file.setting}` {shown!r} is a file that is read here, and writing would destroy it. Give another path.",
+            path=file.path,
         )
     if any(_is_inside(file.path, folder) for folder in folders):
         raise OutputError(
             f"`{file.setting}` {shown!r} is inside the photos of {str(source)!r}, where nothing is written. Give a "
-            "path outside of them."
+            "path outside of them.",
+            path=file.path,
         )
 
 
@@ -173,7 +178,8 @@ def _check_run_file(file: OutputFile) -> None:
     target = Path(os.path.realpath(file.path))
     if target.name.lower() in _RUN_FILES and any((target.parent / name).is_file() for name in _RUN_MARKERS):
         raise OutputError(
-            f"`{file.setting}` {str(file.path)!r} is a file of a run, which stays as it is. Give another name."
+            f"`{file.setting}` {str(file.path)!r} is a file of a run, which stays as it is. Give another name.",
+            path=file.path,
         )
 
 
@@ -184,14 +190,18 @@ def _check_content(file: OutputFile) -> None:
             return
         found = sniff_format(_read_head(file.path)[:64])
     except OSError as exc:
-        raise OutputError(f"{shown!r} exists and cannot be read: {exc.strerror}. Give another path.") from exc
+        raise OutputError(
+            f"{shown!r} exists and cannot be read: {exc.strerror}. Give another path.", path=file.path
+        ) from exc
     if found is not None:
         raise OutputError(
-            f"`{file.setting}` {shown!r} is an image ({found}), and writing would destroy it. Give another path."
+            f"`{file.setting}` {shown!r} is an image ({found}), and writing would destroy it. Give another path.",
+            path=file.path,
         )
     raise OutputError(
         f"`{file.setting}` {shown!r} exists and is not {file.kind} that tellapart wrote. Give another path, or delete "
-        "that file first."
+        "that file first.",
+        path=file.path,
     )
 
 

@@ -34,7 +34,7 @@ class RunFile:
     """What `run.json` says of a run: enough to continue it.
 
     Attributes:
-        source: the photos, as they were named.
+        source: the photos, as they were named: a path, or several.
         config: the settings, with the number of epochs last asked for.
         per_class: photos taken of each class, or `None`.
         photos_key: names the content of the photos; another key means that they have changed.
@@ -42,7 +42,7 @@ class RunFile:
         views: computing a photo that a training by the clock was planned for; `None` for any other.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     config: RecipeConfig
     per_class: int | None
     photos_key: str
@@ -97,7 +97,8 @@ def _lock_folder(run_dir: Path) -> int:
             os.close(descriptor)
             raise OutputError(
                 f"another training writes into {str(run_dir)!r} ({holder}). Wait for it to end, or pass another `out`."
-                f" If no training is running, delete {str(path)!r}."
+                f" If no training is running, delete {str(path)!r}.",
+                path=run_dir,
             )
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -105,7 +106,7 @@ def _lock_folder(run_dir: Path) -> int:
                 os.write(descriptor, f"process {os.getpid()}\n".encode())
                 return descriptor
         os.close(descriptor)  # the other training has removed this file between our opening and locking it
-    raise OutputError(f"other trainings keep starting in {str(run_dir)!r}; pass another `out`.")
+    raise OutputError(f"other trainings keep starting in {str(run_dir)!r}. Give another `out`.", path=run_dir)
 
 
 def _is_locked(descriptor: int, is_ours: bool) -> bool:
@@ -128,9 +129,12 @@ def begin_run(run_dir: Path, run_file: RunFile, resumed: RunFile | None) -> None
         OutputError: the file cannot be written.
     """
     if resumed is not None and resumed.photos_key != run_file.photos_key:
+        named = [run_file.source] if isinstance(run_file.source, str) else list(run_file.source)
+        shown = ", ".join(named)
         raise DatasetError(
-            f"the photos of {run_file.source!r} are not those that {str(run_dir)!r} was trained on;"
-            " `resume` needs the same ones. Train again with another `out`."
+            f"the photos of {shown!r} are not those that {str(run_dir)!r} was trained on."
+            " `resume` needs the same photos. Train again with another `out`.",
+            paths=named,
         )
     write_run_file(run_dir, run_file)
 
@@ -156,19 +160,23 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as exc:
         raise BundleError(
-            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`."
+            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`.",
+            path=run_dir,
         ) from exc
     except (OSError, ValueError) as exc:
-        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again with another `out`.") from exc
+        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again with another `out`.", path=path) from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
         stored = (value[name] for name in ("source", "per_class", "photos_key", "state"))
         source, per_class, photos_key, state = stored
+        if not isinstance(source, str):
+            source = tuple(map(str, source))
         return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({exc}). Train again with another `out`."
+            f"{str(path)!r} is damaged or of another version ({exc}). Train again with another `out`.",
+            path=path,
         ) from exc
 
 
@@ -191,7 +199,9 @@ def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
     if differing:
         raise ConfigError(
             f"`resume` goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
-            " Leave them out, or train again with another `out`."
+            " Leave them out, or train again with another `out`.",
+            field="resume",
+            value=True,
         )
 
 

@@ -21,12 +21,13 @@ from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_any_photos
+from tellapart.photos.sources import open_any_photos, source_paths
 from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, Skipped
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import ReportPhoto, overlay_map
+from tellapart.runs.job import Run
 from tellapart.runs.run_folder import RunFile, read_run_file
 from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
 from tellapart.store import to_json_bytes, write_file
@@ -112,35 +113,45 @@ def write_curves(run_dir: Path, history: Sequence[EpochRecord]) -> None:
     write_file(run_dir / CURVES_NAME, figure_png(draw_curves(history)))
 
 
-def report_again(run_dir: Path, cache_dir: str | None = None, watcher: Watcher | None = None) -> Path:
+def rebuild_report(run: Run | str | Path, *, cache_dir: str | None = None, watcher: Watcher | None = None) -> Path:
     """The page of a run: the one that is there, or one made again from its tables and its photos.
 
     Photos that are gone are grey, and a note says how many they are.
+
+    Args:
+        run: what `train` gave, or its folder.
+        cache_dir: folder of what was computed from photos; `None` is the user's own.
+        watcher: who is told about the progress.
+
+    Returns:
+        The path of `report.html` in the folder.
 
     Raises:
         BundleError: the folder holds no run, or none that was finished.
         DatasetError: the photos are gone altogether.
         OutputError: it cannot be written.
     """
+    run_dir = run.run_dir if isinstance(run, Run) else Path(run)
     path = run_dir / REPORT_NAME
     if path.exists():
         return path
-    run, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
+    run_file, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
-    found = open_any_photos(run.source, SourceConfig(cache_dir=cache_dir))
+    found = open_any_photos(run_file.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(found, watcher)
     photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
     if not len(photos):
         raise DatasetError(
-            f"none of the {len(split):,} photos of {str(run_dir)!r} is in {run.source!r} any more, and the report needs"
-            " them. Put them back."
+            f"none of the {len(split):,} photos of {str(run_dir)!r} is in {found.source!r} any more, and the report"
+            " needs them. Put them back.",
+            paths=source_paths(found),
         )
-    checkup = check_up(_look_again(photos, run, cache_dir, watcher), run.config.seed, decided.confirmed)
+    checkup = check_up(_look_again(photos, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
     row_of_path = {_as_written(path): row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
         watcher.on_note(
-            f"{len(missing):,} of the {len(split):,} photos of {str(run_dir)!r} are no longer in {run.source!r}, such"
+            f"{len(missing):,} of the {len(split):,} photos of {str(run_dir)!r} are no longer in {found.source!r}, such"
             f" as {name_some([row['path'] for row in missing])}. The report shows them in grey."
         )
     row_of_path |= {row["path"]: len(checkup.photos) + number for number, row in enumerate(missing)}

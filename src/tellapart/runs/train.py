@@ -65,7 +65,7 @@ def train(
             replace those of `config` and `source`.
 
     Raises:
-        ConfigError: a setting is not accepted, or differs from those of the run to resume.
+        ConfigError: a setting has a wrong value, or differs from those of the run to resume.
         DatasetError: the photos cannot be used, or differ from those of the run to resume.
         BundleError: there is no run to resume, or it is damaged; or the backbone cannot be used.
         DependencyError: a package that the training needs is not installed.
