@@ -1,7 +1,7 @@
 """What image size, a mirrored view and a larger network are worth to a head: a row a fit in `eyes.csv`.
 
 `python benchmarks/eyes.py embed NAME=PHOTOS ... --folder F` keeps embeddings of each collection by each network, and
-`python benchmarks/eyes.py fit --folder F` fits heads to 10 and 30 photos of each class and to four fifths of all. Splits
+`python benchmarks/eyes.py fit --folder F` fits heads to 10 and 30 photos of each class and four fifths of all. Splits
 and figures are those of `heads.py`. `cost` is multiplications for a photo; EfficientNet-Lite0 at 224 pixels has 1.
 """
 

@@ -61,8 +61,8 @@ def train(
     eyes: Annotated[
         str | None,
         typer.Option(
-            help="auto chooses the network, its image size and a mirrored view for your photos; quick takes the"
-            " smallest, best tries more; or a network, as efficientnet-lite0@288.",
+            help="auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
+            " larger network on some of your photos. quick takes the smallest network. best tries more.",
             show_default="auto",
             rich_help_panel=_TRANSFER_PANEL,
         ),
