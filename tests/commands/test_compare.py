@@ -48,7 +48,7 @@ def compared(
     small_recipes: pytest.MonkeyPatch, animals_dir: Path, out_dir: Path, source_config: SourceConfig
 ) -> Comparison:
     """A finished comparison in `out_dir`."""
-    return compare(animals_dir, out_dir, cache_dir=source_config.cache_dir)
+    return compare(animals_dir, out_dir, epochs=1, validation_fraction=0.25, cache_dir=source_config.cache_dir)
 
 
 def test_every_recipe_is_measured_on_the_same_photos(compared: Comparison, out_dir: Path) -> None:
@@ -90,6 +90,8 @@ def test_comparing_again_trains_nothing_anew(
     again = compare(
         animals_dir,
         out_dir,
+        epochs=1,
+        validation_fraction=0.25,
         cache_dir=source_config.cache_dir,
         watch=lambda recipe: Watcher(on_epoch=epochs.append),
     )
@@ -105,7 +107,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     source_config: SourceConfig,
 ) -> None:
     with pytest.raises(ConfigError, match="`seed` 7"):
-        compare(animals_dir, out_dir, seed=7, cache_dir=source_config.cache_dir)
+        compare(animals_dir, out_dir, epochs=1, validation_fraction=0.25, seed=7, cache_dir=source_config.cache_dir)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(animals_dir: Path, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
     out = tmp_path / "early"
     with pytest.raises(KeyboardInterrupt):
         train(animals_dir, out, config=settings, source=source_config, watcher=stop_in_epoch(1))
-    with pytest.raises(BundleError, match="has not finished.*--resume"):
+    with pytest.raises(BundleError, match="has not finished.*`resume=True`"):
         tellapart.load(out)
     train(animals_dir, out, source=source_config, resume=True)
     assert_same_weights(out, trained.run_dir)
@@ -144,7 +144,7 @@ def test_resume_without_a_run_says_so(animals_dir: Path, tmp_path: Path) -> None
 
 
 def test_a_run_is_never_overwritten_by_another(trained: Run, animals_dir: Path) -> None:
-    with pytest.raises(OutputError, match="holds a run already. Pass `resume`"):
+    with pytest.raises(OutputError, match="holds a run already. Give `resume=True`"):
         train(animals_dir, trained.run_dir)
 
 
@@ -241,7 +241,7 @@ def test_the_watcher_hears_of_the_photos_once_and_of_every_epoch(
     run = train(
         animals_dir,
         tmp_path / "run",
-        settings,
+        config=settings,
         source=source_config,
         watcher=Watcher(on_prepared=prepared.append, on_epoch=epochs.append),
     )

@@ -87,9 +87,8 @@ def test_a_report_that_fails_leaves_a_usable_run_and_a_note_and_can_be_made_late
     source = SourceConfig(cache_dir=cache_dir)
     with monkeypatch.context() as patch:
         patch.setattr(run_report, "render_report", fail)
-        run = train(
-            photos_dir, tmp_path / "run", config_of(recipe), source=source, watcher=Watcher(on_note=notes.append)
-        )
+        watcher = Watcher(on_note=notes.append)
+        run = train(photos_dir, tmp_path / "run", config=config_of(recipe), source=source, watcher=watcher)
     assert [note for note in notes if str(error) in note and f"`tellapart report {run.run_dir}`" in note]
     assert tellapart.load(run.run_dir).class_names == ("cat", "dog")
     assert json.loads((run.run_dir / "run.json").read_bytes())["state"] == "finished"
