@@ -317,7 +317,7 @@ def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], word
         ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'transfer'"),
         (
             {"backbone": ""},
-            r"`backbone` '' is no backbone\. Give a name such as 'efficientnet-lite0', the path of an ONNX",
+            r"`backbone` '' is no backbone\. Give a name such as 'efficientnet-lite0@288', the path of an ONNX",
         ),
         ({"validation_fraction": 1.0}, r"`validation_fraction` 1.0 must be above 0 and below 1"),
         ({"folds": 1}, r"`folds` 1 must be between 2 and 100"),

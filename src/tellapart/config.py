@@ -11,7 +11,9 @@ from typing import Literal
 from tellapart.errors import ConfigError
 
 OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
-DEFAULT_BACKBONE = "efficientnet-lite0"
+DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
+# What `eyes` may say instead of the name of a network.
+EYES = ("auto", "quick", "best")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -310,7 +312,12 @@ class TransferConfig:
 
     Attributes:
         recipe: `transfer`.
-        backbone: a name that `tellapart train --help` lists, the path of an ONNX file, or `hf:OWNER/NAME`.
+        backbone: a name that `tellapart train --help` lists, the path of an ONNX file, or `hf:OWNER/NAME`; `None`
+            leaves it to `eyes`.
+        eyes: which pretrained network looks at the photos, at which size. `auto` chooses by cross-validation between
+            EfficientNet-Lite0 at 288 pixels, the same with a mirrored view, and EfficientNet-Lite2 where it is
+            installed; `best` tries EfficientNet-Lite2 with a mirrored view as well; `quick` is EfficientNet-Lite0 at
+            224 pixels; `NAME`, `NAME@SIZE` or `NAME@SIZE+mirrored` is that one.
         validation_fraction: share of each class kept out of training, strictly between 0 and 1. `None` keeps 0.2 from
             1,000 photos on; with fewer all photos train, and cross-validation measures the accuracy.
         folds: parts of the cross-validation that chooses the head, and that measures it below 1,000 photos.
@@ -318,19 +325,33 @@ class TransferConfig:
     """
 
     recipe: Literal["transfer"] = "transfer"
-    backbone: str = DEFAULT_BACKBONE
+    backbone: str | None = None
+    eyes: str = "auto"
     validation_fraction: float | None = None
     folds: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice("recipe", self.recipe, ("transfer",))
-        if not isinstance(self.backbone, str) or not self.backbone:
+        if self.backbone is not None and (not isinstance(self.backbone, str) or not self.backbone):
             raise ConfigError(
                 f"`backbone` {self.backbone!r} is no backbone. Give a name such as {DEFAULT_BACKBONE!r}, the path of "
                 "an ONNX file, or hf:OWNER/NAME.",
                 field="backbone",
                 value=self.backbone,
+            )
+        if self.backbone is not None and self.eyes != "auto":
+            raise ConfigError(
+                f"`backbone` {self.backbone!r} and `eyes` {self.eyes!r} both name a network. Give one of them.",
+                field="eyes",
+                value=self.eyes,
+            )
+        if not isinstance(self.eyes, str) or not self.eyes:
+            raise ConfigError(
+                f"`eyes` {self.eyes!r} is not known. Give {', '.join(EYES)}, or a network, such as "
+                f"{DEFAULT_BACKBONE!r}.",
+                field="eyes",
+                value=self.eyes,
             )
         if self.validation_fraction is not None:
             check_range("validation_fraction", self.validation_fraction, 0, 1, open_ends=True)

@@ -43,7 +43,8 @@ class TrainSettings(SourceSettings, total=False):
     """How a classifier is trained, and on which photos: the fields of the recipes' configs and of `SourceConfig`."""
 
     recipe: Literal["transfer", "scratch", "classic"]
-    backbone: str
+    backbone: str | None
+    eyes: str
     folds: int
     minutes: float | None
     epochs: int | None

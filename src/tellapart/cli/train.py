@@ -54,7 +54,16 @@ def train(
         str | None,
         typer.Option(
             help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.",
-            show_default="efficientnet-lite0",
+            show_default="chosen by --eyes",
+            rich_help_panel=_TRANSFER_PANEL,
+        ),
+    ] = None,
+    eyes: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
+            " larger network on some of your photos. quick takes the smallest network. best tries more.",
+            show_default="auto",
             rich_help_panel=_TRANSFER_PANEL,
         ),
     ] = None,
@@ -134,6 +143,7 @@ def train(
         "validation_fraction": validation_fraction,
         "seed": seed,
         "backbone": backbone,
+        "eyes": eyes,
         "folds": folds,
         "image_size": None if image_size is None else parse_image_size(image_size),
         "channels": 1 if grayscale else None,

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from tellapart.heads.head_data import HeadData
 from tellapart.heads.linear_models import (
     FITS,
+    LDA,
     LinearModel,
     even_out_lengths,
     make_examples,
@@ -23,6 +24,8 @@ from tellapart.measure.calibration import fit_temperature, log_loss_terms
 from tellapart.photos.loading import num_cores
 
 _FLOATS = NDArray[np.float32]
+# `None` is what Ledoit and Wolf estimate.
+SHRINKAGES = (None, 0.5, 0.8)
 # Kinds of model, and how strongly each is held back.
 Tried = Mapping[str, Sequence[float | None]]
 
@@ -117,3 +120,25 @@ class CrossValidation:
         mean = float(np.average(terms, weights=weights))
         error = float(np.sqrt(np.square(weights * (terms - mean)).sum()) / weights.sum())
         return Candidate(name, setting, mean, error, temperature)
+
+
+def held_out_losses(data: HeadData, folds: int, seed: int) -> NDArray[np.float64]:
+    """What each photo adds to the log-loss of a quick head that has not seen it: float64, shape `(num_held_out,)`.
+
+    The head is LDA under the best of its shrinkages. For the same labels, groups and seed the photos are the same, in
+    the same order, so two kinds of embeddings can be compared photo by photo. Each class counts as in `fit_head`; the
+    mean is the log-loss. Empty where no class has two different photos.
+
+    Args:
+        data: arrays, as `check_embeddings` accepts them; not modified.
+        folds: at least 2.
+        seed: decides which photos come together in a fold.
+    """
+    weights = data.class_weights
+    validation = CrossValidation(data, data.hold_out_folds(folds, seed), weights)
+    labels = data.labels[validation.rows]
+    found = [
+        log_loss_terms(logits / validation.temperature(logits), labels) * (1 if weights is None else weights[labels])
+        for logits in validation.logits({LDA: SHRINKAGES})
+    ]
+    return min(found, key=lambda terms: float(terms.sum()))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.heads.cross_validation import Candidate, CrossValidation, Tried
+from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidation, Tried
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
 from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
@@ -18,8 +18,6 @@ from tellapart.measure.softmax import softmax
 _MEAN = "mean of LDA and logistic regression"
 # Up to so many different photos in the largest class, the nearest mean is all they can carry.
 _MOST_FOR_NEAREST_MEAN = 2
-# `None` is what Ledoit and Wolf estimate.
-_SHRINKAGES = (None, 0.5, 0.8)
 # scikit-learn's C, from much penalty to little, for embeddings of mean squared length 1.
 _INVERSE_PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 _MIDDLE_PENALTY = (100.0,)
@@ -234,7 +232,7 @@ def _describe(name: str, strength: float | None) -> str:
 def _affordable(data: HeadData) -> Tried:
     """What is tried: fewer penalties, or none, where each would take minutes."""
     penalties = _affordable_penalties(data)
-    return {LDA: _SHRINKAGES, LOGISTIC: penalties} if penalties else {LDA: _SHRINKAGES}
+    return {LDA: SHRINKAGES, LOGISTIC: penalties} if penalties else {LDA: SHRINKAGES}
 
 
 def _affordable_penalties(data: HeadData) -> tuple[float, ...]:

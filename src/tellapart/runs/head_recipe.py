@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.randomness import named_generator
 from tellapart.records import LayerRecord, Skipped
+from tellapart.runs.eye_choice import choose_eyes
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import RunFile
@@ -56,7 +58,10 @@ class HeadRecipe:
         self._num_found = 0
         self._last = time.perf_counter()
         self.seconds: dict[str, float] = {}
-        self._opened = start_backbone(job.config.backbone, job.source.cache_dir, job.watcher)
+        self._asked, self._eyes = job.config.eyes, choose_eyes(job, job.config)
+        self._clock("eyes")
+        self._config = replace(job.config, backbone=self._eyes.chosen, eyes="auto")
+        self._opened = start_backbone(self._eyes.chosen, job.source.cache_dir, job.watcher)
         self._clock("backbone")
 
     def look(self) -> Checkup:
@@ -118,6 +123,7 @@ class HeadRecipe:
             "num_embedded": len(checkup.photos) - self._num_found,
             "num_found_in_cache": self._num_found,
             "seconds": self.seconds,
+            "eyes": {"asked": self._asked, **self._eyes.to_json()},
             "head": head.to_json(),
             "onnx_largest_difference": difference,
             "num_parameters": sum(layer.num_parameters for layer in bundle.layers),

@@ -13,7 +13,7 @@ from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
-from tellapart.config import SourceConfig, TransferConfig
+from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
 from tellapart.errors import DatasetError
 from tellapart.images.preprocess import format_size
 from tellapart.measure.measurement import Measurement
@@ -162,11 +162,26 @@ def rebuild_report(run: Run | str | Path, *, cache_dir: str | None = None, watch
     return path
 
 
+def _describe_eyes(eyes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was tried to choose the backbone, and what an answer costs."""
+    facts = []
+    if eyes.get("cost") is not None:
+        facts.append(("time for an answer", f"{eyes['cost']:.1f} times that of {QUICK_BACKBONE}"))
+    for tried in eyes.get("tried", []):
+        numbers = f"log loss {tried['log_loss']:.3f}"
+        if tried["gain"] is not None:
+            numbers += f", {abs(tried['gain']):.3f} {'less' if tried['gain'] > 0 else 'more'}"
+            numbers += f" than the one before (standard error {tried['standard_error']:.3f})"
+        facts.append((f"tried on {eyes['num_photos']:,} photos: {tried['name']}", numbers))
+    return facts
+
+
 def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """What the report says about how the model was made."""
     facts = [("recipe", metrics["recipe"])]
     if "backbone" in metrics["config"]:
         facts.append(("backbone", metrics["config"]["backbone"]))
+        facts += _describe_eyes(metrics.get("eyes", {}))
     facts.append(("photos it learnt from", f"{metrics['num_train']:,}"))
     facts.append(("photos it was measured on", f"{metrics['num_validation']:,}"))
     if "num_epochs" in metrics:
@@ -239,5 +254,6 @@ def _as_written(path: str) -> str:
 def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
     eyes: list[Eye] = []
     if isinstance(run.config, TransferConfig):
-        eyes.append(Eye(start_backbone(run.config.backbone, cache_dir, watcher).embedder))
+        backbone = run.config.backbone or DEFAULT_BACKBONE
+        eyes.append(Eye(start_backbone(backbone, cache_dir, watcher).embedder))
     return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)

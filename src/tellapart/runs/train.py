@@ -194,6 +194,8 @@ def _recipe_settings(
 
 def _as_decided(config: RecipeConfig, stored: RecipeConfig) -> RecipeConfig:
     """`config` with what was left to the recipe as the run has decided it."""
+    if isinstance(config, TransferConfig) and isinstance(stored, TransferConfig) and config.backbone is None:
+        return replace(config, backbone=stored.backbone, eyes="auto")
     if not isinstance(config, ScratchConfig) or not isinstance(stored, ScratchConfig):
         return config
     return replace(config, image_size=config.image_size or stored.image_size)
