@@ -21,7 +21,7 @@ source, out, cache_dir, is_resumed = sys.argv[1:]
 tellapart.train(
     source,
     out,
-    tellapart.ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8, learning_rate=1e-3),
+    config=tellapart.ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8, learning_rate=1e-3),
     source=tellapart.SourceConfig(cache_dir=cache_dir),
     resume=is_resumed == "yes",
     watcher=tellapart.Watcher(on_step=lambda record: print(record.epoch, record.step, flush=True)),
