@@ -5,7 +5,6 @@ labels that a person has confirmed, and `fixed.json`, which says what the copy w
 completes it, and other photos are never mixed into it.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from tellapart.records import Skipped
 from tellapart.runs.outputs import check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
+from tellapart.untrusted import read_json
 
 _DEFAULT_SPLIT = "train"
 
@@ -238,7 +238,7 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
 def _read_key(marker: Path) -> str | None:
     """What an earlier run was made of; `None` where the file is not one of ours, or damaged."""
     try:
-        found = json.loads(marker.read_bytes())
+        found = read_json(marker)
     except (OSError, ValueError):
         return None
     return found.get("content") if isinstance(found, dict) and found.get("kind") == CLEANED_KIND else None

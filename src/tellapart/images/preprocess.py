@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import ImageLimits
+from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.gate import PillowImage, convert_image, decode_image
+from tellapart.untrusted import short_repr, whole_of
 
 _PIXELS = NDArray[np.uint8]
 AnyImage = str | Path | bytes | PillowImage | _PIXELS
@@ -83,10 +84,10 @@ class PreprocessSpec:
         Raises:
             KeyError, TypeError, ValueError: the dict is not one that `to_json` wrote.
         """
-        height, width = (int(side) for side in value["image_size"])
-        if value["channels"] not in (1, 3) or value["interpolation"] != "bicubic" or min(height, width) < 1:
-            raise ValueError(f"unknown preprocessing {value!r}")
-        return cls((height, width), value["channels"])
+        height, width = (whole_of(side, 1, MAX_SIDE) for side in value["image_size"])
+        if value["channels"] not in (1, 3) or value["interpolation"] != "bicubic":
+            raise ValueError(f"unknown preprocessing {short_repr(value)}")
+        return cls((height, width), 3 if value["channels"] == 3 else 1)
 
 
 def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:

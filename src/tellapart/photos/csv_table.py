@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.errors import DatasetError
+from tellapart.untrusted import MAX_TABLE_BYTES, read_regular
 
 _DELIMITERS = (",", ";", "\t")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -55,7 +56,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
     """
     shown = f"{what} {str(path)!r}"
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path, MAX_TABLE_BYTES)
     except OSError as exc:
         raise DatasetError(
             f"{shown} cannot be read: {exc.strerror}. Check the path and its permissions.", paths=[path]

@@ -29,9 +29,12 @@ from tellapart.photos.loading import digest_photos, group_by_content, stream_ima
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
+from tellapart.untrusted import open_regular, read_json
 
 # Least recently used files go first when the cache grows beyond this.
 _MAX_CACHE_BYTES = 16 * 1024**3
+# Two million photos of 512x512 pixels; the size itself is compared afterwards.
+_MAX_IMAGES_BYTES = 2 * 1024**4
 # Files of a run that was killed while decoding are removed by a later run, after a day.
 _STALE_SECONDS = 24 * 3600
 # What is deleted carries a name of ours: `--cache-dir` may be a folder with other people's arrays in it.
@@ -132,8 +135,8 @@ def _read_index(index_path: Path, images_path: Path, shape: tuple[int, ...]) -> 
     """Row to reason of the unusable photos, or `None` when the pair of files is not there or not whole."""
     header = _npy_header(shape)
     try:
-        reasons = json.loads(index_path.read_bytes())
-        with open(images_path, "rb") as file:
+        reasons = read_json(index_path)
+        with open_regular(images_path, _MAX_IMAGES_BYTES) as file:
             is_whole = file.read(len(header)) == header
             is_whole = is_whole and os.fstat(file.fileno()).st_size == len(header) + math.prod(shape)
     except (OSError, ValueError):

@@ -1,7 +1,6 @@
 """The tables of a run: split, skipped files, history, and what the model said of each photo it had not seen."""
 
 import dataclasses
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
+from tellapart.untrusted import read_json, reason_of
 
 METRICS_NAME, PREDICTIONS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "predictions.csv", "split.csv", "skipped.csv"
 
@@ -113,7 +113,9 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
         BundleError: it cannot be read.
     """
     try:
-        metrics: dict[str, Any] = json.loads((run_dir / METRICS_NAME).read_bytes())
+        metrics = read_json(run_dir / METRICS_NAME)
+        if not isinstance(metrics, dict):
+            raise ValueError(f"it holds a {type(metrics).__name__} and not an object")
     except (OSError, ValueError) as exc:
         raise _unreadable(run_dir / METRICS_NAME, exc) from exc
     return metrics
@@ -134,7 +136,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def _unreadable(path: Path, exc: Exception) -> BundleError:
     return BundleError(
-        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again with another "
-        "`out`.",
+        f"{str(path)!r} cannot be read ({reason_of(exc)}), and the report cannot be rebuilt without it. Train "
+        "again with another `out`.",
         path=path,
     )
