@@ -17,6 +17,7 @@ from tellapart.networks.onnx_graph import Graph
 from tellapart.networks.onnx_layers import convert
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME
 from tellapart.records import LayerRecord
+from tellapart.store import temporary_folder
 
 KERAS_FILE_NAMES = ("model.keras", "model.h5", "model.weights.h5")
 
@@ -62,18 +63,33 @@ def to_backbone_graph(model: keras.Model) -> bytes:
     return graph.to_bytes({EMBEDDING_NAME: shapes[0], FEATURES_NAME: shapes[1]})
 
 
-def to_keras_files(model: keras.Model) -> dict[str, bytes]:
-    """The network in the three formats Keras users know, file name to content."""
+def to_keras_files(model: keras.Model, work_dir: Path) -> dict[str, bytes]:
+    """The network in the three formats Keras users know, file name to content.
+
+    Args:
+        model: the network.
+        work_dir: folder that temporary files are made in, and taken from again.
+    """
     files = {}
-    with tempfile.TemporaryDirectory(prefix="tellapart-") as folder, _without_legacy_warning():
+    with temporary_folder(work_dir) as folder, _temporary_files_in(folder), _without_legacy_warning():
         for name in KERAS_FILE_NAMES:
-            path = Path(folder) / name
+            path = folder / name
             if name.endswith(".weights.h5"):
                 model.save_weights(path)
             else:
                 model.save(path)
             files[name] = path.read_bytes()
     return files
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Temporary files that Keras makes while it saves lie in `folder`, not on a disk that may be full."""
+    earlier, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = earlier
 
 
 @contextmanager
