@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, visible
 from tellapart.errors import DatasetError
 
@@ -30,6 +30,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Check the photos in SOURCE for copies, wrong labels and odd photos. Nothing is changed."""
@@ -46,7 +47,12 @@ def check(
     check_output_files([*pages, *lists], [photos, labels_csv])
     with watch_training() as watcher:
         checkup = check_photos(
-            photos, labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir, watcher=watcher
+            photos,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            class_level=class_level,
+            cache_dir=cache_dir,
+            watcher=watcher,
         )
     console = make_console()
     _print_checkup(console, checkup)
