@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-    with show_waiting("Checking photos ..."):
-        result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
+from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.output import make_console, print_line, print_table, show_waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,13 +30,8 @@ def show(
     from tellapart.commands.show import show as show_photos
     from tellapart.commands.show import summarise_shapes
 
-<<<<<<< HEAD
     with show_waiting("Checking photos ..."):
-        result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern)
-=======
-    with Console(stderr=True).status("Checking photos ..."):
         result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
->>>>>>> main
     console = make_console()
     _print_counts(console, result)
     _print_shapes(console, summarise_shapes(result.infos))
