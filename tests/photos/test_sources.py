@@ -7,7 +7,7 @@ import pytest
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos, open_labelled
+from tellapart.photos.sources import list_photos, open_labelled, open_photos
 
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
@@ -403,3 +403,79 @@ def test_real_collections_are_understood(folder: str, counts: dict[str, int]) ->
 def test_real_photos_without_labels_are_refused() -> None:
     with pytest.raises(DatasetError, match="No labels found for the 500 photos"):
         open_labelled(REAL_DATA / "cats-dogs/test1")
+
+
+def shown_classes(photos: PhotoSet) -> dict[str, str]:
+    """Path, below the folder of the test, to class."""
+    assert photos.labels is not None
+    folder = Path(photos.sources[0]).parent
+    return {
+        str(Path(path).relative_to(folder)): photos.class_names[label]
+        for path, label in zip(photos.paths, photos.labels, strict=True)
+    }
+
+
+def test_classes_that_are_spread_over_several_zips_are_found(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/2.jpg", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert shown_classes(photos) == {
+        "a.zip/cat/1.jpg": "cat", "a.zip/cat/2.jpg": "cat", "b.zip/dog/1.jpg": "dog", "b.zip/dog/2.jpg": "dog"
+    }  # fmt: skip
+    assert photos.sources == tuple(map(str, zips))
+
+
+def test_zips_with_wrapper_folders_of_different_names_are_one_source(pack: Pack) -> None:
+    zips = [pack("pets/cat/1.jpg", "pets/dog/1.jpg", to="a.zip"), pack("more/cat/1.jpg", "more/dog/1.jpg", to="b.zip")]
+
+    assert open_photos([str(path) for path in zips]).counts() == {"cat": 2, "dog": 2}
+
+
+def test_zips_that_are_splits_keep_them(pack: Pack) -> None:
+    zips = [
+        pack("train/cat/1.jpg", "train/dog/1.jpg", to="train.zip"),
+        pack("test/cat/2.jpg", "test/dog/2.jpg", to="test.zip"),
+    ]
+    photos = open_photos([str(path) for path in zips])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert sorted(map(str, photos.given_splits)) == ["test", "test", "train", "train"]
+
+
+def test_a_csv_may_name_photos_in_several_zips(pack: Pack, tmp_path: Path) -> None:
+    zips = [pack("1.jpg", "2.jpg", to="a.zip"), pack("3.jpg", "4.jpg", to="b.zip")]
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n4.jpg,dog\n")
+    photos = open_photos([str(path) for path in zips], labels_csv=str(tmp_path / "labels.csv"))
+
+    assert shown_classes(photos) == {
+        "a.zip/1.jpg": "cat",
+        "a.zip/2.jpg": "dog",
+        "b.zip/3.jpg": "cat",
+        "b.zip/4.jpg": "dog",
+    }
+    assert photos.skipped == ()
+
+
+def test_a_folder_beside_several_zips_is_a_source_of_its_own(pack: Pack, plant: Plant) -> None:
+    folder = plant("cat/9.jpg", "dog/9.jpg")
+    zips = [pack("cat/1.jpg", to="a.zip"), pack("dog/1.jpg", to="b.zip")]
+    photos = open_photos([str(zips[0]), str(folder), str(zips[1])])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert photos.sources == (str(zips[0]), str(zips[1]), str(folder))
+
+
+def test_a_file_that_is_left_out_is_shown_in_its_own_zip(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/../../2.jpg", "readme.txt", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert [Path(item.path).name for item in photos.skipped] == ["readme.txt", "2.jpg"]
+    assert all("b.zip" in item.path for item in photos.skipped)
+
+
+def test_a_zip_of_nothing_but_odd_members_says_why(pack: Pack) -> None:
+    with pytest.raises(
+        DatasetError,
+        match=r"holds no photos that can be read: 2 files are left out. The first is '../1.jpg': leads out",
+    ):
+        open_photos(str(pack("../1.jpg", "../2.jpg")))

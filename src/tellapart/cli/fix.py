@@ -42,7 +42,7 @@ def fix(
             labels_csv=labels_csv,
             label_pattern=label_pattern,
         )
-    _print_summary(make_console(), summary, photos, out)
+    _print_summary(make_console(), summary, ", ".join(photos), out)
 
 
 def _print_summary(console: "Console", summary: "FixSummary", source: str, out: Path) -> None:
