@@ -108,7 +108,7 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
         parts = [[one] for one in named if one not in zips] + [zips] * bool(zips)
         parts.sort(key=lambda part: named.index(part[0]))
         result = join_photos(
-            [_open_zips(part, config) if len(part) > 1 else _open_one(*part, config) for part in parts]
+            [_open_zips(part, config) if len(part) > 1 else _open_one(part[0], config) for part in parts]
         )
     if result.labels is None:
         reason = result.unlabelled_reason or f"No classes found for the photos in {result.source!r}."
@@ -155,9 +155,7 @@ def _open_zips(sources: Sequence[str], config: SourceConfig) -> PhotoSet:
         file.place: source for source, listing in zip(sources, listings, strict=True) for file in listing.files
     }
     files = tuple(file for listing in listings for file in listing.files)
-    reading = _read_listed(", ".join(sources), Listing(files), "zip", config)
-    if config.labels_csv is None and not any(item.split for item in reading.labelled):
-        reading = _read_each(sources, listings, config) or reading
+    reading = _read_zips(sources, listings, config)
     owners: dict[tuple[str, ...], list[str]] = {}
     for file in files:
         for depth in range(1, len(file.parts) + 1):
@@ -171,6 +169,19 @@ def _open_zips(sources: Sequence[str], config: SourceConfig) -> PhotoSet:
     for source, listing in zip(sources, listings, strict=True):
         skipped += _skipped(source, listing.left_out)
     return _build(sources, reading, lambda file: _join(shown[file.place], file.parts), skipped, config.limits)
+
+
+def _read_zips(sources: Sequence[str], listings: Sequence[Listing], config: SourceConfig) -> Reading:
+    files = tuple(file for listing in listings for file in listing.files)
+    try:
+        reading = _read_listed(", ".join(sources), Listing(files), "zip", config)
+    except DatasetError:
+        if (found := _read_each(sources, listings, config)) is None:
+            raise
+        return found
+    if config.labels_csv is not None or any(item.split for item in reading.labelled):
+        return reading
+    return _read_each(sources, listings, config) or reading
 
 
 def _read_each(sources: Sequence[str], listings: Sequence[Listing], config: SourceConfig) -> Reading | None:
