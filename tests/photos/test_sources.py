@@ -15,7 +15,6 @@ Pack = Callable[..., Path]
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
 PAIRS = ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg")
 NAMED = ("cat.1.jpg", "cat.2.jpg", "dog.1.jpg", "dog.2.jpg")
-PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(56)
 
 
 def labelled(photos: PhotoSet) -> dict[str, str]:
@@ -277,36 +276,6 @@ def test_splits_without_any_label_are_refused(plant: Plant) -> None:
         open_labelled(plant("train/1.jpg", "train/2.jpg", "test/1.jpg"))
 
 
-@pytest.mark.parametrize(
-    "mask",
-    [
-        "cat/1_mask.png",
-        "cat/1-mask.png",
-        "cat/1_mask_1.png",
-        "cat/7_segmentation.png",
-        "cat/masks/1.png",
-        "masks/cat/1.png",
-        "cat_masks/1.png",
-        "annotations/cat/1_mask.png",
-    ],
-)
-def test_a_mask_is_named_and_never_a_class(plant: Plant, mask: str) -> None:
-    plant(mask, data=PNG_BYTES)
-    photos = open_labelled(plant(*PAIRS))
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert "mask" in reasons(photos)[mask]
-
-
-def test_folders_of_masks_and_labels_beside_images_are_left_out(plant: Plant) -> None:
-    photos = open_labelled(
-        plant(*(f"images/{name}" for name in NAMED), "labels/cat.1.jpg", "annotations/trimaps/cat.1.jpg")
-    )
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert len(photos.skipped) == 2
-
-
 def test_classes_that_are_about_masks_stay_classes(plant: Plant) -> None:
     names = [f"{name}/{row}-{name.replace('_', '-')}.jpg" for name in ("with_mask", "without_mask") for row in (1, 2)]
 
@@ -467,7 +436,7 @@ def test_messages_have_one_line_whatever_the_names(plant: Plant) -> None:
 
 
 def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(plant: Plant, pack: Pack) -> None:
-    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg", "2_mask.png")
+    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg")
     archive = pack("b/1.jpg")
     photos = list_photos([root / "10.jpg", archive, root])
 
@@ -476,7 +445,6 @@ def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(p
         f"{root}/10.jpg",
         f"{archive}/b/1.jpg",
         f"{root}/2.jpg",
-        f"{root}/2_mask.png",
         f"{root}/10.jpg",
         f"{root}/deep/er/2.jpg",
     ]

@@ -29,6 +29,7 @@ from tellapart.photos.files import (
 from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import label_files
+from tellapart.photos.masks import separate_masks
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
@@ -217,7 +218,9 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         kind = _kind_of(source)
         if kind in ("folder", "zip"):
             listing = _list(source, kind)
-            photos, left_out = separate_photos(listing.files, keep_masks=True)
+            photos, left_out = separate_photos(listing.files)
+            photos, masks = separate_masks(photos, limits)
+            left_out += masks
             paths += [_join(source, photo.parts) for photo in photos]
             places += [photo.place for photo in photos]
             skipped += _skipped(source, [*left_out, *listing.left_out])
@@ -305,9 +308,12 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
     """The photos of a folder or zip with their labels, and all else with the reason."""
-    photos, left_out = separate_photos(listing.files, keep_masks=config.labels_csv is not None)
+    photos, left_out = separate_photos(listing.files)
     if not photos:
         _refuse_empty(source, listing, kind)
+    if config.labels_csv is None:  # a CSV says itself what the photos are
+        photos, masks = separate_masks(photos, config.limits)
+        left_out += masks
     if config.labels_csv is not None:
         reading = _read_table(source, photos, kind, config.labels_csv)
     elif config.label_pattern is not None:
