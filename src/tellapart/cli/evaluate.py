@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: ModelDir,
-    photos: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")
+    ],
     json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
@@ -30,7 +32,7 @@ def evaluate(
 
     if json is not None:
         is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
-        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
+        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [*photos, labels_csv])
     result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
