@@ -165,23 +165,26 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
-    """How right a model is on labelled photos, some of which it may have learnt from.
-
-    The figures are for all photos that can be read.
+    """How right a model is on labelled photos that it has not learnt from.
 
     Attributes:
-        known_paths: photos that the model was trained on, by content; the figures are too good by them.
-        on_unknown: the same figures for the other photos alone; `None` where there are none.
+        known_paths: photos left out because the model has learnt from them, or from near copies of them.
+        near_copy_paths: those of them that it has learnt from in another form only: encoded anew, resized, mirrored,
+            turned or made brighter.
+        other_split_paths: other photos left out because the source has a test folder, and they stand outside of it.
         skipped: files that took no part, with the reason.
+        notes: what should be known about the figures, a sentence each.
     """
 
     known_paths: tuple[str, ...]
-    on_unknown: Evaluation | None
+    near_copy_paths: tuple[str, ...]
+    other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
     @property
     def num_known(self) -> int:
-        """Photos that the model was trained on."""
+        """Photos that were left out because the model has learnt from them, or from near copies of them."""
         return len(self.known_paths)
 
 
@@ -284,7 +287,8 @@ class Finding:
         title: what was found and how often, in a few words.
         why: one sentence that says why it matters, and what is done about it.
         num_photos: photos it concerns.
-        examples: rows of some of them, those that belong together in one tuple.
+        examples: rows of all of them, those that belong together in one tuple, the first to be shown first; empty where
+            a finding is about the collection as a whole.
         captions: what is to be said of each example; as many as there are examples.
         is_problem: whether something should be mended; otherwise it is only good to know.
     """
@@ -296,6 +300,26 @@ class Finding:
     examples: tuple[tuple[int, ...], ...]
     captions: tuple[str, ...]
     is_problem: bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the check-up measured, beside the threshold that decides about it.
+
+    Attributes:
+        name: of the threshold, as `check --set` takes it.
+        meaning: what is measured, its unit, and which side of the threshold is named.
+        threshold: the one that was used.
+        median, worst: of all photos, classes or clues; `None` where none was measured.
+        num_found: how many of them are named.
+    """
+
+    name: str
+    meaning: str
+    threshold: float
+    median: float | None
+    worst: float | None
+    num_found: int
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos, open_labelled
+from tellapart.photos.sources import list_photos, open_any_photos, open_labelled, open_photos
 
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
@@ -15,7 +15,6 @@ Pack = Callable[..., Path]
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
 PAIRS = ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg")
 NAMED = ("cat.1.jpg", "cat.2.jpg", "dog.1.jpg", "dog.2.jpg")
-PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(56)
 
 
 def labelled(photos: PhotoSet) -> dict[str, str]:
@@ -92,7 +91,7 @@ def test_a_stray_photo_beside_a_wrapper_does_not_hide_the_classes(plant: Plant) 
 def test_a_photo_beside_the_class_folders_has_no_class(plant: Plant) -> None:
     photos = open_labelled(plant(*PAIRS, "bird.1.jpg"))
 
-    assert reasons(photos) == {"bird.1.jpg": "stands beside the class folders, so it has no class"}
+    assert reasons(photos) == {"bird.1.jpg": "is beside the class folders, so it has no class"}
 
 
 def test_folders_inside_a_class_folder_belong_to_the_class(plant: Plant) -> None:
@@ -135,11 +134,25 @@ def test_unlabelled_test_photos_are_named_and_left_for_predict(
     assert reasons(photos) == {test_photo.split("/")[0]: "unlabelled test photos (1); they are for `tellapart predict`"}
 
 
-def test_a_lone_train_folder_beside_flat_folders_is_a_split(plant: Plant) -> None:
-    photos = open_labelled(plant(*(f"train/{name}" for name in PAIRS), "unsorted/1.jpg"))
+def test_a_train_folder_without_another_split_beside_it_is_a_class(plant: Plant) -> None:
+    photos = open_labelled(plant("train/steam/1.jpg", "train/diesel/1.jpg", "plane/1.jpg", "plane/2.jpg"))
 
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert "beside the split folders 'train'" in reasons(photos)["unsorted"]
+    assert photos.counts() == {"plane": 2, "train": 2}
+    assert photos.given_splits == ()
+
+
+@pytest.mark.parametrize("name", ["face mask", "labels", "blood test", "images", "background", "data", "val", "masks"])
+def test_a_class_may_have_any_name(plant: Plant, name: str) -> None:
+    assert open_labelled(plant(f"{name}/1.jpg", f"{name}/2.jpg", "dog/1.jpg", "dog/2.jpg")).counts() == {
+        name: 2,
+        "dog": 2,
+    }
+
+
+def test_train_and_test_beside_another_class_are_classes_where_none_holds_folders(plant: Plant) -> None:
+    photos = open_labelled(plant(*(f"{name}/{row}.jpg" for name in ("train", "test", "plane") for row in (1, 2))))
+
+    assert photos.counts() == {"plane": 2, "test": 2, "train": 2}
 
 
 def test_a_class_may_be_called_train(plant: Plant) -> None:
@@ -147,6 +160,108 @@ def test_a_class_may_be_called_train(plant: Plant) -> None:
         "plane": 2,
         "train": 2,
     }
+
+
+@pytest.mark.parametrize("middle", ["", "2019/", "images/"])
+def test_split_folders_below_the_classes_are_splits(plant: Plant, middle: str) -> None:
+    names = (f"{name}/{middle}{split}/1.jpg" for name in ("cat", "dog") for split in ("train", "val", "test"))
+    photos = open_labelled(plant(*names), check=False)
+
+    assert photos.counts() == {"cat": 3, "dog": 3}
+    assert photos.given_splits == ("test", "train", "validation") * 2
+
+
+def test_a_class_without_all_splits_below_it_keeps_those_it_has(plant: Plant) -> None:
+    photos = open_labelled(plant("cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg", "owl/test/1.jpg"), check=False)
+
+    assert photos.counts() == {"cat": 2, "dog": 1, "owl": 1}
+    assert photos.given_splits == ()
+
+    photos = open_labelled(plant("dog/test/2.jpg"), check=False)
+
+    assert photos.given_splits == ("test", "train", "test", "train", "test")
+
+
+def test_a_lone_folder_in_a_split_is_the_class_that_other_splits_have(plant: Plant) -> None:
+    photos = open_labelled(plant("train/images/1.jpg", "train/data/1.jpg", "val/images/new/2.jpg"), check=False)
+
+    assert photos.counts() == {"data": 1, "images": 2}
+    assert photos.given_splits == ("train", "train", "validation")
+
+
+CAMERAS = [f"{camera}/{name}/{row}.jpg" for camera in ("cam1", "cam2") for name in ("ok", "defect") for row in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("names", "levels"),
+    [
+        pytest.param(CAMERAS, (2, 1), id="cameras"),
+        pytest.param([f"2024-05-0{day}/{name}/1.jpg" for day in (1, 2) for name in ("ok", "bad")], (2, 1), id="days"),
+        pytest.param([f"data/{name}" for name in CAMERAS], (3, 2), id="in a wrapper"),
+        pytest.param([f"{split}/{name}" for split in ("train", "test") for name in CAMERAS], (3, 2), id="in splits"),
+        pytest.param([name.replace("/", "/day 1/", 1) for name in CAMERAS], (3, 1), id="days inside cameras"),
+        pytest.param([name for name in CAMERAS if "cam1/defect" not in name], (2, 1), id="a camera without one"),
+        pytest.param([f"cam{camera}/{digit}/1.jpg" for camera in (1, 2) for digit in range(9)], (2, 1), id="digits"),
+        pytest.param(
+            [f"{fruit}/{name}/1.jpg" for fruit in ("fig", "pear") for name in ("ripe", "rot")], (2, 1), id="own"
+        ),
+    ],
+)
+def test_the_same_folders_below_several_others_are_a_question(
+    plant: Plant, names: list[str], levels: tuple[int, int]
+) -> None:
+    with pytest.raises(
+        DatasetError, match="Give `class_level={}` if .* are the classes, or `class_level={}`".format(*levels)
+    ):
+        open_labelled(plant(*names))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ("2019", "2020"),
+        ("batch 1", "batch 2"),
+        ("1", "2"),
+        ("images", "raw"),
+        ("train", "val"),
+        ("new",),
+        ("new", "train"),
+    ],
+    ids=str,
+)
+def test_days_and_parts_inside_classes_are_no_question(plant: Plant, inside: tuple[str, ...]) -> None:
+    photos = open_labelled(
+        plant(*(f"{name}/{folder}/1.jpg" for name in ("cat", "dog") for folder in inside)), check=False
+    )
+
+    assert photos.counts() == {"cat": len(inside), "dog": len(inside)}
+
+
+@pytest.mark.parametrize(("level", "counts"), [(1, {"cam1": 4, "cam2": 4}), (2, {"defect": 4, "ok": 4})])
+def test_a_class_level_answers_the_question(plant: Plant, level: int, counts: dict[str, int]) -> None:
+    photos = open_labelled(plant(*CAMERAS, "cover.jpg"), SourceConfig(class_level=level))
+
+    assert photos.counts() == counts
+    assert reasons(photos) == {"cover.jpg": f"has no folder at `class_level` {level}, so it has no class"}
+
+
+def test_a_class_level_keeps_the_splits_above_and_below(plant: Plant) -> None:
+    above = [f"{split}/{name}" for split in ("train", "test") for name in CAMERAS]
+    photos = open_labelled(plant(*above), SourceConfig(class_level=3))
+
+    assert (photos.counts(), photos.given_splits) == ({"defect": 8, "ok": 8}, ("test",) * 8 + ("train",) * 8)
+
+
+def test_a_class_level_without_folders_is_refused(plant: Plant) -> None:
+    with pytest.raises(DatasetError, match="`class_level` 3 is too deep: the photos of .* are at most 2 folders deep"):
+        open_labelled(plant(*CAMERAS), SourceConfig(class_level=3))
+
+
+def test_photos_whose_level_is_in_question_are_unlabelled_with_the_question_as_the_reason(plant: Plant) -> None:
+    photos = open_any_photos(plant(*CAMERAS))
+
+    assert (len(photos), photos.labels) == (8, None)
+    assert "`class_level=2`" in (photos.unlabelled_reason or "")
 
 
 def test_a_folder_with_another_prefix_is_no_split(plant: Plant) -> None:
@@ -159,36 +274,6 @@ def test_a_folder_with_another_prefix_is_no_split(plant: Plant) -> None:
 def test_splits_without_any_label_are_refused(plant: Plant) -> None:
     with pytest.raises(DatasetError, match="No labels found for"):
         open_labelled(plant("train/1.jpg", "train/2.jpg", "test/1.jpg"))
-
-
-@pytest.mark.parametrize(
-    "mask",
-    [
-        "cat/1_mask.png",
-        "cat/1-mask.png",
-        "cat/1_mask_1.png",
-        "cat/7_segmentation.png",
-        "cat/masks/1.png",
-        "masks/cat/1.png",
-        "cat_masks/1.png",
-        "annotations/cat/1_mask.png",
-    ],
-)
-def test_a_mask_is_named_and_never_a_class(plant: Plant, mask: str) -> None:
-    plant(mask, data=PNG_BYTES)
-    photos = open_labelled(plant(*PAIRS))
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert "mask" in reasons(photos)[mask]
-
-
-def test_folders_of_masks_and_labels_beside_images_are_left_out(plant: Plant) -> None:
-    photos = open_labelled(
-        plant(*(f"images/{name}" for name in NAMED), "labels/cat.1.jpg", "annotations/trimaps/cat.1.jpg")
-    )
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert len(photos.skipped) == 2
 
 
 def test_classes_that_are_about_masks_stay_classes(plant: Plant) -> None:
@@ -351,7 +436,7 @@ def test_messages_have_one_line_whatever_the_names(plant: Plant) -> None:
 
 
 def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(plant: Plant, pack: Pack) -> None:
-    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg", "2_mask.png")
+    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg")
     archive = pack("b/1.jpg")
     photos = list_photos([root / "10.jpg", archive, root])
 
@@ -360,7 +445,6 @@ def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(p
         f"{root}/10.jpg",
         f"{archive}/b/1.jpg",
         f"{root}/2.jpg",
-        f"{root}/2_mask.png",
         f"{root}/10.jpg",
         f"{root}/deep/er/2.jpg",
     ]
@@ -403,3 +487,79 @@ def test_real_collections_are_understood(folder: str, counts: dict[str, int]) ->
 def test_real_photos_without_labels_are_refused() -> None:
     with pytest.raises(DatasetError, match="No labels found for the 500 photos"):
         open_labelled(REAL_DATA / "cats-dogs/test1")
+
+
+def shown_classes(photos: PhotoSet) -> dict[str, str]:
+    """Path, below the folder of the test, to class."""
+    assert photos.labels is not None
+    folder = Path(photos.sources[0]).parent
+    return {
+        str(Path(path).relative_to(folder)): photos.class_names[label]
+        for path, label in zip(photos.paths, photos.labels, strict=True)
+    }
+
+
+def test_classes_that_are_spread_over_several_zips_are_found(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/2.jpg", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert shown_classes(photos) == {
+        "a.zip/cat/1.jpg": "cat", "a.zip/cat/2.jpg": "cat", "b.zip/dog/1.jpg": "dog", "b.zip/dog/2.jpg": "dog"
+    }  # fmt: skip
+    assert photos.sources == tuple(map(str, zips))
+
+
+def test_zips_with_wrapper_folders_of_different_names_are_one_source(pack: Pack) -> None:
+    zips = [pack("pets/cat/1.jpg", "pets/dog/1.jpg", to="a.zip"), pack("more/cat/1.jpg", "more/dog/1.jpg", to="b.zip")]
+
+    assert open_photos([str(path) for path in zips]).counts() == {"cat": 2, "dog": 2}
+
+
+def test_zips_that_are_splits_keep_them(pack: Pack) -> None:
+    zips = [
+        pack("train/cat/1.jpg", "train/dog/1.jpg", to="train.zip"),
+        pack("test/cat/2.jpg", "test/dog/2.jpg", to="test.zip"),
+    ]
+    photos = open_photos([str(path) for path in zips])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert sorted(map(str, photos.given_splits)) == ["test", "test", "train", "train"]
+
+
+def test_a_csv_may_name_photos_in_several_zips(pack: Pack, tmp_path: Path) -> None:
+    zips = [pack("1.jpg", "2.jpg", to="a.zip"), pack("3.jpg", "4.jpg", to="b.zip")]
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n4.jpg,dog\n")
+    photos = open_photos([str(path) for path in zips], labels_csv=str(tmp_path / "labels.csv"))
+
+    assert shown_classes(photos) == {
+        "a.zip/1.jpg": "cat",
+        "a.zip/2.jpg": "dog",
+        "b.zip/3.jpg": "cat",
+        "b.zip/4.jpg": "dog",
+    }
+    assert photos.skipped == ()
+
+
+def test_a_folder_beside_several_zips_is_a_source_of_its_own(pack: Pack, plant: Plant) -> None:
+    folder = plant("cat/9.jpg", "dog/9.jpg")
+    zips = [pack("cat/1.jpg", to="a.zip"), pack("dog/1.jpg", to="b.zip")]
+    photos = open_photos([str(zips[0]), str(folder), str(zips[1])])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert photos.sources == (str(zips[0]), str(zips[1]), str(folder))
+
+
+def test_a_file_that_is_left_out_is_shown_in_its_own_zip(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/../../2.jpg", "readme.txt", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert [Path(item.path).name for item in photos.skipped] == ["readme.txt", "2.jpg"]
+    assert all("b.zip" in item.path for item in photos.skipped)
+
+
+def test_a_zip_of_nothing_but_odd_members_says_why(pack: Pack) -> None:
+    with pytest.raises(
+        DatasetError,
+        match=r"holds no photos that can be read: 2 files are left out. The first is '../1.jpg': leads out",
+    ):
+        open_photos(str(pack("../1.jpg", "../2.jpg")))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
@@ -41,7 +42,7 @@ def compare(
     from tellapart.commands.compare import compare as compare_recipes
     from tellapart.measure.mcnemar import describe_test
 
-    out = out or default_run_dir(photos, "compare", resume=False)
+    out = out or default_run_dir(photos[0], "compare", resume=False)
     console = make_console()
     keep_freed_memory()
     with watch_training() as watcher:
@@ -56,6 +57,7 @@ def compare(
             per_class=per_class,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
             cache_dir=cache_dir,
         )
     _print_table(console, result)

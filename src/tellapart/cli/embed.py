@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelPattern, LabelsCsv
+from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
 
 
 def embed(
     photos: Annotated[
-        str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE")
+        list[str],
+        typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE"),
     ],
     out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
     backbone: Annotated[
@@ -19,6 +20,7 @@ def embed(
     ] = "efficientnet-lite0@288",
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
@@ -33,6 +35,7 @@ def embed(
             watcher=watcher,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
             cache_dir=cache_dir,
         )
     console = make_console()

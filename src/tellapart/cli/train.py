@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
@@ -46,6 +46,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
     ] = False,
@@ -156,13 +157,14 @@ def train(
         "rotations": rotations or None,
         "labels_csv": labels_csv,
         "label_pattern": label_pattern,
+        "class_level": class_level,
         "per_class": per_class,
         "cache_dir": cache_dir,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
         settings["augment"] = None
-    _train(photos, out or default_run_dir(photos, recipe or TransferConfig.recipe, resume), resume, settings)
+    _train(photos, out or default_run_dir(photos[0], recipe or TransferConfig.recipe, resume), resume, settings)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -197,7 +199,7 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _train(source: str, out: Path, resume: bool, settings: dict[str, Any]) -> None:
+def _train(source: list[str], out: Path, resume: bool, settings: dict[str, Any]) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_folder import read_run_file
