@@ -15,6 +15,8 @@ _SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 # Of the command that runs first, then of all others; setting to flag, and to the flag that says no.
 _on: dict[str, str] = {}
 _off: dict[str, str] = {}
+# Settings of the command that runs.
+_own: set[str] = set()
 
 
 def choose_flags(context: typer.Context) -> None:
@@ -24,6 +26,8 @@ def choose_flags(context: typer.Context) -> None:
     running = [commands[name]] if name in commands else []
     _on.clear()
     _off.clear()
+    _own.clear()
+    _own.update(parameter.name for command in running for parameter in command.params)
     for command in (*running, *commands.values()):
         _add(command.params)
 
@@ -34,6 +38,11 @@ def _add(parameters: Iterable[Any]) -> None:
         _on.setdefault(parameter.name, parameter.opts[-1] if is_option else parameter.metavar)
         if parameter.secondary_opts:
             _off.setdefault(parameter.name, parameter.secondary_opts[-1])
+
+
+def is_own_flag(setting: str) -> bool:
+    """Whether the command that runs has a flag for the setting."""
+    return setting in _own
 
 
 def with_flags(text: str) -> str:
