@@ -32,7 +32,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def read_table(sort_dir: Path) -> list[list[str]]:
-    with (sort_dir / "sorted.csv").open(newline="", encoding="utf-8") as file:
+    with (sort_dir / "sorted.csv").open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 

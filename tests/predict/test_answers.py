@@ -111,7 +111,7 @@ def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, anim
         sort_into=tmp_path / "sorted",
     )
     summary = write_predictions(headed.run_dir, animals_dir, outputs=outputs, not_sure=1e-6, none_of_these=0.5)
-    with (tmp_path / "answers.csv").open(newline="") as file:
+    with (tmp_path / "answers.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}
     assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == {NOT_SURE, NONE_OF_THESE}

@@ -218,7 +218,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions)
                 numbers = [result.highest_probability, *result.probabilities]
                 numbers += [] if result.distance is None else [result.distance]
                 words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
-                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]]))
+                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]], is_start=False))
 
         yield take
 

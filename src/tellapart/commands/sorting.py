@@ -84,4 +84,4 @@ class PhotoSorter:
         copied_to = self._copier.copy(row, self._folders[result.answer])
         if copied_to is not None:
             row_text = [result.path, copied_to, result.nearest_class, f"{result.highest_probability:.6g}"]
-            self._table.write(to_csv_bytes([row_text]))
+            self._table.write(to_csv_bytes([row_text], is_start=False))
