@@ -2,9 +2,9 @@ import csv
 import errno
 import hashlib
 import io
-import math
 import itertools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
 from tellapart.store import (
+    escape_cell,
     is_partial,
     open_whole,
     read_files,
     recover_files,
     remove_partials,
+    restore_cell,
     sha256_hex,
     sync_folder,
-    escape_cell,
-    restore_cell,
     temporary_folder,
     to_csv_bytes,
     to_json_bytes,

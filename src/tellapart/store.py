@@ -107,11 +107,12 @@ def to_csv_bytes(rows: Iterable[Sequence[object]], *, is_start: bool = True) -> 
         rows: numbers and texts.
         is_start: whether the file begins with these rows; it then has the mark.
     """
-    lines: list[str] = [_BYTE_ORDER_MARK] * is_start
+    lines: list[str] = []
     # Python 3.11 quotes a value with a lone `\r`, which a file name may hold, only if its line ends have one.
     safe = ([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     csv.writer(_Lines(lines), lineterminator="\r\n").writerows(safe)
-    return "".join(line.removesuffix("\r\n") + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    text = "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+    return (_BYTE_ORDER_MARK * is_start + text).encode("utf-8", "backslashreplace")
 
 
 def escape_cell(text: str) -> str:

@@ -135,7 +135,9 @@ def test_a_model_refuses_as_its_rates_say(predictor: Model, animals_dir: Path) -
     assert len(predictions.notes) == 1
 
 
-@pytest.mark.parametrize("names", [("none of these", "not sure"), ("None of these", "NOT SURE"), ("not sure", "unknown")])
+@pytest.mark.parametrize(
+    "names", [("none of these", "not sure"), ("None of these", "NOT SURE"), ("not sure", "unknown")]
+)
 def test_classes_that_are_called_like_a_doubt_are_told_from_it_everywhere(
     headed: Run, animals_dir: Path, tmp_path: Path, names: tuple[str, str]
 ) -> None:
@@ -151,7 +153,11 @@ def test_classes_that_are_called_like_a_doubt_are_told_from_it_everywhere(
 
     assert {row["predicted_class"] for row in rows} <= set(names)
     assert all(len(doubts) == 1 for doubts in by_answer.values())
-    assert len({answer.casefold() for answer in by_answer}) == len(by_answer) == len(list((tmp_path / "sorted").glob("*/")))
+    assert (
+        len({answer.casefold() for answer in by_answer})
+        == len(by_answer)
+        == len(list((tmp_path / "sorted").glob("*/")))
+    )
     assert set(summary.counts) == set(by_answer)
     assert {item.doubt for item in said.values()} <= {None, NOT_SURE, NONE_OF_THESE}
 

@@ -66,11 +66,13 @@ class PhotoCopier:
             self.lost.append(Skipped(self._photos.paths[row], str(exc)))
             return None
         folder_path = self._out_dir / folder
-        if (found := self._find_elsewhere(data, folder_path)) is not None:
+        same = [path for path in self._earlier.get(len(data), ()) if _holds(path, data)]
+        if same and all(path.parent != folder_path for path in same):
+            found = same[0].relative_to(self._out_dir).as_posix()
             self.elsewhere.append((self._photos.paths[row], found))
             return found
         self._make(folder_path)
-        path, is_there = self._find_place(folder_path / copy_name(self._photos, row), data)
+        path, is_there = self._find_place(folder_path / copy_name(self._photos, row), data, same)
         if is_there:
             self.num_kept += 1
         else:
@@ -99,15 +101,12 @@ class PhotoCopier:
         remove_partials(folder)
         self._used_folders.add(folder)
 
-    def _find_elsewhere(self, data: bytes, folder: Path) -> str | None:
-        """Where an earlier copy of the photo is, unless one is in `folder`; relative to `out_dir`."""
-        same = [path for path in self._earlier.get(len(data), ()) if _holds(path, data)]
-        if not same or any(path.parent == folder for path in same):
-            return None
-        return same[0].relative_to(self._out_dir).as_posix()
-
-    def _find_place(self, wanted: Path, data: bytes) -> tuple[Path, bool]:
-        """Where the copy goes, and whether it is there already."""
+    def _find_place(self, wanted: Path, data: bytes, same: Iterable[Path]) -> tuple[Path, bool]:
+        """Where the copy goes, and whether it is there already, under its own name or as one of `same`."""
+        for path in (wanted, *same):
+            if path.parent == wanted.parent and _place_key(path) not in self._taken and _holds(path, data):
+                self._taken.add(_place_key(path))
+                return path, True
         number = self._next_numbers.get(_place_key(wanted), 1)
         while _place_key(_numbered(wanted, number)) in self._taken:
             number += 1

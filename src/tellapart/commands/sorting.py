@@ -75,7 +75,9 @@ class PhotoSorter:
     @property
     def done(self) -> SortedPhotos:
         """What was done so far."""
-        return SortedPhotos(self._copier.num_copied, self._copier.num_kept, tuple(self._copier.lost), tuple(self._copier.elsewhere))
+        return SortedPhotos(
+            self._copier.num_copied, self._copier.num_kept, tuple(self._copier.lost), tuple(self._copier.elsewhere)
+        )
 
     def add(self, row: int, result: Prediction | Skipped) -> None:
         """Copies the photo of this row, if it was predicted.

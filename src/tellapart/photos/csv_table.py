@@ -38,9 +38,7 @@ class Table:
     note: str | None = None
 
 
-def read_table(
-    path: str | Path, what: str = "CSV", delimiter: str | None = None, *, is_restored: bool = True
-) -> Table:
+def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None, *, is_restored: bool = True) -> Table:
     """The table in a file.
 
     Accepts commas, semicolons or tabs, any line ends, UTF-8 with or without a byte order mark, and UTF-16 with one.
