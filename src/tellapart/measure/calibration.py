@@ -168,7 +168,7 @@ def _calibration_error(
     bin_of_photo: NDArray[np.int64],
     groups: NDArray[np.int64],
 ) -> tuple[float, tuple[float, float]]:
-    """The debiased root mean squared calibration error over the bins, and its 95 % bootstrap interval, groups drawn whole.
+    """The debiased root mean squared calibration error over the bins, and its 95 % interval from a bootstrap of groups.
 
     Each resample carries the luck of these photos besides its own, and only its own is taken off it. So what chance
     adds to the square is taken off once more: else the interval would stay clear of 0 for a model that is calibrated.
