@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
-from tellapart.errors import OutputError
+from tellapart.errors import DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
@@ -21,6 +21,7 @@ from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
+from tellapart.runs.learnt_photos import write_fingerprints
 from tellapart.runs.outputs import check_outside
 from tellapart.runs.run_folder import (
     RUN_FILE_NAME,
@@ -101,6 +102,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
     write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
+    write_fingerprints(job.run_dir, checkup, split)
     write_skipped(job.run_dir, photos.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
@@ -134,8 +136,13 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
 def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
-        from tellapart.runs.head_recipe import HeadRecipe
-
+        try:
+            from tellapart.runs.head_recipe import HeadRecipe
+        except ModuleNotFoundError as exc:
+            raise DependencyError(
+                f"training needs {exc.name}, which is not installed. Install it with: pip install 'tellapart[train]'",
+                name=exc.name,
+            ) from exc
         yield HeadRecipe(job)
         return
     # Keras and PyTorch take seconds to load, which a head does without.
