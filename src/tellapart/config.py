@@ -14,6 +14,8 @@ OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
 # What `eyes` may say instead of the name of a network.
 EYES = ("auto", "quick", "best")
+# Each says where the labels of photos are, so that two of them would contradict each other.
+_LABEL_SETTINGS = ("labels_csv", "label_pattern", "class_level")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -88,16 +90,22 @@ class ArchiveLimits:
     Attributes:
         max_members: number of files.
         max_total_bytes: bytes of all members together after decompression, as really counted.
+        max_directory_bytes: length of the list of members.
         max_ratio: decompressed size over compressed size of one member above 1 MiB; deflated photos stay below 10.
+        max_suspicious_bytes: decompressed size of all smaller members together that are beyond `max_ratio`.
     """
 
     max_members: int = 500_000
     max_total_bytes: int = 200 * 1024**3
+    max_directory_bytes: int = 128 * 1024**2
     max_ratio: float = 200.0
+    max_suspicious_bytes: int = 1024**3
 
     def __post_init__(self) -> None:
         check_whole("max_members", self.max_members, 1, 10**8)
         check_whole("max_total_bytes", self.max_total_bytes, 1, 2**50)
+        check_whole("max_directory_bytes", self.max_directory_bytes, 1, 2**40)
+        check_whole("max_suspicious_bytes", self.max_suspicious_bytes, 0, 2**50)
         check_range("max_ratio", self.max_ratio, 1, 10_000)
 
 
@@ -108,6 +116,7 @@ class SourceConfig:
     Attributes:
         labels_csv: path of a CSV with a path and a label column, whose paths are relative to the source.
         label_pattern: regular expression with one group (or a group called `label`), searched in the file name.
+        class_level: which folder of each path is its class, counted from 1 for the folders directly in the source.
         per_class: photos to take of each class; `None` takes all.
         cache_dir: folder for decoded photos; `None` is the user's cache folder.
         limits: the largest photo that is decoded.
@@ -115,17 +124,27 @@ class SourceConfig:
 
     labels_csv: str | None = None
     label_pattern: str | None = None
+    class_level: int | None = None
     per_class: int | None = None
     cache_dir: str | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
-        if self.labels_csv is not None and self.label_pattern is not None:
-            raise ConfigError("`labels_csv` and `label_pattern` were both given. Give one of them.", field="labels_csv")
+        given = [name for name in _LABEL_SETTINGS if getattr(self, name) is not None]
+        if len(given) > 1:
+            shown = " and ".join(f"`{name}`" for name in given[:2])
+            raise ConfigError(f"{shown} were both given. Give one of them.", field=given[0])
+        if self.class_level is not None:
+            check_whole("class_level", self.class_level, 1, 100)
         if self.per_class is not None:
             check_whole("per_class", self.per_class, 2, 10**8)
         if self.label_pattern is not None:
             check_pattern(self.label_pattern)
+
+    @property
+    def label_setting(self) -> str | None:
+        """The setting that says where labels are; `None` where that is to be found out."""
+        return next((name for name in _LABEL_SETTINGS if getattr(self, name) is not None), None)
 
 
 def check_pattern(pattern: str) -> None:

@@ -25,9 +25,26 @@ class SourceSettings(TypedDict, total=False):
 
     labels_csv: str | None
     label_pattern: str | None
+    class_level: int | None
     per_class: int | None
     cache_dir: str | None
     limits: ImageLimits
+
+
+class CheckSettings(SourceSettings, total=False):
+    """What the check-up names, and in which photos: the fields of `CheckConfig` and of `SourceConfig`."""
+
+    empty: float
+    dark: float
+    blurred: float
+    small: int
+    mask: float
+    burst: float
+    wrong_label: float | None
+    odd: float | None
+    shortcut: float
+    imbalance: float
+    few: int
 
 
 class CompareSettings(SourceSettings, total=False):

@@ -17,7 +17,7 @@ from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
-from tellapart.photos.decoded_cache import CachedImages, cache_images
+from tellapart.networks.residual import merge_first_layers
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
@@ -35,6 +35,7 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
+from tellapart.training.decoded_cache import CachedImages, cache_images
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
@@ -166,6 +167,8 @@ class NetworkRecipe:
         assert image_size is not None
         network = build_network(self._config, len(class_names), "channels_first", self._plan)
         network.set_weights(model.get_weights())
+        if isinstance(self._config, ScratchConfig):
+            network = merge_first_layers(network)
         return Bundle(
             class_names=class_names,
             preprocess=PreprocessSpec(image_size, self._config.channels),
