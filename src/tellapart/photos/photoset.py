@@ -173,7 +173,7 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
     )
     labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
-    sources = tuple(part.source for part in parts)
+    sources = tuple(source for part in parts for source in part.sources or (part.source,))
     splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
     return PhotoSet(
         source=", ".join(sources),

@@ -147,7 +147,7 @@ class NetworkRecipe:
             measurement=measurement,
             metrics=self._metrics(history, int(model.count_params()))
             | {"onnx_largest_difference": difference, "temperature": temperature},
-            make_files=lambda: to_keras_files(portable),
+            make_files=lambda: to_keras_files(portable, self._job.run_dir),
             history=history,
         )
 
