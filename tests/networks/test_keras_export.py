@@ -1,3 +1,4 @@
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import onnxruntime
 import pytest
 
 from tellapart.config import ClassicConfig
+from tellapart.networks.article import build_article_network
 from tellapart.networks.keras_export import KERAS_FILE_NAMES, describe_layers, to_keras_files, to_onnx
+from tellapart.networks.residual import build_residual_network
 from tellapart.training.recipes import build_network
 
 
@@ -30,6 +33,35 @@ def test_onnx_answers_as_keras_does(
     np.testing.assert_allclose(result[:, -expected.shape[1] :], expected, atol=1e-5)
     np.testing.assert_allclose(result.sum(axis=1), np.ones(num_images), rtol=1e-5)
     assert result.shape == (num_images, num_classes)
+
+
+NETWORKS = {"article": build_article_network, "scratch": build_residual_network}
+
+
+def optimised_operators(model: bytes, path: Path) -> list[str]:
+    """The operators that ONNX Runtime makes of the model before it runs it."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_runtime_leaves_no_batch_normalisation(name: str, mirrored: bool, tmp_path: Path) -> None:
+    model = NETWORKS[name]((64, 48, 3), 3, "channels_first")
+    operators = optimised_operators(to_onnx(model, mirrored), tmp_path / "optimised.onnx")
+    assert "BatchNormalization" not in operators
+    assert sum(operator in ("Conv", "FusedConv") for operator in operators) > 3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bytes_are_moved_before_they_are_floats(name: str) -> None:
+    graph = onnx.load_model_from_string(to_onnx(NETWORKS[name]((64, 48, 3), 3, "channels_first"))).graph
+    operators = [node.op_type for node in graph.node]
+    assert operators[:2] == ["Transpose", "Cast"]
+    assert operators.count("Cast") == 1
 
 
 def test_the_batch_axis_is_free_and_the_input_is_uint8(tiny_config: ClassicConfig) -> None:
@@ -72,7 +104,7 @@ def test_the_article_network_has_no_activation_map(tiny_config: ClassicConfig, m
 
 def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tmp_path: Path) -> None:
     model = build_network(tiny_config, 2, "channels_last")
-    files = to_keras_files(model)
+    files = to_keras_files(model, tmp_path)
     assert tuple(files) == KERAS_FILE_NAMES
     images = np.random.default_rng(0).integers(0, 256, (2, 46, 48, 3), dtype=np.uint8)
     expected = np.asarray(model.predict_on_batch(images))
@@ -83,6 +115,15 @@ def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tm
     others = [fresh, *(keras.models.load_model(tmp_path / name) for name in ("model.keras", "model.h5"))]
     for other in others:
         np.testing.assert_allclose(np.asarray(other.predict_on_batch(images)), expected, atol=1e-6)
+
+
+def test_temporary_files_lie_beside_the_run_and_nowhere_else(
+    tiny_config: ClassicConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/a disk that is full")
+    to_keras_files(build_network(tiny_config, 2, "channels_last"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.tempdir == "/a disk that is full"
 
 
 def test_the_description_adds_up_to_the_parameters(tiny_config: ClassicConfig) -> None:
