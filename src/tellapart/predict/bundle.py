@@ -32,7 +32,7 @@ MODEL_FILE = "model.onnx"
 RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
-_SCHEMA = 2  # 1 had neither `selective` nor `usual_distances`
+_SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
 _MAX_BYTES = {MODEL_FILE: MAX_ONNX_BYTES, BUNDLE_FILE: MAX_JSON_BYTES}
 # Beyond these, dividing logits makes all probabilities the same, or 0 and 1.
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 1e-6, 1e6
