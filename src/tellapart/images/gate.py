@@ -27,6 +27,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -36,34 +37,20 @@ from PIL import (
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.exif import read_orientation
-from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, sniff_format
+from tellapart.images.formats import sniff_format
 from tellapart.images.headers import (
-    BITS_PER_SAMPLE,
     EOI,
-    PHOTOMETRIC,
     JpegHeader,
-    check_first_tiff,
-    check_tiff_directory,
     find_end,
     is_cut,
     read_jpeg_header,
     read_png_exif,
     webp_size,
 )
+from tellapart.images.other_files import HEAD_BYTES, describe_other
 from tellapart.images.pixels import put_on_white, repeat_grey, scale_to_8_bits, turn_upright
+from tellapart.images.tiff_header import BITS_PER_SAMPLE, PHOTOMETRIC, check_tiff
 from tellapart.records import ImageInfo
-
-__all__ = [
-    "PHOTO_SUFFIXES",
-    "Decoded",
-    "PillowImage",
-    "convert_image",
-    "decode_for_each",
-    "decode_image",
-    "decode_photo",
-    "read_info",
-    "sniff_format",
-]
 
 _PIXELS = NDArray[np.uint8]
 PillowImage = Image.Image
@@ -75,6 +62,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "HEIC": pillow_heif.HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
@@ -208,7 +196,8 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
         raise ImageError(f"is too large: {len(data):,} bytes, and at most {limits.max_bytes:,} are read")
     found = sniff_format(data[:64])
     if found is None:
-        raise ImageError(f"is not a photo but {describe_other(data)}. Give {', '.join(_PLUGINS)}")
+        other = describe_other(data[:HEAD_BYTES])
+        raise ImageError(f"is {other.reason}" if other.advice else f"is {other.reason}. Give {', '.join(_PLUGINS)}")
     return found
 
 
@@ -321,12 +310,12 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     if found == "WEBP" and (size := webp_size(data)):
         _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
     if found == "TIFF":
-        check_tiff_directory(data)
+        check_tiff(data)
+    if found == "JPEG 2000" and is_cut(data, found):  # OpenJPEG makes a picture of what is there
+        raise ImageError(_CUT.format(found))
     photo = _PLUGINS[found](io.BytesIO(data))
     width, height = photo.size
     _check_pixels(height, width, limits)
-    if found == "TIFF":
-        check_first_tiff(photo.tag_v2, len(data))  # type: ignore[attr-defined]
     return photo
 
 

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from tellapart.errors import ImageError
-from tellapart.images.gate import PHOTO_SUFFIXES, sniff_format
+from tellapart.images.formats import PHOTO_SUFFIXES, sniff_format
+from tellapart.images.other_files import HEAD_BYTES, UNKNOWN, describe_other, describe_raw, is_raw_name
+from tellapart.images.tiff_header import is_raw_tiff
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut
 
-_HEAD_BYTES = 64
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _PHOTO_FOLDERS = frozenset({"image", "images", "img", "imgs", "photo", "photos", "jpegimages", "pictures"})
 _MASK_WORDS = "masks?|segmentations?|annotations?|ground[ _-]?truths?|trimaps?|segmentation[ _-]?masks?|labels?"
@@ -45,19 +46,26 @@ def separate_photos(files: Iterable[FoundFile], *, keep_masks: bool = False) -> 
 
 
 def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
-    """Why a file is no photo, or `None` if it may be one; decoding tells for certain."""
+    """Why a file is no photo, and what to do with it, or `None` if it may be one; decoding tells for certain."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in PHOTO_SUFFIXES:
         return None
     try:
-        head = place.head(_HEAD_BYTES)
+        head = place.head(HEAD_BYTES)
     except ImageError as exc:
         return str(exc)
-    if sniff_format(head) is not None:
+    if not head:
+        return "an empty file"
+    found = sniff_format(head)
+    # Raw files of many cameras are TIFFs of a thumbnail and the sensor's data.
+    if found == "TIFF" and is_raw_name(name) and is_raw_tiff(head) is not False:
+        return describe_raw(name).reason
+    if found is not None:
         return None
-    if suffix in _TABLE_SUFFIXES:
+    kind = describe_other(head, name)
+    if suffix in _TABLE_SUFFIXES and not kind.advice:
         return "a table, not a photo. If it holds the labels, give it as `labels_csv`"
-    return "not a photo" if head else "an empty file"
+    return "not a photo" if kind is UNKNOWN else kind.reason
 
 
 def _separate_masks(files: Sequence[FoundFile]) -> tuple[list[FoundFile], list[LeftOut]]:

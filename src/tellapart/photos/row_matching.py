@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tellapart.errors import DatasetError
-from tellapart.images.gate import PHOTO_SUFFIXES
+from tellapart.images.formats import PHOTO_SUFFIXES
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, Reading
 from tellapart.photos.layout import split_of
