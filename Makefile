@@ -17,16 +17,17 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test check format docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-check
 
 help:
-	@echo "make demo     draws photos, trains on them, predicts; needs nothing prepared"
+	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
 	@echo "make test     runs the tests"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
+	@echo "make demo-photos               draws the photos of the demo anew"
 	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
@@ -46,6 +47,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/tellapart demo
+
+demo-photos: $(READY)
+	$(BIN)/python -c 'from pathlib import Path; from tellapart.demo import collection as c; \
+		Path(c.__file__).with_name(c.ARCHIVE_NAME).write_bytes(c.archive_bytes())'
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist loadscope

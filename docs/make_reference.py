@@ -25,6 +25,7 @@ def commands_page() -> str:
     for name, command in group.commands.items():
         parts += [f"## tellapart {name}\n", f"{inspect.cleandoc(command.help)}\n", *_usage(name, command)]
         parts += _options(command)
+        parts += _thresholds() if name == "check" else []
     return "\n".join(parts)
 
 
@@ -47,6 +48,26 @@ def _options(command: Any) -> list[str]:
         lines += [f"| {_flags(param)} | {_cell(param.help or '')} | {_default(param)} |" for param in params]
         lines.append("")
     return lines
+
+
+def _thresholds() -> list[str]:
+    """What `check --set` takes: the table of all thresholds."""
+    from dataclasses import fields
+
+    from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
+
+    planned = {"wrong_label": "0.4 / number of classes, at least 0.05", "odd": "one false alarm a collection"}
+    lines = [
+        "In Python these are keywords: `tellapart.check(photos, dark=0.1)`. `check.json` has the median and the "
+        "worst of each beside the threshold.\n",
+        "| `--set NAME=VALUE` | what it is | default |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{one.name}` | {THRESHOLDS[one.name]} | {planned.get(one.name, one.default)} |"
+        for one in fields(CheckConfig)
+    ]
+    return [*lines, ""]
 
 
 def _placeholder(param: Any) -> str:

@@ -19,11 +19,11 @@ from PIL import Image
 from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.photos.decoded_cache import cache_images
 from tellapart.photos.sources import open_photos
 from tellapart.photos.splits import split_indices
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
+from tellapart.training.decoded_cache import cache_images
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run

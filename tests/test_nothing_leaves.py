@@ -18,15 +18,14 @@ REPOSITORY_DIR = Path(__file__).parents[1]
 WATCHED = "network,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,truncate"
 # Seconds for all commands together; strace and busy machines make them slow.
 TIMEOUT_SECONDS = 900
-# All in one process, for each start costs seconds. `demo` draws 6 photos a class and trains one epoch on them.
+# All in one process, for each start costs seconds. `demo` looks at its photos with the smallest network.
 DRIVER = r"""
 import shlex, sys
 from tellapart.cli.app import main
 from tellapart.commands import demo
-from tellapart.config import ClassicConfig
+from tellapart.config import TransferConfig
 
-demo._NUM_PER_CLASS = 6
-demo.run_demo.__defaults__ = (ClassicConfig(image_size=(46, 48), epochs=1),)
+demo.run_demo.__defaults__ = (TransferConfig(backbone="efficientnet-lite0@64"), None)
 for line in sys.stdin.read().split("\0")[0].splitlines():
     sys.argv = ["tellapart", *shlex.split(line)]
     try:

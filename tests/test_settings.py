@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
 from tellapart.config import RECIPE_CONFIGS, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
-from tellapart.settings import SourceSettings, TrainSettings, check_names, recipe_config, source_config, split_settings
+from tellapart.settings import (
+    CheckSettings,
+    SourceSettings,
+    TrainSettings,
+    check_names,
+    recipe_config,
+    source_config,
+    split_settings,
+)
 
 
 def test_the_keywords_of_a_source_are_the_fields_of_its_config() -> None:
@@ -18,6 +27,12 @@ def test_the_keywords_of_a_source_are_the_fields_of_its_config() -> None:
 def test_the_keywords_of_a_training_are_the_fields_of_all_configs() -> None:
     configs = (SourceConfig, *RECIPE_CONFIGS.values())
     assert set(TrainSettings.__annotations__) == {field.name for config in configs for field in fields(config)}
+
+
+def test_the_keywords_of_a_check_up_are_its_thresholds_and_those_of_a_source() -> None:
+    legal = {field.name for config in (CheckConfig, SourceConfig) for field in fields(config)}
+    assert set(CheckSettings.__annotations__) == legal
+    assert {field.name for field in fields(CheckConfig)} == set(THRESHOLDS)
 
 
 def test_without_settings_the_defaults_are_used() -> None:

@@ -88,16 +88,22 @@ class ArchiveLimits:
     Attributes:
         max_members: number of files.
         max_total_bytes: bytes of all members together after decompression, as really counted.
+        max_directory_bytes: length of the list of members.
         max_ratio: decompressed size over compressed size of one member above 1 MiB; deflated photos stay below 10.
+        max_suspicious_bytes: decompressed size of all smaller members together that are beyond `max_ratio`.
     """
 
     max_members: int = 500_000
     max_total_bytes: int = 200 * 1024**3
+    max_directory_bytes: int = 128 * 1024**2
     max_ratio: float = 200.0
+    max_suspicious_bytes: int = 1024**3
 
     def __post_init__(self) -> None:
         check_whole("max_members", self.max_members, 1, 10**8)
         check_whole("max_total_bytes", self.max_total_bytes, 1, 2**50)
+        check_whole("max_directory_bytes", self.max_directory_bytes, 1, 2**40)
+        check_whole("max_suspicious_bytes", self.max_suspicious_bytes, 0, 2**50)
         check_range("max_ratio", self.max_ratio, 1, 10_000)
 
 

@@ -284,7 +284,8 @@ class Finding:
         title: what was found and how often, in a few words.
         why: one sentence that says why it matters, and what is done about it.
         num_photos: photos it concerns.
-        examples: rows of some of them, those that belong together in one tuple.
+        examples: rows of all of them, those that belong together in one tuple, the first to be shown first; empty where
+            a finding is about the collection as a whole.
         captions: what is to be said of each example; as many as there are examples.
         is_problem: whether something should be mended; otherwise it is only good to know.
     """
@@ -296,6 +297,26 @@ class Finding:
     examples: tuple[tuple[int, ...], ...]
     captions: tuple[str, ...]
     is_problem: bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the check-up measured, beside the threshold that decides about it.
+
+    Attributes:
+        name: of the threshold, as `check --set` takes it.
+        meaning: what is measured, its unit, and which side of the threshold is named.
+        threshold: the one that was used.
+        median, worst: of all photos, classes or clues; `None` where none was measured.
+        num_found: how many of them are named.
+    """
+
+    name: str
+    meaning: str
+    threshold: float
+    median: float | None
+    worst: float | None
+    num_found: int
 
 
 @dataclass(frozen=True)

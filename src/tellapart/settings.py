@@ -30,6 +30,22 @@ class SourceSettings(TypedDict, total=False):
     limits: ImageLimits
 
 
+class CheckSettings(SourceSettings, total=False):
+    """What the check-up names, and in which photos: the fields of `CheckConfig` and of `SourceConfig`."""
+
+    empty: float
+    dark: float
+    blurred: float
+    small: int
+    mask: float
+    burst: float
+    wrong_label: float | None
+    odd: float | None
+    shortcut: float
+    imbalance: float
+    few: int
+
+
 class CompareSettings(SourceSettings, total=False):
     """What recipes are compared on: the fields of `CompareConfig` and of `SourceConfig`."""
 

@@ -21,9 +21,9 @@ from tellapart.backbones.cache_folder import (
 from tellapart.backbones.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.photos import decoded_cache
-from tellapart.photos.decoded_cache import cache_images
 from tellapart.photos.sources import list_photos
+from tellapart.training import decoded_cache
+from tellapart.training.decoded_cache import cache_images
 
 KIND = "facts 1"
 DIGESTS = [f"{row:040x}" for row in range(20)]

@@ -14,6 +14,7 @@ import pytest
 from tellapart.checkup import check_up
 from tellapart.checkup.check_up import Checkup, checkup_to_json
 from tellapart.checkup.check_up import check as check_photos
+from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
 from tellapart.cli.app import main
 from tellapart.config import SourceConfig
 from tellapart.demo.drawing import write_demo_folder
@@ -141,7 +142,7 @@ def test_a_class_that_its_file_format_gives_away_is_shown_beside_the_others(
     (finding,) = [finding for finding in check(photos_dir).findings if finding.kind == "shortcuts"]
     assert any("given away by its file format" in caption for caption in finding.captions)
     assert "the others" in finding.captions
-    assert all(len(rows) == 4 for rows in finding.examples)
+    assert {tuple(sorted(rows)) for rows in finding.examples} == {tuple(range(12)), tuple(range(12, 24))}
 
 
 def test_an_unbalanced_collection_is_told(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
@@ -313,3 +314,82 @@ def test_photos_without_labels_have_no_scores_of_labels(
     assert set(frame["class"]) == {None}
     assert "is_label_suspect" not in frame.columns
     assert not frame["is_too_dark"].any()
+
+
+def test_all_photos_of_a_finding_are_in_the_json(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    caps = [f"cap{number:02d}.png" for number in range(30)]
+    for number, name in enumerate(caps):
+        cv2.imwrite(str(classes_of(photos_dir)[number % 2] / name), np.full((70, 80, 3), 40 + 5 * number, np.uint8))
+    found = checkup_to_json(check(photos_dir))
+    (empty,) = [finding for finding in found["findings"] if finding["kind"] == "empty"]
+    assert sorted(Path(path).name for (path,) in empty["examples"]) == caps
+    assert empty["num_photos"] == len(empty["captions"]) == 30
+
+
+def test_all_groups_of_copies_are_in_the_json(check: Callable[[Path], Checkup], tmp_path: Path) -> None:
+    photos_dir = write_demo_folder(tmp_path / "many", 20, seed=1)
+    first = classes_of(photos_dir)[0]
+    for path in sorted(first.iterdir()):
+        shutil.copy(path, first / f"again-{path.name}")
+    found = checkup_to_json(check(photos_dir))
+    (copies,) = [finding for finding in found["findings"] if finding["kind"] == "copies"]
+    assert sorted({path for group in copies["examples"] for path in group}) == sorted(
+        str(path) for path in first.iterdir()
+    )
+
+
+def test_every_figure_stands_beside_its_threshold(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    checkup = check(photos_dir)
+    figures = {figure.name: figure for figure in checkup.figures}
+    assert set(figures) == set(THRESHOLDS)
+    sides = [min(facts.height, facts.width) for facts in checkup.seen.facts]
+    assert (figures["small"].median, figures["small"].worst) == (np.median(sides), min(sides))
+    assert figures["few"].threshold == CheckConfig().few
+    assert checkup_to_json(checkup)["figures"][0].keys() == {
+        *("name", "meaning", "threshold", "median", "worst", "num_found")
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"dark": 1.0}, "too_dark"),
+        ({"blurred": 10.0}, "too_blurred"),
+        ({"small": 100_000}, "too_small"),
+        ({"empty": 0.5}, "empty"),
+        ({"few": 1000}, "few_photos"),
+        ({"odd": 0.0}, "outliers"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_threshold_that_is_moved_names_more_photos(
+    settings: dict[str, float], kind: str, photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig
+) -> None:
+    cache_dir = source_config.cache_dir
+    before = check_photos(photos_dir, backbone=str(tiny_backbone), cache_dir=cache_dir)
+    after = check_photos(photos_dir, backbone=str(tiny_backbone), cache_dir=cache_dir, **settings)  # type: ignore[arg-type]
+    (finding,) = [finding for finding in after.findings if finding.kind == kind]
+    assert finding.num_photos > sum(one.num_photos for one in before.findings if one.kind == kind)
+    (figure,) = [figure for figure in after.figures if figure.name in settings]
+    assert figure.threshold == settings[figure.name]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("drak=0.1", "there is no setting `drak`. Did you mean `dark`?"),
+        ("dark=2", "`dark` 2 must be between 0 and 1"),
+        ("dark=nan", "`dark` nan must be between 0 and 1"),
+        ("dark", "--set 'dark' has no number"),
+        ("small=1.5", "`small` 1.5 must be a whole number"),
+    ],
+    ids=["name", "range", "nan", "no number", "not whole"],
+)
+def test_a_threshold_that_cannot_be_is_refused_before_a_photo_is_read(
+    given: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tellapart", "check", str(tmp_path / "nowhere"), "--set", given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.split())

@@ -72,7 +72,7 @@ def make_findings(num_photos: int) -> tuple[Finding, ...]:
                 (rows(20, 21), rows(22, 23)), ("cat, dog", "cat, dog"), is_problem=True),
         Finding("label_suspects", "6 labels that may be wrong", "Look at each.", 6,
                 tuple((row,) for row in rows(1, 2, 3)), ("", "", ""), is_problem=True),
-        Finding("too_dark", "5 photos nearly black", "What cannot be made out cannot be learnt.", 5,
+        Finding("too_dark", "5 very dark photos", "What cannot be made out cannot be learnt.", 5,
                 tuple((row,) for row in rows(30, 31, 32, 33, 34)), ("", "cat", "dog", "", ""), is_problem=False),
         Finding("shapes", "from 120 x 90 to 4000 x 3000 pixels; 400 JPEG", "120 photos upright.", 400, (), (),
                 is_problem=False),

@@ -1,6 +1,6 @@
 """The cache folder: where each part of it is, how large it is, and clearing it.
 
-    images/               decoded photos                   `photos/decoded_cache.py`
+    images/               decoded photos                   `training/decoded_cache.py`
     seen/photos.sqlite3   what was seen of photos          `backbones/photo_store.py`
     backbones/            built-in backbones as ONNX       `backbones/backbone.py`
     backbones/hub/        downloads                        `backbones/hub.py`, in the layout of `huggingface_hub`
@@ -22,12 +22,15 @@ import platformdirs
 
 from tellapart.backbones.backbone import EXPORTED_NAME
 from tellapart.backbones.photo_store import PhotoStore, list_store_files
-from tellapart.photos.decoded_cache import list_image_files
 
 # Where versions before 0.2 kept embeddings and facts.
 _EARLIER_STORES = ("embeddings.sqlite3", "facts.sqlite3")
 # What tellapart/store.py calls a file that it is writing.
 _PARTIAL_NAME = re.compile(r"\.tellapart-[0-9a-f]+\.partial")
+# Decoded photos, and what holds them while they are written. What is deleted carries a name of ours: `--cache-dir` may
+# be a folder with other people's arrays in it.
+_IMAGES_NAME = re.compile(r"[0-9a-f]{40}\.npy")
+_PARTIAL_IMAGES = (".images-*.partial", ".tellapart-*.partial")
 # What another process writes at this moment stays; what was not touched for so long was left by one that was killed.
 _UNFINISHED_SUFFIXES = (".partial", ".incomplete")
 _UNFINISHED_SECONDS = 3600
@@ -103,6 +106,14 @@ def store_path(root: Path) -> Path:
 def backbones_dir(root: Path) -> Path:
     """Where backbones are kept, downloads among them."""
     return root / "backbones"
+
+
+def list_image_files(cache_dir: Path) -> list[Path]:
+    """The files in the folder that are ours: indexes, images, and those that are being written, or were when killed."""
+    partial = [path for name in _PARTIAL_IMAGES for path in cache_dir.glob(name)]
+    images = [path for path in cache_dir.glob("*.npy") if _IMAGES_NAME.fullmatch(path.name)]
+    indexes = [path for path in cache_dir.glob("*.json") if _IMAGES_NAME.fullmatch(path.with_suffix(".npy").name)]
+    return [path for path in (*sorted(indexes), *sorted(images), *sorted(partial)) if path.is_file()]
 
 
 def measure_cache(cache_dir: str | None = None) -> CacheState:

@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
-from tellapart.checkup.class_balance import find_few, find_imbalance
+from tellapart.checkup.class_balance import judge_balance, judge_counts
 from tellapart.checkup.duplicates import find_groups, group_numbers
-from tellapart.checkup.finding import PhotoScores
+from tellapart.checkup.finding import PhotoScores, join_judgements
 from tellapart.checkup.groups import judge_groups, keep_apart
 from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
+from tellapart.checkup.thresholds import CheckConfig
 from tellapart.config import DEFAULT_BACKBONE
 from tellapart.errors import DatasetError, DependencyError
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos
-from tellapart.records import Finding, LabelSuspect, PhotoGroup
-from tellapart.settings import SourceSettings, source_config
+from tellapart.records import Figure, Finding, LabelSuspect, PhotoGroup
+from tellapart.settings import CheckSettings, source_config, split_settings
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Checkup:
         findings: all of it in words, problems first.
         clear: what was looked for and not found, a sentence each.
         scores: how each photo does, in every respect that was looked at.
+        figures: what was measured, each beside its threshold.
     """
 
     seen: SeenPhotos
@@ -64,6 +66,7 @@ class Checkup:
     findings: tuple[Finding, ...]
     clear: tuple[str, ...]
     scores: tuple[PhotoScores, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
     @property
     def photos(self) -> PhotoSet:
@@ -92,7 +95,7 @@ def check(
     backbone: str = DEFAULT_BACKBONE,
     seed: int = 0,
     watcher: Watcher | None = None,
-    **source: Unpack[SourceSettings],
+    **settings: Unpack[CheckSettings],
 ) -> Checkup:
     """What is wrong with the photos; nothing is changed or written but the cache.
 
@@ -103,14 +106,16 @@ def check(
         backbone: whose embeddings are used.
         seed: decides the folds.
         watcher: who is told about the progress.
-        source: how labels are found and how many photos are taken: the fields of `SourceConfig`.
+        settings: the thresholds, the fields of `CheckConfig`, such as `dark=0.1`; and how labels are found and how many
+            photos are taken, the fields of `SourceConfig`.
 
     Raises:
         DatasetError: the source cannot be used, or no photo of it can be read.
-        ConfigError, BundleError: the backbone cannot be had, or does not run.
+        ConfigError, BundleError: a setting cannot be had; the backbone cannot be had, or does not run.
     """
     watcher = watcher or Watcher()
-    config = source_config(source)
+    thresholds, source = split_settings(settings, CheckSettings)
+    config, check_config = source_config(source), CheckConfig(**thresholds)
     decided = apply_own_decisions(open_any_photos(photos, config), watcher)
     opened = decided.photos
     if config.per_class is not None and opened.labels is not None:
@@ -124,7 +129,7 @@ def check(
             "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
             paths=[item.path for item in skipped],
         )
-    return check_up(seen, seed, decided.confirmed)
+    return check_up(seen, seed, decided.confirmed, check_config)
 
 
 def _look_with_backbone(photos: PhotoSet, cache_dir: str | None, backbone: str, watcher: Watcher) -> SeenPhotos:
@@ -137,33 +142,44 @@ def _look_with_backbone(photos: PhotoSet, cache_dir: str | None, backbone: str, 
     return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)
 
 
-def check_up(seen: SeenPhotos, seed: int, confirmed: frozenset[tuple[str, str]] = frozenset()) -> Checkup:
+def check_up(
+    seen: SeenPhotos,
+    seed: int,
+    confirmed: frozenset[tuple[str, str]] = frozenset(),
+    thresholds: CheckConfig | None = None,
+) -> Checkup:
     """What is to be said of the photos, and which of them belong together.
 
     Args:
         seen: at least one photo.
         seed: decides the folds.
         confirmed: content and class of photos whose label is not doubted, for a person has decided on it.
+        thresholds: what is named; the defaults if `None`.
     """
     photos = seen.photos
+    thresholds = thresholds or CheckConfig()
     # Without embeddings, so that all recipes draw the same split (docs/decisions/009-near-copies-and-the-split.md).
-    found = find_groups(seen.digests, seen.facts)
+    found = find_groups(seen.digests, seen.facts, burst_seconds=thresholds.burst)
     groups = keep_apart(found, photos)
     numbers = group_numbers(groups, len(photos))
     probabilities: NDArray[np.float32] | None = None
     suspects: tuple[LabelSuspect, ...] = ()
-    judged = [judge_groups(photos, groups, is_alike=groups != found), judge_quality(seen)]
-    maybe = [find_imbalance(photos), find_few(photos)]
+    parts = [
+        judge_groups(seen, groups, thresholds.burst, is_alike=groups != found),
+        judge_quality(seen, thresholds),
+        judge_balance(photos, thresholds),
+        judge_counts(photos, thresholds),
+    ]
     if photos.labels is not None and len(np.unique(photos.labels)) > 1:
         probabilities = _out_of_fold(seen, numbers, seed)
-        maybe.append(judge_shortcuts(seen, probabilities, numbers, seed))
+        parts.append(judge_shortcuts(seen, probabilities, numbers, seed, thresholds))
         if probabilities is not None:
             from tellapart.checkup.label_suspects import judge_labels
 
-            suspects, told, scores = judge_labels(seen, probabilities, numbers, confirmed)
-            judged.append((told, scores))
-    findings = [finding for part, _ in judged for finding in part] + [one for one in maybe if one is not None]
-    findings.sort(key=lambda finding: (not finding.is_problem, _ORDER.index(finding.kind)))
+            suspects, of_labels = judge_labels(seen, probabilities, numbers, confirmed, thresholds)
+            parts.append(of_labels)
+    told = join_judgements(parts)
+    findings = sorted(told.findings, key=lambda finding: (not finding.is_problem, _ORDER.index(finding.kind)))
     return Checkup(
         seen,
         groups,
@@ -172,7 +188,8 @@ def check_up(seen: SeenPhotos, seed: int, confirmed: frozenset[tuple[str, str]] 
         suspects,
         tuple(findings),
         _list_clear(photos, findings, probabilities is not None),
-        tuple(one for _, part in judged for one in part),
+        told.scores,
+        told.figures,
     )
 
 
@@ -186,7 +203,7 @@ def _list_clear(photos: PhotoSet, findings: Sequence[Finding], with_embeddings: 
     """
     looked: list[tuple[tuple[str, ...], str]] = [
         (("copies", "near", "alike"), "No photo is there twice, as a copy or nearly so."),
-        (("empty", "too_dark", "too_blurred"), "No photo is empty, nearly black or without a sharp edge."),
+        (("empty", "too_dark", "too_blurred"), "No photo is empty, very dark or blurry."),
     ]
     if photos.labels is not None:
         looked.append((("cross_class",), "No photo stands in more than one class."))
@@ -238,6 +255,7 @@ def checkup_to_json(checkup: Checkup) -> dict[str, Any]:
         "findings": [
             asdict(finding) | {"examples": [name(rows) for rows in finding.examples]} for finding in checkup.findings
         ],
+        "figures": [asdict(figure) for figure in checkup.figures],
         "groups": [{"kind": group.kind, "photos": name(group.rows)} for group in checkup.groups],
         "label_suspects": [
             {

@@ -1,19 +1,26 @@
 """Findings about how many photos each class has."""
 
+from collections.abc import Mapping
+
+from tellapart.checkup.finding import Judgement, judgement, make_figure
+from tellapart.checkup.thresholds import CheckConfig
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding
 
-# The largest class may have so many times the photos of the smallest; the same bound as the head's.
-_MOST_IMBALANCE = 3
-_FEW_PHOTOS = 10
 
-
-def find_imbalance(photos: PhotoSet) -> Finding | None:
-    """A class with far more photos than another."""
+def judge_balance(photos: PhotoSet, thresholds: CheckConfig) -> Judgement:
+    """A class with far more photos than another; its figure has a ratio for each class."""
     counts = {name: number for name, number in photos.counts().items() if number}
-    if len(counts) < 2 or max(counts.values()) <= _MOST_IMBALANCE * min(counts.values()):
-        return None
+    if len(counts) < 2:
+        return Judgement()
+    ratios = [max(counts.values()) / number for number in counts.values()]
+    num_found = sum(ratio > thresholds.imbalance for ratio in ratios)
+    figure = make_figure("imbalance", ratios, thresholds.imbalance, num_found, is_low_worst=False)
+    return judgement(_find_imbalance(counts) if num_found else None, figure=figure)
+
+
+def _find_imbalance(counts: Mapping[str, int]) -> Finding:
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     return Finding(
         "imbalance",
@@ -27,17 +34,24 @@ def find_imbalance(photos: PhotoSet) -> Finding | None:
     )
 
 
-def find_few(photos: PhotoSet) -> Finding | None:
-    """Classes with few photos."""
-    few = [name for name, number in photos.counts().items() if 0 < number < _FEW_PHOTOS]
+def judge_counts(photos: PhotoSet, thresholds: CheckConfig) -> Judgement:
+    """Classes with few photos; its figure has the number of photos of each class."""
+    counts = {name: number for name, number in photos.counts().items() if number}
+    if photos.labels is None:
+        return Judgement()
+    few = [name for name, number in counts.items() if number < thresholds.few]
+    figure = make_figure("few", list(counts.values()), thresholds.few, len(few), is_low_worst=True)
     if not few:
-        return None
-    return Finding(
+        return judgement(None, figure=figure)
+    labels = photos.labels.tolist()
+    rows = [tuple(row for row, label in enumerate(labels) if photos.class_names[label] == name) for name in few]
+    finding = Finding(
         "few_photos",
-        f"Fewer than {_FEW_PHOTOS} photos of {name_some(few)}",
+        f"Fewer than {thresholds.few:,} photos of {name_some(few)}",
         "That is enough to learn from and not to measure with: the interval around the accuracy will be wide.",
-        sum(photos.counts()[name] for name in few),
-        (),
-        (),
+        sum(counts[name] for name in few),
+        tuple(rows),
+        tuple(few),
         is_problem=False,
     )
+    return judgement(finding, figure=figure)

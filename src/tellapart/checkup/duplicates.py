@@ -100,6 +100,20 @@ def find_groups(
     )
 
 
+def pauses_between(facts: Sequence[PhotoFacts]) -> NDArray[np.float64]:
+    """Seconds between photos that follow one another on one camera, in any order; those that tell no time are left out.
+
+    Within a second photos may be edited copies of one, so shorter pauses are left out too.
+    """
+    times: dict[str, list[float]] = {}
+    for one in facts:
+        if one.camera is not None and one.captured_at is not None:
+            times.setdefault(one.camera, []).append(one.captured_at)
+    pauses = [np.diff(np.sort(moments)) for moments in times.values()]
+    joined = np.concatenate([np.zeros(0), *pauses])
+    return joined[joined >= 1]
+
+
 def group_numbers(groups: Sequence[PhotoGroup], num_photos: int) -> NDArray[np.int64]:
     """Equal numbers for photos that any groups tie together, however many lie between: int64 `(num_photos,)`."""
     first = [group.rows[0] for group in groups for _ in group.rows]

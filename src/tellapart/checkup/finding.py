@@ -1,15 +1,13 @@
-"""How a finding about some photos is put, and how all photos do in one respect."""
+"""How a finding about some photos is put, how all photos do in one respect, and what each threshold is held against."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tellapart.records import Finding
-
-# Photos that are shown one by one, at most.
-MOST_SINGLE = 24
+from tellapart.checkup.thresholds import THRESHOLDS
+from tellapart.records import Figure, Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +25,32 @@ class PhotoScores:
     is_found: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What one part of the check-up has to say: findings, how each photo does, and figures with their thresholds."""
+
+    findings: tuple[Finding, ...] = ()
+    scores: tuple[PhotoScores, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+def judgement(finding: Finding | None, scores: PhotoScores | None = None, figure: Figure | None = None) -> Judgement:
+    """A judgement of at most one of each."""
+    return Judgement(
+        () if finding is None else (finding,), () if scores is None else (scores,), () if figure is None else (figure,)
+    )
+
+
+def join_judgements(parts: Iterable[Judgement]) -> Judgement:
+    """All of them as one."""
+    listed = list(parts)
+    return Judgement(
+        tuple(one for part in listed for one in part.findings),
+        tuple(one for part in listed for one in part.scores),
+        tuple(one for part in listed for one in part.figures),
+    )
+
+
 def scores_of_rows(name: str, scores: ArrayLike, rows: Sequence[int]) -> PhotoScores:
     """The scores of all photos, of which those in `rows` are named."""
     values = np.asarray(scores, np.float64)
@@ -37,8 +61,29 @@ def scores_of_rows(name: str, scores: ArrayLike, rows: Sequence[int]) -> PhotoSc
 
 def compare_with_bound(values: ArrayLike, bound: float) -> NDArray[np.float64]:
     """Scores of what is better the larger it is: 0 for 0, one half at the bound, towards 1 above it."""
-    ratios = np.asarray(values, np.float64) / bound
+    numbers = np.asarray(values, np.float64)
+    if not bound:
+        return np.ones(len(numbers))
+    ratios = numbers / bound
     return np.asarray(ratios / (1 + ratios), np.float64)
+
+
+def make_figure(name: str, values: ArrayLike, threshold: float, num_found: int, *, is_low_worst: bool) -> Figure:
+    """The middle and the worst of some values, beside the threshold of this name.
+
+    Args:
+        name: a field of `CheckConfig`.
+        values: of the photos, classes or clues; those that are not finite are left out.
+        threshold: what they are held against.
+        num_found: how many photos, classes or clues are named.
+        is_low_worst: whether low values are the bad ones.
+    """
+    numbers = np.asarray(values, np.float64)
+    known = numbers[np.isfinite(numbers)]
+    median = worst = None
+    if len(known):
+        median, worst = float(np.median(known)), float(known.min() if is_low_worst else known.max())
+    return Figure(name, THRESHOLDS[name], float(threshold), median, worst, num_found)
 
 
 def find_single(
@@ -52,9 +97,8 @@ def find_single(
     """A finding about photos one by one."""
     if not rows:
         return None
-    shown = rows[:MOST_SINGLE]
-    captions = tuple(caption(row) for row in shown)
-    return Finding(kind, title(len(rows)), why, len(rows), tuple((row,) for row in shown), captions, is_problem)
+    examples, captions = tuple((row,) for row in rows), tuple(caption(row) for row in rows)
+    return Finding(kind, title(len(rows)), why, len(rows), examples, captions, is_problem)
 
 
 def count_words(number: int, one: str, many: str | None = None) -> str:

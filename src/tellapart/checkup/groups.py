@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from tellapart.checkup.duplicates import group_numbers
-from tellapart.checkup.finding import PhotoScores, count_words
+from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.checkup.duplicates import group_numbers, pauses_between
+from tellapart.checkup.finding import Judgement, PhotoScores, count_words, make_figure
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import count_groups
 from tellapart.records import Finding, PhotoGroup
@@ -19,8 +20,6 @@ Groups = tuple[PhotoGroup, ...]
 # Share of photos that may be nearly the same as one of another class, and different photos that each class must keep,
 # before near copies are given up.
 _MOST_TORN, _LEAST_GROUPS = 0.2, 2
-# Groups that are shown of each finding, and photos of a group, at most.
-_MOST_GROUPS, _MOST_IN_GROUP = 12, 6
 
 
 def keep_apart(groups: Groups, photos: PhotoSet) -> Groups:
@@ -44,14 +43,16 @@ def keep_apart(groups: Groups, photos: PhotoSet) -> Groups:
     return copies if len(torn) > _MOST_TORN * len(photos) or is_whole_class else groups
 
 
-def judge_groups(photos: PhotoSet, groups: Groups, *, is_alike: bool) -> tuple[list[Finding], list[PhotoScores]]:
+def judge_groups(seen: SeenPhotos, groups: Groups, burst_seconds: float, *, is_alike: bool) -> Judgement:
     """What is to be said of photos that belong together, and how each photo does.
 
     Args:
-        photos: all photos.
+        seen: all photos.
         groups: of them, as `keep_apart` leaves them.
+        burst_seconds: longest pause between two photos of a series.
         is_alike: whether near copies were given up.
     """
+    photos = seen.photos
     makers = (_find_leak, _find_cross_class, _find_copies, _find_near, _find_bursts)
     findings = [finding for make in makers if (finding := make(photos, groups)) is not None]
     if is_alike:
@@ -66,7 +67,10 @@ def judge_groups(photos: PhotoSet, groups: Groups, *, is_alike: bool) -> tuple[l
         scores.append(_score_groups("cross_class", groups, ("copies", "near"), numbers, photos.labels.tolist()))
     if photos.given_splits:
         scores.append(_score_groups("leak", groups, ("copies", "near", "burst"), numbers, photos.given_splits))
-    return findings, scores
+    num_in_series = len({row for group in groups if group.kind == "burst" for row in group.rows})
+    pauses = pauses_between(seen.facts)
+    figure = make_figure("burst", pauses, burst_seconds, num_in_series, is_low_worst=True)
+    return Judgement(tuple(findings), tuple(scores), (figure,))
 
 
 def _score_groups(
@@ -192,14 +196,13 @@ def _groups_of(
 def _show_groups(
     photos: PhotoSet, groups: Iterable[Sequence[int]], word: Callable[[int], str] | None = None
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
-    """Rows and captions of some groups; a caption says what differs within one: by default the class."""
+    """Rows and captions of groups, the largest first; a caption says what differs within one: by default the class."""
     say = word or _class_of(photos)
-    shown = sorted(groups, key=len, reverse=True)[:_MOST_GROUPS]
     examples, captions = [], []
-    for rows in shown:
+    for rows in sorted(groups, key=len, reverse=True):
         numbers = Counter(say(row) for row in rows)
         words = [name if number == 1 else f"{number:,} x {name}" for name, number in numbers.items() if name]
-        examples.append(_one_of_each(rows, say)[:_MOST_IN_GROUP])
+        examples.append(_one_of_each(rows, say))
         captions.append(", ".join(words[:5]) if len(words) > 1 else "")
     return tuple(examples), tuple(captions)
 

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tellapart.backbones.seen_photos import SeenPhotos
-from tellapart.checkup.finding import MOST_SINGLE, PhotoScores, count_words, find_single, scores_of_rows
+from tellapart.checkup.finding import (
+    Judgement,
+    count_words,
+    find_single,
+    make_figure,
+    scores_of_rows,
+)
+from tellapart.checkup.thresholds import CheckConfig
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, LabelSuspect
 
 _FLOATS = NDArray[np.float32] | NDArray[np.float64]
-# Only a label that is this improbable is suspected: a share of what it would have if all classes were as probable, but
-# never less than 1 in 20. Without it, of the suspects among 548 photos of weather with 5 % of labels wrong 0.74 were
-# wrong instead of 0.90, and of those among 5 photos of each digit 0.30 instead of 0.78 (by `prune_by_class`).
-_SHARE_OF_EVEN, _LEAST_BOUND = 0.4, 0.05
 # The other class must be this probable: a model that is seldom right about 60 classes suspected 81 of 300 right labels
 # otherwise.
 _LEAST_SUGGESTED = 0.5
@@ -63,35 +66,49 @@ def judge_labels(
     probabilities: NDArray[np.float32],
     groups: NDArray[np.int64],
     confirmed: frozenset[tuple[str, str]],
-) -> tuple[tuple[LabelSuspect, ...], list[Finding], list[PhotoScores]]:
-    """Labels that are probably wrong, what is to be said of them and of odd photos, and how each photo does.
+    thresholds: CheckConfig,
+) -> tuple[tuple[LabelSuspect, ...], Judgement]:
+    """Labels that are probably wrong, and what is to be said of them and of odd photos.
 
     Args:
         seen: labelled photos with embeddings.
         probabilities: as in `Checkup`.
         groups: equal numbers for photos that belong together.
         confirmed: content and class of photos whose label a person has confirmed; it is not suspected.
+        thresholds: what is suspected, and what is odd.
     """
     photos, labels = seen.photos, seen.photos.labels
     assert labels is not None and seen.embeddings is not None
+    bound = thresholds.wrong_label_of(probabilities.shape[1])
     suspects = tuple(
         one
-        for one in find_label_suspects(labels, probabilities, groups)
+        for one in find_label_suspects(labels, probabilities, groups, bound)
         if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed
     )
     oddness = measure_oddness(seen.embeddings, labels, groups)
-    outliers = choose_outliers(oddness)
+    outliers = choose_outliers(oddness, thresholds.odd)
     likely = np.where(np.isfinite(oddness), norm.sf(oddness), np.nan)
-    scores = [
-        scores_of_rows("label_suspect", probabilities[np.arange(len(labels)), labels], [one.row for one in suspects]),
-        scores_of_rows("outlier", likely, outliers),
-    ]
-    findings = [describe_suspects(suspects, photos), describe_outliers(outliers)]
-    return suspects, [finding for finding in findings if finding is not None], scores
+    of_label = probabilities[np.arange(len(labels)), labels]
+    odd_bound = _chance_bound(len(labels)) if thresholds.odd is None else thresholds.odd
+    findings = (describe_suspects(suspects, photos), describe_outliers(outliers))
+    return suspects, Judgement(
+        tuple(finding for finding in findings if finding is not None),
+        (
+            scores_of_rows("label_suspect", of_label, [one.row for one in suspects]),
+            scores_of_rows("outlier", likely, outliers),
+        ),
+        (
+            make_figure("wrong_label", of_label, bound, len(suspects), is_low_worst=True),
+            make_figure("odd", oddness, odd_bound, len(outliers), is_low_worst=False),
+        ),
+    )
 
 
 def find_label_suspects(
-    labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[np.int64] | None = None
+    labels: NDArray[np.int64],
+    probabilities: _FLOATS,
+    groups: NDArray[np.int64] | None = None,
+    bound: float | None = None,
 ) -> tuple[LabelSuspect, ...]:
     """Photos whose label is probably wrong, the most suspicious first.
 
@@ -105,11 +122,12 @@ def find_label_suspects(
             judged.
         groups: ints, shape `(n,)`; photos of one group with one label are judged by their mean, all alike. `None` takes
             every photo by itself.
+        bound: the probability up to which a label is improbable; `None` is the check-up's default.
     """
     moments = _gather(labels, probabilities, groups)
     if len(np.unique(moments.labels)) < 2:
         return ()
-    suspected = _suspect(moments)
+    suspected = _suspect(moments, CheckConfig(wrong_label=bound).wrong_label_of(probabilities.shape[1]))
     best = moments.probabilities.argmax(axis=1)
     suspects = []
     for row, moment in zip(moments.rows.tolist(), moments.of_row.tolist(), strict=True):
@@ -125,25 +143,24 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
     if not suspects:
         return None
     names = photos.class_names
-    shown = suspects[:MOST_SINGLE]
     return Finding(
         "label_suspects",
         f"{count_words(len(suspects), 'label')} that may be wrong",
         "A model that had not seen these photos was sure of another class; look at each, for it may be the model that "
         "is wrong.",
         len(suspects),
-        tuple((suspect.row,) for suspect in shown),
+        tuple((suspect.row,) for suspect in suspects),
         tuple(
             f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
             f" ({suspect.suggested_probability:.0%})"
-            for suspect in shown
+            for suspect in suspects
         ),
         is_problem=True,
     )
 
 
-def _suspect(moments: _Moments) -> NDArray[np.bool_]:
-    """Whether the label of each moment is suspected."""
+def _suspect(moments: _Moments, bound: float) -> NDArray[np.bool_]:
+    """Whether the label of each moment is suspected; one more probable than `bound` never is."""
     with warnings.catch_warnings():  # of a progress bar that a notebook lacks, and that is never shown
         warnings.simplefilter("ignore")
         from cleanlab.count import num_label_issues
@@ -157,7 +174,6 @@ def _suspect(moments: _Moments) -> NDArray[np.bool_]:
     scores = get_label_quality_scores(moments.labels, moments.probabilities, method="self_confidence")
     suspected = np.zeros(len(scores), np.bool_)
     suspected[np.argsort(scores, kind="stable")[:num_wrong]] = True
-    bound = max(_SHARE_OF_EVEN / moments.probabilities.shape[1], _LEAST_BOUND)
     is_sure = moments.probabilities.max(axis=1) >= _LEAST_SUGGESTED
     suspected &= (scores <= bound) & is_sure & (moments.probabilities.argmax(axis=1) != moments.labels)
     return suspected
@@ -181,12 +197,22 @@ def find_outliers(
     return choose_outliers(measure_oddness(embeddings, labels, groups))
 
 
-def choose_outliers(oddness: NDArray[np.float64]) -> tuple[int, ...]:
-    """Rows of the oddest photos, the oddest first; at most 2 % of all, or a single one."""
-    most = max(1, int(_LARGEST_SHARE * len(oddness)))
-    order = np.argsort(-oddness, kind="stable")[:most]
-    bound = norm.isf(_FALSE_ALARMS / max(len(oddness), 2))
+def choose_outliers(oddness: NDArray[np.float64], bound: float | None = None) -> tuple[int, ...]:
+    """Rows of the oddest photos, the oddest first.
+
+    Args:
+        oddness: as `measure_oddness` gives it.
+        bound: all above it are odd; by default those that chance does not explain, at most 2 % of all, or a single one.
+    """
+    order = np.argsort(-oddness, kind="stable")
+    if bound is None:
+        order, bound = order[: max(1, int(_LARGEST_SHARE * len(oddness)))], _chance_bound(len(oddness))
     return tuple(int(row) for row in order if oddness[row] > bound)
+
+
+def _chance_bound(num_photos: int) -> float:
+    """How odd the oddest of so many photos is, about once a collection, when none of them is out of place."""
+    return float(norm.isf(_FALSE_ALARMS / max(num_photos, 2)))
 
 
 def measure_oddness(

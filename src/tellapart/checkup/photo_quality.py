@@ -7,41 +7,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.seen_photos import SeenPhotos
-from tellapart.checkup.finding import PhotoScores, compare_with_bound, count_words, find_single, scores_of_rows
-from tellapart.images.facts import BLURRED, PhotoFacts
+from tellapart.checkup.finding import (
+    Judgement,
+    compare_with_bound,
+    count_words,
+    find_single,
+    join_judgements,
+    judgement,
+    make_figure,
+    scores_of_rows,
+)
+from tellapart.checkup.thresholds import CheckConfig
+from tellapart.images.facts import PhotoFacts
 from tellapart.images.formats import SUFFIXES
 from tellapart.records import Finding
 
-# Mean luma below which a photo is called dark, if a twentieth of it is no brighter than the second: white strokes on
-# black are bright enough to see. And contrast below which a photo is called empty.
-_DARK, _DARK_AT_ITS_BRIGHTEST, _EMPTY = 0.06, 0.3, 0.012
-# A photo is called small when its shorter side has fewer pixels.
-_SMALL_SIDE = 64
+# A photo is as light as its mean, or as this share of its brightest twentieth: white strokes on black are bright enough
+# to see.
+_SHARE_OF_BRIGHTEST = 0.2
 # A drawn mask has so many grey levels at most, each in so much of its thumbnail at least, and little between them,
 # which is where cells of the thumbnail lie on an edge.
-_MASK_LEVELS, _LEAST_LEVEL, _FLAT_SHARE = 6, 0.02, 0.9
+_MASK_LEVELS, _LEAST_LEVEL = 6, 0.02
 # Masks come in numbers; a single such picture may be one of the things to tell apart.
 _FEWEST_MASKS = 3
 
 
-def judge_quality(seen: SeenPhotos) -> tuple[list[Finding], list[PhotoScores]]:
+def judge_quality(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """What is to be said of single photos, and how each of them does."""
-    rows_and_scores = (
-        _judge_masks(seen),
-        _judge_empty(seen),
-        _judge_dark(seen),
-        _judge_blurred(seen),
-        _judge_small(seen),
-        _judge_suffixes(seen),
+    return join_judgements(
+        [
+            _judge_masks(seen, thresholds),
+            _judge_empty(seen, thresholds),
+            _judge_dark(seen, thresholds),
+            _judge_blurred(seen, thresholds),
+            _judge_small(seen, thresholds),
+            _judge_suffixes(seen),
+            judgement(_find_shapes(seen)),
+        ]
     )
-    findings = [*(finding for finding, _ in rows_and_scores), _find_shapes(seen)]
-    return [one for one in findings if one is not None], [scores for _, scores in rows_and_scores]
 
 
-def _judge_empty(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
+def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Pictures of one colour."""
-    rows = [row for row, facts in enumerate(seen.facts) if facts.contrast < _EMPTY]
-    scores = compare_with_bound([facts.contrast for facts in seen.facts], _EMPTY)
+    contrasts = [facts.contrast for facts in seen.facts]
+    rows = [row for row, contrast in enumerate(contrasts) if contrast < thresholds.empty]
     finding = find_single(
         "empty",
         rows,
@@ -49,13 +58,17 @@ def _judge_empty(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
         "There is nothing on them to learn from: a lens cap, or a placeholder for a photo that is gone.",
         is_problem=True,
     )
-    return finding, scores_of_rows("empty", scores, rows)
+    return judgement(
+        finding,
+        scores_of_rows("empty", compare_with_bound(contrasts, thresholds.empty), rows),
+        make_figure("empty", contrasts, thresholds.empty, len(rows), is_low_worst=True),
+    )
 
 
-def _judge_masks(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
+def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Pictures in a few flat colours, among photos."""
-    shares = [_share_in_few_levels(facts) if facts.brightness >= _DARK else 0.0 for facts in seen.facts]
-    rows = [row for row, share in enumerate(shares) if share >= _FLAT_SHARE]
+    shares = [_share_in_few_levels(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
+    rows = [row for row, share in enumerate(shares) if share >= thresholds.mask]
     if len(rows) > len(shares) / 2:  # then that is what the collection is about
         rows = []
     finding = find_single(
@@ -66,52 +79,75 @@ def _judge_masks(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
         "things to tell apart.",
         is_problem=len(rows) >= _FEWEST_MASKS,
     )
-    return finding, scores_of_rows("mask", 1 - np.array(shares), rows)
+    return judgement(
+        finding,
+        scores_of_rows("mask", 1 - np.array(shares), rows),
+        make_figure("mask", shares, thresholds.mask, len(rows), is_low_worst=False),
+    )
 
 
-def _judge_dark(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
-    """Photos that are nearly black, the darkest first."""
+def _judge_dark(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+    """Very dark photos, the darkest first."""
     light = [_light_of(facts) for facts in seen.facts]
-    rows = [row for row, facts in enumerate(seen.facts) if light[row] < 1 and facts.contrast >= _EMPTY]
+    rows = [
+        row
+        for row, facts in enumerate(seen.facts)
+        if light[row] < thresholds.dark and facts.contrast >= thresholds.empty
+    ]
     order = sorted(rows, key=lambda row: seen.facts[row].brightness)
     finding = find_single(
         "too_dark",
         order,
-        lambda num: f"{count_words(num, 'photo')} nearly black",
+        lambda num: count_words(num, "very dark photo"),
         "What cannot be made out cannot be learnt; keep them only if such photos will be asked about.",
     )
-    return finding, scores_of_rows("too_dark", compare_with_bound(light, 1), rows)
+    return judgement(
+        finding,
+        scores_of_rows("too_dark", compare_with_bound(light, thresholds.dark), rows),
+        make_figure("dark", light, thresholds.dark, len(rows), is_low_worst=True),
+    )
 
 
-def _judge_blurred(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
+def _judge_blurred(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Photos without a sharp edge, the least sharp first."""
-    rows = [row for row, facts in enumerate(seen.facts) if facts.is_blurred and facts.contrast >= _EMPTY]
-    order = sorted(rows, key=lambda row: seen.facts[row].sharpness)
-    scores = compare_with_bound([facts.sharpness for facts in seen.facts], BLURRED)
+    sharpness = [facts.sharpness for facts in seen.facts]
+    rows = [
+        row
+        for row, facts in enumerate(seen.facts)
+        if facts.sharpness < thresholds.blurred and facts.contrast >= thresholds.empty
+    ]
     finding = find_single(
         "too_blurred",
-        order,
-        lambda num: f"{count_words(num, 'photo')} without a sharp edge",
+        sorted(rows, key=sharpness.__getitem__),
+        lambda num: count_words(num, "blurry photo"),
         "Out of focus or enlarged from a thumbnail; keep them only if such photos will be asked about.",
     )
-    return finding, scores_of_rows("too_blurred", scores, rows)
+    return judgement(
+        finding,
+        scores_of_rows("too_blurred", compare_with_bound(sharpness, thresholds.blurred), rows),
+        make_figure("blurred", sharpness, thresholds.blurred, len(rows), is_low_worst=True),
+    )
 
 
-def _judge_small(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
+def _judge_small(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Photos with few pixels."""
     sides = [min(facts.height, facts.width) for facts in seen.facts]
-    rows = [row for row, side in enumerate(sides) if side < _SMALL_SIDE]
+    rows = [row for row, side in enumerate(sides) if side < thresholds.small]
     finding = find_single(
         "too_small",
         rows,
-        lambda num: f"{count_words(num, 'photo')} with a side below {_SMALL_SIDE} pixels",
+        lambda num: f"{count_words(num, 'photo')} with a side below {thresholds.small:,} pixels",
         "They show little; a pretrained network, which sees photos at 224 pixels, has them enlarged.",
         lambda row: f"{seen.facts[row].width} x {seen.facts[row].height}",
     )
-    return finding, scores_of_rows("too_small", compare_with_bound(sides, _SMALL_SIDE), rows)
+    return judgement(
+        finding,
+        scores_of_rows("too_small", compare_with_bound(sides, thresholds.small), rows),
+        make_figure("small", sides, thresholds.small, len(rows), is_low_worst=True),
+    )
 
 
-def _judge_suffixes(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
+def _judge_suffixes(seen: SeenPhotos) -> Judgement:
     """Files whose name ends like another format."""
     rows = [
         row
@@ -127,7 +163,7 @@ def _judge_suffixes(seen: SeenPhotos) -> tuple[Finding | None, PhotoScores]:
     )
     scores = np.ones(len(seen.facts))
     scores[rows] = 0
-    return finding, scores_of_rows("wrong_suffix", scores, rows)
+    return judgement(finding, scores_of_rows("wrong_suffix", scores, rows))
 
 
 def _find_shapes(seen: SeenPhotos) -> Finding | None:
@@ -156,9 +192,8 @@ def _find_shapes(seen: SeenPhotos) -> Finding | None:
 
 
 def _light_of(facts: PhotoFacts) -> float:
-    """How light a photo is: below 1 what is called dark."""
-    bright = float(np.percentile(facts.thumbnail, 95)) / 255
-    return max(facts.brightness / _DARK, bright / _DARK_AT_ITS_BRIGHTEST)
+    """How light a photo is, in `[0, 1]`: its mean, or a share of its brightest twentieth."""
+    return max(facts.brightness, _SHARE_OF_BRIGHTEST * float(np.percentile(facts.thumbnail, 95)) / 255)
 
 
 def _share_in_few_levels(facts: PhotoFacts) -> float:

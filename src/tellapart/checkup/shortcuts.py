@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.checkup.finding import Judgement, judgement, make_figure
+from tellapart.checkup.thresholds import CheckConfig
 from tellapart.images.facts import PhotoFacts
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import fold_numbers
@@ -23,7 +25,6 @@ from tellapart.records import Finding, Shortcut
 _PARTS_OF_THE_PICTURE = frozenset({"border", "file size"})
 # What a clue must reach to be a shortcut: how much more often photos of a class are taken for that class than other
 # photos are, halfway from chance to certainty; far more for a part of the picture, or nearly as much as the whole.
-_LEAST_GIVEN_AWAY = 0.5
 _LEAST_GIVEN_AWAY_BY_A_PART = 0.9
 _RIVALS = 0.9
 # How often a collection without any shortcut may be warned of one, whatever the number of its clues.
@@ -34,8 +35,8 @@ _NUM_FOLDS = 5
 # were given once, and the answers about few photos of a class hang together: 20 classes of 5 photos without a shortcut
 # were warned in 5 of 100 drawings, 20 classes of 10 in 3 of 300, 5 classes of 12 in 5 of 300, larger ones in none.
 _FEWEST_PHOTOS = 10
-# Photos of each side that show a shortcut.
-_NUM_OF_SIDE = 4
+# Photos of each side that show a shortcut, taken from all over the collection.
+_NUM_OF_SIDE = 8
 # Photos looked at, in all and at least of each class.
 _MOST_PHOTOS, _MOST_OF_RARE = 2000, 20
 _LEAVES_A_CLASS, _FEWEST_LEAVES, _FEWEST_IN_LEAF = 3, 8, 3
@@ -59,7 +60,21 @@ def find_shortcuts(
     seed: int,
     reference_accuracy: float | None = None,
 ) -> tuple[Shortcut, ...]:
-    """The clues that give a class away, the one that gives most away first; empty where there are none.
+    """The clues that give a class away, the one that gives most away first; see `measure_clues`."""
+    measured = measure_clues(clues, labels, groups, class_names, seed, reference_accuracy)
+    return tuple(shortcut for shortcut, is_found in measured if is_found)
+
+
+def measure_clues(
+    clues: Mapping[str, NDArray[np.float64]],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    class_names: Sequence[str],
+    seed: int,
+    reference_accuracy: float | None = None,
+    least: float = CheckConfig.shortcut,
+) -> tuple[tuple[Shortcut, bool], ...]:
+    """What each clue gives away, and whether it is a shortcut; the one that gives most away first.
 
     Each clue is learnt alone by a decision tree that counts all classes alike, in 5 folds. It is a shortcut if some
     class is told from the others at least half as well as can be, and if that is no chance: over all clues together
@@ -75,20 +90,22 @@ def find_shortcuts(
         class_names: the classes, in order.
         seed: decides on the folds, on the shuffles, and on which photos of a very large collection are looked at.
         reference_accuracy: balanced accuracy of what learnt from the whole pictures, in `[0, 1]`.
+        least: what a clue must reach, halfway from chance to certainty by default.
     """
     photos = _choose_photos(labels, groups, len(class_names), seed)
     is_judged = bool((np.bincount(photos.labels) >= _FEWEST_PHOTOS).any())
     varying = {name: values[photos.rows] for name, values in clues.items()} if is_judged else {}
     varying = {name: values for name, values in varying.items() if (values != values[:1]).any()}
-    found = []
+    measured = []
     for name, values in varying.items():
         predicted = _predict(values, photos, seed)
         shortcut = _measure(name, predicted, photos, class_names)
-        if shortcut is None or not _is_large(shortcut, reference_accuracy):
-            continue
-        if _chance_of(shortcut, predicted, photos, seed) <= _FALSE_ALARMS / len(varying):
-            found.append(shortcut)
-    return tuple(sorted(found, key=lambda shortcut: shortcut.false_alarm_rate - shortcut.recall))
+        if shortcut is not None:
+            is_found = _is_large(shortcut, reference_accuracy, least) and (
+                _chance_of(shortcut, predicted, photos, seed) <= _FALSE_ALARMS / len(varying)
+            )
+            measured.append((shortcut, is_found))
+    return tuple(sorted(measured, key=lambda pair: -_given_away_by(pair[0])))
 
 
 def describe_shortcut(shortcut: Shortcut) -> str:
@@ -101,21 +118,30 @@ def describe_shortcut(shortcut: Shortcut) -> str:
 
 
 def judge_shortcuts(
-    seen: SeenPhotos, probabilities: NDArray[np.float32] | None, groups: NDArray[np.int64], seed: int
-) -> Finding | None:
-    """The finding about what gives the classes of labelled photos away.
+    seen: SeenPhotos,
+    probabilities: NDArray[np.float32] | None,
+    groups: NDArray[np.int64],
+    seed: int,
+    thresholds: CheckConfig,
+) -> Judgement:
+    """What gives the classes of labelled photos away; the figure has how much each clue gives away.
 
     Args:
         seen: the photos.
         probabilities: as in `Checkup`.
         groups: equal numbers for photos that belong together.
-        seed: as for `find_shortcuts`.
+        seed: as for `measure_clues`.
+        thresholds: what a clue must reach.
     """
     labels, names = seen.photos.labels, seen.photos.class_names
     assert labels is not None
     reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
-    shortcuts = find_shortcuts(clues_of(seen.facts), labels, groups, names, seed, reference)
-    return describe_shortcuts(shortcuts, seen.photos)
+    least = thresholds.shortcut
+    measured = measure_clues(clues_of(seen.facts), labels, groups, names, seed, reference, least)
+    shortcuts = [shortcut for shortcut, is_found in measured if is_found]
+    given_away = [_given_away_by(shortcut) for shortcut, _ in measured]
+    figure = make_figure("shortcut", given_away, least, len(shortcuts), is_low_worst=False)
+    return judgement(describe_shortcuts(shortcuts, seen.photos), figure=figure)
 
 
 def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Finding | None:
@@ -136,15 +162,21 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Findi
 
 
 def _show_shortcut(photos: PhotoSet, shortcut: Shortcut) -> list[tuple[tuple[int, ...], str]]:
-    """Some photos of the class that is given away, and some of the others."""
+    """The photos of the class that is given away, and the others; first some that lie far apart."""
     assert photos.labels is not None
     label = photos.class_names.index(shortcut.class_name)
     sides = [
         [row for row, one in enumerate(photos.labels.tolist()) if (one == label) is within] for within in (True, False)
     ]
-    chosen = [tuple(rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE]) for rows in sides]
+    apart = [rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE] for rows in sides]
+    chosen = [tuple(dict.fromkeys([*some, *rows])) for some, rows in zip(apart, sides, strict=True)]
     words = (f"{shortcut.class_name}, given away by its {shortcut.clue}", "the others")
     return list(zip(chosen, words, strict=True))
+
+
+def _given_away_by(shortcut: Shortcut) -> float:
+    """How much a clue gives away: 0 is chance, 1 is every photo of the class and no other."""
+    return shortcut.recall - shortcut.false_alarm_rate
 
 
 def _balanced_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float | None:
@@ -241,11 +273,11 @@ def _measure(
     )
 
 
-def _is_large(shortcut: Shortcut, reference_accuracy: float | None) -> bool:
-    given_away = shortcut.recall - shortcut.false_alarm_rate
+def _is_large(shortcut: Shortcut, reference_accuracy: float | None, least: float) -> bool:
+    given_away = _given_away_by(shortcut)
     if shortcut.clue not in _PARTS_OF_THE_PICTURE or given_away >= _LEAST_GIVEN_AWAY_BY_A_PART:
-        return given_away >= _LEAST_GIVEN_AWAY
-    if reference_accuracy is None or given_away < _LEAST_GIVEN_AWAY:
+        return given_away >= least
+    if reference_accuracy is None or given_away < least:
         return False
     return shortcut.accuracy - shortcut.chance >= _RIVALS * (reference_accuracy - shortcut.chance)
 
@@ -258,5 +290,5 @@ def _chance_of(shortcut: Shortcut, predicted: NDArray[np.int64], photos: _Judged
     num_as_large = 0
     for _ in range(_NUM_SHUFFLES):
         recalls, false_alarms = _given_away(generator.permutation(labels), answers, photos.num_classes)
-        num_as_large += bool(np.nanmax(recalls - false_alarms) >= shortcut.recall - shortcut.false_alarm_rate)
+        num_as_large += bool(np.nanmax(recalls - false_alarms) >= _given_away_by(shortcut))
     return (num_as_large + 1) / (_NUM_SHUFFLES + 1)

@@ -1,14 +1,15 @@
 """`tellapart check`: what is wrong with photos, before anything is learnt from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, visible
-from tellapart.errors import DatasetError
+from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,10 @@ def check(
     json: Annotated[
         Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
     ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Move a threshold, such as dark=0.1. Repeat for more.", metavar="NAME=VALUE"),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
@@ -41,13 +46,19 @@ def check(
     from tellapart.runs.run_report import make_page
     from tellapart.store import to_json_bytes, write_file
 
+    thresholds = _parse_thresholds(set or [])
     own_json = has_keys("source", "counts", "findings", "label_suspects")
     pages = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
     lists = [] if json is None else [OutputFile(json, "json", "a list of findings", own_json)]
     check_output_files([*pages, *lists], [photos, labels_csv])
     with watch_training() as watcher:
         checkup = check_photos(
-            photos, labels_csv=labels_csv, label_pattern=label_pattern, cache_dir=cache_dir, watcher=watcher
+            photos,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            cache_dir=cache_dir,
+            watcher=watcher,
+            **thresholds,
         )
     console = make_console()
     _print_checkup(console, checkup)
@@ -62,6 +73,25 @@ def check(
             f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be fixed, the first: "
             f"{problems[0].title}. Look at them with --html, fix them with `tellapart fix`, or leave --strict out."
         )
+
+
+def _parse_thresholds(given: Sequence[str]) -> dict[str, Any]:
+    """The thresholds that `--set` names, checked before a photo is read."""
+    from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
+    from tellapart.settings import check_names
+
+    values: dict[str, Any] = {}
+    for text in given:
+        name, _, number = (part.strip() for part in text.partition("="))
+        check_names([name], THRESHOLDS)
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise ConfigError(f"`set` {text!r} has no number. Give NAME=VALUE, such as {name}=0.1.") from None
+        if values[name].is_integer():
+            values[name] = int(values[name])
+    CheckConfig(**values)
+    return values
 
 
 def _print_checkup(console: "Console", checkup: "Checkup") -> None:

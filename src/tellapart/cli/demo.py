@@ -5,24 +5,28 @@ from typing import Annotated
 
 import typer
 
+from tellapart.cli.options import CacheDir
 from tellapart.cli.output import make_console, print_line
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the photos, the run and the pictures.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the photos, the run and the answers.")] = Path("demo"),
+    cache_dir: CacheDir = None,
 ) -> None:
-    """Try it without photos: draw some, train on them, predict new ones and write pictures."""
+    """Try it without photos: train on drawn cats and dogs, find the mistakes planted in them, predict new ones."""
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import describe_run
     from tellapart.commands.demo import run_demo
 
     console = make_console()
-    print_line(console, f"Drawing photos of two kinds of animals into {out} ...")
+    print_line(console, f"120 drawn cats and dogs are in {out / 'photos'}, with some mistakes planted among them.")
     with watch_training() as watcher:
-        result = run_demo(out, watcher)
+        result = run_demo(out, watcher, cache_dir=cache_dir)
     for line in describe_run(result.run):
         print_line(console, line)
-    print_line(console, "Look at:")
-    for path in result.pictures:
-        print_line(console, f"  {path}")
-    print_line(console, f"Try: tellapart predict {result.run.run_dir} {out / 'test.zip'}")
+    found = ", ".join(f"{trap} {num} of {planted}" for trap, (num, planted) in result.found.items())
+    print_line(console, f"Planted mistakes that the check-up found: {found}")
+    answers = ", ".join(f"{name} {number}" for name, number in result.answers.items())
+    print_line(console, f"Answers for new photos: {answers}. They are in {result.table} and {result.picture}")
+    print_line(console, f"Open the report: tellapart report {result.run.run_dir} --open")
+    print_line(console, f"Ask the model: tellapart predict {result.run.run_dir} {result.photos.new}")

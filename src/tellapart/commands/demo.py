@@ -1,65 +1,91 @@
-"""`tellapart demo`: the whole way from photos to predictions, on photos that it draws itself."""
+"""`tellapart demo`: the whole way from photos to predictions, on drawn photos that ship with the package."""
 
+import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
-from tellapart.commands.show import Show, show
-from tellapart.config import AugmentConfig, ClassicConfig
-from tellapart.demo.drawing import write_demo_zips
+from tellapart.config import TransferConfig
+from tellapart.demo.collection import TRAPS, DemoPhotos, unpack_collection
 from tellapart.runs.job import Run
 from tellapart.runs.outputs import claim_dir
+from tellapart.runs.run_report import CHECK_NAME
 from tellapart.runs.train import train
 from tellapart.store import to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
 _MARKER = "demo.json"
-_NUM_PER_CLASS = 300
-_NUM_TEST = 20
-# Smaller photos, fewer epochs, a larger step and less augmentation than for real photos: over in a minute or so.
-DEMO_CONFIG = ClassicConfig(
-    image_size=(96, 96),
-    epochs=16,
-    learning_rate=5e-4,
-    augment=AugmentConfig(rotation_degrees=10.0, width_shift=0.1, height_shift=0.1, zoom=0.1),
-)
+# What kinds of finding name each planted mistake.
+_FOUND_AS = {
+    "wrong label": ("label_suspects",),
+    "copy": ("copies", "near"),
+    "foreign photo": ("outliers", "label_suspects", "masks"),
+}
+_NOT_SURE, _NONE_OF_THESE = 0.05, 0.05
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo left in its folder."""
+    """What the demo left in its folder.
 
-    shown: Show
+    Attributes:
+        photos: the unpacked photos.
+        run: the training.
+        found: kind of planted mistake to how many the check-up names, and of how many.
+        answers: answer to how many of the new photos got it.
+        table, picture: of these answers.
+    """
+
+    photos: DemoPhotos
     run: Run
-    pictures: tuple[Path, ...]
+    found: Mapping[str, tuple[int, int]]
+    answers: Mapping[str, int]
+    table: Path
+    picture: Path
 
 
-def run_demo(out_dir: Path, watcher: Watcher, config: ClassicConfig = DEMO_CONFIG) -> Demo:
-    """Draws photos as Kaggle ships them, looks at them, trains on them and predicts unseen ones.
+def run_demo(
+    out_dir: Path, watcher: Watcher, config: TransferConfig = TransferConfig(), cache_dir: str | None = None
+) -> Demo:
+    """Unpacks the photos, trains on them, and predicts new ones.
 
     Args:
-        out_dir: new, empty, or the folder of an earlier demo, whose photos and pictures are replaced; the run gets a
+        out_dir: new, empty, or the folder of an earlier demo, whose photos and answers are replaced; the run gets a
             folder of its own.
         watcher: who is told about the training.
-        config: how to train; the seed also decides what is drawn.
+        config: how to train.
+        cache_dir: as for a training.
 
     Raises:
         OutputError: the folder holds something else, or cannot be written.
     """
     claim_dir(out_dir, _MARKER)
     write_file(out_dir / _MARKER, to_json_bytes({"kind": "tellapart demo"}))
-    train_zip, test_zip = write_demo_zips(out_dir, _NUM_PER_CLASS, _NUM_TEST, config.seed)
-    shown = show(train_zip, out_dir / "show")
-    run = train(train_zip, _next_run_dir(out_dir), config=config, cache_dir=str(out_dir / "cache"), watcher=watcher)
-    outputs = PredictOutputs(out_dir / "predictions.csv", out_dir / "predictions.png", limit=_NUM_TEST)
-    write_predictions(run.run_dir, test_zip, outputs=outputs)
-    pictures = (
-        out_dir / "show" / "grid.png",
-        out_dir / "show" / "classes.png",
-        run.run_dir / "curves.png",
-        out_dir / "predictions.png",
+    photos = unpack_collection(out_dir)
+    run = train(photos.labelled, _next_run_dir(out_dir), config=config, cache_dir=cache_dir, watcher=watcher)
+    table, picture = out_dir / "answers.csv", out_dir / "answers.png"
+    outputs = PredictOutputs(table, picture, limit=len(list(photos.new.iterdir())))
+    summary = write_predictions(
+        run.run_dir, photos.new, outputs=outputs, not_sure=_NOT_SURE, none_of_these=_NONE_OF_THESE
     )
-    return Demo(shown, run, pictures)
+    return Demo(photos, run, _count_found(photos, run.run_dir), dict(summary.counts), table, picture)
+
+
+def _count_found(photos: DemoPhotos, run_dir: Path) -> dict[str, tuple[int, int]]:
+    """How many of the planted mistakes of each kind the check-up of the run names, and of how many."""
+    findings = json.loads((run_dir / CHECK_NAME).read_bytes())["findings"]
+    named: dict[str, set[str]] = {}
+    for finding in findings:
+        paths = {"/".join(Path(path).parts[-2:]) for example in finding["examples"] for path in example}
+        named.setdefault(finding["kind"], set()).update(paths)
+    planted = Counter(photos.planted.values())
+    found = {trap: set[str]().union(*(named.get(kind, set()) for kind in _FOUND_AS[trap])) for trap in TRAPS}
+    return {
+        trap: (sum(path in found[trap] for path, one in photos.planted.items() if one == trap), planted[trap])
+        for trap in TRAPS
+    }
 
 
 def _next_run_dir(out_dir: Path) -> Path:

@@ -67,10 +67,10 @@ def write_demo_zips(out_dir: Path, num_per_class: int, num_test: int, seed: int)
     Raises:
         OutputError: the files cannot be written.
     """
-    _make_folder(out_dir)
+    make_folder(out_dir)
     paths = (out_dir / "train.zip", out_dir / "test.zip")
-    write_file(paths[0], _zip_bytes(_draw_train(num_per_class, seed, "train/{kind}.{number}.jpg")))
-    write_file(paths[1], _zip_bytes(_draw_test(num_test, seed)))
+    write_file(paths[0], zip_bytes(_draw_train(num_per_class, seed, "train/{kind}.{number}.jpg")))
+    write_file(paths[1], zip_bytes(_draw_test(num_test, seed)))
     return paths
 
 
@@ -81,13 +81,18 @@ def write_demo_folder(out_dir: Path, num_per_class: int, seed: int) -> Path:
         OutputError: the files cannot be written.
     """
     for kind in DEMO_CLASSES:
-        _make_folder(out_dir / kind)
+        make_folder(out_dir / kind)
     for name, data in _draw_train(num_per_class, seed, "{kind}/{kind}.{number}.jpg"):
         write_file(out_dir / name, data)
     return out_dir
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Makes the folder, and those above it, if it is missing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as exc:
@@ -102,17 +107,18 @@ def _draw_train(num_per_class: int, seed: int, name: str) -> Iterator[tuple[str,
     for label, kind in enumerate(DEMO_CLASSES):
         for number in range(num_per_class):
             generator = np.random.default_rng((seed, label, number))
-            yield name.format(kind=kind, number=number), _encode_jpeg(draw_photo(kind, generator), generator)
+            yield name.format(kind=kind, number=number), encode_jpeg(draw_photo(kind, generator), generator)
 
 
 def _draw_test(num_test: int, seed: int) -> Iterator[tuple[str, bytes]]:
     for number in range(1, num_test + 1):
         generator = np.random.default_rng((seed, _TEST_STREAM, number))
         kind = pick(DEMO_CLASSES, generator)
-        yield f"test/{number}.jpg", _encode_jpeg(draw_photo(kind, generator), generator)
+        yield f"test/{number}.jpg", encode_jpeg(draw_photo(kind, generator), generator)
 
 
-def _zip_bytes(members: Iterator[tuple[str, bytes]]) -> bytes:
+def zip_bytes(members: Iterator[tuple[str, bytes]]) -> bytes:
+    """A zip of these members by name; the same members give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members:
@@ -122,7 +128,8 @@ def _zip_bytes(members: Iterator[tuple[str, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
-def _encode_jpeg(image: NDArray[np.uint8], generator: np.random.Generator) -> bytes:
+def encode_jpeg(image: NDArray[np.uint8], generator: np.random.Generator) -> bytes:
+    """The image as a JPEG of a quality that is drawn between 70 and 94."""
     quality = int(generator.integers(70, 95))
     is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert is_encoded

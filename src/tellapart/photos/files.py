@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
+from tellapart.images.formats import describe_other, sniff_format
 from tellapart.photos.names import is_system_name, natural_key
 
 if TYPE_CHECKING:
-    from tellapart.photos.archive import Archive
+    from tellapart.zips.archive import Archive
 
 LeftOut = tuple[tuple[str, ...], str]
 
+_HEAD_BYTES = 1024
 SYSTEM_REASON = "a hidden or system file"
 
 
@@ -83,14 +85,23 @@ class ArchiveMember:
         """All bytes of the member.
 
         Raises:
-            ImageError: it is larger than `max_bytes`, or damaged.
+            ImageError: it is larger than `max_bytes`, damaged, or grows much more by unpacking than photos do and does
+                not begin like one.
         """
-        _check_size(self.archive.size(self.name), max_bytes, f"{self.archive.path}/{self.name}")
+        shown = f"{self.archive.path}/{self.name}"
+        _check_size(self.archive.size(self.name), max_bytes, shown)
+        if self.archive.is_suspicious(self.name):
+            _check_head(self.archive.head(self.name, _HEAD_BYTES), shown)
         return self.archive.read(self.name)
 
     def modified_ns(self) -> int | None:
         """When the file was last changed before it was packed, nanoseconds since 1970; `None` if that is not said."""
         return self.archive.modified_ns(self.name)
+
+
+def _check_head(head: bytes, path: str) -> None:
+    if sniff_format(head) is None:
+        raise ImageError(f"is not a photo but {describe_other(head)}", path=path)
 
 
 def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
@@ -123,18 +134,26 @@ class Listing:
 
 
 def list_archive(archive: "Archive") -> Listing:
-    """All members of the zip that are files, in natural order."""
+    """All members of the zip that are files in natural order, and those that cannot be read."""
     files: list[FoundFile] = []
-    system: set[tuple[str, ...]] = set()
+    left_out: dict[LeftOut, None] = {}
     for name in archive.names:
         parts = tuple(name.split("/"))
-        depth = next((depth for depth, part in enumerate(parts) if is_system_name(part)), None)
-        if depth is None:
+        if (system := _system_part(parts)) is None:
             files.append(FoundFile(parts, ArchiveMember(archive, name)))
         else:
-            system.add(parts[: depth + 1])
+            left_out[system, SYSTEM_REASON] = None
+    for parts, reason in archive.left_out:
+        system = _system_part(parts)
+        left_out[(parts, reason) if system is None else (system, SYSTEM_REASON)] = None
     files.sort(key=lambda file: natural_key(file.parts))
-    return Listing(tuple(files), tuple((parts, SYSTEM_REASON) for parts in sorted(system, key=natural_key)))
+    return Listing(tuple(files), tuple(sorted(left_out, key=lambda item: natural_key(item[0]))))
+
+
+def _system_part(parts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The path down to the first folder or file of an operating system, `None` where there is none."""
+    depth = next((depth for depth, part in enumerate(parts) if part != ".." and is_system_name(part)), None)
+    return None if depth is None else parts[: depth + 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ def _list(source: str, kind: str) -> Listing:
     if kind == "folder":
         listing = list_folder(source)
     else:
-        from tellapart.photos.archive import open_archive  # only a zip needs it
+        from tellapart.zips.archive import open_archive  # only a zip needs it
 
         listing = list_archive(open_archive(Path(source)))
     if all(file.parts not in ((DECISIONS_NAME,), (CLEANED_MARKER,)) for file in listing.files):

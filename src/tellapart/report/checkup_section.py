@@ -3,7 +3,7 @@
 Everything that is left out is counted, so that the page can say "and 37 more".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tellapart.records import Finding, LabelSuspect
@@ -50,18 +50,33 @@ def suspect_lines(suspects: Sequence[LabelSuspect], album: Album) -> tuple[tuple
     return tuple((suspect, album.show(suspect.row)) for suspect in suspects[:_MOST_SUSPECTS])
 
 
+def rows_to_show(findings: Iterable[Finding], suspects: Sequence[LabelSuspect]) -> list[int]:
+    """The photos that the page shows of a check-up."""
+    rows = [row for finding in findings for shown in _shown_examples(finding) for row in shown]
+    return [*rows, *(suspect.row for suspect in suspects[:_MOST_SUSPECTS])]
+
+
+def _shown_examples(finding: Finding) -> list[tuple[int, ...]]:
+    """The first examples of a finding, each cut, as far as there is room; none of those that have their own table."""
+    shown: list[tuple[int, ...]] = []
+    if finding.kind == SUSPECTS_KIND:
+        return shown
+    room = _MOST_PHOTOS_OF_FINDING
+    for rows in finding.examples:
+        if room <= 0 or (shown and room < min(len(rows), 2)):
+            break  # one photo of a pair says nothing
+        shown.append(rows[: min(_MOST_PHOTOS_OF_GROUP, room)])
+        room -= len(shown[-1])
+    return shown
+
+
 def _card(finding: Finding, album: Album) -> FindingCard:
-    groups: list[Group] = []
-    told: set[int] = set()
-    num_shown = 0
     if finding.kind == SUSPECTS_KIND:
         return FindingCard(finding, (), 0)
-    for rows, caption in zip(finding.examples, finding.captions, strict=True):
-        room = min(_MOST_PHOTOS_OF_GROUP, _MOST_PHOTOS_OF_FINDING - num_shown)
-        if room <= 0 or (groups and room < min(len(rows), 2)):
-            break  # one photo of a pair says nothing
-        photos = tuple(album.show(row) for row in rows[:room])
-        groups.append(Group(caption, photos, len(rows) - len(photos)))
-        told.update(rows)
-        num_shown += len(photos)
+    shown = _shown_examples(finding)
+    groups = [
+        Group(caption, tuple(album.show(row) for row in some), len(rows) - len(some))
+        for some, rows, caption in zip(shown, finding.examples, finding.captions, strict=False)
+    ]
+    told = {row for rows in finding.examples[: len(shown)] for row in rows}
     return FindingCard(finding, tuple(groups), max(0, finding.num_photos - len(told)))

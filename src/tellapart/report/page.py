@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import ClassScore, Finding, LabelSuspect, Skipped
+from tellapart.records import ClassScore, Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import ModelView, make_view
@@ -48,6 +48,7 @@ class Report:
         heatmaps: by row, where the model looked, over the photo; uint8 RGB as `ReportPhoto.image`.
         facts: further lines about the training, such as its duration: what, and how much.
         clear: what the check-up looked for and did not find, a sentence each: `No copies were found.`
+        figures: what the check-up measured, each beside its threshold.
     """
 
     source: str
@@ -62,6 +63,7 @@ class Report:
     heatmaps: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
     facts: tuple[tuple[str, str], ...] = ()
     clear: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def _make_environment() -> "jinja2.Environment":
         "round_percent": wording.round_percent,
         "count": wording.count,
         "shorten": wording.shorten,
+        "figure": wording.short_number,
     }
     return environment
 

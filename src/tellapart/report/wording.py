@@ -44,6 +44,13 @@ def percent(share: float) -> str:
     return f"{min(99.9, max(0.1, share * 100)):.1f} %"
 
 
+def short_number(value: float | None) -> str:
+    """A measured number with three digits, or a dash where there is none: `0.0123`, `1.05`, `4,288`."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def round_percent(share: float) -> str:
     """A share that somebody chose, without needless decimals: `5 %`, `0.5 %`."""
     return f"{share * 100:g} %"

@@ -17,7 +17,6 @@ from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
-from tellapart.photos.decoded_cache import CachedImages, cache_images
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
@@ -35,6 +34,7 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
+from tellapart.training.decoded_cache import CachedImages, cache_images
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course

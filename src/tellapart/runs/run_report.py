@@ -24,6 +24,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos, source_paths
 from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, Skipped
+from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import ReportPhoto, overlay_map
@@ -55,8 +56,7 @@ def make_page(
         missing: photos of the training that are no longer there.
     """
     photos = checkup.photos
-    rows = [row for finding in checkup.findings for example in finding.examples for row in example]
-    rows += [suspect.row for suspect in checkup.suspects]
+    rows = rows_to_show(checkup.findings, checkup.suspects)
     heatmaps: dict[int, NDArray[np.uint8]] = {}
     if measurement is not None:
         rows += shown_rows(measurement)
@@ -76,6 +76,7 @@ def make_page(
             heatmaps=heatmaps,
             facts=tuple(facts),
             clear=checkup.clear,
+            figures=checkup.figures,
         )
     )
 

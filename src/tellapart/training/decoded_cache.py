@@ -12,7 +12,6 @@ import json
 import math
 import mmap
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.cache_folder import list_image_files
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
@@ -34,9 +34,6 @@ from tellapart.store import to_json_bytes, write_file
 _MAX_CACHE_BYTES = 16 * 1024**3
 # Files of a run that was killed while decoding are removed by a later run, after a day.
 _STALE_SECONDS = 24 * 3600
-# What is deleted carries a name of ours: `--cache-dir` may be a folder with other people's arrays in it.
-_IMAGES_NAME = re.compile(r"[0-9a-f]{40}\.npy")
-_PARTIAL_NAMES = (".images-*.partial", ".tellapart-*.partial")
 
 
 @dataclass(frozen=True)
@@ -111,14 +108,6 @@ def cache_images(
     return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
 
 
-def list_image_files(cache_dir: Path) -> list[Path]:
-    """The files in the folder that are ours: indexes, images, and those that are being written, or were when killed."""
-    partial = [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]
-    images = [path for path in cache_dir.glob("*.npy") if _IMAGES_NAME.fullmatch(path.name)]
-    indexes = [path for path in cache_dir.glob("*.json") if _IMAGES_NAME.fullmatch(path.with_suffix(".npy").name)]
-    return [path for path in (*sorted(indexes), *sorted(images), *sorted(partial)) if path.is_file()]
-
-
 def release_pages(images: NDArray[np.uint8]) -> None:
     """Hands the mapped pages of `images` back to the system, where it has a call for that; the content stays."""
     mapped = images
@@ -187,10 +176,11 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 def _evict_others(cache_dir: Path, keep: str) -> None:
     """Deletes the least recently used images beyond the bound, never `keep`, and what a killed run left."""
+    files = list_image_files(cache_dir)
     found: list[tuple[float, int, Path]] = []
-    for path in cache_dir.glob("*.npy"):
+    for path in files:
         with contextlib.suppress(OSError):  # another run deletes too
-            if _IMAGES_NAME.fullmatch(path.name):
+            if path.suffix == ".npy":
                 found.append((path.stat().st_mtime, path.stat().st_size, path))
     num_bytes = 0
     for _, size_bytes, path in sorted(found, reverse=True):
@@ -199,7 +189,7 @@ def _evict_others(cache_dir: Path, keep: str) -> None:
             with contextlib.suppress(OSError):
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
-    for path in [path for name in _PARTIAL_NAMES for path in cache_dir.glob(name)]:
+    for path in files:
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+            if path.suffix == ".partial" and time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()

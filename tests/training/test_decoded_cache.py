@@ -13,11 +13,11 @@ from PIL import Image
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import PreprocessSpec, load_image
-from tellapart.photos import decoded_cache as cache
-from tellapart.photos.decoded_cache import CachedImages, cache_images, release_pages
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos, open_labelled
 from tellapart.records import Skipped
+from tellapart.training import decoded_cache as cache
+from tellapart.training.decoded_cache import CachedImages, cache_images, release_pages
 
 SPEC = PreprocessSpec((12, 16))
 NUM_BYTES = 12 * 16 * 3
