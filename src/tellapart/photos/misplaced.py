@@ -52,14 +52,14 @@ def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
         return None
     try:
         head = place.head(HEAD_BYTES)
+        found = sniff_format(head)
+        # Raw files of many cameras are TIFFs of a thumbnail and the sensor's data.
+        if found == "TIFF" and is_raw_name(name) and is_raw_tiff(head) is not False:
+            return describe_raw(name).reason
     except ImageError as exc:
         return str(exc)
     if not head:
         return "an empty file"
-    found = sniff_format(head)
-    # Raw files of many cameras are TIFFs of a thumbnail and the sensor's data.
-    if found == "TIFF" and is_raw_name(name) and is_raw_tiff(head) is not False:
-        return describe_raw(name).reason
     if found is not None:
         return None
     kind = describe_other(head, name)
