@@ -17,7 +17,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-check
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make test     runs the tests"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
+	@echo "make wheel    builds dist/tellapart-*.whl, and tries it in an environment of its own"
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make demo-photos               draws the photos of the demo anew"
@@ -64,6 +65,9 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+wheel: $(READY)
+	.ci/check-wheel $(BIN)/python
 
 # The site must not load anything from somebody else's machine.
 docs: $(READY)

@@ -14,6 +14,8 @@ OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
 # What `eyes` may say instead of the name of a network.
 EYES = ("auto", "quick", "best")
+# Each says where the labels of photos are, so that two of them would contradict each other.
+_LABEL_SETTINGS = ("labels_csv", "label_pattern", "class_level")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -114,6 +116,7 @@ class SourceConfig:
     Attributes:
         labels_csv: path of a CSV with a path and a label column, whose paths are relative to the source.
         label_pattern: regular expression with one group (or a group called `label`), searched in the file name.
+        class_level: which folder of each path is its class, counted from 1 for the folders directly in the source.
         per_class: photos to take of each class; `None` takes all.
         cache_dir: folder for decoded photos; `None` is the user's cache folder.
         limits: the largest photo that is decoded.
@@ -121,17 +124,27 @@ class SourceConfig:
 
     labels_csv: str | None = None
     label_pattern: str | None = None
+    class_level: int | None = None
     per_class: int | None = None
     cache_dir: str | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
-        if self.labels_csv is not None and self.label_pattern is not None:
-            raise ConfigError("`labels_csv` and `label_pattern` were both given. Give one of them.", field="labels_csv")
+        given = [name for name in _LABEL_SETTINGS if getattr(self, name) is not None]
+        if len(given) > 1:
+            shown = " and ".join(f"`{name}`" for name in given[:2])
+            raise ConfigError(f"{shown} were both given. Give one of them.", field=given[0])
+        if self.class_level is not None:
+            check_whole("class_level", self.class_level, 1, 100)
         if self.per_class is not None:
             check_whole("per_class", self.per_class, 2, 10**8)
         if self.label_pattern is not None:
             check_pattern(self.label_pattern)
+
+    @property
+    def label_setting(self) -> str | None:
+        """The setting that says where labels are; `None` where that is to be found out."""
+        return next((name for name in _LABEL_SETTINGS if getattr(self, name) is not None), None)
 
 
 def check_pattern(pattern: str) -> None:

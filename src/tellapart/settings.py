@@ -25,6 +25,7 @@ class SourceSettings(TypedDict, total=False):
 
     labels_csv: str | None
     label_pattern: str | None
+    class_level: int | None
     per_class: int | None
     cache_dir: str | None
     limits: ImageLimits

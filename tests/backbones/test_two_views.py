@@ -39,10 +39,11 @@ def images() -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
 
 
-def test_the_embedding_is_the_mean_of_both_views(images: np.ndarray) -> None:
-    plain, mirrored = run(backbone(), images)[0], run(backbone(), images[:, :, ::-1])[0]
+@pytest.mark.parametrize("opset", [13, 17, 18, 22])
+def test_the_embedding_is_the_mean_of_both_views(images: np.ndarray, opset: int) -> None:
+    plain, mirrored = run(backbone(opset), images)[0], run(backbone(opset), images[:, :, ::-1])[0]
     assert np.abs(plain - mirrored).max() > 0.01
-    found = run(add_mirrored_view(backbone()), images)[0]
+    found = run(add_mirrored_view(backbone(opset)), images)[0]
     np.testing.assert_allclose(found, (plain + mirrored) / 2, rtol=1e-5)
 
 

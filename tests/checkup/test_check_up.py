@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -216,26 +215,6 @@ def test_without_a_backbone_labels_are_not_checked_and_a_note_says_so(
     assert checkup.probabilities is None
     assert "labels were not checked" in notes[0]
     assert "pip install" in notes[0]
-
-
-def test_an_installation_without_the_part_that_learns_checks_as_well(animals_dir: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "class Absent:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('h5py', 'keras', 'onnx', 'torch'):\n"
-        "            raise ModuleNotFoundError(name=name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        "sys.argv = ['tellapart', 'check', *sys.argv[1:]]\n"
-        "from tellapart.cli.app import main\n"
-        "main()\n"
-    )
-    words = [sys.executable, "-c", code, str(animals_dir), "--cache-dir", str(tmp_path / "cache")]
-    done = subprocess.run([*words, "--html", str(tmp_path / "check.html")], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "note: labels were not checked" in done.stdout
-    assert "pip install 'tellapart[train]'" in done.stdout
-    assert (tmp_path / "check.html").exists()
 
 
 def test_the_json_names_photos_by_their_paths(check: Callable[[Path], Checkup], photos_dir: Path) -> None:

@@ -8,7 +8,9 @@ import onnxruntime
 import pytest
 
 from tellapart.config import ClassicConfig
+from tellapart.networks.article import build_article_network
 from tellapart.networks.keras_export import KERAS_FILE_NAMES, describe_layers, to_keras_files, to_onnx
+from tellapart.networks.residual import build_residual_network
 from tellapart.training.recipes import build_network
 
 
@@ -30,6 +32,35 @@ def test_onnx_answers_as_keras_does(
     np.testing.assert_allclose(result[:, -expected.shape[1] :], expected, atol=1e-5)
     np.testing.assert_allclose(result.sum(axis=1), np.ones(num_images), rtol=1e-5)
     assert result.shape == (num_images, num_classes)
+
+
+NETWORKS = {"article": build_article_network, "scratch": build_residual_network}
+
+
+def optimised_operators(model: bytes, path: Path) -> list[str]:
+    """The operators that ONNX Runtime makes of the model before it runs it."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_onnx_runtime_leaves_no_batch_normalisation(name: str, mirrored: bool, tmp_path: Path) -> None:
+    model = NETWORKS[name]((64, 48, 3), 3, "channels_first")
+    operators = optimised_operators(to_onnx(model, mirrored), tmp_path / "optimised.onnx")
+    assert "BatchNormalization" not in operators
+    assert sum(operator in ("Conv", "FusedConv") for operator in operators) > 3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bytes_are_moved_before_they_are_floats(name: str) -> None:
+    graph = onnx.load_model_from_string(to_onnx(NETWORKS[name]((64, 48, 3), 3, "channels_first"))).graph
+    operators = [node.op_type for node in graph.node]
+    assert operators[:2] == ["Transpose", "Cast"]
+    assert operators.count("Cast") == 1
 
 
 def test_the_batch_axis_is_free_and_the_input_is_uint8(tiny_config: ClassicConfig) -> None:

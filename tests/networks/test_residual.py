@@ -6,7 +6,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.networks.keras_export import to_onnx
-from tellapart.networks.residual import WHITEN_NAME, WHITEN_SIZE, build_residual_network, whitening_filters
+from tellapart.networks.residual import (
+    WHITEN_NAME,
+    WHITEN_SIZE,
+    build_residual_network,
+    merge_first_layers,
+    whitening_filters,
+)
 from tellapart.training.step import WholeStep
 
 SIZES = [(32, 32), (33, 47), (48, 34), (1, 1)]
@@ -143,6 +149,33 @@ def test_the_onnx_file_looks_at_both_views_as_mean_logits_do(
 
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("num_images", [1, 3])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_onnx_file_answers_as_keras_does(mirrored: bool, num_images: int) -> None:
+    model = randomise(build((35, 46, 3), 3))
+    images = random_images(num_images, 35, 46)
+
+    views = [images, images[:, :, ::-1]] if mirrored else [images]
+    logits = np.mean([np.log(predict(model, view)) for view in views], axis=0)
+    session = onnxruntime.InferenceSession(to_onnx(model, mirrored), providers=["CPUExecutionProvider"])
+    found = session.run(["probabilities"], {"image": images})[0]
+
+    np.testing.assert_allclose(found, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("channels", [3, 1], ids=["colour", "grey"])
+@pytest.mark.parametrize("size", [(32, 32), (35, 46)], ids=["even", "odd"])
+def test_the_first_layers_as_one_answer_the_same(size: tuple[int, int], channels: int, data_format: str) -> None:
+    model = randomise(build((*size, channels), 3, data_format))
+    images = random_images(3, *size, channels)
+
+    merged = merge_first_layers(model)
+
+    np.testing.assert_allclose(predict(merged, images), predict(model, images), atol=1e-5)
+    assert merged.count_params() < model.count_params()
 
 
 def test_in_half_precision_the_probabilities_are_whole(restored_policy: None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos, open_labelled
+from tellapart.photos.sources import list_photos, open_any_photos, open_labelled
 
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
@@ -92,7 +92,7 @@ def test_a_stray_photo_beside_a_wrapper_does_not_hide_the_classes(plant: Plant) 
 def test_a_photo_beside_the_class_folders_has_no_class(plant: Plant) -> None:
     photos = open_labelled(plant(*PAIRS, "bird.1.jpg"))
 
-    assert reasons(photos) == {"bird.1.jpg": "stands beside the class folders, so it has no class"}
+    assert reasons(photos) == {"bird.1.jpg": "is beside the class folders, so it has no class"}
 
 
 def test_folders_inside_a_class_folder_belong_to_the_class(plant: Plant) -> None:
@@ -135,11 +135,25 @@ def test_unlabelled_test_photos_are_named_and_left_for_predict(
     assert reasons(photos) == {test_photo.split("/")[0]: "unlabelled test photos (1); they are for `tellapart predict`"}
 
 
-def test_a_lone_train_folder_beside_flat_folders_is_a_split(plant: Plant) -> None:
-    photos = open_labelled(plant(*(f"train/{name}" for name in PAIRS), "unsorted/1.jpg"))
+def test_a_train_folder_without_another_split_beside_it_is_a_class(plant: Plant) -> None:
+    photos = open_labelled(plant("train/steam/1.jpg", "train/diesel/1.jpg", "plane/1.jpg", "plane/2.jpg"))
 
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert "beside the split folders 'train'" in reasons(photos)["unsorted"]
+    assert photos.counts() == {"plane": 2, "train": 2}
+    assert photos.given_splits == ()
+
+
+@pytest.mark.parametrize("name", ["face mask", "labels", "blood test", "images", "background", "data", "val", "masks"])
+def test_a_class_may_have_any_name(plant: Plant, name: str) -> None:
+    assert open_labelled(plant(f"{name}/1.jpg", f"{name}/2.jpg", "dog/1.jpg", "dog/2.jpg")).counts() == {
+        name: 2,
+        "dog": 2,
+    }
+
+
+def test_train_and_test_beside_another_class_are_classes_where_none_holds_folders(plant: Plant) -> None:
+    photos = open_labelled(plant(*(f"{name}/{row}.jpg" for name in ("train", "test", "plane") for row in (1, 2))))
+
+    assert photos.counts() == {"plane": 2, "test": 2, "train": 2}
 
 
 def test_a_class_may_be_called_train(plant: Plant) -> None:
@@ -147,6 +161,108 @@ def test_a_class_may_be_called_train(plant: Plant) -> None:
         "plane": 2,
         "train": 2,
     }
+
+
+@pytest.mark.parametrize("middle", ["", "2019/", "images/"])
+def test_split_folders_below_the_classes_are_splits(plant: Plant, middle: str) -> None:
+    names = (f"{name}/{middle}{split}/1.jpg" for name in ("cat", "dog") for split in ("train", "val", "test"))
+    photos = open_labelled(plant(*names), check=False)
+
+    assert photos.counts() == {"cat": 3, "dog": 3}
+    assert photos.given_splits == ("test", "train", "validation") * 2
+
+
+def test_a_class_without_all_splits_below_it_keeps_those_it_has(plant: Plant) -> None:
+    photos = open_labelled(plant("cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg", "owl/test/1.jpg"), check=False)
+
+    assert photos.counts() == {"cat": 2, "dog": 1, "owl": 1}
+    assert photos.given_splits == ()
+
+    photos = open_labelled(plant("dog/test/2.jpg"), check=False)
+
+    assert photos.given_splits == ("test", "train", "test", "train", "test")
+
+
+def test_a_lone_folder_in_a_split_is_the_class_that_other_splits_have(plant: Plant) -> None:
+    photos = open_labelled(plant("train/images/1.jpg", "train/data/1.jpg", "val/images/new/2.jpg"), check=False)
+
+    assert photos.counts() == {"data": 1, "images": 2}
+    assert photos.given_splits == ("train", "train", "validation")
+
+
+CAMERAS = [f"{camera}/{name}/{row}.jpg" for camera in ("cam1", "cam2") for name in ("ok", "defect") for row in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("names", "levels"),
+    [
+        pytest.param(CAMERAS, (2, 1), id="cameras"),
+        pytest.param([f"2024-05-0{day}/{name}/1.jpg" for day in (1, 2) for name in ("ok", "bad")], (2, 1), id="days"),
+        pytest.param([f"data/{name}" for name in CAMERAS], (3, 2), id="in a wrapper"),
+        pytest.param([f"{split}/{name}" for split in ("train", "test") for name in CAMERAS], (3, 2), id="in splits"),
+        pytest.param([name.replace("/", "/day 1/", 1) for name in CAMERAS], (3, 1), id="days inside cameras"),
+        pytest.param([name for name in CAMERAS if "cam1/defect" not in name], (2, 1), id="a camera without one"),
+        pytest.param([f"cam{camera}/{digit}/1.jpg" for camera in (1, 2) for digit in range(9)], (2, 1), id="digits"),
+        pytest.param(
+            [f"{fruit}/{name}/1.jpg" for fruit in ("fig", "pear") for name in ("ripe", "rot")], (2, 1), id="own"
+        ),
+    ],
+)
+def test_the_same_folders_below_several_others_are_a_question(
+    plant: Plant, names: list[str], levels: tuple[int, int]
+) -> None:
+    with pytest.raises(
+        DatasetError, match="Give `class_level={}` if .* are the classes, or `class_level={}`".format(*levels)
+    ):
+        open_labelled(plant(*names))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ("2019", "2020"),
+        ("batch 1", "batch 2"),
+        ("1", "2"),
+        ("images", "raw"),
+        ("train", "val"),
+        ("new",),
+        ("new", "train"),
+    ],
+    ids=str,
+)
+def test_days_and_parts_inside_classes_are_no_question(plant: Plant, inside: tuple[str, ...]) -> None:
+    photos = open_labelled(
+        plant(*(f"{name}/{folder}/1.jpg" for name in ("cat", "dog") for folder in inside)), check=False
+    )
+
+    assert photos.counts() == {"cat": len(inside), "dog": len(inside)}
+
+
+@pytest.mark.parametrize(("level", "counts"), [(1, {"cam1": 4, "cam2": 4}), (2, {"defect": 4, "ok": 4})])
+def test_a_class_level_answers_the_question(plant: Plant, level: int, counts: dict[str, int]) -> None:
+    photos = open_labelled(plant(*CAMERAS, "cover.jpg"), SourceConfig(class_level=level))
+
+    assert photos.counts() == counts
+    assert reasons(photos) == {"cover.jpg": f"has no folder at `class_level` {level}, so it has no class"}
+
+
+def test_a_class_level_keeps_the_splits_above_and_below(plant: Plant) -> None:
+    above = [f"{split}/{name}" for split in ("train", "test") for name in CAMERAS]
+    photos = open_labelled(plant(*above), SourceConfig(class_level=3))
+
+    assert (photos.counts(), photos.given_splits) == ({"defect": 8, "ok": 8}, ("test",) * 8 + ("train",) * 8)
+
+
+def test_a_class_level_without_folders_is_refused(plant: Plant) -> None:
+    with pytest.raises(DatasetError, match="`class_level` 3 is too deep: the photos of .* are at most 2 folders deep"):
+        open_labelled(plant(*CAMERAS), SourceConfig(class_level=3))
+
+
+def test_photos_whose_level_is_in_question_are_unlabelled_with_the_question_as_the_reason(plant: Plant) -> None:
+    photos = open_any_photos(plant(*CAMERAS))
+
+    assert (len(photos), photos.labels) == (8, None)
+    assert "`class_level=2`" in (photos.unlabelled_reason or "")
 
 
 def test_a_folder_with_another_prefix_is_no_split(plant: Plant) -> None:

@@ -1,8 +1,7 @@
 """A backbone that looks at each photo twice, the second time at its mirror image, and averages what it sees."""
 
-import numpy as np
 import onnx
-from onnx import compose, helper
+from onnx import compose
 
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, NodeList
 
@@ -23,12 +22,9 @@ def add_mirrored_view(backbone: bytes) -> bytes:
     compose.add_prefix(proto, _PREFIX, inplace=True)
     (opset,) = (imported.version for imported in proto.opset_import if imported.domain in ("", "ai.onnx"))
     before, after = NodeList(opset), NodeList(opset)
-    mirrored = before.add("Slice", [INPUT_NAME, *_reverse(before, "columns", 2)], f"{_PREFIX}mirrored_image")
-    before.add("Concat", [INPUT_NAME, mirrored], _PREFIX + INPUT_NAME, axis=0)
-    _add_mean(after, *_add_halves(after, EMBEDDING_NAME), EMBEDDING_NAME)
-    first, second = _add_halves(after, FEATURES_NAME)
-    back = after.add("Slice", [second, *_reverse(after, "places", 3)], f"{_PREFIX}features_mirrored_back")
-    _add_mean(after, first, back, FEATURES_NAME)
+    before.both_views(INPUT_NAME, _PREFIX + INPUT_NAME)
+    after.mean_of_views(_PREFIX + EMBEDDING_NAME, EMBEDDING_NAME)
+    after.mean_of_views(_PREFIX + FEATURES_NAME, FEATURES_NAME, has_places=True)
     nodes = [*before.nodes, *proto.graph.node, *after.nodes]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
@@ -37,21 +33,3 @@ def add_mirrored_view(backbone: bytes) -> bytes:
         value.name = value.name.removeprefix(_PREFIX)
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))
-
-
-def _reverse(nodes: NodeList, name: str, axis: int) -> list[str]:
-    """The names of the numbers with which `Slice` puts an axis in reverse order."""
-    numbers = {"starts": -1, "ends": np.iinfo(np.int64).min, "axes": axis, "steps": -1}
-    return [nodes.constant(f"{name}_{key}", np.array([number], np.int64)) for key, number in numbers.items()]
-
-
-def _add_halves(nodes: NodeList, name: str) -> tuple[str, str]:
-    """The names of what the network gives for the images, and for their mirror images."""
-    halves = (f"{_PREFIX}{name}_first", f"{_PREFIX}{name}_second")
-    nodes.nodes.append(helper.make_node("Split", [_PREFIX + name], halves, name=f"{_PREFIX}{name}_split", axis=0))
-    return halves
-
-
-def _add_mean(nodes: NodeList, first: str, second: str, output: str) -> None:
-    both = nodes.add("Add", [first, second], f"{_PREFIX}{output}_sum")
-    nodes.add("Mul", [both, nodes.constant(f"{output}_half", [0.5])], output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, visible
 from tellapart.errors import ConfigError, DatasetError
 
@@ -36,6 +36,7 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Check the photos in SOURCE for copies, wrong labels and odd photos. Nothing is changed."""
@@ -56,6 +57,7 @@ def check(
             photos,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
             cache_dir=cache_dir,
             watcher=watcher,
             **thresholds,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Train several recipes on the same split of SOURCE and compare them, with a significance test."""
@@ -56,6 +57,7 @@ def compare(
             per_class=per_class,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
             cache_dir=cache_dir,
         )
     _print_table(console, result)

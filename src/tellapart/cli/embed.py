@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import CacheDir, LabelPattern, LabelsCsv
+from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
 
 
@@ -20,6 +20,7 @@ def embed(
     ] = "efficientnet-lite0@288",
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
 ) -> None:
     """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
@@ -34,6 +35,7 @@ def embed(
             watcher=watcher,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
             cache_dir=cache_dir,
         )
     console = make_console()

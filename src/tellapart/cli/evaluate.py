@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import LabelPattern, LabelsCsv, ModelDir
+from tellapart.cli.options import ClassLevel, LabelPattern, LabelsCsv, ModelDir
 from tellapart.cli.output import make_console, print_line, print_note, print_table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def evaluate(
     json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
 ) -> None:
     """Measure the model in MODEL_DIR on the labelled photos in SOURCE."""
     from tellapart.commands.evaluate import evaluate as evaluate_photos
@@ -31,7 +32,7 @@ def evaluate(
     if json is not None:
         is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
         check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
-    result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern)
+    result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
     console = make_console()

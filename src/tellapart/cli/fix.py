@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def fix(
     ] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
 ) -> None:
     """Copy the photos in SOURCE into a folder per class, with your decisions applied. SOURCE stays as it is."""
     from tellapart.cli.progress import watch_prediction
@@ -41,6 +42,7 @@ def fix(
             on_photo=show,
             labels_csv=labels_csv,
             label_pattern=label_pattern,
+            class_level=class_level,
         )
     _print_summary(make_console(), summary, photos, out)
 

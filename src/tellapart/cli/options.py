@@ -12,6 +12,14 @@ LabelledSource = Annotated[
 ModelDir = Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.", metavar="MODEL_DIR")]
 LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")]
+ClassLevel = Annotated[
+    int | None,
+    typer.Option(
+        help="Which folder of each path is the class: 1 for the folders directly in SOURCE, 2 for those inside.",
+        show_default="found by the folders",
+        metavar="N",
+    ),
+]
 PerClass = Annotated[
     int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
 ]

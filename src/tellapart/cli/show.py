@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import LabelledSource, LabelPattern, LabelsCsv
+from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def show(
     ] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
 ) -> None:
     """Count the photos in SOURCE, and list the files it can't read and why."""
     from rich.console import Console
@@ -33,7 +34,7 @@ def show(
     from tellapart.commands.show import summarise_shapes
 
     with Console(stderr=True).status("Checking photos ..."):
-        result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern)
+        result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     console = make_console()
     _print_counts(console, result)
     _print_shapes(console, summarise_shapes(result.infos))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.options import CacheDir, LabelledSource, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
@@ -46,6 +46,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
+    class_level: ClassLevel = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
     ] = False,
@@ -156,6 +157,7 @@ def train(
         "rotations": rotations or None,
         "labels_csv": labels_csv,
         "label_pattern": label_pattern,
+        "class_level": class_level,
         "per_class": per_class,
         "cache_dir": cache_dir,
     }

@@ -125,5 +125,5 @@ def _add_distance(nodes: NodeList, length: str, novelty: Novelty) -> None:
     scaled = nodes.add("Div", [distances, nodes.constant("scales", novelty.scales)], _PREFIX + "scaled")
     least, rows = _PREFIX + "least", _PREFIX + "rows"
     number = nodes.constant("num_nearest", [NUM_NEAREST])
-    nodes.nodes.append(helper.make_node("TopK", [scaled, number], [least, rows], name=_PREFIX + "TopK", largest=0))
+    nodes.add_several("TopK", [scaled, number], [least, rows], largest=0)
     nodes.mean(least, [-1], DISTANCE_NAME)

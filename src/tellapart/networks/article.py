@@ -31,9 +31,8 @@ def build_article_network(
         `(batch, 1)`, or of every class, shape `(batch, num_classes)`.
     """
     image = keras.Input(input_shape, name="image")
-    x = layers.Rescaling(1 / 255, name="rescale")(image)
-    if data_format == "channels_first":
-        x = layers.Permute((3, 1, 2), name="channels_first")(x)
+    x = layers.Permute((3, 1, 2), name="channels_first")(image) if data_format == "channels_first" else image
+    x = layers.Rescaling(1 / 255, name="rescale")(x)
     for number, filters in enumerate(_FILTERS, start=1):
         x = layers.Conv2D(filters, 3, data_format=data_format, name=f"conv_{number}")(x)
         x = layers.MaxPooling2D(2, data_format=data_format, name=f"pool_{number}")(x)

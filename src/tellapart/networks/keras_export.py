@@ -2,7 +2,8 @@
 
 The graph is written layer by layer from Keras' own layer objects, so it is the same whatever backend trained, and
 needs neither TensorFlow nor a tracing exporter (docs/decisions/002-own-onnx-writer.md). Scaling is inside; the batch
-axis is free.
+axis is free. Two views are an image and its mirror image: the logits of both are averaged (Szegedy et al. 2015, section
+5, with one kind of crop).
 """
 
 import logging
@@ -10,15 +11,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.networks.backend import keras
-from tellapart.networks.onnx_classifier import add_classifier
-from tellapart.networks.onnx_graph import Graph
-from tellapart.networks.onnx_layers import convert
-from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME
+from tellapart.networks.onnx_layers import IDLE_LAYERS, convert, is_activation, to_array
+from tellapart.networks.onnx_nodes import INPUT_NAME, MAP_NAME, PROBABILITIES_NAME, NodeList
 from tellapart.records import LayerRecord
 
 KERAS_FILE_NAMES = ("model.keras", "model.h5", "model.weights.h5")
+
+_Layer = Any
 
 
 def to_onnx(model: keras.Model, mirrored: bool = False) -> bytes:
@@ -36,30 +41,106 @@ def to_onnx(model: keras.Model, mirrored: bool = False) -> bytes:
             both views are averaged; costs twice the time.
 
     Raises:
-        NotImplementedError: a layer has no counterpart in ONNX; it names the layer.
+        NotImplementedError: a layer has no counterpart in ONNX; it names the layer. Or the height or width of the
+            image is open, or two views have no logits to be averaged.
     """
-    graph = Graph(model, mirrored)
-    return graph.to_bytes(add_classifier(graph, mirrored))
+    if None in model.input_shape[1:]:
+        raise NotImplementedError(
+            f"a network for images of shape {model.input_shape[1:]!r} cannot be written as ONNX. Build it with the "
+            "height and width that photos are predicted at."
+        )
+    nodes = NodeList()
+    image = nodes.both_views(INPUT_NAME, "layer/both_views") if mirrored else INPUT_NAME
+    values = convert(nodes, model, image)
+    logits, operator = _take_off_activation(nodes, values[id(model.outputs[0])])
+    if mirrored and operator is None:
+        raise NotImplementedError(
+            f"network {model.name!r} ends in neither softmax nor sigmoid, so the logits of two views cannot "
+            "be averaged; end it in one of them or export it without mirrored=True."
+        )
+    logits = nodes.mean_of_views(logits, "layer/mean_logits") if mirrored else logits
+    num_columns = _add_probabilities(nodes, logits, operator, model.output_shape[-1])
+    shapes: dict[str, list[int]] = {PROBABILITIES_NAME: [num_columns]}
+    if (ending := _find_ending(model)) is not None:
+        features = ending.pooling.input
+        _add_map(nodes, ending.dense, values[id(features)], mirrored)
+        shapes[MAP_NAME] = [num_columns, *features.shape[2:]]
+    *image_size, channels = model.input_shape[1:]
+    return nodes.to_bytes(image_size, shapes, channels)
 
 
-def to_backbone_graph(model: keras.Model) -> bytes:
-    """The backbone as an ONNX model, batch normalisation multiplied into the convolutions.
+def _take_off_activation(nodes: NodeList, output: str) -> tuple[str, str | None]:
+    """What the last softmax or sigmoid takes, and which of them it was, for the node is gone; else `output`, `None`."""
+    last = nodes.nodes[-1]
+    if output not in last.output or last.op_type not in ("Softmax", "Sigmoid"):
+        return output, None
+    return nodes.nodes.pop().input[0], last.op_type
 
-    Its input is `image`, uint8 `(batch, height, width, 3)`; its outputs are `embedding`, float32 `(batch, size)`, and
-    `features`, float32 `(batch, size, h, w)`, of which the embedding is the mean.
 
-    Args:
-        model: a functional Keras model from pixels to the embedding and the features, `channels_first`.
+def _add_probabilities(nodes: NodeList, logits: str, operator: str | None, num_outputs: int) -> int:
+    """Adds the output `probabilities` and gives its columns; a single number becomes the two of `1 - p` and `p`."""
+    operator, attributes = operator or "Identity", {"axis": -1} if operator == "Softmax" else {}
+    if num_outputs > 1:
+        nodes.add(operator, [logits], PROBABILITIES_NAME, **attributes)
+        return num_outputs
+    second = nodes.add(operator, [logits], "layer/second_class", **attributes)
+    first = nodes.add("Sub", [nodes.constant("one", 1.0), second], "layer/first_class")
+    nodes.add("Concat", [first, second], PROBABILITIES_NAME, axis=1)
+    return 2
 
-    Raises:
-        NotImplementedError: a layer has no counterpart in ONNX; it names the layer.
+
+class _Ending(NamedTuple):
+    """Mean over places, then a linear layer, then softmax: what makes logits a mean over places of something."""
+
+    pooling: _Layer
+    dense: _Layer
+
+
+def _find_ending(model: keras.Model) -> _Ending | None:
+    """The last layers of the model where they are such a chain; dropout may stand between them."""
+    makers = {id(layer.output): layer for layer in model.layers}
+    layer = makers[id(model.outputs[0])]
+    is_softmax = isinstance(layer, keras.layers.Softmax) and layer.axis in (-1, 1)
+    if is_softmax or (_has_activation(layer, "softmax", "sigmoid") and not isinstance(layer, keras.layers.Dense)):
+        layer = makers.get(id(layer.input))
+        is_last = _has_activation(layer, "linear")
+    else:
+        is_last = _has_activation(layer, "softmax", "sigmoid")
+    if not (is_last and isinstance(layer, keras.layers.Dense)):
+        return None
+    pooling = makers.get(id(layer.input))
+    while isinstance(pooling, IDLE_LAYERS):
+        pooling = makers.get(id(pooling.input))
+    is_mean = isinstance(pooling, keras.layers.GlobalAveragePooling2D) and not pooling.keepdims
+    return _Ending(pooling, layer) if is_mean else None
+
+
+def _has_activation(layer: _Layer, *names: str) -> bool:
+    activation = getattr(layer, "activation", None)
+    return activation is not None and any(is_activation(activation, name) for name in names)
+
+
+def _add_map(nodes: NodeList, dense: _Layer, features: str, mirrored: bool) -> None:
+    """The output `activation_map`: the linear layer applied at each place, so that its mean is the logit.
+
+    Of two views, the mirrored one's map is mirrored back before the two are averaged. A single sigmoid of z is the
+    softmax of -z/2 and z/2, and the maps are those two's. (Zhou et al. 2016, section 2.)
     """
-    graph = Graph(model)
-    embedding, features = convert(graph)
-    graph.name_output(embedding, EMBEDDING_NAME)
-    graph.name_output(features, FEATURES_NAME)
-    shapes = [["batch", *tensor.shape[1:]] for tensor in model.outputs]
-    return graph.to_bytes({EMBEDDING_NAME: shapes[0], FEATURES_NAME: shapes[1]})
+    kernel, bias = _map_weights(dense)
+    places = kernel.T[:, :, np.newaxis, np.newaxis]
+    inputs = [features, nodes.constant("map_kernel", places), nodes.constant("map_bias", bias)]
+    maps = nodes.add("Conv", inputs, "layer/maps" if mirrored else MAP_NAME)
+    if mirrored:
+        nodes.mean_of_views(maps, MAP_NAME, has_places=True)
+
+
+def _map_weights(dense: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Kernel, `(size, num_classes)`, and bias of logits whose softmax the classifier gives; at least two classes."""
+    kernel = to_array(dense.kernel)
+    bias = to_array(dense.bias) if dense.use_bias else np.zeros(dense.units, np.float32)
+    if dense.units > 1:
+        return kernel, bias
+    return np.concatenate([-kernel / 2, kernel / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
 
 
 def to_keras_files(model: keras.Model) -> dict[str, bytes]:

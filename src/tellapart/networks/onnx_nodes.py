@@ -1,7 +1,7 @@
 """An ONNX graph while it is being written: the one builder of all ONNX files of tellapart.
 
-Used for the built-in backbones, for what stands before and behind other people's ONNX files, for heads, and for Keras
-networks.
+Used for the built-in backbones, for what stands before and behind other people's ONNX files, for heads, and for the
+layers of Keras networks (`onnx_layers.py`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,8 +19,8 @@ PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME = "probabilities", "activation_map",
 OWN_PREFIX = "tellapart/"
 _OPSET = 17
 _IR_VERSION = 10
-# From here on, ReduceMean takes its axes as an input.
-_AXES_AS_INPUT = 18
+# From here on, ReduceMean takes its axes as an input, and Split wants to be told how many parts there are.
+_STATED_OPSET = 18
 
 
 class NodeList:
@@ -44,13 +44,44 @@ class NodeList:
 
     def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """The name `output` of what a new node gives."""
-        name = output if output.startswith(OWN_PREFIX) else f"{OWN_PREFIX}{output}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
-        return output
+        return self.add_several(operator, inputs, [output], **attributes)[0]
+
+    def add_several(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> Sequence[str]:
+        """The names `outputs` of what a new node with several results gives."""
+        first = outputs[0]
+        name = first if first.startswith(OWN_PREFIX) else f"{OWN_PREFIX}{first}"
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
+        return outputs
+
+    def mirror(self, source: str, axis: int, output: str) -> str:
+        """The name `output` of `source` with the places along the axis in reverse order."""
+        numbers = {"starts": -1, "ends": np.iinfo(np.int64).min, "axes": axis, "steps": -1}
+        inputs = [self.constant(f"{output}_{key}", [number]) for key, number in numbers.items()]
+        return self.add("Slice", [source, *inputs], output)
+
+    def both_views(self, images: str, output: str) -> str:
+        """The name `output` of a batch of the images, `(batch, height, width, channels)`, and behind them mirrored."""
+        mirrored = self.mirror(images, 2, f"{output}_mirrored")
+        return self.add("Concat", [images, mirrored], output, axis=0)
+
+    def mean_of_views(self, source: str, output: str, *, has_places: bool = False) -> str:
+        """The name `output` of the mean of both views of each image, where `source` holds those of `both_views`.
+
+        Args:
+            has_places: whether it is `(batch, size, h, w)`; that of the mirrored view is then mirrored back.
+        """
+        halves = [f"{output}_of_images", f"{output}_of_mirrored"]
+        number = {} if self._opset < _STATED_OPSET else {"num_outputs": 2}
+        first, second = self.add_several("Split", [source], halves, axis=0, **number)
+        if has_places:
+            second = self.mirror(second, 3, f"{output}_mirrored_back")
+        return self.add("Mean", [first, second], output)
 
     def mean(self, source: str, axes: list[int], output: str) -> str:
         """The name `output` of the mean of `source` over the axes, which are gone afterwards."""
-        if self._opset < _AXES_AS_INPUT:
+        if self._opset < _STATED_OPSET:
             return self.add("ReduceMean", [source], output, axes=axes, keepdims=0)
         return self.add("ReduceMean", [source, self.constant("axes", axes)], output, keepdims=0)
 

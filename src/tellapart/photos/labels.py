@@ -18,9 +18,30 @@ _EDGES = " \t\r\n._-([)]"
 _WORDS = re.compile(r"[^\W\d_]+")
 _MAX_NAME_LENGTH = 255
 
-# What cameras, phones and programs call their files; never a class when one of the first kind stands in front.
-_CAMERA_STARTS = frozenset("img dsc dscn dscf dcim cimg imag pxl mvimg gopr gopro dji whatsapp screenshot".split())
-_CAMERA_WORDS = _CAMERA_STARTS | frozenset("wa image at from mp burst cover portrait edited copy".split())
+# What cameras, phones and programs call their files; never a class when one of the first kind comes first.
+_CAMERA_STARTS = frozenset(
+    "img kimg imag imgp dsc dscn dscf dsci dcim cimg pict hpim sany mvi mvimg pxl gopr gopro dji fb received snapchat "
+    "instagram whatsapp telegram messenger wechat mmexport viber tiktok camscanner adobescan screenshot screencapture "
+    "bildschirmfoto".split()
+)
+_CAMERA_WORDS = _CAMERA_STARTS | frozenset(
+    "wa image bild imagem imagen photo video at from mp burst cover portrait night raw edited copy edit hdr top ios "
+    "android com e on cloud size document".split()
+)
+# Words that are classes as well, unless the moment follows when the file was made.
+_APP_STARTS = frozenset(
+    "signal imo skype lightroom pinterest reddit twitter wp inshot picsart facetune insta line snow polish photo image "
+    "picture pic capture captura screen burst pano vid video file download temp tmp clip scan camera cam".split()
+)
+_APP_WORDS = _APP_STARTS | _CAMERA_WORDS
+_MOMENT = re.compile(
+    r"(?<!\d)(?:(?:19|20)\d\d[-_. ]?[01]\d[-_. ]?[0-3]\d(?:[-_. ]|[-_ ]at[-_ ])*[0-2]\d[-_.h ]?[0-5]\d"
+    r"|[0-3]?\d[-_. ][01]?\d[-_. ](?:19|20)\d\d|1\d{9}(?:\d{3})?(?!\d))"
+)
+# Names of cameras that are too short to be told by their letters alone.
+_CAMERA_NAME = re.compile(r"(?:SAM_\d{4}|G[HPX]\d{6}|P\d{7}|S\d{7}|_?MG_\d{4}|STA_\d{4}|WP_\d{8}.*|VID[-_]\d{8}.*)")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+_HEX = re.compile(r"(?=(?:[a-f]*\d+[a-f]+){2})[0-9a-f]{6,}", re.IGNORECASE)
 # What people call unsorted photos; a class only beside others that say more.
 _NEUTRAL_WORDS = _CAMERA_WORDS | frozenset(
     "images photo photos pic pics picture pictures file frame foto fotos bild untitled unnamed download sample scan "
@@ -47,9 +68,23 @@ def token_before_number(file_name: str) -> str | None:
         stripped = _ATTACHED_NUMBER.sub("", stripped)
     token = class_name(stripped.strip(_EDGES))
     words = _WORDS.findall(token.lower())
-    if not any(map(str.isalpha, token)) or (words[0] in _CAMERA_STARTS and _CAMERA_WORDS.issuperset(words)):
+    if not any(map(str.isalpha, token)) or _is_written_by_program(_SUFFIX.sub("", file_name), words):
         return None
     return token
+
+
+def _is_written_by_program(stem: str, words: Sequence[str]) -> bool:
+    """Whether a camera, a phone or a program gave the name, which says nothing of what is in the photo.
+
+    Args:
+        stem: the name without suffix.
+        words: those before its last number, in small letters.
+    """
+    if _CAMERA_NAME.fullmatch(stem) or _UUID.search(stem) or _HEX.fullmatch(re.split(r"[-_. ]", stem)[0]):
+        return True
+    if words[0] in _CAMERA_STARTS and _CAMERA_WORDS.issuperset(words):
+        return True
+    return words[0] in _APP_STARTS and _APP_WORDS.issuperset(words) and _MOMENT.search(stem) is not None
 
 
 def labels_from_names(file_names: Sequence[str]) -> list[str | None] | None:

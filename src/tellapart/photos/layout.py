@@ -1,64 +1,77 @@
 """From files to labelled photos: folder per class, labels by name, split folders, wrapper folders.
 
-Works on the relative paths alone; opens no file. `photos/sources.py` calls `label_files`.
+Works on the relative paths alone; opens no file. `photos/sources.py` calls `label_files`. Which folders are splits is
+in `photos/folder_kinds.py`.
 """
 
-import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
+from tellapart.errors import DatasetError
 from tellapart.photos.files import FoundFile, Labelled, Reading
+from tellapart.photos.folder_kinds import (
+    find_split_folders,
+    find_splits,
+    is_container_name,
+    is_plain_name,
+    is_split_name,
+)
 from tellapart.photos.labels import labels_from_names
 from tellapart.photos.names import class_name, name_some
 
-_SPLIT_NAME = re.compile(
-    r"(?P<prefix>(?:.*[ ._-])?)(?P<kind>train|training|validation|valid|val|test|testing)"
-    r"(?:[ ._-]?(?:set|data|images))?\d*",
-    re.IGNORECASE | re.DOTALL,
-)
-_SPLIT_KINDS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
-# Names that wrap photos and say nothing of them.
-_PLAIN_FOLDERS = frozenset("image images img imgs photo photos picture pictures pics data dataset jpegimages".split())
-
-_NO_CLASS = "stands beside the class folders, so it has no class"
-_NO_SPLIT = "stands beside the split folders, so it has no class"
+_NO_CLASS = "is beside the class folders, so it has no class"
+_NO_SPLIT = "is beside the split folders, so it has no class"
 _NO_LABEL = "has no label in its name, as 'cat' in 'cat.12.jpg'"
 
 
-def label_files(files: Sequence[FoundFile], source_name: str) -> Reading | None:
+def label_files(files: Sequence[FoundFile], source: str, class_level: int | None = None) -> Reading | None:
     """The photos with the labels that their folders or names give, or `None` when they carry none.
 
     Args:
         files: photos in natural order.
-        source_name: name of the source without suffix; a lone folder called the same is a wrapper, not a class.
+        source: what the user named; a lone folder called the same is a wrapper, not a class.
+        class_level: which folder of each path is its class, counted from 1 at the source; `None` finds it.
+
+    Raises:
+        DatasetError: the folders of two levels may be the classes, or there are no folders at `class_level`.
     """
+    if class_level is not None:
+        return _read_level(files, class_level, source)
     depth = _wrapper_depth(files, 0)
     here, folders = _at_depth(files, depth)
-    splits = _find_splits(folders, depth)
+    splits = find_split_folders(folders)
+    reader = _Reader(source)
     if not splits:
-        return _read_below(files, 0, source_name)
-    reading = _read_splits(folders, splits, depth)
-    if reading is not None:
-        above = [file for file in files if len(file.parts) <= depth]
-        reading.left_out += [(file.parts, _NO_SPLIT) for file in [*above, *here]]
+        return reader.read_below(files, 0, Path(source).stem)
+    reading = _read_splits(reader, folders, splits, depth)
+    if reading is None:
+        # `train` beside `plane`, both with photos and no folder: vehicles.
+        return None if len(splits) == len(folders) else _read_folders(here, folders, depth)
+    above = [file for file in files if len(file.parts) <= depth]
+    reading.left_out += [(file.parts, _NO_SPLIT) for file in [*above, *here]]
     return reading
 
 
-def split_of(file: FoundFile) -> str | None:
-    """The split that the top folder of a photo names, or `None`."""
-    match = _SPLIT_NAME.fullmatch(file.parts[0]) if len(file.parts) > 1 else None
-    return _SPLIT_KINDS[match["kind"].lower()] if match else None
+def _read_level(files: Sequence[FoundFile], level: int, source: str) -> Reading:
+    """The photos with the folder at `level` of their path as class, and with the splits above and below it."""
+    inside = [file for file in files if len(file.parts) > level]
+    if not inside:
+        deepest = max((len(file.parts) - 1 for file in files), default=0)
+        raise DatasetError(
+            f"`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folders deep. Give a "
+            "smaller number, counted from 1 for the folders directly in the source.",
+            paths=[source],
+        )
+    labels = [class_name(file.parts[level - 1]) or repr(file.parts[level - 1]) for file in inside]
+    splits = find_splits([(*file.parts[: level - 1], *file.parts[level:-1]) for file in inside], labels)
+    labelled = [Labelled(*item) for item in zip(inside, labels, splits, strict=True)]
+    reason = f"has no folder at `class_level` {level}, so it has no class"
+    return Reading(labelled, [(file.parts, reason) for file in files if len(file.parts) <= level])
 
 
 def _at_depth(files: Sequence[FoundFile], depth: int) -> tuple[list[FoundFile], dict[str, list[FoundFile]]]:
-    """The files that stand right in the folder at `depth`, and the others by the name of the next folder."""
+    """The files right in the folder at `depth`, and the others by the name of the next folder."""
     here: list[FoundFile] = []
     folders: dict[str, list[FoundFile]] = {}
     for file in files:
@@ -69,16 +82,18 @@ def _at_depth(files: Sequence[FoundFile], depth: int) -> tuple[list[FoundFile], 
     return here, folders
 
 
-def _wrapper_depth(files: Sequence[FoundFile], depth: int) -> int:
+def _wrapper_depth(files: Sequence[FoundFile], depth: int, known: Collection[str] = ()) -> int:
     """The depth, from `depth` on, of the folder whose folders are the classes or splits.
 
-    A lone folder is a wrapper when most of what it holds stands in several folders further down. Otherwise the last
-    lone folder above the first photos stays: it may be the only class.
+    A lone folder is a wrapper when most of what it holds is in several folders further down. Otherwise the last lone
+    folder above the first photos stays: it may be the only class. A lone folder of a known class is that class.
     """
     num_here: list[int] = []
     level = depth
     here, folders = _at_depth(files, level)
     while len(folders) == 1:
+        if class_name(next(iter(folders))) in known:
+            return level
         num_here.append(len(here))
         level += 1
         here, folders = _at_depth(next(iter(folders.values())), level)
@@ -88,33 +103,24 @@ def _wrapper_depth(files: Sequence[FoundFile], depth: int) -> int:
     return depth + max(0, above_photos)
 
 
-def _find_splits(folders: dict[str, list[FoundFile]], depth: int) -> dict[str, str]:
-    """Folder name -> split, when the folders are splits; empty when they are classes."""
-    by_prefix: dict[str, dict[str, str]] = {}
-    for name in folders:
-        if match := _SPLIT_NAME.fullmatch(name):
-            by_prefix.setdefault(match["prefix"].lower(), {})[name] = _SPLIT_KINDS[match["kind"].lower()]
-    # `seg_train` belongs with `seg_test`; `crash_test` beside `train` and `validation` does not.
-    splits = max(by_prefix.values(), key=lambda found: len(set(found.values())), default={})
-    if len(set(splits.values())) >= 2:
-        return splits
-    if len(splits) != 1 or len(by_prefix) > 1 or len(folders) == 1:
-        return {}
-    # A lone `train` beside flat folders: a split when it holds classes, a class like the others when it holds photos.
-    inside = {name: len(_at_depth(files, depth + 1)[1]) for name, files in folders.items()}
-    only = next(iter(splits))
-    return splits if inside[only] >= 2 and all(num == 0 for name, num in inside.items() if name != only) else {}
+def _read_splits(
+    reader: "_Reader", folders: dict[str, list[FoundFile]], splits: dict[str, str], depth: int
+) -> Reading | None:
+    """All splits merged by class; a folder without labels is left out by name.
 
-
-def _read_splits(folders: dict[str, list[FoundFile]], splits: dict[str, str], depth: int) -> Reading | None:
-    """All splits merged by class; a folder without labels is left out by name."""
-    readings = {name: _read_below(folders[name], depth + 1, name) for name in splits}
-    known = {
-        item.label
-        for name, reading in readings.items()
-        if reading and splits[name] != "test"
-        for item in reading.labelled
-    }
+    `None` where none has labels, or where these are in file names only and other folders are beside: `train` is a split
+    where its folders are classes.
+    """
+    readings: dict[str, Reading | None] = {}
+    known: set[str] = set()
+    # A split that lacks all classes but one may have a lone folder, which the others say is a class.
+    for name in sorted(splits, key=lambda name: -len(_at_depth(folders[name], depth + 1)[1])):
+        readings[name] = reading = reader.read_below(folders[name], depth + 1, name, known)
+        if reading is not None and splits[name] != "test":
+            known.update(item.label for item in reading.labelled)
+    has_folders = any(len(file.parts) > depth + 2 for name in splits for file in folders[name])
+    if len(splits) < len(folders) and not has_folders:
+        return None
     merged = Reading()
     for name, files in folders.items():
         folder = files[0].parts[: depth + 1]
@@ -122,7 +128,7 @@ def _read_splits(folders: dict[str, list[FoundFile]], splits: dict[str, str], de
         if name not in splits:
             merged.left_out.append((folder, f"photos ({len(files):,}) beside the split folders {name_some(splits)}"))
         elif reading is None or (
-            splits[name] == "test" and known and known.isdisjoint(i.label for i in reading.labelled)
+            splits[name] == "test" and known and known.isdisjoint(item.label for item in reading.labelled)
         ):
             kind = "test photos" if splits[name] == "test" else "photos"
             merged.left_out.append((folder, f"unlabelled {kind} ({len(files):,}); they are for `tellapart predict`"))
@@ -132,32 +138,94 @@ def _read_splits(folders: dict[str, list[FoundFile]], splits: dict[str, str], de
     return merged if merged.labelled else None
 
 
-def _read_below(files: Sequence[FoundFile], depth: int, folder_name: str) -> Reading | None:
-    """The photos of the folder at `depth` with their classes, wrappers passed by; `None` where they carry no labels."""
-    inner = _wrapper_depth(files, depth)
-    reading = _read_classes([file for file in files if len(file.parts) > inner], inner, folder_name)
-    if reading is not None:
-        reading.left_out += [(file.parts, _NO_CLASS) for file in files if len(file.parts) <= inner]
-    return reading
+class _Reader:
+    """Reads the folders of one source, which is named when a level of folders is in question."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def read_below(
+        self, files: Sequence[FoundFile], depth: int, folder_name: str, known: Collection[str] = ()
+    ) -> Reading | None:
+        """The photos of the folder at `depth` with their classes, wrappers passed by; `None` where they have none.
+
+        Args:
+            files: all in the folder.
+            depth: how many folders down it is.
+            folder_name: its name.
+            known: classes that other folders have.
+        """
+        inner = _wrapper_depth(files, depth, known)
+        inside = [file for file in files if len(file.parts) > inner]
+        reading = self._read_classes(inside, inner, folder_name, known)
+        if reading is not None:
+            reading.left_out += [(file.parts, _NO_CLASS) for file in files if len(file.parts) <= inner]
+        return reading
+
+    def _read_classes(
+        self, files: Sequence[FoundFile], depth: int, folder_name: str, known: Collection[str]
+    ) -> Reading | None:
+        """The photos below one folder by the folders in it, or by their names when there are no two folders."""
+        here, folders = _at_depth(files, depth)
+        if len(folders) >= 2:
+            self._check_levels(folders, depth)
+            return _read_folders(here, folders, depth)
+        labels = labels_from_names([file.name for file in files])
+        if not folders:
+            return _read_names(files, labels)
+        only = next(iter(folders))
+        num_classes = len(set(labels or ()) - {None})
+        is_wrapper = num_classes >= 2 or is_split_name(only) or is_plain_name(only, (folder_name,))
+        if is_wrapper and class_name(only) not in known:
+            return _read_names(files, labels)
+        return _read_folders(here, folders, depth)
+
+    def _check_levels(self, folders: dict[str, list[FoundFile]], depth: int) -> None:
+        """Nothing, if only the folders at `depth` can be the classes.
+
+        Raises:
+            DatasetError: folders further down have the same names below several of them, as those of cameras or days.
+        """
+        num_photos = sum(map(len, folders.values()))
+        deepest = max(len(file.parts) for files in folders.values() for file in files) - 1
+        for level in range(depth + 1, deepest):
+            owners: defaultdict[str, set[str]] = defaultdict(set)
+            sizes: defaultdict[str, int] = defaultdict(int)
+            for top, files in folders.items():
+                for file in files:
+                    if len(file.parts) > level + 1:
+                        owners[class_name(file.parts[level])].add(top)
+                        sizes[class_name(file.parts[level])] += 1
+            repeated = [name for name, tops in owners.items() if len(tops) >= 2 and _may_be_class(name, folders)]
+            telling = [name for name in owners if _may_be_class(name, folders)]
+            if len(telling) >= 2 and 2 * sum(sizes[name] for name in repeated) >= num_photos:
+                self._ask_level(list(folders), depth + 1, telling, level + 1)
+
+    def _ask_level(self, upper: Sequence[str], upper_level: int, lower: Sequence[str], lower_level: int) -> None:
+        raise DatasetError(
+            f"the classes of {self._source!r} are not clear: folders such as {name_some(sorted(lower), 3)} are inside "
+            f"several of {name_some(upper, 3)}. Give `class_level={lower_level}` if {name_some(sorted(lower), 3)} are "
+            f"the classes, or `class_level={upper_level}` if {name_some(upper, 3)} are.",
+            paths=[self._source],
+        )
 
 
-def _read_classes(files: Sequence[FoundFile], depth: int, folder_name: str) -> Reading | None:
-    """The photos below one folder by the folders in it, or by their names when there are no two folders."""
-    here, folders = _at_depth(files, depth)
-    if len(folders) >= 2:
-        return _read_folders(here, folders)
-    labels = labels_from_names([file.name for file in files])
-    num_classes = len(set(labels or ()) - {None})
-    if not folders or num_classes >= 2:
-        return _read_names(files, labels)
-    only = next(iter(folders))
-    if _SPLIT_NAME.fullmatch(only) or only.lower() in _PLAIN_FOLDERS or only == folder_name:
-        return _read_names(files, labels)
-    return _read_folders(here, folders)
+def _may_be_class(name: str, upper: Collection[str]) -> bool:
+    """Whether a folder further down may be a class, and not a split, a day or a plain folder of photos.
+
+    Numbers may be classes below cameras or days, as digits are; below classes they are parts.
+    """
+    if is_split_name(name) or is_plain_name(name):
+        return False
+    return not is_container_name(name) or (name.isdecimal() and len(name) < 4 and all(map(is_container_name, upper)))
 
 
-def _read_folders(here: Sequence[FoundFile], folders: dict[str, list[FoundFile]]) -> Reading:
-    labelled = [Labelled(file, class_name(name) or repr(name)) for name, files in folders.items() for file in files]
+def _read_folders(here: Sequence[FoundFile], folders: dict[str, list[FoundFile]], depth: int) -> Reading:
+    """The photos with the name of their folder at `depth` as class, and the split that a folder in it names."""
+    files = [file for found in folders.values() for file in found]
+    labels = [class_name(name) or repr(name) for name, found in folders.items() for _ in found]
+    splits = find_splits([file.parts[depth + 1 : -1] for file in files], labels)
+    labelled = [Labelled(*item) for item in zip(files, labels, splits, strict=True)]
     return Reading(labelled, [(file.parts, _NO_CLASS) for file in here])
 
 

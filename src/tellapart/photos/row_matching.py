@@ -12,7 +12,7 @@ from tellapart.errors import DatasetError
 from tellapart.images.formats import PHOTO_SUFFIXES
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, Reading
-from tellapart.photos.layout import split_of
+from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import class_name, name_some
 
@@ -116,6 +116,9 @@ def match_rows(csv_path: str, finder: RowFinder, shown_folder: str) -> Reading:
     reading.left_out += [(_parts(path), "is named in the CSV, but there is no such file") for path in missing]
     for file, labels in found.values():
         _add_photo(reading, file, list(dict.fromkeys(labels)))
+    files, found_labels = [item.file for item in reading.labelled], [item.label for item in reading.labelled]
+    splits = find_splits([file.parts[:-1] for file in files], found_labels)
+    reading.labelled = [Labelled(*item) for item in zip(files, found_labels, splits, strict=True)]
     return reading
 
 
@@ -165,4 +168,4 @@ def _add_photo(reading: Reading, file: FoundFile, labels: Sequence[str]) -> None
     elif len(labels) > 1:
         reading.left_out.append((file.parts, f"rows of the CSV give it different labels: {name_some(labels)}"))
     else:
-        reading.labelled.append(Labelled(file, labels[0], split_of(file)))
+        reading.labelled.append(Labelled(file, labels[0]))

@@ -25,8 +25,9 @@ from tellapart.photos.files import (
     list_archive,
     list_folder,
 )
+from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.labels import labels_from_pattern
-from tellapart.photos.layout import label_files, split_of
+from tellapart.photos.layout import label_files
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
@@ -42,6 +43,7 @@ def open_photos(
     *,
     labels_csv: str | None = None,
     label_pattern: str | None = None,
+    class_level: int | None = None,
     limits: ImageLimits = ImageLimits(),
 ) -> PhotoSet:
     """The photos, with their classes where these can be found; nothing is decoded yet.
@@ -51,13 +53,14 @@ def open_photos(
             path and a label column, photos without classes, or a list of these; a `PhotoSet` is given back as it is.
         labels_csv: a CSV with a path and a label column, whose paths are relative to the folder or zip.
         label_pattern: regular expression with one group (or a group called `label`), searched in the file names.
+        class_level: which folder of each path is its class, counted from 1 for the folders directly in the source.
         limits: the largest photo that will be decoded.
 
     Raises:
-        ConfigError: `labels_csv` and `label_pattern` are both given, or the pattern is none.
+        ConfigError: two of `labels_csv`, `label_pattern` and `class_level` are given, or one has a wrong value.
         DatasetError: there is nothing at a path, or there are no photos, or the classes are not where they should be.
     """
-    return open_any_photos(photos, SourceConfig(labels_csv, label_pattern, limits=limits))
+    return open_any_photos(photos, SourceConfig(labels_csv, label_pattern, class_level, limits=limits))
 
 
 def open_any_photos(photos: Photos, config: SourceConfig = SourceConfig()) -> PhotoSet:
@@ -72,7 +75,7 @@ def open_any_photos(photos: Photos, config: SourceConfig = SourceConfig()) -> Ph
         return open_labelled(photos, config, check=False)
     except DatasetError as exc:
         named = source_paths(photos)
-        if config.labels_csv is not None or config.label_pattern is not None or not all(map(os.path.exists, named)):
+        if config.label_setting is not None or not all(map(os.path.exists, named)):
             raise
         found = list_photos(named, config.limits)
         if len(found) == 0:
@@ -225,8 +228,7 @@ def _list(source: str, kind: str) -> Listing:
 
 def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
     """The folder that the paths of the CSV start from, as shown, and its photos."""
-    if config.labels_csv is not None or config.label_pattern is not None:
-        setting = "labels_csv" if config.labels_csv is not None else "label_pattern"
+    if (setting := config.label_setting) is not None:
         raise DatasetError(
             f"{source!r} is a CSV, which names the labels itself. Leave out `{setting}`, or give a folder or zip.",
             paths=[source],
@@ -248,7 +250,7 @@ def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig)
     elif config.label_pattern is not None:
         reading = _read_pattern(source, photos, config.label_pattern)
     else:
-        reading = _read_layout(source, photos)
+        reading = _read_layout(source, photos, config.class_level)
     reading.left_out += [*left_out, *listing.left_out]
     return reading
 
@@ -282,8 +284,8 @@ def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv:
     return reading
 
 
-def _read_layout(source: str, photos: Sequence[FoundFile]) -> Reading:
-    reading = label_files(photos, Path(source).stem)
+def _read_layout(source: str, photos: Sequence[FoundFile], class_level: int | None) -> Reading:
+    reading = label_files(photos, source, class_level)
     if reading is None:
         raise DatasetError(
             f"No labels found for the {len(photos):,} photos in {source!r}: there is no folder per class, and no class "
@@ -296,13 +298,11 @@ def _read_layout(source: str, photos: Sequence[FoundFile]) -> Reading:
 
 def _read_pattern(source: str, photos: Sequence[FoundFile], pattern: str) -> Reading:
     labels = labels_from_pattern([photo.name for photo in photos], pattern, source)
-    reading = Reading()
-    for photo, label in zip(photos, labels, strict=True):
-        if label is None:
-            reading.left_out.append((photo.parts, "its name does not match `label_pattern`"))
-        else:
-            reading.labelled.append(Labelled(photo, label, split_of(photo)))
-    return reading
+    found = [(photo, label) for photo, label in zip(photos, labels, strict=True) if label is not None]
+    splits = find_splits([photo.parts[:-1] for photo, _ in found], [label for _, label in found])
+    labelled = [Labelled(photo, label, split) for (photo, label), split in zip(found, splits, strict=True)]
+    missed = [photo.parts for photo, label in zip(photos, labels, strict=True) if label is None]
+    return Reading(labelled, [(parts, "its name does not match `label_pattern`") for parts in missed])
 
 
 def _build(source: str, base: str, reading: Reading, limits: ImageLimits) -> PhotoSet:

@@ -17,6 +17,7 @@ from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
+from tellapart.networks.residual import merge_first_layers
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
@@ -166,6 +167,8 @@ class NetworkRecipe:
         assert image_size is not None
         network = build_network(self._config, len(class_names), "channels_first", self._plan)
         network.set_weights(model.get_weights())
+        if isinstance(self._config, ScratchConfig):
+            network = merge_first_layers(network)
         return Bundle(
             class_names=class_names,
             preprocess=PreprocessSpec(image_size, self._config.channels),

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
-from tellapart.errors import OutputError
+from tellapart.errors import DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
@@ -134,8 +134,13 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
 def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
-        from tellapart.runs.head_recipe import HeadRecipe
-
+        try:
+            from tellapart.runs.head_recipe import HeadRecipe
+        except ModuleNotFoundError as exc:
+            raise DependencyError(
+                f"training needs {exc.name}, which is not installed. Install it with: pip install 'tellapart[train]'",
+                name=exc.name,
+            ) from exc
         yield HeadRecipe(job)
         return
     # Keras and PyTorch take seconds to load, which a head does without.
