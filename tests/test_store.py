@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
 from tellapart.store import (
+    is_partial,
     open_whole,
     read_files,
     recover_files,
     remove_partials,
     sha256_hex,
     sync_folder,
+    temporary_folder,
     to_csv_bytes,
     to_json_bytes,
     write_file,
@@ -382,3 +384,23 @@ def test_a_table_is_read_back_whatever_is_in_a_name(rows: list[list[str]]) -> No
 
 def test_the_lines_of_a_table_end_as_on_unix() -> None:
     assert to_csv_bytes([["a", 1], ["b\r\n", 2]]) == b'a,1\n"b\r\n",2\n'
+
+
+def test_a_temporary_folder_lies_beside_the_files_and_goes_again(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path) as folder:
+        (folder / "part").write_bytes(b"data")
+        assert [path.parent for path in tmp_path.iterdir()] == [tmp_path]
+        assert is_partial(folder.name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_that_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".tellapart-0.partial").mkdir()
+    (tmp_path / ".tellapart-0.partial" / "part").write_bytes(b"data")
+    assert remove_partials(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_in_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="the folder does not exist"), temporary_folder(tmp_path / "nowhere"):
+        pass

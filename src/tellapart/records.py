@@ -165,23 +165,26 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
-    """How right a model is on labelled photos, some of which it may have learnt from.
-
-    The figures are for all photos that can be read.
+    """How right a model is on labelled photos that it has not learnt from.
 
     Attributes:
-        known_paths: photos that the model was trained on, by content; the figures are too good by them.
-        on_unknown: the same figures for the other photos alone; `None` where there are none.
+        known_paths: photos left out because the model has learnt from them, or from near copies of them.
+        near_copy_paths: those of them that it has learnt from in another form only: encoded anew, resized, mirrored,
+            turned or made brighter.
+        other_split_paths: other photos left out because the source has a test folder, and they stand outside of it.
         skipped: files that took no part, with the reason.
+        notes: what should be known about the figures, a sentence each.
     """
 
     known_paths: tuple[str, ...]
-    on_unknown: Evaluation | None
+    near_copy_paths: tuple[str, ...]
+    other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
     @property
     def num_known(self) -> int:
-        """Photos that the model was trained on."""
+        """Photos that were left out because the model has learnt from them, or from near copies of them."""
         return len(self.known_paths)
 
 

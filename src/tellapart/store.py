@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -209,13 +210,29 @@ def sync_folder(folder: Path) -> None:
         _sync_folder(folder)
 
 
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A folder for temporary files in the folder `beside`, on whose disk there is room; gone when the block ends.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = beside / f"{_PARTIAL_PREFIX}{secrets.token_hex(6)}{_PARTIAL_SUFFIX}"
+    with _telling(folder):
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _remove_quietly(folder)
+
+
 def is_partial(name: str) -> bool:
-    """Whether a file of that name is an unfinished one of ours."""
+    """Whether a file or folder of that name is an unfinished one of ours."""
     return name.startswith(_PARTIAL_PREFIX) and name.endswith(_PARTIAL_SUFFIX)
 
 
 def remove_partials(folder: Path) -> int:
-    """The number of unfinished files of ours that a killed process left in `folder`, now removed.
+    """The number of unfinished files and folders of ours that a killed process left in `folder`, now removed.
 
     Only call this for a folder that nobody else is writing to. Files that are not ours stay.
     """
@@ -323,6 +340,9 @@ def _read_one(path: Path, is_next: bool) -> bytes:
 
 def _remove_quietly(path: Path) -> None:
     try:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     except OSError:
         pass  # the failure that led here is the one to report; `remove_partials` comes by later

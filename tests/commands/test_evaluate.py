@@ -93,6 +93,8 @@ def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: 
         "num_photos": 4,
         "num_skipped": 0,
         "num_known": 0,
+        "num_near_copies": 0,
+        "num_other_splits": 0,
         "log_loss": evaluation.log_loss,
         "class_names": ["blue", "red"],
         "per_class": [

@@ -80,8 +80,7 @@ def look_at(
     report = _progress_reporter(len(photos), watcher if eyes else Watcher())
     with PhotoStore(path) as store:
         looker = _Looker(photos, eyes, store)
-        rows = np.arange(len(photos))
-        looks = _look_at_all(rows, looker, store, report)
+        looks = _look_at_all(range(len(photos)), looker, store, report)
         deep = [row for row, look in enumerate(looks) if look.levels is not None]
         looker.depths = choose_depths(look.levels for look in looks if look.levels is not None)
         for row, look in zip(deep, _look_at_all(deep, looker, store), strict=True):
@@ -242,7 +241,7 @@ class _Looker:
 
 
 def _look_at_all(
-    rows: Sequence[int] | NDArray[np.int64],
+    rows: Sequence[int],
     looker: _Looker,
     store: PhotoStore,
     report: Callable[[int, int], None] = lambda num_done, num_found: None,
@@ -252,7 +251,7 @@ def _look_at_all(
     pending: dict[str, dict[str, bytes]] = {}
     threads, num_found = num_cores(), 0
     size = even_size(len(rows), _PHOTOS_A_TASK, threads)
-    for look in map_batches(len(rows), size, lambda places: looker.look(int(rows[one]) for one in places), threads):
+    for look in map_batches(len(rows), size, lambda places: looker.look(rows[one] for one in places), threads):
         if look.fresh:
             pending[look.digest], look.fresh = look.fresh, {}
         if len(pending) >= _PHOTOS_A_COMMIT:

@@ -40,7 +40,7 @@ from tellapart.errors import ImageError
 from tellapart.images.colour import has_other_colours, reduce_before, to_srgb
 from tellapart.images.depth import Levels, SampleDepths
 from tellapart.images.exif import read_orientation
-from tellapart.images.formats import sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.images.headers import (
     EOI,
     JpegHeader,
@@ -49,13 +49,11 @@ from tellapart.images.headers import (
     read_jpeg_header,
     webp_size,
 )
-from tellapart.images.other_files import HEAD_BYTES, describe_other
 from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
 from tellapart.images.pixels import Samples, develop, turn_upright
 from tellapart.images.png_chunks import read_png_header, without_profile
 from tellapart.images.tiff_directory import TiffPage
-from tellapart.images.tiff_header import check_tiff
-from tellapart.images.tiff_pages import find_picture
+from tellapart.images.tiff_pages import check_tiff, find_picture
 from tellapart.images.tiff_samples import is_lossless
 from tellapart.records import ImageInfo
 

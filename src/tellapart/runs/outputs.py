@@ -18,8 +18,8 @@ from tellapart.store import check_writable, is_partial, output_error, to_csv_byt
 # What a training leaves in its folder; any of these makes the folder that of a run.
 _RUN_MARKERS = ("run.json", "bundle.json")
 _RUN_FILES = frozenset(
-    "run.json bundle.json model.onnx metrics.json split.csv skipped.csv predictions.csv history.csv report.html "
-    "check.json confusion.png mistakes.png curves.png".split()
+    "run.json bundle.json model.onnx metrics.json split.csv fingerprints.bin skipped.csv predictions.csv history.csv "
+    "report.html check.json confusion.png mistakes.png curves.png".split()
 )
 # Held by a training while it writes into a folder; one that was killed leaves it there.
 LOCK_NAME = "run.lock"

@@ -10,9 +10,16 @@ import pytest
 from PIL import Image
 
 from tellapart.errors import ImageError
-from tellapart.images.formats import PHOTO_SUFFIXES, SUFFIXES, sniff_format
+from tellapart.images.formats import (
+    HEAD_BYTES,
+    PHOTO_SUFFIXES,
+    SUFFIXES,
+    describe_other,
+    is_raw_name,
+    is_zip_of_files,
+    sniff_format,
+)
 from tellapart.images.gate import decode_image
-from tellapart.images.other_files import HEAD_BYTES, describe_other, is_raw_name, is_zip_of_files
 
 
 def zip_of(*names: str, stored_first: bytes = b"") -> bytes:
