@@ -31,6 +31,7 @@ _SHARE_ABOVE = 0.001
 _MOST_REAL = 2.0
 # Noise around black goes below 0; more than this share of white is no noise.
 _LEAST_SHARE = 1 / 16
+_MOST_WHITE = 2.0**32
 # Rows converted at once, so that a large photo needs no second copy of itself in 32 bits.
 _ROWS_AT_ONCE = 256
 _ADVICE = "Save it again as an 8-bit JPEG or PNG"
@@ -178,5 +179,6 @@ def _check_range(samples: NDArray[Any], white: float) -> None:
     if np.count_nonzero(samples < -white * _LEAST_SHARE) > most:
         raise ImageError(f"holds negative numbers, so which of them is black is not known. {_ADVICE}")
     finite = samples[np.isfinite(samples)] if samples.dtype.kind == "f" else samples
-    if np.count_nonzero(finite > 2.0**32) > most:
-        raise ImageError(f"holds numbers up to {float(finite.max()):.2g}, so which is white is not known. {_ADVICE}")
+    largest = float(finite.max(initial=0))
+    if largest > _MOST_WHITE and np.count_nonzero(finite > _MOST_WHITE) > most:
+        raise ImageError(f"holds numbers up to {largest:.2g}, so which is white is not known. {_ADVICE}")
