@@ -14,10 +14,10 @@ from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
+from tellapart.measure.splits import Split
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
-from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
