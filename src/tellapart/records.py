@@ -134,12 +134,23 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared; `precision` and `recall` are `None` where nothing was predicted or present."""
+    """How one class fared.
+
+    Attributes:
+        class_name: the class.
+        num_photos: photos of it.
+        num_groups: those of them that are independent: copies and photos of one burst count as one.
+        precision: share of the photos that were given this class and are of it; `None` where none was given it.
+        recall: share of its photos that were given this class; `None` without photos.
+        recall_interval_95: of the recall, by groups; `None` likewise.
+    """
 
     class_name: str
     num_photos: int
+    num_groups: int
     precision: float | None
     recall: float | None
+    recall_interval_95: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -148,8 +159,13 @@ class Evaluation:
 
     Attributes:
         accuracy: share of photos whose predicted class is their label.
-        interval_95: Wilson interval of the accuracy.
+        interval_95: Wilson interval of the accuracy; copies and photos of one burst count as one photo.
         num_photos: photos the figures rest on.
+        num_groups: those of them that are independent.
+        balanced_accuracy: mean of the recalls of the classes that have photos.
+        balanced_interval_95: of the balanced accuracy.
+        macro_f1: mean F1 score of the classes.
+        constant_class, constant_accuracy: the most frequent class, and how often always naming it would be right.
         log_loss: mean of `-log p(label)` in nats.
         per_class: one entry a class, in class order.
         confusion_matrix: `[label][predicted]` counts.
@@ -158,6 +174,12 @@ class Evaluation:
     accuracy: float
     interval_95: tuple[float, float]
     num_photos: int
+    num_groups: int
+    balanced_accuracy: float
+    balanced_interval_95: tuple[float, float]
+    macro_f1: float
+    constant_class: str
+    constant_accuracy: float
     log_loss: float
     per_class: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
-from tellapart.measure.metrics import wilson_interval
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import ClassScore, Figure, Finding, LabelSuspect, Skipped
+from tellapart.records import Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import ModelView, make_view
@@ -101,12 +100,6 @@ def render_report(report: Report) -> bytes:
     return page.encode("utf-8")
 
 
-def _recall_interval(score: ClassScore) -> tuple[float, float]:
-    """The 95 % interval of the share of a class that is found."""
-    assert score.recall is not None
-    return wilson_interval(round(score.recall * score.num_photos), score.num_photos)
-
-
 def _make_environment() -> "jinja2.Environment":
     """The one jinja2 environment: escapes everything, knows only our templates, and no name that is not given."""
     import jinja2
@@ -121,7 +114,6 @@ def _make_environment() -> "jinja2.Environment":
     )
     environment.globals["frame"] = {"left": svg.LEFT, "right": svg.RIGHT, "top": svg.TOP, "bottom": svg.BOTTOM}
     environment.filters |= {
-        "recall_interval": _recall_interval,
         "percent": wording.percent,
         "round_percent": wording.round_percent,
         "count": wording.count,

@@ -159,7 +159,8 @@ class HeadRecipe:
             measure_learning_curve(data, config.seed),
             _leak_accuracy(config, checkup, rows, accuracy, head),
         )
-        return measure(rows, photos.labels[rows], probabilities, photos.class_names, method)
+        groups = checkup.group_numbers[rows]
+        return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)
 
     def _largest_difference(self, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
         """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.

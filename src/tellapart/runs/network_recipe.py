@@ -156,10 +156,11 @@ class NetworkRecipe:
     ) -> tuple[float, Measurement]:
         """The temperature, and the figures with each photo at the temperature that the others ask for."""
         rows = data.split.validation
-        labels = data.labels[rows]
-        folds = fold_numbers(labels, checkup.group_numbers[rows], _NUM_FOLDS, self._config.seed)
+        labels, groups = data.labels[rows], checkup.group_numbers[rows]
+        folds = fold_numbers(labels, groups, _NUM_FOLDS, self._config.seed)
         temperature, probabilities = calibrate(probabilities, labels, folds)
-        return temperature, measure(rows, labels, probabilities, checkup.photos.class_names, Method("hold-out"))
+        names, method = checkup.photos.class_names, Method("hold-out")
+        return temperature, measure(rows, labels, probabilities, names, method, groups)
 
     def _make_bundle(self, model: "keras.Model", portable: "keras.Model", is_mirrored: bool) -> Bundle:
         """The model for prediction; its convolutions are `channels_first`, as ONNX has them."""
