@@ -78,7 +78,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
-        notes: what the rates of doubt come to, a sentence each.
+        notes: what is to be said of the photos and the sample, and what the rates of doubt come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -120,8 +120,9 @@ def write_predictions(
     if outputs.heatmap:
         model.check_activation_maps()
     predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
-    summary = PredictSummary(notes=predictions.notes)
     submission = _submission_writer(outputs, model)
+    sample_notes = () if submission is None else submission.notes
+    summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))

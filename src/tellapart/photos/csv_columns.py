@@ -114,7 +114,7 @@ def _read_columns(csv_path: str, is_file: Callable[[str], bool]) -> _Columns:
         rows, names = [names, *rows], tuple(f"column {number}" for number in range(1, len(names) + 1))
     if names and not rows:
         raise DatasetError(f"CSV {csv_path!r} has a header but no rows. Add a row for each photo.", paths=[csv_path])
-    notes = () if table.note is None else (f"CSV {csv_path!r} {table.note}",)
+    notes = () if table.note is None else (f"CSV {csv_path!r} {table.note}.",)
     values = tuple(zip(*rows, strict=True)) if rows else ()
     return _Columns(csv_path, names, values, notes)
 
@@ -123,15 +123,15 @@ def _find_paths(columns: _Columns, is_file: Callable[[str], bool]) -> int:
     """The column whose values are photos; of several the first by its name, and of none the one with a known name."""
     known = [columns.lower.index(name) for name in _PATH_COLUMNS if name in columns.lower]
     shares: dict[int, float] = {}
-    for number in dict.fromkeys([*known, *range(len(columns.names))]):
+    order: list[int] = [*known, *(number for number in range(len(columns.names)) if number not in known)]
+    for number in order:
         step = max(1, columns.num_rows // _NUM_LOOKED_AT)
         looked = [value for value in columns.values[number][::step] if value.strip()]
         shares[number] = sum(map(is_file, looked)) / max(1, len(looked))
         if number in known and shares[number] >= _ENOUGH_FOUND:
             return number
-    best = max(shares, key=lambda number: shares[number], default=None)
-    if best is not None and shares[best] > 0:
-        return best
+    if any(shares.values()):
+        return max(order, key=lambda number: shares[number])
     if known:
         return known[0]
     raise _no_column(columns, "path", _PATH_COLUMNS)
@@ -166,7 +166,7 @@ def _unused_split(columns: _Columns, split: int | None) -> tuple[str, ...]:
     values = [value for value in dict.fromkeys(columns.values[unused[0]]) if value.strip()]
     return (
         f"the column {columns.names[unused[0]].strip()!r} of CSV {columns.path!r} is not used, because it holds "
-        f"{name_some(values, 3) or 'nothing'}, and not train, validation or test",
+        f"{name_some(values, 3) or 'nothing'}, and not train, validation or test.",
     )
 
 
@@ -220,7 +220,7 @@ def _split_values(columns: _Columns, number: int) -> tuple[list[tuple[str, ...]]
             continue
         note = (
             f"the labels in the column {columns.names[number].strip()!r} of CSV {columns.path!r} look like several for "
-            f"each photo, such as {joined[0]!r}. Each combination is taken as a class of its own"
+            f"each photo, such as {joined[0]!r}. Each combination is taken as a class of its own."
         )
         return found, (note,)
     return found, ()

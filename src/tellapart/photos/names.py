@@ -74,14 +74,15 @@ def same_name_key(name: str) -> str:
 def compare_names(class_names: Sequence[str]) -> list[str]:
     """A sentence for all classes that are one number written differently, and one for those that differ in case."""
     notes: list[str] = []
-    numbers, words = defaultdict(list), defaultdict(list)
+    numbers: defaultdict[float, list[str]] = defaultdict(list)
+    words: defaultdict[str, list[str]] = defaultdict(list)
     for name in class_names:
         (numbers[float(name)] if _NUMBER.fullmatch(name) else words[same_name_key(name)]).append(name)
-    kinds = ((numbers.values(), "are the same number"), (words.values(), "differ only in upper and lower case"))
-    for groups, found in kinds:
+    kinds = {"are the same number": numbers.values(), "differ only in upper and lower case": words.values()}
+    for found, groups in kinds.items():
         alike = [" and ".join(map(repr, names)) for names in groups if len(names) > 1]
         if alike:
-            notes.append(f"the classes {list_some(alike, 3)} {found}. If they mean the same, give them one name")
+            notes.append(f"the classes {list_some(alike, 3)} {found}. If they mean the same, give them one name.")
     return notes
 
 

@@ -87,7 +87,10 @@ def train(
             source = replace(source, per_class=resumed.per_class)
         # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
-        decided = apply_own_decisions(open_labelled(photos, source, check=is_checked), watcher)
+        opened = open_labelled(photos, source, check=is_checked)
+        for note in opened.notes:
+            watcher.on_note(note)
+        decided = apply_own_decisions(opened, watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
         with _open_recipe(job) as recipe:
             return _train(job, recipe)
