@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.images.gate import decode_image
+from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, list_photos, source_paths
@@ -241,7 +241,7 @@ def _write_grid(
     images = []
     for row, prediction in shown:
         data = photos.read(row)
-        image = decode_image(data, photos.limits, at_least=_GRID_SIZE)
+        image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
         if heatmap:
             seen = load_image(data, model.preprocess, photos.limits)
             image = _draw_heatmap(model, image, seen, prediction.nearest_class)
