@@ -7,7 +7,7 @@ import typer
 
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line, print_table, show_waiting
+from tellapart.cli.output import make_console, print_line, print_note, print_table, show_waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +35,8 @@ def show(
         result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     console = make_console()
     _print_counts(console, result)
+    for note in result.photos.notes:
+        print_note(console, note)
     _print_shapes(console, summarise_shapes(result.infos))
     _print_skipped(console, result)
     if out is not None:

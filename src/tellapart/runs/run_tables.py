@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.measurement import Measurement, measure, method_from_json
+from tellapart.measure.splits import Split
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
 
