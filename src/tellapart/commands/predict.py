@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.images.gate import decode_image
+from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, list_photos, source_paths
@@ -78,7 +78,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
-        notes: what the rates of doubt come to, a sentence each.
+        notes: what is to be said of the photos and the sample, and what the rates of doubt come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -121,7 +121,8 @@ def write_predictions(
     submission = _submission_writer(outputs, model)
     opened = _open(photos)
     predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
-    summary = PredictSummary(notes=predictions.notes)
+    sample_notes = () if submission is None else submission.notes
+    summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))
@@ -134,8 +135,8 @@ def write_predictions(
         if outputs.sort_into is not None:
             from tellapart.commands.sorting import sort_photos  # only who sorts needs it
 
-            answers = (*model.class_names, *predictions.doubts)
-            sorter = stack.enter_context(sort_photos(outputs.sort_into, source_paths(photos), opened, answers))
+            sorting = sort_photos(outputs.sort_into, source_paths(photos), opened, predictions.answers)
+            sorter = stack.enter_context(sorting)
             takers.append(sorter.add)
         for row, result in predictions.items():
             for take in takers:
@@ -222,7 +223,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions)
                 numbers = [result.highest_probability, *result.probabilities]
                 numbers += [] if result.distance is None else [result.distance]
                 words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
-                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]]))
+                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]], is_start=False))
 
         yield take
 
@@ -244,7 +245,7 @@ def _write_grid(
     images = []
     for row, prediction in shown:
         data = photos.read(row)
-        image = decode_image(data, photos.limits, at_least=_GRID_SIZE)
+        image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
         if heatmap:
             seen = load_image(data, model.preprocess, photos.limits)
             image = _draw_heatmap(model, image, seen, prediction.nearest_class)

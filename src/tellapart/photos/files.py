@@ -167,10 +167,14 @@ class Labelled:
 
 @dataclass
 class Reading:
-    """How files were understood: labelled photos, and files or folders that have no class, with the reason."""
+    """How files were understood: labelled photos, and files or folders that have no class, with the reason.
+
+    `notes` are sentences for their owner.
+    """
 
     labelled: list[Labelled] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def list_folder(folder: str) -> Listing:
