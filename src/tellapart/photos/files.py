@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
-from tellapart.images.formats import describe_other, sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.photos.names import is_system_name, natural_key
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LeftOut = tuple[tuple[str, ...], str]
 
-_HEAD_BYTES = 1024
 SYSTEM_REASON = "a hidden or system file"
 
 # Links that lead to folders with links make a folder much larger than it is on disk.
@@ -94,7 +93,7 @@ class ArchiveMember:
         shown = f"{self.archive.path}/{self.name}"
         _check_size(self.archive.size(self.name), max_bytes, shown)
         if self.archive.is_suspicious(self.name):
-            _check_head(self.archive.head(self.name, _HEAD_BYTES), shown)
+            _check_head(self.archive.head(self.name, HEAD_BYTES), shown)
         return self.archive.read(self.name)
 
     def modified_ns(self) -> int | None:
@@ -104,7 +103,7 @@ class ArchiveMember:
 
 def _check_head(head: bytes, path: str) -> None:
     if sniff_format(head) is None:
-        raise ImageError(f"is not a photo but {describe_other(head)}", path=path)
+        raise ImageError(f"is {describe_other(head).reason}", path=path)
 
 
 def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:

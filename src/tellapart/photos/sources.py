@@ -14,6 +14,7 @@ import numpy as np
 
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
+from tellapart.images.formats import HEAD_BYTES, is_zip_of_files
 from tellapart.photos.files import (
     SYSTEM_REASON,
     ArchiveMember,
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
 
 Photos = PhotoSet | str | Path | Sequence[str | Path]
 
-_HEAD_BYTES = 64
 _TABLE_SUFFIXES = (".csv", ".tsv")
-_ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def open_photos(
@@ -284,13 +283,15 @@ def _kind_of(source: str) -> str:
     if suffix == ".zip":
         return "zip"
     try:
-        return "zip" if DiskFile(source).head(_HEAD_BYTES).startswith(_ZIP_HEADS) else "file"
+        return "zip" if is_zip_of_files(DiskFile(source).head(HEAD_BYTES)) else "file"
     except ImageError:
         return "file"
 
 
 def _refuse_file(source: str) -> NoReturn:
     reason = reason_no_photo(source, DiskFile(source))
+    if reason is not None and ". " in reason:  # it says what to do
+        raise DatasetError(f"{source!r} is {reason}.", paths=[source])
     found = f"no folder, zip or CSV ({reason})" if reason else "a single photo"
     raise DatasetError(
         f"{source!r} is {found}. Give a folder with a folder per class, photos with their class in the name, a zip of "
