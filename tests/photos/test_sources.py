@@ -418,7 +418,7 @@ def test_folders_without_photos_are_named(plant: Plant, tmp_path: Path) -> None:
         assert reasons(photos) == {
             ".hidden": "a hidden or system file",
             "bat": "a folder without photos",
-            "bat/notes.txt": "not a photo",
+            "bat/notes.txt": "text, not a photo",
             "cat/new": "a folder without photos",
             "owl": "a folder without photos",
         }
