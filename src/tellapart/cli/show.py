@@ -67,7 +67,7 @@ def _print_skipped(console: "Console", result: "Show") -> None:
     from tellapart.photos.names import group_skipped
 
     for group in group_skipped(result.skipped):
-        print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")
+        print_line(console, f"\nSkipped {group.num_files:,}: {with_flags(group.reason)}")
         for path in group.first:
             print_line(console, f"  {path}")
         if group.num_files > len(group.first):

@@ -110,7 +110,7 @@ def write_predictions(
 
     Raises:
         BundleError: the folder holds no model that can be used.
-        DatasetError: a path does not exist, there is no photo, no photo can be drawn, or the submission lacks one.
+        DatasetError: a path does not exist, no photo can be read, or the submission lacks one.
         ConfigError: a heat map or a rate is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
@@ -143,6 +143,8 @@ def write_predictions(
                 take(row, result)
             if row < len(opened):
                 on_photo(row + 1, len(opened))
+        if not summary.counts:  # before any file is there
+            raise _no_predictions(opened, summary)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -151,6 +153,16 @@ def write_predictions(
     if submission is not None:
         summary.submission = submission.write()
     return summary
+
+
+def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
+    """The error for photos of which none could be read; outputs that were begun are given up."""
+    first = summary.first_skipped[0]
+    return DatasetError(
+        f"nothing was predicted: none of the {summary.num_skipped:,} files of {photos.source!r} can be read. The first"
+        f" is {first.path!r}: {first.reason}. `tellapart show` lists the reasons.",
+        paths=[item.path for item in summary.first_skipped],
+    )
 
 
 def _submission_writer(outputs: PredictOutputs, model: Model) -> "SubmissionWriter | None":
@@ -236,12 +248,6 @@ def _write_grid(
     from tellapart.report.figures import figure_png
     from tellapart.report.grid import draw_grid
 
-    if not shown:
-        raise DatasetError(
-            f"none of the photos of {photos.source!r} can be read, so there is no grid to draw. Give photos in JPEG, "
-            "PNG or another common format.",
-            paths=[photos.source],
-        )
     images = []
     for row, prediction in shown:
         data = photos.read(row)

@@ -136,7 +136,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def _unreadable(path: Path, exc: Exception) -> BundleError:
     return BundleError(
-        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again with another "
-        "`out`.",
+        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again into "
+        "another folder.",
         path=path,
     )
