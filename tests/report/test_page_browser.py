@@ -79,7 +79,7 @@ def download(page: Chrome, folder: Path) -> list[list[str]]:
     path.unlink(missing_ok=True)
     page.find_element(By.ID, "download").click()
     WebDriverWait(page, 10).until(lambda _: path.exists() and path.stat().st_size)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file, strict=True))
 
 

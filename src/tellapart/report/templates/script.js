@@ -92,14 +92,16 @@
     paint();
   }
 
-  // As RFC 4180 has it.
+  // As RFC 4180 has it, with a byte order mark and no text that a spreadsheet takes for a formula.
   function toCsv() {
-    const quote = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const safe = (text) => (/^'*[=+\-@\t\r]/.test(text) && !/^[+-]?\d+(\.\d*)?$/.test(text) ? `'${text}` : text);
+    const quoted = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const quote = (text) => quoted(safe(text));
     const rows = [...decisions].sort(([first], [second]) => first - second).map(([row, { decision, newClass }]) => {
       return [...data.photos[row], decision, decision === "move" ? data.classes[newClass] : ""];
     });
     return [["content", "path", "class", "decision", "new_class"], ...rows]
-      .map((row) => `${row.map(quote).join(",")}\r\n`).join("");
+      .map((row) => `${row.map(quote).join(",")}\r\n`).reduce((text, line) => text + line, "\ufeff");
   }
 
   function download() {
