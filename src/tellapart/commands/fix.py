@@ -36,7 +36,7 @@ from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, p
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.records import Skipped
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 
@@ -115,6 +115,7 @@ def fix(
     config, out_dir, named = source_config(source), Path(out), source_paths(photos)
     for path in named:
         check_outside(out_dir, path)
+    check_dir(out_dir, CLEANED_MARKER)
     steps = _read_steps(named, None if decisions is None else find_download(decisions, named), drop_copies)
     opened = open_labelled(photos, config, check=False)
     start, skipped = _read_all(opened, opened.limits, on_photo)
