@@ -24,7 +24,7 @@ _BLOCK = re.compile(
     r"^(?: *<!-- test: (?P<mark>\w+) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^ *```$", re.M | re.S
 )
 # What a page may tell a reader to type besides `tellapart` and `make`.
-SHELL = ("source ", "pip install ", "git ", "cd ")
+SHELL = ("source ", "pip install ", "pipx install ", "uv tool install ", "git ", "cd ")
 
 
 @dataclass(frozen=True)
