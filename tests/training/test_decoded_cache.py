@@ -3,6 +3,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from PIL import Image
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import PreprocessSpec, load_image
+from tellapart.photos.loading import digest_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos, open_labelled
 from tellapart.records import Skipped
 from tellapart.training import decoded_cache as cache
-from tellapart.training.decoded_cache import CachedImages, cache_images, release_pages
+from tellapart.training.decoded_cache import CachedImages, ImageWriter, release_pages
 
 SPEC = PreprocessSpec((12, 16))
 NUM_BYTES = 12 * 16 * 3
@@ -63,10 +65,11 @@ def cache_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cached(cache_dir: Path) -> Cached:
-    """`cache_images` into `cache_dir`."""
+    """The images of photos that nobody has looked at, by way of `cache_dir`."""
 
     def make(photos: PhotoSet, spec: PreprocessSpec = SPEC, limits: ImageLimits = ImageLimits()) -> CachedImages:
-        return cache_images(photos, spec, limits, cache_dir)
+        with ImageWriter(spec, limits, cache_dir) as writer:
+            return writer.finish(photos, [str(digest) for digest in digest_photos(photos)])
 
     return make
 
@@ -85,6 +88,10 @@ def loaded(photos: PhotoSet, spec: PreprocessSpec = SPEC) -> NDArray[np.uint8]:
     return np.stack([load_image(photos.read(row), spec, ImageLimits()) for row in range(len(photos))])
 
 
+def all_of(images: CachedImages) -> NDArray[np.uint8]:
+    return images.gather(np.arange(len(images.photos)))
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -99,7 +106,7 @@ def pair(key: str) -> set[str]:
 def test_the_images_are_those_that_are_loaded_one_by_one(
     photos: PhotoSet, cached: Cached, spec: PreprocessSpec
 ) -> None:
-    np.testing.assert_array_equal(cached(photos, spec).store, loaded(photos, spec))
+    np.testing.assert_array_equal(all_of(cached(photos, spec)), loaded(photos, spec))
 
 
 def test_the_second_call_decodes_nothing(photos: PhotoSet, cached: Cached, forbid_decoding: Callable[[], None]) -> None:
@@ -110,7 +117,7 @@ def test_the_second_call_decodes_nothing(photos: PhotoSet, cached: Cached, forbi
 
     assert second.key == first.key
     assert second.digests == first.digests
-    np.testing.assert_array_equal(second.store, loaded(photos))
+    np.testing.assert_array_equal(all_of(second), loaded(photos))
 
 
 def test_a_renamed_folder_decodes_nothing_and_has_the_new_paths(
@@ -131,7 +138,7 @@ def test_a_changed_photo_gives_another_key_and_its_new_image(photos: PhotoSet, c
     after = cached(photos)
 
     assert after.key != before.key
-    np.testing.assert_array_equal(after.store, loaded(photos))
+    np.testing.assert_array_equal(all_of(after), loaded(photos))
 
 
 def test_one_changed_byte_gives_another_key(photos: PhotoSet, cached: Cached) -> None:
@@ -158,14 +165,14 @@ def test_other_settings_have_files_of_their_own(
 
     assert first.key != second.key
     assert names(cache_dir) == pair(first.key) | pair(second.key)
-    np.testing.assert_array_equal(second.store, loaded(photos, spec))
+    np.testing.assert_array_equal(all_of(second), loaded(photos, spec))
 
 
 def test_another_order_has_files_of_its_own(photos: PhotoSet, cached: Cached) -> None:
     reversed_photos = photos.take([4, 3, 2, 1, 0])
 
     assert cached(photos).key != cached(reversed_photos).key
-    np.testing.assert_array_equal(cached(reversed_photos).store, loaded(photos)[::-1])
+    np.testing.assert_array_equal(all_of(cached(reversed_photos)), loaded(photos)[::-1])
 
 
 @pytest.mark.parametrize("num_calls", [1, 2], ids=["decoded now", "found"])
@@ -181,7 +188,7 @@ def test_unusable_photos_are_left_out_and_the_rest_stays_aligned(
         ("dog", "2.png"),
     ]
     np.testing.assert_array_equal(images.photos.labels, [0, 0, 1, 1])
-    np.testing.assert_array_equal(images.store, loaded(images.photos))
+    np.testing.assert_array_equal(all_of(images), loaded(images.photos))
     assert len(images.digests) == len(images.groups()) == 4
 
 
@@ -207,7 +214,7 @@ def test_a_vanished_photo_is_skipped(photos: PhotoSet, cached: Cached) -> None:
     images = cached(photos)
 
     assert images.photos.skipped == (Skipped(photos.paths[1], "the file is no longer there"),)
-    np.testing.assert_array_equal(images.store, loaded(photos.take([0, 2, 3, 4])))
+    np.testing.assert_array_equal(all_of(images), loaded(photos.take([0, 2, 3, 4])))
 
 
 @pytest.mark.parametrize("num_calls", [1, 2], ids=["decoded now", "found"])
@@ -215,15 +222,14 @@ def test_a_vanished_photo_is_skipped(photos: PhotoSet, cached: Cached) -> None:
 def test_no_images_have_the_right_shape(mixed: PhotoSet, cached: Cached, rows: list[int], num_calls: int) -> None:
     images = [cached(mixed.take(rows)) for _ in range(num_calls)][-1]
 
-    assert images.store.shape == (0, 12, 16, 3)
     assert images.gather(np.array([], np.int64)).shape == (0, 12, 16, 3)
     assert images.groups().shape == (0,)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"\xff\xfe", b'{"5": "no such row"}', b'{"x": "no row"}', b'{"0": 1}'],
-    ids=["empty", "cut", "a list", "no text", "unknown row", "no row", "no reason"],
+    [b"", b"{", b"[]", b"\xff\xfe", b"{}", b'{"settings": [], "digests": []}'],
+    ids=["empty", "cut", "a list", "no text", "without digests", "of other settings"],
 )
 def test_a_damaged_index_is_made_again(
     photos: PhotoSet, cached: Cached, cache_dir: Path, content: bytes, forbid_decoding: Callable[[], None]
@@ -231,9 +237,9 @@ def test_a_damaged_index_is_made_again(
     index_path = cache_dir / f"{cached(photos).key}.json"
     index_path.write_bytes(content)
 
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
     forbid_decoding()
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
 
 
 @pytest.mark.parametrize(
@@ -259,9 +265,9 @@ def test_damaged_images_are_decoded_again(
     images_path = cache_dir / f"{cached(photos).key}.npy"
     images_path.write_bytes(damage(images_path.read_bytes()))
 
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
     forbid_decoding()
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".npy"])
@@ -269,7 +275,7 @@ def test_a_missing_half_is_made_again(photos: PhotoSet, cached: Cached, cache_di
     key = cached(photos).key
     (cache_dir / f"{key}{suffix}").unlink()
 
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
     assert names(cache_dir) == pair(key)
 
 
@@ -277,7 +283,7 @@ def test_the_images_are_an_ordinary_npy_file(photos: PhotoSet, cached: Cached, c
     key = cached(photos).key
 
     np.testing.assert_array_equal(np.load(cache_dir / f"{key}.npy"), loaded(photos))
-    assert json.loads((cache_dir / f"{key}.json").read_bytes()) == {}
+    assert json.loads((cache_dir / f"{key}.json").read_bytes())["digests"] == digest_photos(photos)
 
 
 def test_the_newest_images_stay_even_when_they_alone_are_too_many(
@@ -289,7 +295,7 @@ def test_the_newest_images_stay_even_when_they_alone_are_too_many(
     newest = cached(photos)
 
     assert names(cache_dir) == pair(newest.key)
-    np.testing.assert_array_equal(newest.store, loaded(photos))
+    np.testing.assert_array_equal(all_of(newest), loaded(photos))
 
 
 def test_the_least_recently_used_images_go_first(
@@ -340,7 +346,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", fail)
 
-    with pytest.raises(OutputError, match=r"No space left on device\)\. 0 MB are needed.*`cache_dir`") as caught:
+    with pytest.raises(
+        OutputError, match=r"No space left on device\)\. Each takes 0.00 MB. Make room.*`cache_dir`"
+    ) as caught:
         cached(photos)
 
     assert repr(str(cache_dir)) in str(caught.value)
@@ -366,8 +374,11 @@ def test_an_interrupted_decoding_leaves_nothing_behind(
 def test_a_file_in_the_place_of_the_folder_is_named(photos: PhotoSet, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(OutputError, match=r"cannot be written to '.*file'.*`cache_dir`"):
-        cache_images(photos, SPEC, ImageLimits(), tmp_path / "file")
+    with (
+        pytest.raises(OutputError, match=r"cannot be written to '.*file'.*`cache_dir`"),
+        ImageWriter(SPEC, ImageLimits(), tmp_path / "file") as writer,
+    ):
+        writer.finish(photos, digest_photos(photos))
 
 
 def test_a_filled_cache_that_may_only_be_read_is_used(
@@ -380,7 +391,7 @@ def test_a_filled_cache_that_may_only_be_read_is_used(
     monkeypatch.setattr(os, "utime", refuse)
     forbid_decoding()
 
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
+    np.testing.assert_array_equal(all_of(cached(photos)), loaded(photos))
 
 
 def test_byte_identical_photos_are_one_group(tmp_path: Path, cached: Cached) -> None:
@@ -437,16 +448,105 @@ def test_the_photos_are_not_changed(photos: PhotoSet, tmp_path: Path, cached: Ca
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "photos").iterdir()} == before
 
 
-def test_with_known_contents_no_photo_is_read_again(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = cached(photos)
-    digests = first.digests
+@pytest.fixture
+def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A function after whose call no photo can be read any more."""
 
     def fail(*_: object) -> bytes:
         raise AssertionError("a photo was read again")
 
-    monkeypatch.setattr(PhotoSet, "read", fail)
-    again = cache_images(first.photos, SPEC, ImageLimits(), cache_dir, digests)
-    assert again.digests == digests
-    np.testing.assert_array_equal(again.store, first.store)
+    return lambda: monkeypatch.setattr(PhotoSet, "read", fail)
+
+
+def test_what_was_given_is_not_read_again(
+    photos: PhotoSet, cache_dir: Path, forbid_reading: Callable[[], None]
+) -> None:
+    digests, expected = digest_photos(photos), loaded(photos)
+    forbid_reading()
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        for row in (3, 0, 4, 1, 2):
+            writer.add(digests[row], expected[row])
+        images = writer.finish(photos, digests)
+
+    assert names(cache_dir) == pair(images.key)
+    np.testing.assert_array_equal(all_of(images), expected)
+
+
+def test_images_of_photos_that_are_not_among_them_do_no_harm(photos: PhotoSet, cache_dir: Path) -> None:
+    digests, expected = digest_photos(photos), loaded(photos)
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        for digest, image in zip(digests, expected, strict=True):
+            writer.add(digest, image)
+        images = writer.finish(photos.take([4, 1]), [digests[4], digests[1]])
+
+    np.testing.assert_array_equal(all_of(images), expected[[4, 1]])
+
+
+def test_an_image_that_an_earlier_file_holds_is_not_wanted(photos: PhotoSet, cached: Cached, cache_dir: Path) -> None:
+    cached(photos.take([1, 3]))
+    digests = digest_photos(photos)
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        wanted = [writer.wants(digest) for digest in digests]
+        others = ImageWriter(PreprocessSpec((12, 15)), ImageLimits(), cache_dir)
+
+    assert wanted == [True, False, True, False, True]
+    assert all(others.wants(digest) for digest in digests)
+
+
+def test_images_of_earlier_files_are_used_and_only_new_photos_are_read(
+    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(photos.take([1, 3]))
+    cached(photos.take([0]))
+    digests, expected, read = digest_photos(photos), loaded(photos), []
+    stream = cache.stream_images
+    monkeypatch.setattr(cache, "stream_images", lambda new, *rest: read.append(new.paths) or stream(new, *rest))
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        images = writer.finish(photos, digests)
+
+    assert read == [(photos.paths[2], photos.paths[4])]
+    np.testing.assert_array_equal(all_of(images), expected)
+
+
+def test_an_earlier_file_that_goes_meanwhile_is_made_up_for(photos: PhotoSet, cached: Cached, cache_dir: Path) -> None:
+    earlier = cached(photos.take([1, 3]))
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        (cache_dir / f"{earlier.key}.npy").unlink()
+        images = writer.finish(photos, digest_photos(photos))
+
+    np.testing.assert_array_equal(all_of(images), loaded(photos))
+
+
+def test_byte_identical_photos_have_one_image_in_the_file(tmp_path: Path, cached: Cached) -> None:
+    copies = noise_photos(tmp_path / "photos", 7, 8, 7, 9, 8, 7)
+
+    images = cached(copies)
+
+    assert len(images.store) == 3
+    np.testing.assert_array_equal(all_of(images), loaded(copies))
+
+
+def test_images_are_taken_from_several_threads(tmp_path: Path, cache_dir: Path) -> None:
+    many = noise_photos(tmp_path / "photos", *range(60))
+    digests, expected = digest_photos(many), loaded(many)
+
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(writer.add, digests * 2, [*expected, *expected]))
+        images = writer.finish(many, digests)
+
+    assert len(images.store) == 60
+    np.testing.assert_array_equal(all_of(images), expected)
+
+
+def test_what_was_not_finished_leaves_nothing_behind(photos: PhotoSet, cache_dir: Path) -> None:
+    with ImageWriter(SPEC, ImageLimits(), cache_dir) as writer:
+        writer.add("0" * 40, loaded(photos)[0])
+        assert len(names(cache_dir)) == 1
+
+    assert names(cache_dir) == set()

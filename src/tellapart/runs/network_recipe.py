@@ -35,7 +35,7 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
-from tellapart.training.decoded_cache import CachedImages, cache_images
+from tellapart.training.decoded_cache import CachedImages, ImageWriter
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
@@ -215,16 +215,16 @@ def prepare_photos(
             photos.
         OutputError: the decoded photos do not fit on the disk.
     """
-    seen = load_chosen(
-        photos,
-        source.per_class,
-        config.seed,
-        lambda chosen: look_at(chosen, cache_dir=source.cache_dir, watcher=watcher),
-    )
     assert config.image_size is not None
     spec = PreprocessSpec(config.image_size, config.channels)
-    images_path = images_dir(cache_root(source.cache_dir))
-    images = cache_images(seen.photos, spec, source.limits, images_path, seen.digests)
+    with ImageWriter(spec, source.limits, images_dir(cache_root(source.cache_dir))) as sink:
+        seen = load_chosen(
+            photos,
+            source.per_class,
+            config.seed,
+            lambda chosen: look_at(chosen, sink=sink, cache_dir=source.cache_dir, watcher=watcher),
+        )
+        images = sink.finish(seen.photos, seen.digests)
     check_classes(images.photos.counts(), photos.source)
     # A photo may have gone since it was looked at.
     row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}

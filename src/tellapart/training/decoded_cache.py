@@ -1,8 +1,9 @@
-"""Decoded photos in a memory-mapped file, keyed by what is in them: a second run with the same photos decodes nothing.
+"""Decoded photos in a memory-mapped file, by their content: a second run with the same photos decodes nothing.
 
-The key covers the bytes of every photo, their order, the preprocessing and the limits, so a changed photo, a renamed
-folder or another image size can never give stale images. Files are written under a temporary name and renamed when they
-are whole.
+`ImageWriter` takes them from the pass over the photos (`backbones/photo_pass.py`), or from files of earlier runs that
+hold some of them. The name of a file covers the content of every photo, their order, the preprocessing and the limits,
+so a changed photo, a renamed folder or another image size can never give stale images. Files are written under a
+temporary name and renamed when they are whole.
 """
 
 import contextlib
@@ -13,10 +14,13 @@ import math
 import mmap
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +29,7 @@ from tellapart.backbones.cache_folder import list_image_files
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
-from tellapart.photos.loading import digest_photos, group_by_content, stream_images
+from tellapart.photos.loading import group_by_content, stream_images
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
@@ -34,6 +38,8 @@ from tellapart.store import to_json_bytes, write_file
 _MAX_CACHE_BYTES = 16 * 1024**3
 # Files of a run that was killed while decoding are removed by a later run, after a day.
 _STALE_SECONDS = 24 * 3600
+# What is copied from a file of an earlier run at once: some 20 MB.
+_COPIED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,21 @@ class CachedImages:
 
     Attributes:
         photos: the photos that could be decoded; `photos.skipped` names the others.
-        store: their images, uint8, shape `(len(photos), height, width, channels)`, memory-mapped, read-only.
+        store: images, uint8, shape `(at least 1, height, width, channels)`, memory-mapped, read-only; each once.
+        places: where in `store` the image of each photo is, int64, shape `(len(photos),)`.
         digests: content of each photo, hexadecimal; equal digests are byte-identical files.
         key: hexadecimal name of this set of images.
     """
 
     photos: PhotoSet
     store: NDArray[np.uint8]
+    places: NDArray[np.int64]
     digests: tuple[str, ...]
     key: str
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images in `rows`, uint8, shape `(len(rows), height, width, channels)`."""
-        images: NDArray[np.uint8] = np.asarray(self.store)[rows]
+        images: NDArray[np.uint8] = np.asarray(self.store)[self.places[rows]]
         # Mapped pages count as resident memory, and a photo is not asked for again before the next epoch: without this
         # a training on 40,000 photos would come to hold all 2.7 GB. The pages stay in the system's cache, so that the
         # next reading is no slower.
@@ -66,46 +74,158 @@ class CachedImages:
         return group_by_content(self.digests)
 
 
-def cache_images(
-    photos: PhotoSet,
-    spec: PreprocessSpec,
-    limits: ImageLimits,
-    cache_dir: Path,
-    known_digests: Sequence[str] | None = None,
-) -> CachedImages:
-    """The images of all usable photos, decoded now or found from an earlier run.
+class ImageWriter:
+    """Takes the images of photos, in any order and from several threads, into one file of the cache.
+
+    A context manager; what was not finished is gone when it closes.
 
     Args:
-        photos: what to decode; unusable ones are moved to `skipped` of the result.
         spec: size and channels.
         limits: the largest photo that is decoded.
         cache_dir: folder for the files; made when missing.
-        known_digests: content of each photo, where the caller knows it; no file is opened then if all were decoded
-            before.
 
-    Raises:
-        OutputError: the folder cannot be written, or the disk is too full for the images.
+    Attributes:
+        preprocess: the `spec`, for `look_at`.
     """
-    digests = digest_photos(photos) if known_digests is None else known_digests
-    identity = [DECODER_VERSION, spec.to_json(), asdict(limits), [str(digest) for digest in digests]]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
-    index_path, images_path = cache_dir / f"{key}.json", cache_dir / f"{key}.npy"
-    shape = (max(1, len(photos)), *spec.shape)
-    reasons = _read_index(index_path, images_path, shape)
-    if reasons is None:
-        reasons = _decode_into(images_path, shape, stream_images(photos, spec, limits))
-        write_file(index_path, to_json_bytes(reasons))
-        _evict_others(cache_dir, keep=key)
-    rows = np.array([row for row in range(len(photos)) if str(row) not in reasons], dtype=np.int64)
-    skipped = tuple(Skipped(photos.paths[int(row)], reason) for row, reason in reasons.items())
-    usable = replace(photos.take(rows), skipped=photos.skipped + skipped)
-    try:
-        images = np.load(images_path, mmap_mode="r")[: len(rows)]
-    except FileNotFoundError:  # another process has cleared or evicted it in between
-        return cache_images(photos, spec, limits, cache_dir, known_digests)
-    with contextlib.suppress(OSError):  # a cache that others filled may be read-only
-        os.utime(images_path)
-    return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
+
+    def __init__(self, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path) -> None:
+        self.preprocess = spec
+        self._limits = limits
+        self._cache_dir = cache_dir
+        # As it stands in an index.
+        self._settings = json.loads(json.dumps([DECODER_VERSION, spec.to_json(), asdict(limits)]))
+        self._earlier = _find_earlier(cache_dir, self._settings, spec.shape)
+        self._file: BinaryIO | None = None
+        self._places: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "ImageWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+            self._file = None
+
+    def wants(self, digest: str) -> bool:
+        """Whether the image of a photo of this content is still to be decoded."""
+        return digest not in self._earlier and digest not in self._places
+
+    def add(self, digest: str, image: NDArray[np.uint8]) -> None:
+        """Takes the image, uint8, shape `preprocess.shape`, of the photos of this content.
+
+        Raises:
+            OutputError: the folder cannot be written, or the disk is full.
+        """
+        with self._lock, self._writing():
+            if digest not in self._places:
+                self._open().write(np.ascontiguousarray(image).data)
+                self._places[digest] = len(self._places)
+
+    def finish(self, photos: PhotoSet, digests: Sequence[str]) -> CachedImages:
+        """The images of all photos: those taken, those that earlier files hold, and for the others they are read now.
+
+        Args:
+            photos: unusable ones are moved to `skipped` of the result.
+            digests: content of each photo.
+
+        Raises:
+            OutputError: the folder cannot be written, or the disk is full.
+        """
+        identity = [*self._settings, list(digests)]
+        key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
+        images_path = self._cache_dir / f"{key}.npy"
+        places, reasons = self._read_places(key), {}
+        if places is None or not places.keys() >= set(digests):
+            self._copy_earlier(digests)
+            reasons = self._read_missing(photos, digests)
+            places = self._publish(key)
+        try:
+            store = np.load(images_path, mmap_mode="r")
+        except FileNotFoundError:  # another process has cleared or evicted it in between
+            self._earlier = {}
+            return self.finish(photos, digests)
+        with contextlib.suppress(OSError):  # a cache that others filled may be read-only
+            os.utime(images_path)
+        rows = np.array([row for row, digest in enumerate(digests) if digest in places], dtype=np.int64)
+        skipped = tuple(Skipped(photos.paths[row], reason) for row, reason in reasons.items())
+        return CachedImages(
+            replace(photos.take(rows), skipped=photos.skipped + skipped),
+            store,
+            np.array([places[digests[row]] for row in rows], dtype=np.int64),
+            tuple(digests[row] for row in rows),
+            key,
+        )
+
+    def _read_places(self, key: str) -> dict[str, int] | None:
+        return _read_index(self._cache_dir / f"{key}.json", self._settings, self.preprocess.shape)
+
+    def _copy_earlier(self, digests: Sequence[str]) -> None:
+        """Takes from files of earlier runs what they hold of the photos."""
+        wanted: dict[Path, list[str]] = {}
+        for digest in dict.fromkeys(digests):
+            if digest in self._earlier and digest not in self._places:
+                wanted.setdefault(self._earlier[digest][0], []).append(digest)
+        for path, held in wanted.items():
+            with contextlib.suppress(FileNotFoundError):  # another process deletes too; its photos are read again
+                store = np.load(path, mmap_mode="r")
+                for start in range(0, len(held), _COPIED_AT_ONCE):
+                    for digest in held[start : start + _COPIED_AT_ONCE]:
+                        self.add(digest, store[self._earlier[digest][1]])
+                    release_pages(store)
+
+    def _read_missing(self, photos: PhotoSet, digests: Sequence[str]) -> dict[int, str]:
+        """Takes what nobody has given from the photos themselves; row to reason of those that are of no use."""
+        rows = [row for row, digest in enumerate(digests) if digest not in self._places]
+        reasons: dict[int, str] = {}
+        for row, item in zip(rows, stream_images(photos.take(rows), self.preprocess, self._limits), strict=True):
+            if isinstance(item, Skipped):
+                reasons[row] = item.reason
+            else:
+                self.add(digests[row], item)
+        return {row: reason for row, reason in reasons.items() if digests[row] not in self._places}
+
+    def _publish(self, key: str) -> dict[str, int]:
+        """Gives the file its name; where in it the image of each content is."""
+        places, shape = self._places, (max(1, len(self._places)), *self.preprocess.shape)
+        header = _npy_header(shape)
+        with self._writing():
+            file = self._open()
+            file.truncate(len(header) + math.prod(shape))
+            file.seek(0)
+            file.write(header)
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            Path(file.name).replace(self._cache_dir / f"{key}.npy")
+        self._file, self._places = None, {}
+        write_file(
+            self._cache_dir / f"{key}.json", to_json_bytes({"settings": self._settings, "digests": list(places)})
+        )
+        _evict_others(self._cache_dir, keep=key)
+        return places
+
+    def _open(self) -> BinaryIO:
+        """The file that the images go into, behind the room for its header."""
+        if self._file is None:
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._cache_dir, prefix=".images-", suffix=".partial")
+            os.close(descriptor)
+            self._file = open(name, "r+b")  # noqa: SIM115
+            self._file.seek(len(_npy_header((1, *self.preprocess.shape))))
+        return self._file
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise OutputError(
+                f"the decoded photos cannot be written to {str(self._cache_dir)!r} ({exc.strerror or exc})."
+                f" Each takes {math.prod(self.preprocess.shape) / 1e6:.2f} MB. Make room, or give another `cache_dir`.",
+                path=self._cache_dir,
+            ) from exc
 
 
 def release_pages(images: NDArray[np.uint8]) -> None:
@@ -117,54 +237,32 @@ def release_pages(images: NDArray[np.uint8]) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _read_index(index_path: Path, images_path: Path, shape: tuple[int, ...]) -> dict[str, str] | None:
-    """Row to reason of the unusable photos, or `None` when the pair of files is not there or not whole."""
-    header = _npy_header(shape)
+def _find_earlier(cache_dir: Path, settings: list[object], image_shape: tuple[int, ...]) -> dict[str, tuple[Path, int]]:
+    """The images made with these settings that the folder holds: content to file and place in it."""
+    found: dict[str, tuple[Path, int]] = {}
+    for path in list_image_files(cache_dir):
+        if path.suffix == ".json" and (places := _read_index(path, settings, image_shape)) is not None:
+            found |= {digest: (path.with_suffix(".npy"), place) for digest, place in places.items()}
+    return found
+
+
+def _read_index(path: Path, settings: list[object], image_shape: tuple[int, ...]) -> dict[str, int] | None:
+    """Where in the images beside this index each content is; `None` when the two are not there or not whole."""
     try:
-        reasons = json.loads(index_path.read_bytes())
-        with open(images_path, "rb") as file:
+        index = json.loads(path.read_bytes())
+        if not isinstance(index, Mapping) or index.get("settings") != settings:
+            return None
+        digests = index["digests"]
+        shape = (max(1, len(digests)), *image_shape)
+        header = _npy_header(shape)
+        with open(path.with_suffix(".npy"), "rb") as file:
             is_whole = file.read(len(header)) == header
             is_whole = is_whole and os.fstat(file.fileno()).st_size == len(header) + math.prod(shape)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not is_whole or not isinstance(reasons, dict):
+    if not is_whole or not all(isinstance(digest, str) for digest in digests):
         return None
-    rows = {str(row) for row in range(shape[0])}
-    return reasons if all(row in rows and isinstance(reason, str) for row, reason in reasons.items()) else None
-
-
-def _decode_into(
-    images_path: Path, shape: tuple[int, ...], items: Iterator[NDArray[np.uint8] | Skipped]
-) -> dict[str, str]:
-    """Writes the images among `items` one after another; row to reason of the others."""
-    reasons: dict[str, str] = {}
-    temporary: Path | None = None
-    try:
-        images_path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=images_path.parent, prefix=".images-", suffix=".partial")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            header = _npy_header(shape)
-            file.write(header)
-            for row, item in enumerate(items):
-                if isinstance(item, Skipped):
-                    reasons[str(row)] = item.reason
-                else:
-                    file.write(np.ascontiguousarray(item).data)
-            file.truncate(len(header) + math.prod(shape))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(images_path)
-    except OSError as exc:
-        raise OutputError(
-            f"the decoded photos cannot be written to {str(images_path.parent)!r} ({exc.strerror or exc})."
-            f" {math.prod(shape) / 1e6:.0f} MB are needed. Make room, or give another `cache_dir`.",
-            path=images_path,
-        ) from exc
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return reasons
+    return {digest: place for place, digest in enumerate(digests)}
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
