@@ -16,7 +16,7 @@ from recording import Measurement, make_parser, record
 from tellapart.config import DEFAULT_BACKBONE
 from tellapart.heads.head import cross_validate_head, fit_head
 from tellapart.heads.head_data import HeadData
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.metrics import grouped_interval
 from tellapart.measure.selective import selective_points, threshold_for
 from tellapart.randomness import named_generator
 
@@ -62,12 +62,12 @@ def draw_collection(data: HeadData, num_photos: int, num_repeats: int, seed: int
     rest = data.take(~np.isin(data.groups, part.groups))
     folded = [cross_validate_head(part, FOLDS, seed * num_repeats + number) for number in range(num_repeats)]
     promised = np.mean(folded, axis=0)
-    num_right = int((promised.argmax(axis=1) == part.labels).sum())
+    promised_right = promised.argmax(axis=1) == part.labels
     probabilities = fit_head(part, FOLDS, seed).probabilities(rest.embeddings)
     is_right, sure = probabilities.argmax(axis=1) == rest.labels, probabilities.max(axis=1)
     points = selective_points(part.labels, promised)
     shares, errors = zip(*(realised(sure, is_right, threshold_for(points, target)) for target in TARGETS), strict=True)
-    return Draw(float(is_right.mean()), wilson_interval(num_right, num_photos), shares, errors)
+    return Draw(float(is_right.mean()), grouped_interval(promised_right, part.groups), shares, errors)
 
 
 def realised(

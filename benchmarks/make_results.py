@@ -96,6 +96,11 @@ TABLES = {
         "Promises kept",
         "100 photos drawn, the rest of the photos as the truth (benchmarks/coverage.py).",
     ),
+    "group-intervals": (
+        "Intervals count groups",
+        "Share of 95% intervals that hold the truth, by groups and by files: groups of 1 to `largest_group` photos,"
+        " right or wrong `together` to that degree, 1 for copies (benchmarks/coverage_groups.py).",
+    ),
 }
 
 

@@ -24,7 +24,7 @@ from tellapart.photos.sources import open_photos
 from tellapart.photos.splits import split_indices
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
-from tellapart.training.decoded_cache import ImageWriter
+from tellapart.training.image_writer import ImageWriter
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run

@@ -103,6 +103,7 @@ class Prediction:
         probabilities: in the order of the model's `class_names`, summing to 1.
         distance: how unlike the photos of the training it is, where that was asked for.
         doubt: the answer in place of a class, `not sure` or `none of these`; `None` where the model answers.
+        shown_doubt: the doubt in words that are no class of the model; `None` where `doubt` itself is none.
     """
 
     path: str
@@ -110,6 +111,7 @@ class Prediction:
     probabilities: tuple[float, ...]
     distance: float | None = None
     doubt: str | None = None
+    shown_doubt: str | None = None
 
     @property
     def class_name(self) -> str | None:
@@ -128,18 +130,29 @@ class Prediction:
 
     @property
     def answer(self) -> str:
-        """The nearest class, or the doubt."""
-        return self.doubt or self.nearest_class
+        """The nearest class, or the doubt in words that are no class of the model."""
+        return self.shown_doubt or self.doubt or self.nearest_class
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared; `precision` and `recall` are `None` where nothing was predicted or present."""
+    """How one class fared.
+
+    Attributes:
+        class_name: the class.
+        num_photos: photos of it.
+        num_groups: those of them that are independent: copies and photos of one burst count as one.
+        precision: share of the photos that were given this class and are of it; `None` where none was given it.
+        recall: share of its photos that were given this class; `None` without photos.
+        recall_interval_95: of the recall, by groups; `None` likewise.
+    """
 
     class_name: str
     num_photos: int
+    num_groups: int
     precision: float | None
     recall: float | None
+    recall_interval_95: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -148,8 +161,13 @@ class Evaluation:
 
     Attributes:
         accuracy: share of photos whose predicted class is their label.
-        interval_95: Wilson interval of the accuracy.
+        interval_95: Wilson interval of the accuracy; copies and photos of one burst count as one photo.
         num_photos: photos the figures rest on.
+        num_groups: those of them that are independent.
+        balanced_accuracy: mean of the recalls of the classes that have photos.
+        balanced_interval_95: of the balanced accuracy.
+        macro_f1: mean F1 score of the classes.
+        constant_class, constant_accuracy: the most frequent class, and how often always naming it would be right.
         log_loss: mean of `-log p(label)` in nats.
         per_class: one entry a class, in class order.
         confusion_matrix: `[label][predicted]` counts.
@@ -158,6 +176,12 @@ class Evaluation:
     accuracy: float
     interval_95: tuple[float, float]
     num_photos: int
+    num_groups: int
+    balanced_accuracy: float
+    balanced_interval_95: tuple[float, float]
+    macro_f1: float
+    constant_class: str
+    constant_accuracy: float
     log_loss: float
     per_class: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
@@ -165,23 +189,26 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
-    """How right a model is on labelled photos, some of which it may have learnt from.
-
-    The figures are for all photos that can be read.
+    """How right a model is on labelled photos that it has not learnt from.
 
     Attributes:
-        known_paths: photos that the model was trained on, by content; the figures are too good by them.
-        on_unknown: the same figures for the other photos alone; `None` where there are none.
+        known_paths: photos left out because the model has learnt from them, or from near copies of them.
+        near_copy_paths: those of them that it has learnt from in another form only: encoded anew, resized, mirrored,
+            turned or made brighter.
+        other_split_paths: other photos left out because the source has a test folder, and they stand outside of it.
         skipped: files that took no part, with the reason.
+        notes: what should be known about the figures, a sentence each.
     """
 
     known_paths: tuple[str, ...]
-    on_unknown: Evaluation | None
+    near_copy_paths: tuple[str, ...]
+    other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
     @property
     def num_known(self) -> int:
-        """Photos that the model was trained on."""
+        """Photos that were left out because the model has learnt from them, or from near copies of them."""
         return len(self.known_paths)
 
 

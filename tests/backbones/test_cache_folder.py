@@ -24,8 +24,9 @@ from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import digest_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
-from tellapart.training import decoded_cache
-from tellapart.training.decoded_cache import CachedImages, ImageWriter
+from tellapart.training import image_writer
+from tellapart.training.decoded_cache import CachedImages
+from tellapart.training.image_writer import ImageWriter
 
 KIND = "facts 1"
 DIGESTS = [f"{row:040x}" for row in range(20)]
@@ -242,14 +243,14 @@ def test_images_that_are_in_use_outlast_the_clearing(root: Path, tmp_path: Path)
 def test_images_cleared_between_writing_and_opening_are_decoded_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_index = decoded_cache.write_file
+    write_index = image_writer.write_file
 
     def be_cleared(path: Path, data: bytes) -> None:
-        monkeypatch.setattr(decoded_cache, "write_file", write_index)
+        monkeypatch.setattr(image_writer, "write_file", write_index)
         write_index(path, data)
         clear_cache(str(root))
 
-    monkeypatch.setattr(decoded_cache, "write_file", be_cleared)
+    monkeypatch.setattr(image_writer, "write_file", be_cleared)
     photos = list_photos([tmp_path / "photos"])
     images = decode(photos, root, PreprocessSpec((10, 10)))
     assert images.gather(np.array([0, 1])).shape == (2, 10, 10, 3)

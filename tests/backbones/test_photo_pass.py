@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -318,3 +319,16 @@ def test_what_the_sink_does_not_want_is_not_decoded(
     decodings.clear()
     look_at(list_photos([photos_dir]), [Eye(embedder)], sink=images, cache_dir=str(tmp_path / "cache"))
     assert decodings == []
+
+
+def test_the_sink_is_given_deep_photos_at_the_depth_of_all(tmp_path: Path) -> None:
+    for seed, largest in enumerate((400, 1024)):
+        noise = np.random.default_rng(seed).integers(0, largest, (90, 120, 3)).astype(np.uint16)
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"deep/{seed}.png"), noise)
+    images = Images()
+    seen = look_at(list_photos([tmp_path / "deep"]), sink=images, cache_dir=str(tmp_path / "cache"))
+    assert seen.depths.int16 == 10
+    spec = replace(Images.preprocess, depths=seen.depths)
+    for row, digest in enumerate(seen.digests):
+        np.testing.assert_array_equal(images[digest], load_image(seen.photos.read(row), spec, ImageLimits()))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tellapart.cli import app as cli_app
@@ -12,7 +13,7 @@ from tellapart.cli.app import main
 from tellapart.cli.train import default_run_dir, describe_more, parse_image_size
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.records import Evaluation
+from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.runs.job import Run
 
 
@@ -91,7 +92,7 @@ def test_predict_prints_writes_and_draws(
     csv_path, grid_path = tmp_path / "answers.csv", tmp_path / "answers.png"
     flags = ["--csv", csv_path, "--grid", grid_path, "--limit", 3]
     assert run(monkeypatch, "predict", run_dir, animals_dir / "cat", animals_dir / "dog", *flags) == 0
-    lines = csv_path.read_text().splitlines()
+    lines = csv_path.read_text("utf-8-sig").splitlines()
     assert lines[0] == "path,predicted_class,probability,p_cat,p_dog"
     assert len(lines) == 21
     assert grid_path.read_bytes().startswith(b"\x89PNG")
@@ -123,7 +124,8 @@ def test_report_says_where_the_page_is_and_opens_it_when_asked(
 
 
 def test_what_more_time_may_bring_is_said_in_multiples_of_it(run_dir: Path) -> None:
-    accuracy = Evaluation(0.9, (0.88, 0.92), 800, 0.3, (), ())
+    labels = np.arange(800) % 2
+    accuracy = evaluate_probabilities(labels, np.eye(2)[(labels + (np.arange(800) < 80)) % 2], ("cat", "dog"))
     said = describe_more(Run(run_dir, accuracy, (), (), False, (), seconds=600.0))
     assert re.match(r"It took 10\.0 minutes\. Expect about 92\.\d% from twice and about 94\.\d% from four times", said)
 
@@ -135,7 +137,7 @@ def test_evaluate_writes_the_promised_numbers(
     scores = json.loads((tmp_path / "scores.json").read_bytes())
     promised = {"accuracy", "interval_95", "num_photos", "log_loss", "per_class", "confusion_matrix"}
     assert promised <= set(scores)
-    assert scores["num_photos"] == 20
+    assert (scores["num_photos"], scores["num_known"]) == (4, 16)
 
 
 def test_a_training_from_scratch_says_its_plan_and_from_few_photos_foretells_nothing(

@@ -87,17 +87,37 @@ def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: 
     paint_folder(paint, "red", "blue", 2)
     evaluation = evaluate(model_dir, tmp_path / "unseen")
     read_back = json.loads(to_json_bytes(evaluation_to_json(evaluation)))
+
+    def bounds(label: int) -> list[float]:
+        return list(evaluation.per_class[label].recall_interval_95 or ())
+
     assert read_back == {
         "accuracy": 0.5,
         "interval_95": list(evaluation.interval_95),
         "num_photos": 4,
         "num_skipped": 0,
         "num_known": 0,
+        "num_near_copies": 0,
+        "num_other_splits": 0,
         "log_loss": evaluation.log_loss,
         "class_names": ["blue", "red"],
         "per_class": [
-            {"class_name": "blue", "num_photos": 2, "precision": 0.5, "recall": 1.0},
-            {"class_name": "red", "num_photos": 2, "precision": None, "recall": 0.0},
+            {
+                "class_name": "blue",
+                "num_photos": 2,
+                "num_groups": 2,
+                "precision": 0.5,
+                "recall": 1.0,
+                "recall_interval_95": bounds(0),
+            },
+            {
+                "class_name": "red",
+                "num_photos": 2,
+                "num_groups": 2,
+                "precision": None,
+                "recall": 0.0,
+                "recall_interval_95": bounds(1),
+            },
         ],
         "confusion_matrix": [[2, 0], [2, 0]],
     }

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
+from tellapart.photos.csv_table import read_table
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import Prediction
 from tellapart.report.grid import draw_grid
@@ -24,7 +25,7 @@ Paint = Callable[..., Path]
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -277,3 +278,16 @@ def test_predicting_loads_nothing_that_only_learning_or_drawing_needs(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"keras", "torch", "tensorflow", "jax", "onnx", "pandas", "matplotlib", "sklearn", "scipy"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_answers_about_photos_with_names_like_formulas_open_as_text(
+    model_dir: Path, paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["+x.png", "-é.png", "=1+1.png", "@猫.png"]
+    for name in names:
+        paint(name, "red")
+    monkeypatch.chdir(tmp_path)
+    write_predictions(model_dir, names, outputs=PredictOutputs(csv=tmp_path / "out.csv"))
+
+    assert [row[0] for row in read_rows(tmp_path / "out.csv")[1:]] == [f"'{name}" for name in names]
+    assert [row.cells[0] for row in read_table(tmp_path / "out.csv").rows] == names

@@ -190,3 +190,22 @@ def test_a_submission_is_told_by_the_header_and_ids_of_its_sample(tmp_path: Path
     (tmp_path / "sample.csv").write_text("id,label\n1,0\n2,0\n")
     (tmp_path / "out.csv").write_text(text)
     assert is_submission_for(tmp_path / "sample.csv")(tmp_path / "out.csv") == is_own
+
+
+def test_a_submission_has_neither_mark_nor_escaped_ids(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_bytes(b"\xef\xbb\xbfid,label\n-1a,0.5\n")
+    write_submission(tmp_path / "sample.csv", tmp_path / "out.csv", [predicted("-1a.png", 0.25, 0.75)], PETS)
+
+    assert (tmp_path / "out.csv").read_bytes() == b"id,label\n-1a,0.75\n"
+
+
+def test_a_class_that_begins_like_a_formula_stands_in_a_submission_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text("id,label\n1,=cat\n")
+    write_submission(
+        tmp_path / "sample.csv",
+        tmp_path / "out.csv",
+        [predicted("1.png", 0.75, 0.25, names=("=cat", "dog"))],
+        ("=cat", "dog"),
+    )
+
+    assert (tmp_path / "out.csv").read_bytes() == b"id,label\n1,=cat\n"

@@ -173,22 +173,13 @@ def test_grey_jpeg_becomes_three_equal_channels() -> None:
         encode_by_opencv(".png", GREY.astype(np.uint16)),
         encode(Image.fromarray(GREY.astype(np.int32) * 257), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.int32) * 16), "TIFF"),
-        encode(Image.fromarray(GREY.astype(np.int32) - 7), "TIFF"),
         encode(Image.fromarray(GREY / np.float32(255)), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
-        encode(Image.fromarray(GREY.astype(np.float32) * 1e36 - 1e38), "TIFF"),
     ],
-    ids="png16 tiff16 lzw16 png12 tiff12 png8 tiff32 tiff32-12 tiff32-minus unit floats huge".split(),
+    ids="png16 tiff16 lzw16 png12 tiff12 png8 tiff32 tiff32-12 unit floats".split(),
 )
 def test_deep_grey_keeps_its_shades(data: bytes) -> None:
     assert difference(decode_image(data), repeat(GREY)) <= 1
-
-
-@pytest.mark.parametrize(("largest", "grey"), [(255, 255), (256, 16), (4095, 255), (4096, 16), (65535, 255)])
-def test_white_of_16_bits_is_that_of_the_fewest_bits_that_cameras_have(largest: int, grey: int) -> None:
-    values = np.zeros((HEIGHT, WIDTH), np.uint16)
-    values[0, 0] = largest
-    assert decode_image(encode_by_opencv(".png", values)).max() == grey
 
 
 def test_float_that_is_not_a_number_becomes_black() -> None:
@@ -196,10 +187,6 @@ def test_float_that_is_not_a_number_becomes_black() -> None:
     values[0, :3] = np.nan, np.inf, -np.inf
     image = decode_image(encode(Image.fromarray(values), "TIFF"))
     assert image[0, :4, 0].tolist() == [0, 0, 0, 128]
-
-
-def test_constant_float_outside_any_range_becomes_black() -> None:
-    assert decode_image(encode(Image.fromarray(np.full((4, 4), -3, np.float32)), "TIFF")).max() == 0
 
 
 def test_16_bit_tiff_where_white_is_zero_is_inverted() -> None:
@@ -253,7 +240,9 @@ def test_half_transparent_grey_is_laid_over_white() -> None:
 
 def test_transparent_colour_of_an_rgb_png_becomes_white() -> None:
     photo = Image.new("RGB", (4, 4), (9, 8, 7))
-    assert decode_image(encode(photo, "PNG", transparency=(9, 8, 7))).min() == 255
+    photo.putpixel((1, 0), (90, 80, 70))
+    image = decode_image(encode(photo, "PNG", transparency=(9, 8, 7)))
+    assert image[0, :3].tolist() == [[255, 255, 255], [90, 80, 70], [255, 255, 255]]
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {"compression": "group4"})])

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, log_loss, precision_score, recall_score
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
 
 from tellapart.errors import DatasetError
-from tellapart.measure.metrics import evaluate_probabilities, wilson_interval
+from tellapart.measure.metrics import evaluate_probabilities, grouped_interval, wilson_interval
 
 CLASSES = ("cat", "dog", "fox")
 
@@ -121,3 +121,77 @@ def test_every_figure_is_a_plain_python_number() -> None:
 def test_what_cannot_be_evaluated_is_refused(labels: Any, probabilities: Any, words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         evaluate_probabilities(labels, probabilities, CLASSES)
+
+
+def draw_groups(seed: int, num_groups: int, together: float) -> tuple[np.ndarray, np.ndarray]:
+    """Right or wrong, and the group of each photo; the photos of a group of 1 to 6 agree as often as `together`."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(num_groups), generator.integers(1, 7, num_groups))
+    of_group, alone = generator.random(num_groups) < 0.9, generator.random(len(groups)) < 0.9
+    return np.where(generator.random(len(groups)) < together, of_group[groups], alone), groups
+
+
+@pytest.mark.parametrize("together", [0.0, 0.5, 1.0], ids=["independent", "half", "copies"])
+def test_an_interval_of_groups_holds_the_truth_95_times_in_100(together: float) -> None:
+    held = []
+    for seed in range(600):
+        low, high = grouped_interval(*draw_groups(seed, 60, together))
+        held.append(low <= 0.9 <= high)
+    assert np.mean(held) >= 0.93
+
+
+def test_an_interval_of_files_would_be_too_narrow_for_copies() -> None:
+    held = []
+    for seed in range(300):
+        is_right, _ = draw_groups(seed, 60, 1.0)
+        low, high = wilson_interval(int(is_right.sum()), len(is_right))
+        held.append(low <= 0.9 <= high)
+    assert np.mean(held) < 0.9
+
+
+@given(st.integers(1, 200), st.integers(1, 9), st.floats(0, 1))
+def test_copies_of_every_photo_change_no_interval(num_photos: int, copies: int, share: float) -> None:
+    is_right = np.arange(num_photos) < round(share * num_photos)
+    found = grouped_interval(np.tile(is_right, copies), np.tile(np.arange(num_photos), copies))
+    assert found == pytest.approx(wilson_interval(int(is_right.sum()), num_photos), abs=1e-12)
+
+
+def test_an_interval_without_mistakes_keeps_a_width() -> None:
+    low, high = grouped_interval(np.ones(70, np.bool_), np.arange(70) // 7)
+    assert (low, high) == (wilson_interval(10, 10)[0], 1.0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cases())
+def test_balanced_accuracy_and_f1_are_those_of_scikit_learn(case: tuple[np.ndarray, np.ndarray, list[str]]) -> None:
+    labels, probabilities, names = case
+    result, predicted = evaluate_probabilities(labels, probabilities, names), probabilities.argmax(axis=1)
+    recalls = recall_score(labels, predicted, labels=np.unique(labels), average=None, zero_division=0.0)
+    assert result.balanced_accuracy == pytest.approx(np.mean(recalls))
+    assert result.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0.0))
+    low, high = result.balanced_interval_95
+    assert 0 <= low <= result.balanced_accuracy <= high <= 1
+
+
+def test_the_interval_of_balanced_accuracy_holds_the_truth() -> None:
+    generator, held = np.random.default_rng(5), []
+    for _ in range(500):
+        labels = np.repeat([0, 1, 2], [200, 40, 25])
+        is_right = generator.random(265) < np.array([0.98, 0.8, 0.6])[labels]
+        shares = np.eye(3)[np.where(is_right, labels, (labels + 1) % 3)]
+        low, high = evaluate_probabilities(labels, shares, CLASSES).balanced_interval_95
+        held.append(low <= (0.98 + 0.8 + 0.6) / 3 <= high)
+    assert 0.93 <= np.mean(held) <= 0.985
+
+
+def test_the_best_constant_answer_is_the_most_frequent_class() -> None:
+    result = evaluate_probabilities([0, 1, 1, 1], np.eye(3)[[0, 1, 1, 2]], CLASSES)
+    assert (result.constant_class, result.constant_accuracy) == ("dog", 0.75)
+
+
+def test_groups_are_counted_class_by_class() -> None:
+    labels, groups = np.array([0, 0, 0, 1, 1]), np.array([7, 7, 8, 9, 9])
+    result = evaluate_probabilities(labels, np.eye(2)[labels], ("cat", "dog"), groups)
+    assert result.num_groups == 3
+    assert [score.num_groups for score in result.per_class] == [2, 1]
+    assert result.per_class[1].recall_interval_95 == wilson_interval(1, 1)

@@ -103,3 +103,12 @@ def test_arrays_are_not_modified() -> None:
     measure_reliability(labels, probabilities)
     np.testing.assert_array_equal(labels, before[0])
     np.testing.assert_array_equal(probabilities, before[1])
+
+
+def test_copies_of_every_photo_change_neither_the_error_nor_its_interval() -> None:
+    labels, probabilities = draw_answers(500, 8, sharpness=3)
+    groups = np.repeat(np.arange(500), 4)
+    copied = measure_reliability(np.repeat(labels, 4), np.repeat(probabilities, 4, axis=0), groups)
+    alone = measure_reliability(labels, probabilities)
+    assert copied.calibration_interval_95 == pytest.approx(alone.calibration_interval_95, abs=0.03)
+    assert copied.bins[0].interval_95 == pytest.approx(alone.bins[0].interval_95, abs=1e-9)

@@ -1,3 +1,4 @@
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_the_article_network_has_no_activation_map(tiny_config: ClassicConfig, m
 
 def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tmp_path: Path) -> None:
     model = build_network(tiny_config, 2, "channels_last")
-    files = to_keras_files(model)
+    files = to_keras_files(model, tmp_path)
     assert tuple(files) == KERAS_FILE_NAMES
     images = np.random.default_rng(0).integers(0, 256, (2, 46, 48, 3), dtype=np.uint8)
     expected = np.asarray(model.predict_on_batch(images))
@@ -114,6 +115,15 @@ def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tm
     others = [fresh, *(keras.models.load_model(tmp_path / name) for name in ("model.keras", "model.h5"))]
     for other in others:
         np.testing.assert_allclose(np.asarray(other.predict_on_batch(images)), expected, atol=1e-6)
+
+
+def test_temporary_files_lie_beside_the_run_and_nowhere_else(
+    tiny_config: ClassicConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/a disk that is full")
+    to_keras_files(build_network(tiny_config, 2, "channels_last"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.tempdir == "/a disk that is full"
 
 
 def test_the_description_adds_up_to_the_parameters(tiny_config: ClassicConfig) -> None:

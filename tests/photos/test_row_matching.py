@@ -6,6 +6,7 @@ import pytest
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.sources import open_labelled
+from tellapart.store import to_csv_bytes
 
 Plant = Callable[..., Path]
 ROWS = "a.jpg,cat\nb.jpg,cat\nc.jpg,dog\nd.jpg,dog\n"
@@ -156,3 +157,12 @@ def test_a_csv_that_is_not_there_is_refused(plant: Plant) -> None:
 def test_a_csv_takes_no_other_source_of_labels(write_csv: Callable[..., Path]) -> None:
     with pytest.raises(DatasetError, match="Leave out `label_pattern`"):
         open_labelled(write_csv("path,label\n" + ROWS), SourceConfig(label_pattern="(.)"))
+
+
+def test_a_table_that_was_escaped_for_spreadsheets_names_its_photos(plant: Callable[..., Path], tmp_path: Path) -> None:
+    folder = plant("=1.jpg", "-2.jpg", "'=3.jpg", "@4.jpg")
+    rows = [("path", "label"), ("=1.jpg", "=a"), ("-2.jpg", "=a"), ("'=3.jpg", "+b"), ("@4.jpg", "+b")]
+    (tmp_path / "labels.csv").write_bytes(to_csv_bytes(rows))
+    photos = open_labelled(folder, SourceConfig(labels_csv=str(tmp_path / "labels.csv")))
+
+    assert photos.counts() == {"+b": 2, "=a": 2}

@@ -7,7 +7,7 @@ import pytest
 from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos, open_any_photos, open_labelled
+from tellapart.photos.sources import list_photos, open_any_photos, open_labelled, open_photos
 
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
@@ -15,7 +15,6 @@ Pack = Callable[..., Path]
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
 PAIRS = ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg")
 NAMED = ("cat.1.jpg", "cat.2.jpg", "dog.1.jpg", "dog.2.jpg")
-PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(56)
 
 
 def labelled(photos: PhotoSet) -> dict[str, str]:
@@ -277,36 +276,6 @@ def test_splits_without_any_label_are_refused(plant: Plant) -> None:
         open_labelled(plant("train/1.jpg", "train/2.jpg", "test/1.jpg"))
 
 
-@pytest.mark.parametrize(
-    "mask",
-    [
-        "cat/1_mask.png",
-        "cat/1-mask.png",
-        "cat/1_mask_1.png",
-        "cat/7_segmentation.png",
-        "cat/masks/1.png",
-        "masks/cat/1.png",
-        "cat_masks/1.png",
-        "annotations/cat/1_mask.png",
-    ],
-)
-def test_a_mask_is_named_and_never_a_class(plant: Plant, mask: str) -> None:
-    plant(mask, data=PNG_BYTES)
-    photos = open_labelled(plant(*PAIRS))
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert "mask" in reasons(photos)[mask]
-
-
-def test_folders_of_masks_and_labels_beside_images_are_left_out(plant: Plant) -> None:
-    photos = open_labelled(
-        plant(*(f"images/{name}" for name in NAMED), "labels/cat.1.jpg", "annotations/trimaps/cat.1.jpg")
-    )
-
-    assert photos.counts() == {"cat": 2, "dog": 2}
-    assert len(photos.skipped) == 2
-
-
 def test_classes_that_are_about_masks_stay_classes(plant: Plant) -> None:
     names = [f"{name}/{row}-{name.replace('_', '-')}.jpg" for name in ("with_mask", "without_mask") for row in (1, 2)]
 
@@ -467,7 +436,7 @@ def test_messages_have_one_line_whatever_the_names(plant: Plant) -> None:
 
 
 def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(plant: Plant, pack: Pack) -> None:
-    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg", "2_mask.png")
+    root = plant("deep/er/2.jpg", "10.jpg", "2.jpg")
     archive = pack("b/1.jpg")
     photos = list_photos([root / "10.jpg", archive, root])
 
@@ -476,7 +445,6 @@ def test_photos_without_labels_are_listed_as_given_and_in_natural_order_inside(p
         f"{root}/10.jpg",
         f"{archive}/b/1.jpg",
         f"{root}/2.jpg",
-        f"{root}/2_mask.png",
         f"{root}/10.jpg",
         f"{root}/deep/er/2.jpg",
     ]
@@ -519,3 +487,79 @@ def test_real_collections_are_understood(folder: str, counts: dict[str, int]) ->
 def test_real_photos_without_labels_are_refused() -> None:
     with pytest.raises(DatasetError, match="No labels found for the 500 photos"):
         open_labelled(REAL_DATA / "cats-dogs/test1")
+
+
+def shown_classes(photos: PhotoSet) -> dict[str, str]:
+    """Path, below the folder of the test, to class."""
+    assert photos.labels is not None
+    folder = Path(photos.sources[0]).parent
+    return {
+        str(Path(path).relative_to(folder)): photos.class_names[label]
+        for path, label in zip(photos.paths, photos.labels, strict=True)
+    }
+
+
+def test_classes_that_are_spread_over_several_zips_are_found(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/2.jpg", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert shown_classes(photos) == {
+        "a.zip/cat/1.jpg": "cat", "a.zip/cat/2.jpg": "cat", "b.zip/dog/1.jpg": "dog", "b.zip/dog/2.jpg": "dog"
+    }  # fmt: skip
+    assert photos.sources == tuple(map(str, zips))
+
+
+def test_zips_with_wrapper_folders_of_different_names_are_one_source(pack: Pack) -> None:
+    zips = [pack("pets/cat/1.jpg", "pets/dog/1.jpg", to="a.zip"), pack("more/cat/1.jpg", "more/dog/1.jpg", to="b.zip")]
+
+    assert open_photos([str(path) for path in zips]).counts() == {"cat": 2, "dog": 2}
+
+
+def test_zips_that_are_splits_keep_them(pack: Pack) -> None:
+    zips = [
+        pack("train/cat/1.jpg", "train/dog/1.jpg", to="train.zip"),
+        pack("test/cat/2.jpg", "test/dog/2.jpg", to="test.zip"),
+    ]
+    photos = open_photos([str(path) for path in zips])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert sorted(map(str, photos.given_splits)) == ["test", "test", "train", "train"]
+
+
+def test_a_csv_may_name_photos_in_several_zips(pack: Pack, tmp_path: Path) -> None:
+    zips = [pack("1.jpg", "2.jpg", to="a.zip"), pack("3.jpg", "4.jpg", to="b.zip")]
+    (tmp_path / "labels.csv").write_text("path,label\n1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n4.jpg,dog\n")
+    photos = open_photos([str(path) for path in zips], labels_csv=str(tmp_path / "labels.csv"))
+
+    assert shown_classes(photos) == {
+        "a.zip/1.jpg": "cat",
+        "a.zip/2.jpg": "dog",
+        "b.zip/3.jpg": "cat",
+        "b.zip/4.jpg": "dog",
+    }
+    assert photos.skipped == ()
+
+
+def test_a_folder_beside_several_zips_is_a_source_of_its_own(pack: Pack, plant: Plant) -> None:
+    folder = plant("cat/9.jpg", "dog/9.jpg")
+    zips = [pack("cat/1.jpg", to="a.zip"), pack("dog/1.jpg", to="b.zip")]
+    photos = open_photos([str(zips[0]), str(folder), str(zips[1])])
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert photos.sources == (str(zips[0]), str(zips[1]), str(folder))
+
+
+def test_a_file_that_is_left_out_is_shown_in_its_own_zip(pack: Pack) -> None:
+    zips = [pack("cat/1.jpg", "cat/2.jpg", to="a.zip"), pack("dog/1.jpg", "dog/../../2.jpg", "readme.txt", to="b.zip")]
+    photos = open_photos([str(path) for path in zips])
+
+    assert [Path(item.path).name for item in photos.skipped] == ["readme.txt", "2.jpg"]
+    assert all("b.zip" in item.path for item in photos.skipped)
+
+
+def test_a_zip_of_nothing_but_odd_members_says_why(pack: Pack) -> None:
+    with pytest.raises(
+        DatasetError,
+        match=r"holds no photos that can be read: 2 files are left out. The first is '../1.jpg': leads out",
+    ):
+        open_photos(str(pack("../1.jpg", "../2.jpg")))

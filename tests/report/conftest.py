@@ -11,7 +11,7 @@ from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
 from tellapart.report.model_section import answer_rows
 from tellapart.report.page import Report
-from tellapart.report.pictures import ReportPhoto, overlay_map
+from tellapart.report.pictures import ReportPhoto
 
 Image = NDArray[np.uint8]
 
@@ -101,7 +101,11 @@ def build_report(
     )
     photos = {
         row: ReportPhoto(
-            path.format(name=names[row % num_classes], row=row), f"{row:040x}", names[row % num_classes], image(row)
+            path.format(name=names[row % num_classes], row=row),
+            f"{row:040x}",
+            names[row % num_classes],
+            image(row),
+            np.repeat(np.repeat(image(row), 12, axis=0), 12, axis=1) if row < 2 else None,
         )
         for row in range(num_photos)
     }
@@ -120,5 +124,5 @@ def build_report(
     if "measurement" not in fields:
         measurement = make_measurement(names, num_photos, method, error)
         values["measurement"] = measurement
-        values["heatmaps"] = {row: overlay_map(image(row), hump()) for row in answer_rows(measurement)}
+        values["maps"] = {row: hump() for row in answer_rows(measurement)}
     return Report(**(values | fields))

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tellapart.measure.metrics import wilson_interval
-from tellapart.records import Comparison, Evaluation, PairedTest, RecipeResult
+from tellapart.measure.metrics import evaluate_probabilities, wilson_interval
+from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 
@@ -17,7 +17,9 @@ from tellapart.report.figures import figure_png
 def make_result(
     recipe: str = "transfer", num_right: int = 784, seconds: float = 38.0, speed: float = 160.0, size: int = 13_600_000
 ) -> RecipeResult:
-    evaluation = Evaluation(num_right / 800, wilson_interval(num_right, 800), 800, 0.1, (), ())
+    labels = np.arange(800) % 2
+    shares = np.eye(2)[np.where(np.arange(800) < num_right, labels, 1 - labels)]
+    evaluation = evaluate_probabilities(labels, shares, ("cat", "dog"))
     return RecipeResult(recipe, evaluation, seconds, speed, size)
 
 

@@ -21,7 +21,7 @@ from tellapart.measure.measurement import Method, measure
 from tellapart.measure.metrics import wilson_interval
 from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
 from tellapart.report.page import Report, render_report
-from tellapart.report.pictures import MOST_PICTURE_BYTES, ReportPhoto
+from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
 from tellapart.report.wording import percent
 
 MakeReport = Callable[..., Report]
@@ -328,17 +328,20 @@ def test_a_finding_shows_some_of_a_large_group(make_report: MakeReport) -> None:
     assert "and 37 more" not in text
 
 
-def test_many_noisy_photos_stay_under_5_megabytes(make_report: MakeReport) -> None:
+def test_many_noisy_photos_stay_under_15_megabytes(make_report: MakeReport) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (210, 210, 3), np.uint8)
     suspects = tuple(LabelSuspect(row, 0, 1, 0.1, 0.9) for row in range(200))
     findings = tuple(
         bad_finding(f"finding {number}", 24, tuple((row,) for row in range(number * 24, number * 24 + 24)))
         for number in range(10)
     )
-    data = render_report(
-        make_report(image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None)
+    report = make_report(
+        image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None
     )
-    assert MOST_PICTURE_BYTES / 2 < len(data) < 5_000_000
+    large = np.random.default_rng(1).integers(0, 256, (760, 1020, 3), np.uint8)
+    photos = {row: replace(photo, large=large if row < 90 else None) for row, photo in report.photos.items()}
+    data = render_report(replace(report, photos=photos))
+    assert MOST_PICTURE_BYTES / 2 + MOST_LARGE_BYTES / 2 < len(data) < 15_000_000
 
 
 def test_the_same_report_gives_the_same_bytes(make_report: MakeReport) -> None:

@@ -138,7 +138,9 @@ def test_an_archive_may_have_a_comment(pack: Pack, comment: bytes) -> None:
     ("offset", "fields"), [(4, b"\1\0"), (6, b"\1\0"), (8, b"\0\0")], ids=["disk", "start", "here"]
 )
 def test_one_part_of_an_archive_in_several_files_is_refused(pack: Pack, offset: int, fields: bytes) -> None:
-    with pytest.raises(DatasetError, match="one part of an archive in several files. Join the parts first"):
+    with pytest.raises(
+        DatasetError, match="one part of an archive in several files. Unpack it where all the files are"
+    ):
         open_archive(change_end(pack("cat/1.jpg"), offset, fields))
 
 

@@ -100,6 +100,24 @@ def find_groups(
     )
 
 
+def find_known(known: Thumbnails, asked: Thumbnails) -> NDArray[np.bool_]:
+    """Which of the photos asked about are near copies of a known one: bool `(len(asked.luma),)`.
+
+    Both are compared as photos of one collection are, so that a template they share is told from one photo.
+
+    Args:
+        known, asked: thumbnails of the same making, at least one each.
+    """
+    num_known, num_asked = len(known.luma), len(asked.luma)
+    num_all = num_known + num_asked
+    thumbnails = Thumbnails.made_of(
+        np.concatenate([known.luma, asked.luma]), np.concatenate([known.chroma, asked.chroma])
+    )
+    photos = _Photos(thumbnails, np.zeros(num_all, np.int64), np.full(num_all, np.nan))
+    numbers = _connect(_find_near(photos, 0.0)[0], num_all)
+    return np.isin(numbers[num_known:], numbers[:num_known])
+
+
 def pauses_between(facts: Sequence[PhotoFacts]) -> NDArray[np.float64]:
     """Seconds between photos that follow one another on one camera, in any order; those that tell no time are left out.
 

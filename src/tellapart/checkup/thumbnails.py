@@ -43,7 +43,11 @@ class Thumbnails:
     @classmethod
     def of(cls, facts: Sequence[PhotoFacts]) -> "Thumbnails":
         """Those of photos, at least one."""
-        luma, chroma = np.stack([item.thumbnail for item in facts]), np.stack([item.chroma for item in facts])
+        return cls.made_of(np.stack([item.thumbnail for item in facts]), np.stack([item.chroma for item in facts]))
+
+    @classmethod
+    def made_of(cls, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> "Thumbnails":
+        """Those with this luma and chroma, at least one."""
         rows = luma.reshape(len(luma), -1)
         is_flat = rows.max(axis=1) - rows.min(axis=1) <= _FLAT_RANGE
         coarse = coarsen(luma)

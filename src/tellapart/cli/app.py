@@ -19,13 +19,13 @@ from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.fix import fix
 from tellapart.cli.flags import choose_flags, with_flags
-from tellapart.cli.output import print_error
+from tellapart.cli.output import escape_unencodable, print_error
 from tellapart.cli.predict import predict
 from tellapart.cli.report import report
 from tellapart.cli.show import show
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
-from tellapart.errors import TellapartError
+from tellapart.errors import OutputError, TellapartError
 
 _INTERRUPTED = 130
 
@@ -60,10 +60,24 @@ def _keep_quiet() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # read when OpenCV is first imported
 
 
+def _check_working_folder() -> None:
+    """Nothing, if the working folder is there; libraries fail in their own words where it is not.
+
+    Raises:
+        OutputError: it was deleted.
+    """
+    try:
+        os.getcwd()
+    except OSError as exc:
+        raise OutputError("the working folder was deleted. Change to a folder that exists, as with `cd ~`.") from exc
+
+
 def main() -> None:
     """Runs the command line and exits with its code."""
     _keep_quiet()
+    escape_unencodable()
     try:
+        _check_working_folder()
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code
             print_error("stopped.")

@@ -50,7 +50,7 @@ def check(
     own_json = has_keys("source", "counts", "findings", "label_suspects")
     pages = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
     lists = [] if json is None else [OutputFile(json, "json", "a list of findings", own_json)]
-    check_output_files([*pages, *lists], [photos, labels_csv])
+    check_output_files([*pages, *lists], [*photos, labels_csv])
     with watch_training() as watcher:
         checkup = check_photos(
             photos,
@@ -71,7 +71,7 @@ def check(
     problems = [finding for finding in checkup.findings if finding.is_problem]
     if strict and problems:
         raise DatasetError(
-            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {photos!r} should be fixed, the first: "
+            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {', '.join(photos)!r} should be fixed, the first: "
             f"{problems[0].title}. Look at them with --html, fix them with `tellapart fix`, or leave --strict out."
         )
 

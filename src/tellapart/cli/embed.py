@@ -11,7 +11,8 @@ from tellapart.cli.output import make_console, print_line
 
 def embed(
     photos: Annotated[
-        str, typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE")
+        list[str],
+        typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE"),
     ],
     out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
     backbone: Annotated[

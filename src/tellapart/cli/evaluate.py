@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: ModelDir,
-    photos: Annotated[str, typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")
+    ],
     json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
 ) -> None:
-    """Measure the model in MODEL_DIR on the labelled photos in SOURCE."""
+    """Measure the model in MODEL_DIR on the labelled photos in SOURCE that it was not trained on."""
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
@@ -30,7 +32,7 @@ def evaluate(
 
     if json is not None:
         is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
-        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [photos, labels_csv])
+        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [*photos, labels_csv])
     result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
@@ -41,23 +43,28 @@ def evaluate(
         f"On {result.num_photos:,} photos it was right {result.accuracy:.1%} of the time"
         f" (95 % interval {low:.1%} to {high:.1%}); log-loss {result.log_loss:.3f}.",
     )
-    if result.num_known:
-        print_note(console, _describe_known(result))
+    for line in _describe_left_out(result):
+        print_line(console, line)
+    for note in result.notes:
+        print_note(console, note)
     _print_classes(console, result)
     if skipped := result.skipped:
         print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")
 
 
-def _describe_known(result: "ModelEvaluation") -> str:
-    """What the figures are worth, as the model was trained on some of these photos."""
-    if result.on_unknown is None:
-        return "The model was trained on all of these photos, so the numbers are too good. Give it new photos."
-    low, high = result.on_unknown.interval_95
-    return (
-        f"The model was trained on {result.num_known:,} of these photos, so the numbers are too good. On the other"
-        f" {result.on_unknown.num_photos:,} it was right {result.on_unknown.accuracy:.1%} of the time (95 % interval"
-        f" {low:.1%} to {high:.1%})."
-    )
+def _describe_left_out(result: "ModelEvaluation") -> list[str]:
+    """Which photos took no part, a line each."""
+    lines: list[str] = []
+    if result.num_known:
+        near = len(result.near_copy_paths)
+        copies = f" ({near:,} of them near copies)" if near else ""
+        photos = "1 photo was" if result.num_known == 1 else f"{result.num_known:,} photos were"
+        lines.append(f"{photos} left out, because the model was trained on them{copies}.")
+    if result.other_split_paths:
+        num = len(result.other_split_paths)
+        photos = "1 photo was" if num == 1 else f"{num:,} photos were"
+        lines.append(f"{photos} left out, because SOURCE has a test folder and they are not in it.")
+    return lines
 
 
 def _print_classes(console: "Console", result: "Evaluation") -> None:

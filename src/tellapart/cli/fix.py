@@ -44,7 +44,7 @@ def fix(
             label_pattern=label_pattern,
             class_level=class_level,
         )
-    _print_summary(make_console(), summary, photos, out)
+    _print_summary(make_console(), summary, ", ".join(photos), out)
 
 
 def _print_summary(console: "Console", summary: "FixSummary", source: str, out: Path) -> None:

@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 LabelledSource = Annotated[
-    str,
-    typer.Argument(help="Folder with a folder per class, folder or zip of labelled names, or CSV.", metavar="SOURCE"),
+    list[str],
+    typer.Argument(
+        help="Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source.",
+        metavar="SOURCE",
+    ),
 ]
 ModelDir = Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.", metavar="MODEL_DIR")]
 LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]

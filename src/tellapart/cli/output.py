@@ -1,8 +1,10 @@
 """What every command prints with: one console, lines and tables that take any name for what it is."""
 
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tellapart.cli.flags import with_flags
@@ -11,6 +13,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tellapart.records import Skipped
+
+
+def escape_unencodable() -> None:
+    """Nothing; from now on a character that an output cannot encode, as in a name, is printed as its escape.
+
+    What a command has to say is never lost to the encoding of a terminal: rich, typer and tracebacks write here too.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def make_console(stderr: bool = False) -> "Console":
@@ -23,9 +35,18 @@ def make_console(stderr: bool = False) -> "Console":
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=10_000)
 
 
+@contextmanager
+def show_waiting(text: str) -> Iterator[None]:
+    """The text with a turning mark on stderr while the block runs; nothing where that is no terminal."""
+    console = make_console(stderr=True)
+    is_unicode = console.encoding.startswith("utf")
+    with console.status(visible(text, console.encoding), spinner="dots" if is_unicode else "line"):
+        yield
+
+
 def print_line(console: "Console", text: str) -> None:
     """Prints `text`, which may have several lines, unwrapped."""
-    console.print("\n".join(visible(line) for line in text.split("\n")), soft_wrap=True)
+    console.print("\n".join(visible(line, console.encoding) for line in text.split("\n")), soft_wrap=True)
 
 
 def print_note(console: "Console", text: str) -> None:
@@ -49,21 +70,24 @@ def print_table(console: "Console", headers: tuple[str, ...], rows: Sequence[tup
 
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number else "left", overflow="fold")
+        table.add_column(
+            Text(visible(header, console.encoding)), justify="right" if number else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+        table.add_row(*(Text(visible(cell, console.encoding)) for cell in row))
     if not console.is_terminal:  # on a terminal the table brings its own empty line
         print_line(console, "")
     console.print(table)
 
 
-def visible(text: str) -> str:
-    """The text without characters that would move the cursor or that an output cannot encode."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+def visible(text: str, encoding: str = "utf-8") -> str:
+    """The text without characters that would move the cursor, or that the encoding of the output lacks."""
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def print_error(message: str) -> None:
     """One line on stderr, whatever is in the message."""
-    line = " ".join(visible(part) for part in message.split("\n"))
     encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(f"tellapart: {line}{os.linesep}".encode(encoding, "backslashreplace").decode(encoding))
+    line = " ".join(visible(part, encoding) for part in message.split("\n"))
+    sys.stderr.write(f"tellapart: {line}{os.linesep}")

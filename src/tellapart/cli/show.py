@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.cli.output import make_console, print_line, print_table, show_waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,12 +27,10 @@ def show(
     class_level: ClassLevel = None,
 ) -> None:
     """Count the photos in SOURCE, and list the files it can't read and why."""
-    from rich.console import Console
-
     from tellapart.commands.show import show as show_photos
     from tellapart.commands.show import summarise_shapes
 
-    with Console(stderr=True).status("Checking photos ..."):
+    with show_waiting("Checking photos ..."):
         result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     console = make_console()
     _print_counts(console, result)

@@ -164,7 +164,7 @@ def train(
     settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
         settings["augment"] = None
-    _train(photos, out or default_run_dir(photos, recipe or TransferConfig.recipe, resume), resume, settings)
+    _train(photos, out or default_run_dir(photos[0], recipe or TransferConfig.recipe, resume), resume, settings)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -199,7 +199,7 @@ def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _train(source: str, out: Path, resume: bool, settings: dict[str, Any]) -> None:
+def _train(source: list[str], out: Path, resume: bool, settings: dict[str, Any]) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_folder import read_run_file

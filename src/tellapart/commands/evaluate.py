@@ -1,6 +1,5 @@
-"""`tellapart evaluate`: labelled photos in, how right a model is out, and which of them it has learnt from."""
+"""`tellapart evaluate`: labelled photos in, how right a model is on those that it has not learnt from out."""
 
-import csv
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,20 +10,21 @@ import numpy as np
 
 from tellapart.errors import DatasetError
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled
 from tellapart.predict.model import Model, load
-from tellapart.records import Evaluation, ModelEvaluation, Prediction
-from tellapart.runs.run_tables import SPLIT_NAME
+from tellapart.records import Evaluation, ModelEvaluation, Prediction, Skipped
+from tellapart.runs.learnt_photos import find_known_photos
 from tellapart.settings import SourceSettings, source_config
 
 
 def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceSettings]) -> ModelEvaluation:
-    """How the model fares on labelled photos, and which of them it has learnt from.
+    """How the model fares on labelled photos that it has not learnt from; the others are left out, and named.
 
-    Classes are matched by name; the photos may lack some of the model's classes, and may be a single one.
+    A photo that is a near copy of one it has learnt from is left out too. Of a source that has a test folder beside
+    other split folders, the test folder is meant. Classes are matched by name; the photos may lack some of the model's
+    classes, and may be a single one.
 
     Args:
         model: the model, or the folder that training made.
@@ -33,48 +33,68 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
 
     Raises:
         BundleError: the folder holds no model that can be used.
-        DatasetError: the source cannot be used, has a class the model does not know, or no photo that can be read.
+        DatasetError: the source cannot be used, has a class the model does not know, no photo that can be read, or
+            none that the model has not learnt from.
     """
     model = model if isinstance(model, Model) else load(model)
     opened = open_labelled(photos, source_config(source), check=False)
     _check_classes(opened.source, opened.class_names, model.class_names)
-    assert opened.labels is not None
-    numbers = [model.class_names.index(opened.class_names[label]) for label in opened.labels]
-    predictions = model.predict(opened)
+    known = find_known_photos(model.path, opened)
+    left_out = known.learnt | known.near_copies
+    asked = _rows_of_test_folder(opened)
+    rows = [row for row in asked if row not in left_out]
+    if asked and not rows:
+        place = repr(opened.source) if len(asked) == len(opened) else f"the test folder of {opened.source!r}"
+        raise DatasetError(
+            f"the model was trained on all {len(asked):,} photos of {place}, or on near copies of them, so nothing is"
+            " left to measure it with. Give photos that it has not seen.",
+            paths=[opened.source],
+        )
+    evaluation, skipped = _measure(model, opened.take(rows))
+    others = set(range(len(opened))) - set(asked) - left_out
+    return ModelEvaluation(
+        **vars(evaluation),
+        known_paths=tuple(opened.paths[row] for row in sorted(left_out)),
+        near_copy_paths=tuple(opened.paths[row] for row in sorted(known.near_copies)),
+        other_split_paths=tuple(opened.paths[row] for row in sorted(others)),
+        skipped=skipped,
+        notes=(*known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
+    )
+
+
+def _rows_of_test_folder(photos: PhotoSet) -> list[int]:
+    """The photos to measure with: those of the test folder where the source has one beside others, else all."""
+    in_test = [row for row, split in enumerate(photos.given_splits) if split == "test"]
+    return in_test or list(range(len(photos)))
+
+
+def _describe_validated(num_validated: int, num_photos: int) -> tuple[str, ...]:
+    if not num_validated:
+        return ()
+    which = "All of these photos" if num_validated == num_photos else f"{num_validated:,} of these photos"
+    return (f"{which} were held out by the training, which has already measured the model on them.",)
+
+
+def _measure(model: Model, photos: PhotoSet) -> tuple[Evaluation, tuple[Skipped, ...]]:
+    """How the model does on the photos, and what of them cannot be used.
+
+    Raises:
+        DatasetError: none can be read.
+    """
+    assert photos.labels is not None
+    numbers = [model.class_names.index(photos.class_names[label]) for label in photos.labels]
+    predictions = model.predict(photos)
     answers = {row: item.probabilities for row, item in predictions.items() if isinstance(item, Prediction)}
     skipped = predictions.skipped
     if not answers:
         raise DatasetError(
-            f"none of the {len(opened):,} photos of {opened.source!r} can be read, the first because: "
+            f"none of the {len(photos):,} photos of {photos.source!r} can be read, the first because: "
             f"{skipped[0].reason if skipped else 'there are none'}. Give photos in JPEG, PNG or another common format. "
             "`tellapart show` lists the reasons.",
             paths=[item.path for item in skipped],
         )
-    known = _find_learnt(opened, model.path)
-
-    def measure(rows: list[int]) -> Evaluation:
-        labels, probabilities = np.array([numbers[row] for row in rows]), np.array([answers[row] for row in rows])
-        return evaluate_probabilities(labels, probabilities, model.class_names)
-
-    unknown = [row for row in answers if row not in known]
-    return ModelEvaluation(
-        **vars(measure(list(answers))),
-        known_paths=tuple(opened.paths[row] for row in answers if row in known),
-        on_unknown=measure(unknown) if unknown else None,
-        skipped=skipped,
-    )
-
-
-def _find_learnt(photos: PhotoSet, run: Path | None) -> frozenset[int]:
-    """Rows of the photos that the model was trained on, by content; none where the run does not say."""
-    if run is None or not (run / SPLIT_NAME).is_file():
-        return frozenset()
-    try:
-        with (run / SPLIT_NAME).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            learnt = {row["content"] for row in csv.DictReader(file) if row["split"] == "train"}
-    except (OSError, KeyError, csv.Error):
-        return frozenset()
-    return frozenset(row for row, digest in enumerate(digest_photos(photos)) if digest in learnt)
+    labels, probabilities = np.array([numbers[row] for row in answers]), np.array(list(answers.values()))
+    return evaluate_probabilities(labels, probabilities, model.class_names), skipped
 
 
 def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
@@ -86,6 +106,8 @@ def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
         "num_photos": fields["num_photos"],
         "num_skipped": len(evaluation.skipped),
         "num_known": evaluation.num_known,
+        "num_near_copies": len(evaluation.near_copy_paths),
+        "num_other_splits": len(evaluation.other_split_paths),
         "log_loss": fields["log_loss"],
         "class_names": [score.class_name for score in evaluation.per_class],
         "per_class": list(fields["per_class"]),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.images.gate import decode_image
+from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, list_photos, source_paths
@@ -134,8 +134,8 @@ def write_predictions(
         if outputs.sort_into is not None:
             from tellapart.commands.sorting import sort_photos  # only who sorts needs it
 
-            answers = (*model.class_names, *predictions.doubts)
-            sorter = stack.enter_context(sort_photos(outputs.sort_into, source_paths(photos), opened, answers))
+            sorting = sort_photos(outputs.sort_into, source_paths(photos), opened, predictions.answers)
+            sorter = stack.enter_context(sorting)
             takers.append(sorter.add)
         for row, result in predictions.items():
             for take in takers:
@@ -218,7 +218,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions)
                 numbers = [result.highest_probability, *result.probabilities]
                 numbers += [] if result.distance is None else [result.distance]
                 words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
-                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]]))
+                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]], is_start=False))
 
         yield take
 
@@ -240,7 +240,7 @@ def _write_grid(
     images = []
     for row, prediction in shown:
         data = photos.read(row)
-        image = decode_image(data, photos.limits, at_least=_GRID_SIZE)
+        image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
         if heatmap:
             seen = load_image(data, model.preprocess, photos.limits)
             image = _draw_heatmap(model, image, seen, prediction.nearest_class)

@@ -166,7 +166,7 @@ def _read_sample(path: Path) -> _Sample:
     Raises:
         DatasetError: it is not a CSV with a header, at least two columns and one row, and ids that differ.
     """
-    table = read_table(path, "sample")
+    table = read_table(path, "sample", is_restored=False)
     header, rows = list(table.header), [list(row.cells) for row in table.rows]
     if not rows or len(header) < 2:
         raise _bad_sample(path, f"has {len(rows)} rows and the header {header!r}")

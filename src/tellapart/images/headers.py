@@ -17,10 +17,11 @@ EOI = b"\xff\xd9"
 
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOS = 0xDA
-_APP1 = 0xE1
+_APP1, _APP2 = 0xE1, 0xE2
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _HEADER_CUT = "is cut off: the JPEG data ends inside its header"
 _EXIF = b"Exif\x00\x00"
+_ICC = b"ICC_PROFILE\x00"
 # Those with a segment behind them, so neither restart markers nor SOI; stray bytes are passed over, as libjpeg does.
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 # Inside a scan, 0xFF is followed by 0 (a stuffed byte) or is a restart marker; anything else ends the scan.
@@ -48,6 +49,7 @@ class JpegHeader(NamedTuple):
         orientation: EXIF's number, 1 to 8.
         scan_start: offset of the first scan's marker.
         exif: the first block of EXIF, which begins with `Exif`; empty where there is none.
+        icc: its ICC profile, put together; empty where there is none, or a part of it is missing.
     """
 
     height: int
@@ -58,6 +60,7 @@ class JpegHeader(NamedTuple):
     orientation: int
     scan_start: int
     exif: bytes = b""
+    icc: bytes = b""
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader:
@@ -72,6 +75,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     frame = b""
     frame_marker = 0
     exif = xmp = b""
+    profile_parts: dict[bytes, bytes] = {}
     position = 2
     while True:
         found = _MARKER.search(data, position)
@@ -93,6 +97,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
                 exif = exif or segment
             else:
                 xmp = xmp or segment
+        elif marker == _APP2 and data.startswith(_ICC, position + 2):
+            start = position + 2 + len(_ICC)
+            profile_parts[data[start : start + 2]] = data[start + 2 : position + size]
         position += size
     if len(frame) < 6:
         raise ImageError("is damaged: the JPEG header states no size")
@@ -105,7 +112,18 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         orientation=read_orientation(exif, xmp),
         scan_start=position - 2,
         exif=exif,
+        icc=_join_profile(profile_parts) if profile_parts else b"",
     )
+
+
+def _join_profile(parts: dict[bytes, bytes]) -> bytes:
+    """The profile whose parts have their number and how many there are for a key; empty where one is missing.
+
+    Layout: ICC.1:2022, annex B.4.
+    """
+    keys = sorted(parts)
+    is_whole = all(key == bytes((number, len(keys))) for number, key in enumerate(keys, start=1))
+    return b"".join(parts[key] for key in keys) if is_whole else b""
 
 
 def find_end(data: bytes, scan_start: int) -> int:
@@ -166,20 +184,6 @@ def check_first_tiff(tags: Mapping[int, Any], num_bytes: int) -> None:
         pieces = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
         if any(offset + size > num_bytes for offset, size in pieces):
             raise ImageError(_TIFF_CUT)
-
-
-def read_png_exif(data: bytes) -> bytes:
-    """The EXIF of a PNG, wherever its chunk stands; Pillow finds one behind the pixels only when it decodes them.
-
-    Chunks: PNG specification, third edition, section 5.3.
-    """
-    start = 8
-    while (kind := data[start + 4 : start + 8]) not in (b"", b"IEND"):
-        size = int.from_bytes(data[start : start + 4], "big")
-        if kind == b"eXIf":
-            return data[start + 8 : start + 8 + size]
-        start += 12 + size
-    return b""
 
 
 def is_cut(data: bytes, found: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.metrics import grouped_interval
 from tellapart.measure.softmax import softmax, to_logits
 from tellapart.randomness import named_generator
 from tellapart.records import Reliability, ReliabilityBin
@@ -117,7 +117,9 @@ def calibrate(
     return fit_temperature(logits, labels), softmax(tempered)
 
 
-def measure_reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
+def measure_reliability(
+    labels: ArrayLike, probabilities: ArrayLike, groups: NDArray[np.int64] | None = None
+) -> Reliability:
     """How far the probabilities can be taken at their word; of the predicted class in all but the Brier score.
 
     The Brier score is that of Brier (1950): the mean of `sum_k (p_k - [k = label])^2`. The bins hold as many photos
@@ -127,6 +129,8 @@ def measure_reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliabil
     Args:
         labels: ints in `[0, num_classes)`, shape `(n,)` with at least one photo; not modified.
         probabilities: finite, shape `(n, num_classes)`, rows summing to 1; not modified.
+        groups: ints, shape `(n,)`, equal for photos that belong together, which the intervals count as one; `None`
+            where none do.
     """
     truth, shares = np.asarray(labels), np.asarray(probabilities, np.float64)
     label_shares = np.take_along_axis(shares, truth[:, np.newaxis], axis=1)[:, 0]
@@ -137,10 +141,13 @@ def measure_reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliabil
     sure, is_right = shares.max(axis=1), (shares.argmax(axis=1) == truth).astype(np.float64)
     bin_of_photo = np.empty(len(truth), np.int64)
     bin_of_photo[np.argsort(sure, kind="stable")] = np.arange(len(truth)) * num_bins // len(truth)
-    bins = tuple(_describe_bin(sure[rows], is_right[rows]) for rows in _rows_of_bins(bin_of_photo, num_bins))
+    every_photo = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
+    bins = tuple(
+        _describe_bin(sure[rows], is_right[rows], every_photo[rows]) for rows in _rows_of_bins(bin_of_photo, num_bins)
+    )
     if len(truth) < _FEWEST_FOR_ERROR:
         return Reliability(brier, bins, None, None)
-    error, interval = _calibration_error(sure, is_right, bin_of_photo)
+    error, interval = _calibration_error(sure, is_right, bin_of_photo, every_photo)
     return Reliability(brier, bins, error, interval)
 
 
@@ -148,15 +155,20 @@ def _rows_of_bins(bin_of_photo: NDArray[np.int64], num_bins: int) -> list[NDArra
     return [bin_of_photo == number for number in range(num_bins)]
 
 
-def _describe_bin(sure: NDArray[np.float64], is_right: NDArray[np.float64]) -> ReliabilityBin:
-    interval = wilson_interval(int(is_right.sum()), len(sure))
+def _describe_bin(
+    sure: NDArray[np.float64], is_right: NDArray[np.float64], groups: NDArray[np.int64]
+) -> ReliabilityBin:
+    interval = grouped_interval(is_right > 0, groups)
     return ReliabilityBin(len(sure), float(sure.mean()), float(is_right.mean()), interval)
 
 
 def _calibration_error(
-    sure: NDArray[np.float64], is_right: NDArray[np.float64], bin_of_photo: NDArray[np.int64]
+    sure: NDArray[np.float64],
+    is_right: NDArray[np.float64],
+    bin_of_photo: NDArray[np.int64],
+    groups: NDArray[np.int64],
 ) -> tuple[float, tuple[float, float]]:
-    """The debiased root mean squared calibration error over the bins, and its 95 % bootstrap interval.
+    """The debiased root mean squared calibration error over the bins, and its 95 % interval from a bootstrap of groups.
 
     Each resample carries the luck of these photos besides its own, and only its own is taken off it. So what chance
     adds to the square is taken off once more: else the interval would stay clear of 0 for a model that is calibrated.
@@ -164,9 +176,12 @@ def _calibration_error(
     num_bins = int(bin_of_photo.max()) + 1
     square, noise = _debiased_square(sure, is_right, bin_of_photo, num_bins)
     generator = named_generator(0, "calibration error")
+    order = np.argsort(groups, kind="stable")
+    of_group = np.split(order, np.cumsum(np.bincount(groups))[:-1])
     squares = np.empty(_NUM_RESAMPLES)
     for number in range(_NUM_RESAMPLES):
-        rows = generator.integers(0, len(sure), len(sure))
+        drawn = generator.integers(0, len(of_group), len(of_group))
+        rows = drawn if len(of_group) == len(sure) else np.concatenate([of_group[one] for one in drawn])
         squares[number] = _debiased_square(sure[rows], is_right[rows], bin_of_photo[rows], num_bins)[0] - noise
     low, high = np.sqrt(np.maximum(np.percentile(squares, _INTERVAL_95), 0))
     error = float(np.sqrt(max(square, 0.0)))

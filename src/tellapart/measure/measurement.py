@@ -39,6 +39,7 @@ class Measurement:
         rows: int64, shape `(n,)`: the row of each photo among all photos of the training.
         labels: int64, shape `(n,)`.
         probabilities: float32, shape `(n, num_classes)`, rows summing to 1.
+        groups: int64, shape `(n,)`: equal for photos that belong together, such as copies.
         method: how it was measured.
         evaluation: accuracy, log-loss, precision and recall.
         reliability: whether the probabilities mean what they say.
@@ -48,6 +49,7 @@ class Measurement:
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    groups: NDArray[np.int64]
     method: Method
     evaluation: Evaluation
     reliability: Reliability
@@ -70,6 +72,7 @@ def measure(
     probabilities: NDArray[np.float32],
     class_names: Sequence[str],
     method: Method,
+    groups: NDArray[np.int64] | None = None,
 ) -> Measurement:
     """The measurement with its figures.
 
@@ -77,17 +80,20 @@ def measure(
         rows, labels, probabilities: as in `Measurement`; at least one photo.
         class_names: the classes, in column order.
         method: how the probabilities were come by.
+        groups: as in `Measurement`; `None` where no photos belong together.
 
     Raises:
         DatasetError: there are no photos, or a probability is not one.
     """
+    groups = np.arange(len(rows)) if groups is None else groups
     return Measurement(
         rows=rows,
         labels=labels,
         probabilities=probabilities,
+        groups=groups,
         method=method,
-        evaluation=evaluate_probabilities(labels, probabilities, class_names),
-        reliability=measure_reliability(labels, probabilities),
+        evaluation=evaluate_probabilities(labels, probabilities, class_names, groups),
+        reliability=measure_reliability(labels, probabilities, groups),
         selective=selective_points(labels, probabilities),
     )
 
@@ -99,10 +105,17 @@ def measurement_to_json(measurement: Measurement | None) -> dict[str, Any]:
     return {
         "validation_accuracy": evaluation and evaluation.accuracy,
         "validation_interval_95": evaluation and list(evaluation.interval_95),
+        "validation_balanced_accuracy": evaluation and evaluation.balanced_accuracy,
+        "validation_balanced_interval_95": evaluation and list(evaluation.balanced_interval_95),
+        "validation_macro_f1": evaluation and evaluation.macro_f1,
+        "constant_class": evaluation and evaluation.constant_class,
+        "constant_accuracy": evaluation and evaluation.constant_accuracy,
         "validation_log_loss": evaluation and evaluation.log_loss,
         "validation_brier": measurement and measurement.reliability.brier,
         "validation_method": method and method.name,
         "num_validation": 0 if evaluation is None else evaluation.num_photos,
+        "num_validation_groups": 0 if evaluation is None else evaluation.num_groups,
+        "per_class": evaluation and [asdict(score) for score in evaluation.per_class],
         "num_repeats": method and method.num_repeats,
         "learning_curve": method and method.curve and asdict(method.curve),
         "leak_accuracy": method and method.leak_accuracy,

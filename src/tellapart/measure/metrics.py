@@ -1,6 +1,7 @@
 """How right a model is: labels and probabilities in, an `Evaluation` out; draws and writes nothing.
 
-Called by `workflow/` for validation photos, and for labelled photos a model has never seen.
+Called for validation photos, and for labelled photos a model has never seen. Every interval counts groups, not files:
+copies of a photo and photos of one burst are right or wrong together, so 7 of them tell little more than one.
 """
 
 import math
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from tellapart.errors import DatasetError
 from tellapart.records import ClassScore, Evaluation
@@ -30,17 +31,54 @@ def wilson_interval(num_right: int, num_photos: int) -> tuple[float, float]:
             f"{num_right!r} right out of {num_photos!r} photos has no interval. Give at least 1 photo, and from 0 "
             "to that many right."
         )
-    share = num_right / num_photos
+    return _score_interval(num_right / num_photos, num_photos)
+
+
+def grouped_interval(is_right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None) -> tuple[float, float]:
+    """The 95 % interval of the share of right photos: Wilson's, with n divided by the design effect of the groups.
+
+    The design effect is `sum_g m_g^2 / n` for groups of `m_g` photos: photos of a group are taken to be right or wrong
+    together (Kish 1965, section 5.4, with an intraclass correlation of 1). It is not estimated from the answers, for an
+    estimate, as a bootstrap, has nothing to go by where no answer is wrong.
+
+    Args:
+        is_right: shape `(n,)`, at least one photo; not modified.
+        groups: ints, shape `(n,)`, equal for photos that belong together; `None` where none do.
+
+    Raises:
+        DatasetError: there are no photos.
+    """
+    if groups is None or not len(is_right):
+        return wilson_interval(int(is_right.sum()), len(is_right))
+    return _score_interval(float(is_right.mean()), num_independent(groups))
+
+
+def num_independent(groups: NDArray[np.int64]) -> float:
+    """The number of photos, each of a group of its own, that tell as much: `n^2 / sum_g m_g^2`.
+
+    Args:
+        groups: ints, shape `(n,)`, at least one photo.
+    """
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(len(groups) ** 2 / np.square(sizes).sum())
+
+
+def _score_interval(share: float, num_photos: float) -> tuple[float, float]:
     scale = 1 + _Z_95**2 / num_photos
     centre = (share + _Z_95**2 / (2 * num_photos)) / scale
     half = _Z_95 * math.sqrt(share * (1 - share) / num_photos + _Z_95**2 / (4 * num_photos**2)) / scale
     # At the ends the formula gives exactly 0 or 1, which rounding would miss.
-    low = 0.0 if num_right == 0 else max(0.0, centre - half)
-    high = 1.0 if num_right == num_photos else min(1.0, centre + half)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
     return low, high
 
 
-def evaluate_probabilities(labels: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]) -> Evaluation:
+def evaluate_probabilities(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    groups: NDArray[np.int64] | None = None,
+) -> Evaluation:
     """The figures that the probabilities earn against the labels; the predicted class is the most probable one.
 
     A probability of 0 for the label counts as the smallest step of float64, so that the log loss stays finite.
@@ -49,6 +87,7 @@ def evaluate_probabilities(labels: ArrayLike, probabilities: ArrayLike, class_na
         labels: ints in `[0, num_classes)`, shape `(n,)`; classes without photos are allowed.
         probabilities: shape `(n, num_classes)`, rows summing to 1; not modified.
         class_names: the classes, in column order.
+        groups: ints, shape `(n,)`, equal for photos that belong together; `None` where none do.
 
     Raises:
         DatasetError: there are no photos, or the arrays do not fit each other, or a probability is not one.
@@ -56,15 +95,25 @@ def evaluate_probabilities(labels: ArrayLike, probabilities: ArrayLike, class_na
     truth = np.asarray(labels)
     shares = _checked_probabilities(probabilities, len(class_names))
     _check_labels(truth, len(shares), len(class_names))
+    every_photo = np.arange(len(truth)) if groups is None else groups
     predicted = shares.argmax(axis=1)
-    num_right = int((predicted == truth).sum())
+    is_right = predicted == truth
     every_class = list(range(len(class_names)))
+    per_class = _class_scores(truth, predicted, class_names, every_photo)
+    balanced, balanced_interval = _balanced_accuracy(per_class)
+    frequent = max(per_class, key=lambda score: score.num_photos)
     return Evaluation(
-        accuracy=num_right / len(truth),
-        interval_95=wilson_interval(num_right, len(truth)),
+        accuracy=int(is_right.sum()) / len(truth),
+        interval_95=grouped_interval(is_right, every_photo),
         num_photos=len(truth),
+        num_groups=len(np.unique(every_photo)),
+        balanced_accuracy=balanced,
+        balanced_interval_95=balanced_interval,
+        macro_f1=_macro_f1(truth, predicted),
+        constant_class=frequent.class_name,
+        constant_accuracy=frequent.num_photos / len(truth),
         log_loss=float(log_loss(truth, shares, labels=every_class)),
-        per_class=_class_scores(truth, predicted, class_names),
+        per_class=per_class,
         confusion_matrix=tuple(
             tuple(int(number) for number in row) for row in confusion_matrix(truth, predicted, labels=every_class)
         ),
@@ -72,15 +121,48 @@ def evaluate_probabilities(labels: ArrayLike, probabilities: ArrayLike, class_na
 
 
 def _class_scores(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str]
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str], groups: NDArray[np.int64]
 ) -> tuple[ClassScore, ...]:
     precisions, recalls, _, numbers = precision_recall_fscore_support(
         truth, predicted, labels=list(range(len(class_names))), zero_division=np.nan
     )
-    return tuple(
-        ClassScore(name, int(number), _number_or_none(precision), _number_or_none(recall))
-        for name, precision, recall, number in zip(class_names, precisions, recalls, numbers, strict=True)
-    )
+    scores = []
+    for label, name in enumerate(class_names):
+        of_class = truth == label
+        scores.append(
+            ClassScore(
+                class_name=name,
+                num_photos=int(numbers[label]),
+                num_groups=len(np.unique(groups[of_class])),
+                precision=_number_or_none(precisions[label]),
+                recall=_number_or_none(recalls[label]),
+                recall_interval_95=grouped_interval(predicted[of_class] == label, groups[of_class])
+                if of_class.any()
+                else None,
+            )
+        )
+    return tuple(scores)
+
+
+def _balanced_accuracy(per_class: Sequence[ClassScore]) -> tuple[float, tuple[float, float]]:
+    """The mean of the recalls, and its 95 % interval from theirs.
+
+    Each bound is as far from the mean as the root of the mean squares of the distances of the recalls from their own
+    bounds says: `sqrt(sum_k (r_k - l_k)^2) / K` (Zou and Donner 2008, "Construction of confidence limits about effect
+    measures", equation 4). So it keeps a width where no photo is wrong.
+    """
+    known = [
+        (one.recall, *one.recall_interval_95) for one in per_class if one.recall is not None and one.recall_interval_95
+    ]
+    recalls, lows, highs = (np.array(column) for column in zip(*known, strict=True))
+    balanced = float(recalls.mean())
+    below, above = (float(np.sqrt(np.square(recalls - bounds).sum())) / len(recalls) for bounds in (lows, highs))
+    return balanced, (max(0.0, balanced - below), min(1.0, balanced + above))
+
+
+def _macro_f1(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> float:
+    """The mean over all classes that are present or predicted of `2 right / (present + predicted)`."""
+    return float(f1_score(truth, predicted, average="macro", zero_division=0.0))
 
 
 def _number_or_none(value: float) -> float | None:

@@ -20,6 +20,7 @@ from tellapart.networks.backend import keras
 from tellapart.networks.onnx_layers import IDLE_LAYERS, convert, is_activation, to_array
 from tellapart.networks.onnx_nodes import INPUT_NAME, MAP_NAME, PROBABILITIES_NAME, NodeList
 from tellapart.records import LayerRecord
+from tellapart.store import temporary_folder
 
 KERAS_FILE_NAMES = ("model.keras", "model.h5", "model.weights.h5")
 
@@ -143,18 +144,33 @@ def _map_weights(dense: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32
     return np.concatenate([-kernel / 2, kernel / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
 
 
-def to_keras_files(model: keras.Model) -> dict[str, bytes]:
-    """The network in the three formats Keras users know, file name to content."""
+def to_keras_files(model: keras.Model, work_dir: Path) -> dict[str, bytes]:
+    """The network in the three formats Keras users know, file name to content.
+
+    Args:
+        model: the network.
+        work_dir: folder that temporary files are made in, and taken from again.
+    """
     files = {}
-    with tempfile.TemporaryDirectory(prefix="tellapart-") as folder, _without_legacy_warning():
+    with temporary_folder(work_dir) as folder, _temporary_files_in(folder), _without_legacy_warning():
         for name in KERAS_FILE_NAMES:
-            path = Path(folder) / name
+            path = folder / name
             if name.endswith(".weights.h5"):
                 model.save_weights(path)
             else:
                 model.save(path)
             files[name] = path.read_bytes()
     return files
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Temporary files that Keras makes while it saves lie in `folder`, not on a disk that may be full."""
+    earlier, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = earlier
 
 
 @contextmanager

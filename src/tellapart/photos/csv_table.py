@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.errors import DatasetError
+from tellapart.store import restore_cell
 
 _DELIMITERS = (",", ";", "\t")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -37,7 +38,7 @@ class Table:
     note: str | None = None
 
 
-def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None) -> Table:
+def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None, *, is_restored: bool = True) -> Table:
     """The table in a file.
 
     Accepts commas, semicolons or tabs, any line ends, UTF-8 with or without a byte order mark, and UTF-16 with one.
@@ -48,6 +49,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
         path: the file.
         what: what the user knows it as, for messages.
         delimiter: the one it has; `None` finds it in the header.
+        is_restored: whether a cell that tellapart has escaped for spreadsheets is given as it was before.
 
     Raises:
         DatasetError: the file cannot be read, is no text, has a quote without an end, or a row with more values than
@@ -76,6 +78,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
                     paths=[path],
                 )
             if any(cell.strip() for cell in cells):
+                cells = [restore_cell(cell) if is_restored else cell for cell in cells]
                 padded = (*cells, *[""] * (len(header) - len(cells)))
                 rows.append(TableRow(line, padded[: len(header)]))
             line = reader.line_num + 1

@@ -134,7 +134,7 @@ class PhotoSet:
         """
         # Decoding needs OpenCV; listing photos does not.
         from tellapart.images.preprocess import PreprocessSpec
-        from tellapart.photos.loading import stream_images
+        from tellapart.photos.loading import stream_collection
 
         if self.labels is None:
             raise DatasetError(
@@ -144,22 +144,21 @@ class PhotoSet:
             )
         spec = PreprocessSpec(image_size, channels)
         images = np.empty((len(self), *spec.shape), dtype=np.uint8)
-        used: list[int] = []
-        unusable: list[Skipped] = []
-        for row, item in enumerate(stream_images(self, spec, self.limits)):
+        unusable: dict[int, Skipped] = {}
+        for row, item in stream_collection(self, spec, self.limits):
             if isinstance(item, Skipped):
-                unusable.append(item)
+                unusable[row] = item
             else:
-                images[len(used)] = item
-                used.append(row)
+                images[row] = item
         if unusable:
-            first = unusable[0]
+            first = unusable[min(unusable)]
             warnings.warn(
                 f"{len(unusable):,} of {len(self):,} photos of {self.source!r} cannot be used and are left out; "
                 f"the first is {first.path!r}: {first.reason}",
                 stacklevel=2,
             )
-        return images[: len(used)], self.labels[used]
+        used = [row for row in range(len(self)) if row not in unusable]
+        return (images[used] if unusable else images), self.labels[used]
 
 
 def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
@@ -174,7 +173,7 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
     )
     labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
-    sources = tuple(part.source for part in parts)
+    sources = tuple(source for part in parts for source in part.sources or (part.source,))
     splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
     return PhotoSet(
         source=", ".join(sources),

@@ -4,7 +4,8 @@ Which class a photo has comes from `photos/layout.py` (folders and names) or `ph
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ import numpy as np
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import (
+    SYSTEM_REASON,
     ArchiveMember,
     DiskFile,
     FoundFile,
@@ -27,6 +29,7 @@ from tellapart.photos.files import (
 from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import label_files
+from tellapart.photos.masks import separate_masks
 from tellapart.photos.misplaced import reason_no_photo, separate_photos
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
@@ -100,8 +103,14 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
     if isinstance(photos, PhotoSet):
         result = photos
     else:
-        named = source_paths(photos)
-        result = join_photos([_open_one(str(one), config) for one in named])
+        named = [str(one) for one in source_paths(photos)]
+        zips = [one for one in named if _kind_of(one) == "zip"]
+        # Several zips are the parts of one collection, as download services pack it.
+        parts = [[one] for one in named if one not in zips] + [zips] * bool(zips)
+        parts.sort(key=lambda part: named.index(part[0]))
+        result = join_photos(
+            [_open_zips(part, config) if len(part) > 1 else _open_one(part[0], config) for part in parts]
+        )
     if result.labels is None:
         reason = result.unlabelled_reason or f"No classes found for the photos in {result.source!r}."
         raise DatasetError(reason, paths=[result.source])
@@ -132,7 +141,63 @@ def _open_one(source: str, config: SourceConfig) -> PhotoSet:
         base, reading = _read_csv_source(source, config)
     else:
         base, reading = source, _read_listed(source, _list(source, kind), kind, config)
-    return _build(source, base, reading, config.limits)
+    skipped = _skipped(base, reading.left_out)
+    return _build((source,), reading, lambda file: _join(base, file.parts), skipped, config.limits)
+
+
+def _open_zips(sources: Sequence[str], config: SourceConfig) -> PhotoSet:
+    """The photos of several zips as if they were one.
+
+    Where each has classes of its own, each is read by itself, for their wrapper folders may differ; where folders say
+    which photos train and which test, or classes are spread over the zips, all are read together.
+    """
+    listings = [_list(source, "zip") for source in sources]
+    shown: dict[DiskFile | ArchiveMember, str] = {
+        file.place: source for source, listing in zip(sources, listings, strict=True) for file in listing.files
+    }
+    files = tuple(file for listing in listings for file in listing.files)
+    reading = _read_zips(sources, listings, config)
+    owners: dict[tuple[str, ...], list[str]] = {}
+    for file in files:
+        for depth in range(1, len(file.parts) + 1):
+            owners.setdefault(file.parts[:depth], []).append(shown[file.place])
+    counted: Counter[tuple[str, ...]] = Counter()
+    skipped: list[Skipped] = []
+    for parts, reason in reading.left_out:
+        owner = owners.get(parts, [sources[0]])
+        skipped += _skipped(owner[min(counted[parts], len(owner) - 1)], [(parts, reason)])
+        counted[parts] += 1
+    for source, listing in zip(sources, listings, strict=True):
+        skipped += _skipped(source, listing.left_out)
+    return _build(sources, reading, lambda file: _join(shown[file.place], file.parts), skipped, config.limits)
+
+
+def _read_zips(sources: Sequence[str], listings: Sequence[Listing], config: SourceConfig) -> Reading:
+    files = tuple(file for listing in listings for file in listing.files)
+    try:
+        reading = _read_listed(", ".join(sources), Listing(files), "zip", config)
+    except DatasetError:
+        if (found := _read_each(sources, listings, config)) is None:
+            raise
+        return found
+    if config.labels_csv is not None or any(item.split for item in reading.labelled):
+        return reading
+    return _read_each(sources, listings, config) or reading
+
+
+def _read_each(sources: Sequence[str], listings: Sequence[Listing], config: SourceConfig) -> Reading | None:
+    """What the zips hold, each read by itself; `None` where one of them has no two classes."""
+    together = Reading()
+    for source, listing in zip(sources, listings, strict=True):
+        try:
+            reading = _read_listed(source, Listing(listing.files), "zip", config)
+        except DatasetError:
+            return None
+        if len({item.label for item in reading.labelled}) < 2:
+            return None
+        together.labelled += reading.labelled
+        together.left_out += reading.left_out
+    return together
 
 
 def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits()) -> PhotoSet:
@@ -153,7 +218,9 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         kind = _kind_of(source)
         if kind in ("folder", "zip"):
             listing = _list(source, kind)
-            photos, left_out = separate_photos(listing.files, keep_masks=True)
+            photos, left_out = separate_photos(listing.files)
+            photos, masks = separate_masks(photos, limits)
+            left_out += masks
             paths += [_join(source, photo.parts) for photo in photos]
             places += [photo.place for photo in photos]
             skipped += _skipped(source, [*left_out, *listing.left_out])
@@ -241,9 +308,12 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
     """The photos of a folder or zip with their labels, and all else with the reason."""
-    photos, left_out = separate_photos(listing.files, keep_masks=config.labels_csv is not None)
+    photos, left_out = separate_photos(listing.files)
     if not photos:
         _refuse_empty(source, listing, kind)
+    if config.labels_csv is None:  # a CSV says itself what the photos are
+        photos, masks = separate_masks(photos, config.limits)
+        left_out += masks
     if config.labels_csv is not None:
         reading = _read_table(source, photos, kind, config.labels_csv)
     elif config.label_pattern is not None:
@@ -260,6 +330,15 @@ def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
     if zips:
         todo = "Give one of them." if kind == "folder" else "Unpack it once, then give one of the zips inside."
         raise DatasetError(f"{source!r} holds no photos but zips: {name_some(zips)}. {todo}", paths=[source])
+    unread = [(parts, reason) for parts, reason in listing.left_out if reason != SYSTEM_REASON]
+    if unread and not others:
+        parts, reason = unread[0]
+        num = "1 file is" if len(unread) == 1 else f"{len(unread):,} files are"
+        raise DatasetError(
+            f"{source!r} holds no photos that can be read: {num} left out. The first is "
+            f"{printable('/'.join(parts))!r}: {reason}.",
+            paths=[source],
+        )
     found = f"only {name_some(others)}" if others else "nothing"
     raise DatasetError(
         f"{source!r} holds no photos: {found} was found. Give photos in a folder per class, or with their class in the "
@@ -304,21 +383,28 @@ def _read_pattern(source: str, photos: Sequence[FoundFile], pattern: str) -> Rea
     return Reading(labelled, [(parts, "its name does not match `label_pattern`") for parts in missed])
 
 
-def _build(source: str, base: str, reading: Reading, limits: ImageLimits) -> PhotoSet:
-    """The photos in natural order with numbered classes; paths are shown below `base`."""
+def _build(
+    sources: Sequence[str],
+    reading: Reading,
+    show: Callable[[FoundFile], str],
+    skipped: Sequence[Skipped],
+    limits: ImageLimits,
+) -> PhotoSet:
+    """The photos in natural order with numbered classes; `show` gives the path of a photo as the user knows it."""
     items = sorted(reading.labelled, key=lambda item: natural_key(item.file.parts))
     class_names = tuple(sorted({item.label for item in items}, key=lambda name: natural_key((name,))))
     numbers = {name: number for number, name in enumerate(class_names)}
     splits = tuple(item.split for item in items)
     return PhotoSet(
-        source=source,
-        paths=tuple(_join(base, item.file.parts) for item in items),
+        source=", ".join(sources),
+        paths=tuple(show(item.file) for item in items),
         labels=np.array([numbers[item.label] for item in items], dtype=np.int64),
         class_names=class_names,
-        skipped=tuple(_skipped(base, reading.left_out)),
+        skipped=tuple(skipped),
         places=tuple(item.file.place for item in items),
         limits=limits,
         given_splits=splits if any(splits) else (),
+        sources=tuple(sources) if len(sources) > 1 else (),
     )
 
 

@@ -22,7 +22,7 @@ MODEL_FILE = "model.onnx"
 RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
-_SCHEMA = 2  # 1 had neither `selective` nor `usual_distances`
+_SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
 _WHAT_TO_DO = "Copy the folder again or train again"
 
 

@@ -110,7 +110,7 @@ class HeadRecipe:
         measurement = self._measure(checkup, split, head, data)
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
-        bundle = _make_bundle(self._opened, checkup.photos.class_names, head, novelty, measurement)
+        bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
         predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
@@ -159,7 +159,8 @@ class HeadRecipe:
             measure_learning_curve(data, config.seed),
             _leak_accuracy(config, checkup, rows, accuracy, head),
         )
-        return measure(rows, photos.labels[rows], probabilities, photos.class_names, method)
+        groups = checkup.group_numbers[rows]
+        return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)
 
     def _largest_difference(self, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
         """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.
@@ -216,11 +217,12 @@ def _leak_accuracy(
 
 def _make_bundle(
     opened: OpenBackbone,
-    class_names: tuple[str, ...],
+    checkup: Checkup,
     head: FittedHead,
     novelty: Novelty | None,
     measurement: Measurement | None,
 ) -> Bundle:
+    class_names = checkup.photos.class_names
     size, num_classes = opened.embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
@@ -230,7 +232,7 @@ def _make_bundle(
     )
     return Bundle(
         class_names=class_names,
-        preprocess=opened.embedder.preprocess,
+        preprocess=replace(opened.embedder.preprocess, depths=checkup.seen.depths),
         layers=layers,
         model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
         versions=installed_versions("scikit-learn"),

@@ -1,6 +1,7 @@
 """The recipes `scratch` and `classic`: a network trained in epochs, with a checkpoint after each."""
 
 import statistics
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.cache_folder import cache_root, images_dir
 from tellapart.backbones.photo_pass import look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.errors import TellapartError
@@ -35,8 +37,9 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
-from tellapart.training.decoded_cache import CachedImages, ImageWriter
+from tellapart.training.decoded_cache import CachedImages
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
+from tellapart.training.image_writer import ImageWriter
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
 from tellapart.watcher import Watcher
@@ -147,7 +150,7 @@ class NetworkRecipe:
             measurement=measurement,
             metrics=self._metrics(history, int(model.count_params()))
             | {"onnx_largest_difference": difference, "temperature": temperature},
-            make_files=lambda: to_keras_files(portable),
+            make_files=lambda: to_keras_files(portable, self._job.run_dir),
             history=history,
         )
 
@@ -156,22 +159,22 @@ class NetworkRecipe:
     ) -> tuple[float, Measurement]:
         """The temperature, and the figures with each photo at the temperature that the others ask for."""
         rows = data.split.validation
-        labels = data.labels[rows]
-        folds = fold_numbers(labels, checkup.group_numbers[rows], _NUM_FOLDS, self._config.seed)
+        labels, groups = data.labels[rows], checkup.group_numbers[rows]
+        folds = fold_numbers(labels, groups, _NUM_FOLDS, self._config.seed)
         temperature, probabilities = calibrate(probabilities, labels, folds)
-        return temperature, measure(rows, labels, probabilities, checkup.photos.class_names, Method("hold-out"))
+        names, method = checkup.photos.class_names, Method("hold-out")
+        return temperature, measure(rows, labels, probabilities, names, method, groups)
 
     def _make_bundle(self, model: "keras.Model", portable: "keras.Model", is_mirrored: bool) -> Bundle:
         """The model for prediction; its convolutions are `channels_first`, as ONNX has them."""
-        class_names, image_size = self._data.photos.class_names, self._config.image_size
-        assert image_size is not None
+        class_names = self._data.photos.class_names
         network = build_network(self._config, len(class_names), "channels_first", self._plan)
         network.set_weights(model.get_weights())
         if isinstance(self._config, ScratchConfig):
             network = merge_first_layers(network)
         return Bundle(
             class_names=class_names,
-            preprocess=PreprocessSpec(image_size, self._config.channels),
+            preprocess=self._data.spec,
             layers=describe_layers(portable),
             model=to_onnx(network, mirrored=is_mirrored),
             versions=installed_versions("keras") | {self._backend.name: self._backend.version},
@@ -217,14 +220,15 @@ def prepare_photos(
     """
     assert config.image_size is not None
     spec = PreprocessSpec(config.image_size, config.channels)
-    with ImageWriter(spec, source.limits, images_dir(cache_root(source.cache_dir))) as sink:
-        seen = load_chosen(
-            photos,
-            source.per_class,
-            config.seed,
-            lambda chosen: look_at(chosen, sink=sink, cache_dir=source.cache_dir, watcher=watcher),
-        )
-        images = sink.finish(seen.photos, seen.digests)
+    root, writers = cache_root(source.cache_dir), list[ImageWriter]()
+    with ExitStack() as stack:
+
+        def look(chosen: PhotoSet) -> SeenPhotos:
+            writers.append(stack.enter_context(ImageWriter(spec, source.limits, images_dir(root))))
+            return look_at(chosen, sink=writers[-1], cache_dir=source.cache_dir, watcher=watcher)
+
+        seen = load_chosen(photos, source.per_class, config.seed, look)
+        images = writers[-1].finish(seen.photos, seen.digests, seen.depths)
     check_classes(images.photos.counts(), photos.source)
     # A photo may have gone since it was looked at.
     row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}

@@ -3,6 +3,7 @@
 `claim_dir` and `check_outside` are for folders, `check_output_files` for single files.
 """
 
+import codecs
 import json
 import os
 import zipfile
@@ -18,8 +19,8 @@ from tellapart.store import check_writable, is_partial, output_error, to_csv_byt
 # What a training leaves in its folder; any of these makes the folder that of a run.
 _RUN_MARKERS = ("run.json", "bundle.json")
 _RUN_FILES = frozenset(
-    "run.json bundle.json model.onnx metrics.json split.csv skipped.csv predictions.csv history.csv report.html "
-    "check.json confusion.png mistakes.png curves.png".split()
+    "run.json bundle.json model.onnx metrics.json split.csv fingerprints.bin skipped.csv predictions.csv history.csv "
+    "report.html check.json confusion.png mistakes.png curves.png".split()
 )
 # Held by a training while it writes into a folder; one that was killed leaves it there.
 LOCK_NAME = "run.lock"
@@ -89,8 +90,8 @@ def has_png_mark(path: Path) -> bool:
 
 def has_columns(*columns: str) -> Callable[[Path], bool]:
     """A function that says whether a file is a CSV as we write it whose first columns are these."""
-    line = to_csv_bytes([columns]).rstrip(b"\n")
-    return lambda path: _read_head(path).startswith((line + b"\n", line + b","))
+    line = to_csv_bytes([columns], is_start=False).rstrip(b"\n")
+    return lambda path: _read_head(path).removeprefix(codecs.BOM_UTF8).startswith((line + b"\n", line + b","))
 
 
 def has_keys(*keys: str) -> Callable[[Path], bool]:

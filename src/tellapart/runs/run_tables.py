@@ -101,7 +101,9 @@ def read_predictions(
         rows = np.array([row_of_path[row["path"]] for row in table], np.int64)
         labels = np.array([class_names.index(row["class"]) for row in table], np.int64)
         said = np.array([[float(row[f"p_{name}"]) for name in class_names] for row in table], np.float32)
-        return measure(rows, labels, said, class_names, method_from_json(metrics))
+        group_of_path = {row["path"]: int(row["group"]) for row in read_rows(run_dir / SPLIT_NAME)}
+        groups = np.array([group_of_path[row["path"]] for row in table], np.int64)
+        return measure(rows, labels, said, class_names, method_from_json(metrics), groups)
     except (KeyError, TypeError, ValueError) as exc:
         raise _unreadable(run_dir / PREDICTIONS_NAME, exc) from exc
 

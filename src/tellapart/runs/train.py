@@ -21,6 +21,7 @@ from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
+from tellapart.runs.learnt_photos import write_fingerprints
 from tellapart.runs.outputs import check_outside
 from tellapart.runs.run_folder import (
     RUN_FILE_NAME,
@@ -101,6 +102,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
     write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
+    write_fingerprints(job.run_dir, checkup, split)
     write_skipped(job.run_dir, photos.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))

@@ -83,8 +83,8 @@ def read_directory(path: Path, file: BinaryIO, limits: ArchiveLimits) -> tuple[l
     end, place = _find_end(path, file)
     if any(end.disks):
         raise DatasetError(
-            f"archive {str(path)!r} is one part of an archive in several files. Join the parts first, for example with "
-            "`zip -s 0 PART.zip --out WHOLE.zip`, or unpack them and give the folder.",
+            f"archive {str(path)!r} is one part of an archive in several files. Unpack it where all the files are, "
+            "and give the folder.",
             paths=[path],
         )
     if end.num_entries > limits.max_members:
