@@ -19,9 +19,9 @@ from PIL import Image
 from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.splits import split_indices
 from tellapart.photos.loading import digest_photos
 from tellapart.photos.sources import open_photos
-from tellapart.photos.splits import split_indices
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
 from tellapart.training.image_writer import ImageWriter
