@@ -59,7 +59,8 @@ def make_page(
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
     """
-    photos = checkup.photos
+    photos = checkup.photos.portable()
+    checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
     rows = rows_to_show(checkup.findings, checkup.suspects)
     enlarged = [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
     maps: dict[int, NDArray[np.float32]] = {}
@@ -147,7 +148,7 @@ def rebuild_report(run: Run | str | Path, *, cache_dir: str | None = None, watch
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
     found = open_any_photos(run_file.source, SourceConfig(cache_dir=cache_dir))
     decided = apply_own_decisions(found, watcher)
-    photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
+    photos = _photos_of_run(run_dir, decided.photos.portable(), split, predictor.class_names)
     if not len(photos):
         raise DatasetError(
             f"none of the {len(split):,} photos of {str(run_dir)!r} is in {found.source!r} any more, and the report"
