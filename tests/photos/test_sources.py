@@ -298,13 +298,13 @@ def test_stray_files_are_skipped_with_a_reason(plant: Plant) -> None:
     assert reasons(photos) == {
         ".git": "a hidden or system file",
         "._1.jpg": "a hidden or system file",
-        "README.txt": "not a photo",
+        "README.txt": "text, not a photo",
         "Thumbs.db": "a hidden or system file",
         "__MACOSX": "a hidden or system file",
-        "cat/notes": "not a photo",
+        "cat/notes": "text, not a photo",
         "dog/.DS_Store": "a hidden or system file",
         "empty.dat": "an empty file",
-        "labels.csv": "a table, not a photo. If it holds the labels, give it as `labels_csv`",
+        "labels.csv": "an empty file",
     }
 
 
@@ -418,7 +418,7 @@ def test_a_zip_of_zips_says_to_unpack_it_once(pack: Pack) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a.txt", b"text", r"no folder, zip or CSV \(not a photo\)"),
+        ("a.txt", b"text", r"no folder, zip or CSV \(text, not a photo\)"),
         ("a.jpg", b"\xff\xd8\xff", "a single photo.*tellapart predict"),
         ("a.zip", b"text", "not a zip that can be read"),
     ],
@@ -454,7 +454,7 @@ def test_a_named_file_that_is_no_photo_is_skipped(plant: Plant) -> None:
     path = plant("notes.txt", data=b"text") / "notes.txt"
     photos = list_photos([path])
 
-    assert (len(photos), photos.skipped[0].path, photos.skipped[0].reason) == (0, str(path), "not a photo")
+    assert (len(photos), photos.skipped[0].path, photos.skipped[0].reason) == (0, str(path), "text, not a photo")
 
 
 def test_folders_without_any_photo_are_refused_when_listing(plant: Plant) -> None:

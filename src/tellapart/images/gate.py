@@ -28,6 +28,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -39,12 +40,10 @@ from tellapart.errors import ImageError
 from tellapart.images.colour import has_other_colours, reduce_before, to_srgb
 from tellapart.images.depth import Levels, SampleDepths
 from tellapart.images.exif import read_orientation
-from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.images.headers import (
     EOI,
     JpegHeader,
-    check_first_tiff,
-    check_tiff_directory,
     find_end,
     is_cut,
     read_jpeg_header,
@@ -54,21 +53,9 @@ from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png,
 from tellapart.images.pixels import Samples, develop, turn_upright
 from tellapart.images.png_chunks import read_png_header, without_profile
 from tellapart.images.tiff_directory import TiffPage
-from tellapart.images.tiff_pages import find_picture
+from tellapart.images.tiff_pages import check_tiff, find_picture
 from tellapart.images.tiff_samples import is_lossless
 from tellapart.records import ImageInfo
-
-__all__ = [
-    "PHOTO_SUFFIXES",
-    "Decoded",
-    "PillowImage",
-    "convert_image",
-    "decode_for_each",
-    "decode_image",
-    "decode_photo",
-    "read_info",
-    "sniff_format",
-]
 
 _PIXELS = NDArray[np.uint8]
 PillowImage = Image.Image
@@ -80,6 +67,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "HEIC": pillow_heif.HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
@@ -261,7 +249,8 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
         raise ImageError(f"is too large: {len(data):,} bytes, and at most {limits.max_bytes:,} are read")
     found = sniff_format(data[:64])
     if found is None:
-        raise ImageError(f"is not a photo but {describe_other(data)}. Give {', '.join(_PLUGINS)}")
+        other = describe_other(data[:HEAD_BYTES])
+        raise ImageError(f"is {other.reason}" if other.advice else f"is {other.reason}. Give {', '.join(_PLUGINS)}")
     return found
 
 
@@ -374,12 +363,12 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     if found == "WEBP" and (size := webp_size(data)):
         _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
     if found == "TIFF":
-        check_tiff_directory(data)
+        check_tiff(data)
+    if found == "JPEG 2000" and is_cut(data, found):  # OpenJPEG makes a picture of what is there
+        raise ImageError(_CUT.format(found))
     photo = _PLUGINS[found](io.BytesIO(data))
     width, height = photo.size
     _check_pixels(height, width, limits)
-    if found == "TIFF":
-        check_first_tiff(photo.tag_v2, len(data))  # type: ignore[attr-defined]
     return photo
 
 
@@ -407,10 +396,8 @@ def _find_tiff_picture(data: bytes, limits: ImageLimits) -> tuple[TiffPage, ...]
     Raises:
         ImageError: it is none, there are several, or it has too many pixels.
     """
-    check_tiff_directory(data)
+    check_tiff(data)
     pages = find_picture(data)
-    page = pages[0]
-    check_first_tiff({259: page.compression, 273: page.offsets, 279: page.sizes, 254: page.subfile}, len(data))
     _check_pixels(pages[0].height, pages[0].width, limits)
     return pages
 

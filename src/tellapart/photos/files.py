@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
-from tellapart.images.formats import describe_other, sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.photos.names import is_system_name, natural_key
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LeftOut = tuple[tuple[str, ...], str]
 
-_HEAD_BYTES = 1024
 SYSTEM_REASON = "a hidden or system file"
 
 
@@ -91,7 +90,7 @@ class ArchiveMember:
         shown = f"{self.archive.path}/{self.name}"
         _check_size(self.archive.size(self.name), max_bytes, shown)
         if self.archive.is_suspicious(self.name):
-            _check_head(self.archive.head(self.name, _HEAD_BYTES), shown)
+            _check_head(self.archive.head(self.name, HEAD_BYTES), shown)
         return self.archive.read(self.name)
 
     def modified_ns(self) -> int | None:
@@ -101,7 +100,7 @@ class ArchiveMember:
 
 def _check_head(head: bytes, path: str) -> None:
     if sniff_format(head) is None:
-        raise ImageError(f"is not a photo but {describe_other(head)}", path=path)
+        raise ImageError(f"is {describe_other(head).reason}", path=path)
 
 
 def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
@@ -167,10 +166,14 @@ class Labelled:
 
 @dataclass
 class Reading:
-    """How files were understood: labelled photos, and files or folders that have no class, with the reason."""
+    """How files were understood: labelled photos, and files or folders that have no class, with the reason.
+
+    `notes` are sentences for their owner.
+    """
 
     labelled: list[Labelled] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def list_folder(folder: str) -> Listing:

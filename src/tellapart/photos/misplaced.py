@@ -7,10 +7,18 @@ import os
 from collections.abc import Iterable
 
 from tellapart.errors import ImageError
-from tellapart.images.gate import PHOTO_SUFFIXES, sniff_format
+from tellapart.images.formats import (
+    HEAD_BYTES,
+    PHOTO_SUFFIXES,
+    UNKNOWN,
+    describe_other,
+    describe_raw,
+    is_raw_name,
+    sniff_format,
+)
+from tellapart.images.tiff_pages import is_raw_tiff
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, LeftOut
 
-_HEAD_BYTES = 64
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 
@@ -31,16 +39,23 @@ def separate_photos(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[L
 
 
 def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
-    """Why a file is no photo, or `None` if it may be one; decoding tells for certain."""
+    """Why a file is no photo, and what to do with it, or `None` if it may be one; decoding tells for certain."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in PHOTO_SUFFIXES:
         return None
     try:
-        head = place.head(_HEAD_BYTES)
+        head = place.head(HEAD_BYTES)
+        found = sniff_format(head)
+        # Raw files of many cameras are TIFFs of a thumbnail and the sensor's data.
+        if found == "TIFF" and is_raw_name(name) and is_raw_tiff(head) is not False:
+            return describe_raw(name).reason
     except ImageError as exc:
         return str(exc)
-    if sniff_format(head) is not None:
+    if not head:
+        return "an empty file"
+    if found is not None:
         return None
-    if suffix in _TABLE_SUFFIXES:
+    kind = describe_other(head, name)
+    if suffix in _TABLE_SUFFIXES and not kind.advice:
         return "a table, not a photo. If it holds the labels, give it as `labels_csv`"
-    return "not a photo" if head else "an empty file"
+    return "not a photo" if kind is UNKNOWN else kind.reason

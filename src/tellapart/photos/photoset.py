@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import name_some, natural_key
+from tellapart.photos.names import compare_names, name_some, natural_key
 from tellapart.photos.portable import PortablePaths
 from tellapart.records import Skipped
 
@@ -35,6 +35,7 @@ class PhotoSet:
             empty when the source has no split folders.
         unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
         sources: each folder, zip, CSV or photo where the user named several; empty for one, which `source` is.
+        notes: sentences for the owner of the photos, such as that two classes differ only in case.
     """
 
     source: str
@@ -47,6 +48,7 @@ class PhotoSet:
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
     sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -198,6 +200,7 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         limits=parts[0].limits,
         given_splits=splits if any(splits) else (),
         sources=sources,
+        notes=tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *compare_names(class_names)])),
     )
 
 

@@ -18,9 +18,9 @@ from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.splits import Split, count_groups
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.randomness import named_generator

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
+from tellapart.measure.splits import Split, count_groups, split_indices
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
 
 

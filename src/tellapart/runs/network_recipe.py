@@ -15,11 +15,11 @@ from tellapart.errors import TellapartError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.splits import Split, fold_numbers
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
 from tellapart.networks.residual import merge_first_layers
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
