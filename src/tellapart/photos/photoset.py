@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import compare_names, name_some, natural_key
-from tellapart.photos.portable import PortablePaths
+from tellapart.photos.names import PortablePaths, compare_names, name_some, natural_key
 from tellapart.records import Skipped
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.photos.portable import PortablePaths
+from tellapart.photos.names import PortablePaths
 from tellapart.photos.sources import open_labelled
 
 
