@@ -19,7 +19,7 @@ from tellapart.photos.loading import map_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.records import ImageInfo, Skipped
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
@@ -82,13 +82,14 @@ def show(photos: Photos, out: str | Path | None = None, **source: Unpack[SourceS
         DatasetError: the source cannot be read, or labels that were asked for are not there.
         OutputError: `out` holds something else, lies inside the source, or cannot be written.
     """
-    opened = open_any_photos(photos, source_config(source))
+    config = source_config(source)
     if out is not None:
         for named in source_paths(photos):
             check_outside(Path(out), named)
-        claim_dir(Path(out), MARKER_NAME)
-    shown = _check_photos(opened)
+        check_dir(Path(out), MARKER_NAME)
+    shown = _check_photos(open_any_photos(photos, config))
     if out is not None:
+        claim_dir(Path(out), MARKER_NAME)
         write_files(Path(out), _make_files(shown), last=MARKER_NAME)
     return shown
 

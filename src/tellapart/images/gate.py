@@ -55,7 +55,7 @@ from tellapart.images.headers import (
 )
 from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
 from tellapart.images.pixels import Samples, develop, turn_upright
-from tellapart.images.png_chunks import read_png_header, without_profile
+from tellapart.images.png_chunks import read_png_header, without_colours
 from tellapart.images.tiff_directory import TiffPage
 from tellapart.images.tiff_pages import check_tiff, find_picture
 from tellapart.images.tiff_samples import is_lossless
@@ -216,7 +216,12 @@ def decode_for_each(
     size_of_scale = dict(zip(scales, sizes, strict=True))
     profile = header.icc if is_managed else b""
     rendered = {
-        scale: _render(_decode_jpeg(data, header, size, limits), profile, header.orientation, [size])[0]
+        scale: _render(
+            _jpeg_channels(_decode_jpeg(data, header, size, limits), header, profile),
+            profile,
+            header.orientation,
+            [size],
+        )[0]
         for scale, size in size_of_scale.items()
     }
     info = ImageInfo(found, height, width)
@@ -315,6 +320,11 @@ def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | No
         if not is_whole and not np.array_equal(image, _decode_by_pillow(kept + _FILL + EOI)):
             raise ImageError(_CUT.format("JPEG") if end < 0 else "is damaged: zeros stand where JPEG data was")
     return image
+
+
+def _jpeg_channels(pixels: _PIXELS, header: JpegHeader, profile: bytes) -> _PIXELS:
+    """One channel of a grey JPEG that has a profile; OpenCV gives three of them."""
+    return pixels[:, :, :1] if profile and header.num_components == 1 else pixels
 
 
 def _decode_by_opencv(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS | None:
@@ -456,13 +466,13 @@ def _read_samples(found: str, data: bytes, limits: ImageLimits) -> tuple[Samples
     if pages and (samples := samples_of_tiff(data, pages)) is not None:
         return samples, data
     header = read_png_header(data) if found == "PNG" else None
-    with _open_photo(found, without_profile(data) if found == "PNG" else data, limits) as photo:
+    with _open_photo(found, without_colours(data) if found == "PNG" else data, limits) as photo:
         if pages:
             check_tiff_mode(pages[0], photo.mode)
         exif = _exif(photo, data)
         orientation = _orientation(photo, exif)
         if header is not None and header.bits == 16:
-            return replace(samples_of_deep_png(without_profile(data), header), orientation=orientation), exif
+            return replace(samples_of_deep_png(without_colours(data), header), orientation=orientation), exif
         photo.load()
         samples = replace(samples_of_pillow(photo), orientation=orientation)
         return samples if header is None else replace(samples, profile=header.profile), exif

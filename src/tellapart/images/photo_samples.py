@@ -125,7 +125,7 @@ def _profile_of_pillow(image: Image.Image) -> bytes:
     if isinstance(profile, bytes) and profile:
         return profile if len(profile) <= MAX_PROFILE_BYTES else b""
     gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
-    if image.format != "PNG" or "srgb" in image.info:
+    if "srgb" in image.info:
         return b""
     return profile_of_numbers(gamma, primaries if primaries and len(primaries) == 8 else None)
 

@@ -31,7 +31,13 @@ from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import label_files
 from tellapart.photos.masks import separate_masks
-from tellapart.photos.misplaced import reason_no_photo, separate_photos
+from tellapart.photos.misplaced import (
+    drop_repeated,
+    find_empty_folders,
+    reason_no_photo,
+    separate_photos,
+    without_repeated,
+)
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, compare_names, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
 from tellapart.records import Skipped
@@ -231,9 +237,9 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
             notes += reading.notes
         elif kind in ("folder", "zip"):
             listing = _list(source, kind)
-            photos, left_out = separate_photos(listing.files)
-            photos, masks = separate_masks(photos, limits)
-            left_out += masks
+            photos, left_out = _take_photos(listing, limits)
+            photos, repeated = without_repeated(photos)
+            left_out += repeated
             paths += [_join(source, photo.parts) for photo in photos]
             places += [photo.place for photo in photos]
             skipped += _skipped(source, [*left_out, *listing.left_out])
@@ -331,20 +337,34 @@ def _beside(csv_path: str) -> "RowFinder":
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
     """The photos of a folder or zip with their labels, and all else with the reason."""
-    photos, left_out = separate_photos(listing.files)
+    # A CSV says itself what the photos are.
+    photos, left_out = _take_photos(listing, None if config.labels_csv is not None else config.limits)
     if not photos:
         _refuse_empty(source, listing, kind)
-    if config.labels_csv is None:  # a CSV says itself what the photos are
-        photos, masks = separate_masks(photos, config.limits)
-        left_out += masks
     if config.labels_csv is not None:
         reading = _read_table(source, photos, kind, config.labels_csv)
     elif config.label_pattern is not None:
         reading = _read_pattern(source, photos, config.label_pattern)
     else:
         reading = _read_layout(source, photos, config.class_level)
+    drop_repeated(reading)
     reading.left_out += [*left_out, *listing.left_out]
     return reading
+
+
+def _take_photos(listing: Listing, limits: ImageLimits | None) -> tuple[list[FoundFile], list[LeftOut]]:
+    """The photos of a folder or zip, and all else with the reason.
+
+    Args:
+        listing: all files.
+        limits: the largest photo that is decoded to see whether it is a mask; `None` takes masks for photos.
+    """
+    photos, left_out = separate_photos(listing.files)
+    left_out += find_empty_folders(listing.folders, listing.files, photos)
+    if limits is None:
+        return photos, left_out
+    photos, masks = separate_masks(photos, limits)
+    return photos, left_out + masks
 
 
 def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:

@@ -25,7 +25,7 @@ from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
 from tellapart.runs.held_out import hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
-from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile
+from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions, write_history
 from tellapart.runs.scratch_plan import (
     choose_size,
@@ -96,9 +96,8 @@ class NetworkRecipe:
 
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the network is trained."""
-        per_class, key = self._job.source.per_class, self._data.key
-        photos = checkup.photos
-        return RunFile(photos.sources or photos.source, self._config, per_class, key, "training", self._views)
+        run_file = run_file_of(checkup.photos, self._job.source, self._config, self._data.key)
+        return replace(run_file, views=self._views)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
-from tellapart.errors import DependencyError, OutputError
+from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
 from tellapart.photos.decisions import apply_own_decisions
@@ -31,6 +31,7 @@ from tellapart.runs.run_folder import (
     claimed,
     finish_run_file,
     read_run_file,
+    remembered_photos,
 )
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
 from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
@@ -39,7 +40,7 @@ from tellapart.watcher import Watcher
 
 
 def train(
-    photos: Photos,
+    photos: Photos | None,
     out: str | Path,
     *,
     config: RecipeConfig | None = None,
@@ -54,7 +55,8 @@ def train(
     that of a finished run, and can be resumed.
 
     Args:
-        photos: labelled photos, as `open_photos` takes them.
+        photos: labelled photos, as `open_photos` takes them; `None` with `resume` takes those of the run from
+            where they were.
         out: folder of the run; new, empty, or an earlier run to resume.
         config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
             from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
@@ -79,12 +81,17 @@ def train(
     source = source_config(of_source, source)
     if not resume:  # a mistake in a setting is told before one in a folder
         config, of_recipe = recipe_config(of_recipe, config), {}
+    if photos is None:
+        if not resume:
+            raise ConfigError("`photos` is missing. Give the photos to train on.", field="photos")
+        photos = remembered_photos(run_dir, read_run_file(run_dir))
     for named in source_paths(photos):
         check_outside(run_dir, Path(named))
     with claimed(run_dir):
         config, resumed = _recipe_settings(run_dir, config, of_recipe, resume)
         if resumed is not None:
-            source = replace(source, per_class=resumed.per_class)
+            labels = resumed.labels if source.label_setting is None else {}
+            source = replace(source, per_class=resumed.per_class, **labels)
         # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
         opened = open_labelled(photos, source, check=is_checked)
