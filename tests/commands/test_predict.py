@@ -157,15 +157,26 @@ def keep_drawn(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     return drawn
 
 
-def test_a_grid_of_nothing_readable_is_refused_and_the_csv_is_there(
+def test_where_no_photo_can_be_read_nothing_is_written_and_the_first_reason_is_said(
     model_dir: Path, paint: Paint, tmp_path: Path
 ) -> None:
     path = paint("a.png", "red")
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     outputs = PredictOutputs(csv=tmp_path / "out.csv", grid=tmp_path / "grid.png")
-    with pytest.raises(DatasetError, match="no grid to draw"):
+    with pytest.raises(DatasetError, match="nothing was predicted: none of the 1 files.*a.png': is cut off"):
         write_predictions(model_dir, [path], outputs=outputs)
-    assert len(read_rows(tmp_path / "out.csv")) == 1
+    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_a_table_from_before_stays_where_no_photo_can_be_read(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    outputs = PredictOutputs(csv=tmp_path / "out.csv")
+    write_predictions(model_dir, [paint("a.png", "red")], outputs=outputs)
+    before = (tmp_path / "out.csv").read_bytes()
+    paint("a.png", "red").write_bytes(b"text")
+    with pytest.raises(DatasetError, match="nothing was predicted"):
+        write_predictions(model_dir, [tmp_path / "a.png"], outputs=outputs)
+    assert (tmp_path / "out.csv").read_bytes() == before
 
 
 def test_a_heatmap_colours_the_place_that_speaks_for_the_class(

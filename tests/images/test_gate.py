@@ -19,7 +19,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.images.gate import PHOTO_SUFFIXES, decode_image, read_info, sniff_format
+from tellapart.images.formats import PHOTO_SUFFIXES, sniff_format
+from tellapart.images.gate import decode_image, read_info
 from tellapart.records import ImageInfo
 
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
@@ -102,12 +103,14 @@ def samples() -> dict[str, bytes]:
         "tiff-cmyk": encode(colour.convert("CMYK"), "TIFF"),
         "tiff-16": encode_by_opencv(".tiff", RGB[:, :, ::-1].astype(np.uint16) * 257),
         "bmp": encode(colour, "BMP"),
+        "jp2": encode(colour, "JPEG2000"),
+        "j2k": encode(colour, "JPEG2000", no_jp2=True),
         "heic": encode_heic(colour, quality=-1, chroma=444),
         "avif": encode(colour, "AVIF", quality=95, subsampling="4:4:4"),
     }
 
 
-FORMATS = {"jpeg": "JPEG", "mpo": "JPEG", "apng": "PNG", "gif": "GIF"}
+FORMATS = {"j2k": "JPEG 2000", "jp2": "JPEG 2000", "jpeg": "JPEG", "mpo": "JPEG", "apng": "PNG", "gif": "GIF"}
 KINDS = sorted(samples())
 
 
@@ -363,11 +366,25 @@ def test_a_file_above_the_limit_of_bytes_is_refused() -> None:
         decode_image(bytes(1001), ImageLimits(max_bytes=1000))
 
 
-@pytest.mark.parametrize("read", [decode_image, read_info])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_photo_above_the_limit_of_pixels_is_refused(kind: str, read: Callable[..., object]) -> None:
+def test_a_photo_above_the_limit_of_pixels_is_refused(kind: str) -> None:
     with pytest.raises(ImageError, match="is too large: 64 x 40 pixels, and at most 2,559 are read"):
-        read(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+        decode_image(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if format_of(kind) != "JPEG"])
+def test_the_header_of_a_photo_above_the_limit_of_pixels_is_refused(kind: str) -> None:
+    with pytest.raises(ImageError, match="is too large: 64 x 40 pixels, and at most 2,559 are read"):
+        read_info(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg-progressive"])
+def test_the_limit_of_pixels_counts_what_is_decoded_of_a_jpeg(kind: str) -> None:
+    limits = ImageLimits(max_pixels=HEIGHT * WIDTH // 64)
+    assert decode_image(samples()[kind], limits, at_least=(5, 8)).shape == (5, 8, 3)
+    assert read_info(samples()[kind], limits) == ImageInfo("JPEG", HEIGHT, WIDTH)
+    with pytest.raises(ImageError, match="is too large: 32 x 20 pixels, and at most 40 are read"):
+        decode_image(samples()[kind], limits, at_least=(20, 32))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -391,38 +408,14 @@ def test_a_webp_of_huge_size_is_refused_before_its_canvas_is_made() -> None:
         read_info(bytes(data))
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"%PDF-1.7\n", "a PDF document"),
-        (b"<!DOCTYPE html><p>404", "a web page"),
-        (b"\n  <HTML><body>", "a web page"),
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript drawing"),
-        ("path,label\nmüller.jpg,cat\n".encode(), "text"),
-        (b"BM is how this text begins, no bitmap", "text"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"PK\x03\x04" + bytes(30), "a zip archive"),
-        (b"8BPS" + bytes(30), "a Photoshop document"),
-        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "a video"),
-        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "a camera raw file"),
-        (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "a camera raw file"),
-        (b"RIFF\x10\x00\x00\x00AVI LIST", "a video"),
-        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
-        (b"\x00\x05\x16\x07" + bytes(30), "macOS metadata"),
-        (bytes(5000), "a run of zeros"),
-        (b"\x91\x92\x07" * 50, "a file of no known kind"),
-    ],
-    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else None,
-)
-def test_other_files_are_refused_by_what_they_seem_to_be(data: bytes, words: str) -> None:
-    with pytest.raises(ImageError, match=f"is not a photo but {words}.*. Give JPEG, PNG"):
-        decode_image(data)
+def test_a_file_that_is_no_photo_is_refused_by_what_it_seems_to_be() -> None:
+    with pytest.raises(ImageError, match="^is a PDF document, not a photo. Save its pages"):
+        decode_image(b"%PDF-1.7\n")
 
 
-def test_a_camera_raw_file_in_tiff_clothes_is_refused() -> None:
-    with pytest.raises(ImageError, match="is a camera raw file, whose first picture is a thumbnail"):
-        decode_image(encode(Image.fromarray(RGB), "TIFF", tiffinfo={50706: b"\x01\x04\x00\x00"}))
+def test_what_is_of_no_known_kind_is_refused_with_the_formats_that_are_read() -> None:
+    with pytest.raises(ImageError, match="^is a file of no known kind, not a photo. Give JPEG, PNG, GIF, WEBP, HEIC"):
+        decode_image(b"\x91\x92\x07" * 50)
 
 
 def end_of_pixels(kind: str) -> int:
@@ -443,7 +436,7 @@ def end_of_pixels(kind: str) -> int:
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.96])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_was_cut_is_refused(kind: str, share: float) -> None:
-    with pytest.raises(ImageError, match="is cut off: the [A-Z]+ data ends"):
+    with pytest.raises(ImageError, match="is cut off: the [A-Z 02]+ data ends"):
         decode_image(samples()[kind][: int(end_of_pixels(kind) * share)])
 
 

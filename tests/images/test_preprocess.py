@@ -278,7 +278,7 @@ def test_a_photo_on_its_side_is_loaded_upright() -> None:
     ("data", "limits", "words"),
     [
         (b"", ImageLimits(), "is empty"),
-        (b"hello", ImageLimits(), "is not a photo"),
+        (b"hello", ImageLimits(), "is text, not a photo"),
         (encode(noise((50, 70)), "PNG"), ImageLimits(max_pixels=3000), "70 x 50 pixels, and at most 3,000"),
         (encode(noise((50, 70)), "PNG")[:3000], ImageLimits(), "is cut off"),
     ],

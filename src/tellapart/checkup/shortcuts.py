@@ -15,8 +15,8 @@ from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import Judgement, judgement, make_figure
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.images.facts import PhotoFacts
+from tellapart.measure.splits import fold_numbers
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import fold_numbers
 from tellapart.randomness import named_generator
 from tellapart.records import Finding, Shortcut
 

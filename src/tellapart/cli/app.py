@@ -147,7 +147,5 @@ def _advice_on_memory() -> str:
 
 def _size_asked_for(exc: Exception) -> str:
     """How much was asked for, where the message says it."""
-    found = re.search(r"([0-9][0-9.]*) ?([KMGT]i?B|bytes)|(?:allocate|of size) ([0-9]+)", str(exc))
-    if found is None:
-        return ""
-    return f": one step asked for {found[1]} {found[2]}" if found[1] else f": one step asked for {found[3]} bytes"
+    found = re.search(r"([0-9][0-9.]*) ?([KMGT]i?B|bytes)", str(exc)) or re.search(r"size ([0-9]+)()", str(exc))
+    return f": one step asked for {found[1]} {found[2] or 'bytes'}" if found else ""

@@ -71,7 +71,7 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
     for _, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
-    print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
+    print_line(console, f"{summary.counts.total():,} photos: {parts}")
     for note in summary.notes:
         print_note(console, note)
     if summary.sorted_photos is not None:

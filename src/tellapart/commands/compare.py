@@ -28,7 +28,7 @@ from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.settings import CompareSettings, source_config, split_settings
@@ -107,12 +107,16 @@ def compare(
     config, source, out_dir = CompareConfig(**of_comparison), source_config(of_source), Path(out)
     for named in source_paths(photos):
         check_outside(out_dir, named)
+    check_dir(out_dir, MARKER_NAME)
     opened = open_labelled(photos, source)
     claim_dir(out_dir, MARKER_NAME)
     described = {"kind": "tellapart comparison", "config": asdict(config)}
     if not (out_dir / MARKER_NAME).exists():
         write_file(out_dir / MARKER_NAME, to_json_bytes(described))
-    runs = {recipe: _train_one(recipe, opened, out_dir, config, source, watch) for recipe in config.recipes}
+    runs: dict[str, Run] = {}
+    for recipe in config.recipes:
+        told = replace(opened, notes=()) if runs else opened  # what is to be said of the photos is said once
+        runs[recipe] = _train_one(recipe, told, out_dir, config, source, watch)
     paths = [run.validation_paths for run in runs.values()]
     if any(other != paths[0] for other in paths[1:]):
         raise DatasetError(

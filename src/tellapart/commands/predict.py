@@ -78,7 +78,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
-        notes: what the rates of doubt come to, a sentence each.
+        notes: what is to be said of the photos and the sample, and what the rates of doubt come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -110,18 +110,19 @@ def write_predictions(
 
     Raises:
         BundleError: the folder holds no model that can be used.
-        DatasetError: a path does not exist, there is no photo, no photo can be drawn, or the submission lacks one.
+        DatasetError: a path does not exist, no photo can be read, or the submission lacks one.
         ConfigError: a heat map or a rate is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
     _check_outputs(outputs, source_paths(photos))
     model = model if isinstance(model, Model) else load(model)
-    opened = _open(photos)
     if outputs.heatmap:
         model.check_activation_maps()
-    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
-    summary = PredictSummary(notes=predictions.notes)
     submission = _submission_writer(outputs, model)
+    opened = _open(photos)
+    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
+    sample_notes = () if submission is None else submission.notes
+    summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))
@@ -142,6 +143,8 @@ def write_predictions(
                 take(row, result)
             if row < len(opened):
                 on_photo(row + 1, len(opened))
+        if not summary.counts:  # before any file is there
+            raise _no_predictions(opened, summary)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -150,6 +153,16 @@ def write_predictions(
     if submission is not None:
         summary.submission = submission.write()
     return summary
+
+
+def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
+    """The error for photos of which none could be read; outputs that were begun are given up."""
+    first = summary.first_skipped[0]
+    return DatasetError(
+        f"nothing was predicted: none of the {summary.num_skipped:,} files of {photos.source!r} can be read. The first"
+        f" is {first.path!r}: {first.reason}. `tellapart show` lists the reasons.",
+        paths=[item.path for item in summary.first_skipped],
+    )
 
 
 def _submission_writer(outputs: PredictOutputs, model: Model) -> "SubmissionWriter | None":
@@ -183,6 +196,10 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> No
         sample, out_path = outputs.submission[:1], outputs.submission[1]
         files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
     check_output_files(files, [*sources, *sample])
+    if outputs.sort_into is not None:
+        from tellapart.commands.sorting import check_sort_dir
+
+        check_sort_dir(outputs.sort_into, sources)
 
 
 def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
@@ -231,12 +248,6 @@ def _write_grid(
     from tellapart.report.figures import figure_png
     from tellapart.report.grid import draw_grid
 
-    if not shown:
-        raise DatasetError(
-            f"none of the photos of {photos.source!r} can be read, so there is no grid to draw. Give photos in JPEG, "
-            "PNG or another common format.",
-            paths=[photos.source],
-        )
     images = []
     for row, prediction in shown:
         data = photos.read(row)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from tellapart.errors import ImageError
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_MAX_ENTRIES, _MAX_PIECES = 1_000, 70_000
+_MAX_ENTRIES, MAX_PIECES = 1_000, 70_000
 _MAX_TEXT_BYTES = 1 << 20
 ADVICE = "Save it again as JPEG or PNG"
 
@@ -163,11 +163,11 @@ def read_page(tiff: Tiff, entries: Mapping[int, TiffEntry]) -> TiffPage:
         extra=many(338, num_samples),
         piece=piece,
         is_tiled=is_tiled,
-        offsets=many(324 if is_tiled else 273, _MAX_PIECES),
-        sizes=many(325 if is_tiled else 279, _MAX_PIECES),
+        offsets=many(324 if is_tiled else 273, MAX_PIECES),
+        sizes=many(325 if is_tiled else 279, MAX_PIECES),
         largest=one(281, 0),
         palette=many(320, 3 << 16) if photometric == 3 else (),
-        subfile=int(50706 in entries) or one(254, 0) & 5 or (old_subfile if old_subfile == 2 else NOT_REDUCED),
+        subfile=one(254, 0) & 5 or (old_subfile if old_subfile == 2 else NOT_REDUCED),
         icc=tiff.content(entries.get(34675), 1 << 24),
         description=tiff.content(entries.get(270), _MAX_TEXT_BYTES),
     )

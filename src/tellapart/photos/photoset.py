@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import name_some, natural_key
+from tellapart.photos.names import PortablePaths, compare_names, name_some, natural_key
 from tellapart.records import Skipped
 
 
@@ -34,6 +34,7 @@ class PhotoSet:
             empty when the source has no split folders.
         unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
         sources: each folder, zip, CSV or photo where the user named several; empty for one, which `source` is.
+        notes: sentences for the owner of the photos, such as that two classes differ only in case.
     """
 
     source: str
@@ -46,6 +47,7 @@ class PhotoSet:
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
     sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -84,6 +86,18 @@ class PhotoSet:
             places=tuple(self.places[row] for row in order),
             labels=None if self.labels is None else self.labels[order],
             given_splits=tuple(self.given_splits[row] for row in order) if self.given_splits else (),
+        )
+
+    def portable(self) -> "PhotoSet":
+        """The same photos for files that may travel: a path that was absolute begins at the source it is in."""
+        shorten = PortablePaths(self.sources or (self.source,), self.paths)
+        skipped = (Skipped(shorten(item.path), shorten.in_text(item.reason)) for item in self.skipped)
+        return replace(
+            self,
+            source=", ".join(map(shorten, self.sources or (self.source,))),
+            sources=tuple(map(shorten, self.sources)),
+            paths=tuple(map(shorten, self.paths)),
+            skipped=tuple(skipped),
         )
 
     def counts(self) -> dict[str, int]:
@@ -185,6 +199,7 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         limits=parts[0].limits,
         given_splits=splits if any(splits) else (),
         sources=sources,
+        notes=tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *compare_names(class_names)])),
     )
 
 

@@ -142,7 +142,7 @@ def _missing(model_dir: Path, name: str) -> BundleError:
     if not has_other and (model_dir / RUN_FILE).exists():
         return BundleError(
             f"the training in {str(model_dir)!r} has not finished: it has {RUN_FILE} but no {BUNDLE_FILE} yet. "
-            "Continue it with `resume=True` and the same photos and `out`.",
+            "Continue it with `resume=True`, the same photos and the same folder.",
             path=model_dir,
         )
     if not has_other:

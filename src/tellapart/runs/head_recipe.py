@@ -18,9 +18,9 @@ from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.splits import Split, count_groups
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.randomness import named_generator
@@ -28,7 +28,7 @@ from tellapart.records import LayerRecord, Skipped
 from tellapart.runs.eye_choice import choose_eyes
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
-from tellapart.runs.run_folder import RunFile
+from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells.
@@ -98,8 +98,7 @@ class HeadRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the head is fitted."""
         key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
-        photos = checkup.photos
-        return RunFile(photos.sources or photos.source, self._config, self._job.source.per_class, key, "training")
+        return run_file_of(checkup.photos, self._job.source, self._config, key)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""

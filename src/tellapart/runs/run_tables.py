@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.measurement import Measurement, measure, method_from_json
+from tellapart.measure.splits import Split
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
 from tellapart.untrusted import read_json, reason_of
@@ -148,6 +148,6 @@ def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
 def unreadable(path: Path, exc: Exception) -> BundleError:
     """The error for a file of a run whose content is not what it was."""
     return BundleError(
-        f"{str(path)!r} cannot be read ({reason_of(exc)}). Copy the folder again, or train again with another `out`.",
+        f"{str(path)!r} cannot be read ({reason_of(exc)}). Copy the folder again, or train again into another folder.",
         path=path,
     )
