@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
+from tellapart.measure.number_words import quote_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
@@ -56,6 +57,25 @@ def given_split(photos: PhotoSet) -> Split | None:
     if not all(set(photos.labels[rows].tolist()) == classes for rows in sides.values()):
         return None
     return Split(sides["train"], sides["validation"])
+
+
+def describe_unused_split(photos: PhotoSet) -> str | None:
+    """Why the source's own split into train and validation is not used; `None` where it is, or there is none."""
+    if not {"train", "validation"} <= set(photos.given_splits) or given_split(photos) is not None:
+        return None
+    assert photos.labels is not None
+    given = np.array(photos.given_splits, dtype=object)
+    missing = {
+        side: [
+            name for label, name in enumerate(photos.class_names) if not (photos.labels[given == side] == label).any()
+        ]
+        for side in ("validation", "train")
+    }
+    side = "validation" if missing["validation"] else "train"
+    return (
+        f"the folder {side!r} of {photos.source!r} has no photos of {quote_some(missing[side])}, so the split of the"
+        " folders is not used. tellapart makes its own from all photos."
+    )
 
 
 def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
