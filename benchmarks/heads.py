@@ -45,7 +45,7 @@ def split(
     labels: NDArray[np.int64], groups: NDArray[np.int64], size: str, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to learn from and rows to judge by, without a group in common."""
-    from tellapart.photos.splits import split_indices
+    from tellapart.measure.splits import split_indices
 
     parts = split_indices(labels, groups, HELD_OUT, seed)
     if size == "all":

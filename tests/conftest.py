@@ -19,8 +19,8 @@ from PIL import Image
 from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.splits import split_indices
 from tellapart.photos.sources import open_photos
-from tellapart.photos.splits import split_indices
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
 from tellapart.training.decoded_cache import cache_images

@@ -112,7 +112,7 @@ def trained_world(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path)
         assert run_command(["tellapart", "train", "photos/"], patch) == 0
         assert run_command(["tellapart", "embed", "photos/", "--out", "vectors.npz"], patch) == 0
         shutil.copytree("runs/photos-transfer", "runs/photos-fixed-transfer")
-        photo = csv.DictReader(Path("runs/photos-transfer/split.csv").read_text().splitlines()).__next__()
+        photo = csv.DictReader(Path("runs/photos-transfer/split.csv").read_text("utf-8-sig").splitlines()).__next__()
         Path("decisions.csv").write_text(f"content,class,decision\n{photo['content']},{photo['class']},keep\n")
     return world, cache_dir
 

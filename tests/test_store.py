@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
 from tellapart.store import (
+    escape_cell,
     is_partial,
     open_whole,
     read_files,
     recover_files,
     remove_partials,
+    restore_cell,
     sha256_hex,
     sync_folder,
     temporary_folder,
@@ -378,12 +381,31 @@ def test_sync_folder_says_when_the_disk_fails(tmp_path: Path, monkeypatch: pytes
 @given(rows=st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=3), max_size=4))
 @example(rows=[["a\rb"], [""], ['"', ",", "\n"]])
 def test_a_table_is_read_back_whatever_is_in_a_name(rows: list[list[str]]) -> None:
-    text = to_csv_bytes(rows).decode("utf-8")
-    assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == rows
+    text = to_csv_bytes(rows).decode("utf-8-sig")
+    read = csv.reader(io.StringIO(text, newline=""), strict=True)
+    assert [[restore_cell(cell) for cell in row] for row in read] == rows
+
+
+@given(text=st.text(st.sampled_from("'=+-@\t\r1a"), max_size=5))
+def test_no_text_begins_a_formula_and_each_comes_back(text: str) -> None:
+    cell = escape_cell(text)
+    assert restore_cell(cell) == text
+    assert not cell.startswith(("=", "@", "\t", "\r"))
+    assert not cell.startswith(("+", "-")) or math.isfinite(float(cell))
+
+
+@pytest.mark.parametrize("text", ["-1", "+0.5", "-1e-05", "1", "a=b", "it's", "'quoted'"])
+def test_numbers_and_plain_texts_stay_as_they_are(text: str) -> None:
+    assert escape_cell(text) == restore_cell(text) == text
+
+
+def test_a_table_begins_with_a_byte_order_mark_and_its_later_rows_do_not() -> None:
+    assert to_csv_bytes([["é"]]) == b"\xef\xbb\xbf\xc3\xa9\n"
+    assert to_csv_bytes([["é"]], is_start=False) == b"\xc3\xa9\n"
 
 
 def test_the_lines_of_a_table_end_as_on_unix() -> None:
-    assert to_csv_bytes([["a", 1], ["b\r\n", 2]]) == b'a,1\n"b\r\n",2\n'
+    assert to_csv_bytes([["a", 1], ["b\r\n", 2]], is_start=False) == b'a,1\n"b\r\n",2\n'
 
 
 def test_a_temporary_folder_lies_beside_the_files_and_goes_again(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class Prediction:
         probabilities: in the order of the model's `class_names`, summing to 1.
         distance: how unlike the photos of the training it is, where that was asked for.
         doubt: the answer in place of a class, `not sure` or `none of these`; `None` where the model answers.
+        shown_doubt: the doubt in words that are no class of the model; `None` where `doubt` itself is none.
     """
 
     path: str
@@ -110,6 +111,7 @@ class Prediction:
     probabilities: tuple[float, ...]
     distance: float | None = None
     doubt: str | None = None
+    shown_doubt: str | None = None
 
     @property
     def class_name(self) -> str | None:
@@ -128,8 +130,8 @@ class Prediction:
 
     @property
     def answer(self) -> str:
-        """The nearest class, or the doubt."""
-        return self.doubt or self.nearest_class
+        """The nearest class, or the doubt in words that are no class of the model."""
+        return self.shown_doubt or self.doubt or self.nearest_class
 
 
 @dataclass(frozen=True)

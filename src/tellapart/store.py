@@ -20,6 +20,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,11 @@ from tellapart.errors import OutputError
 _PARTIAL_PREFIX = ".tellapart-"
 _PARTIAL_SUFFIX = ".partial"
 _NEXT_SUFFIX = ".next"
+
+_BYTE_ORDER_MARK = "\ufeff"
+# What a spreadsheet takes for the beginning of a formula, alone or behind apostrophes of ours.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full. Free some space or write to another disk",
@@ -92,12 +98,34 @@ def to_json_bytes(value: Any) -> bytes:
     return (text + "\n").encode("utf-8", "backslashreplace")
 
 
-def to_csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
-    r"""The rows as UTF-8 CSV with `\n` line ends; characters that UTF-8 has no code for are written as `\udcxx`."""
+def to_csv_bytes(rows: Iterable[Sequence[object]], *, is_start: bool = True) -> bytes:
+    r"""The rows as UTF-8 CSV with `\n` line ends; characters that UTF-8 has no code for are written as `\udcxx`.
+
+    Spreadsheets open it right: a byte order mark says that it is UTF-8, and no text is taken for a formula.
+
+    Args:
+        rows: numbers and texts.
+        is_start: whether the file begins with these rows; it then has the mark.
+    """
     lines: list[str] = []
     # Python 3.11 quotes a value with a lone `\r`, which a file name may hold, only if its line ends have one.
-    csv.writer(_Lines(lines), lineterminator="\r\n").writerows(rows)
-    return "".join(line.removesuffix("\r\n") + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    safe = ([escape_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    csv.writer(_Lines(lines), lineterminator="\r\n").writerows(safe)
+    text = "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+    return (_BYTE_ORDER_MARK * is_start + text).encode("utf-8", "backslashreplace")
+
+
+def escape_cell(text: str) -> str:
+    """The text as a cell that no spreadsheet takes for a formula: an apostrophe before what would begin one.
+
+    Numbers stay. `restore_cell` gives the text back.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def restore_cell(cell: str) -> str:
+    """The text that `escape_cell` made the cell from; other cells are as they were."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell, 1) else cell
 
 
 def write_file(path: Path, data: bytes) -> None:

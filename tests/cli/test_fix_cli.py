@@ -46,7 +46,7 @@ def test_what_was_done_is_said_in_a_few_lines(photos_dir: Path, decisions: Path,
     assert run(photos_dir, "--decisions", decisions, "--out", out) == [
         f"4 photos in {out}: cat 1, dog 3",
         "By your decisions: 0 kept, 1 moved to another class, 0 removed",
-        f"not copied {photos_dir}/cat/notes.txt: not a photo",
+        f"not copied {photos_dir}/cat/notes.txt: text, not a photo",
         f"Nothing was changed in {photos_dir}",
     ]
 

@@ -5,11 +5,13 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import tellapart
-from tellapart.cli.app import main
+from tellapart.cli.app import app, main
 from tellapart.cli.flags import with_flags
 from tellapart.config import AugmentConfig, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
 
@@ -26,12 +28,17 @@ SETTINGS = {
 @pytest.fixture(params=["train", "compare", "predict"])
 def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A command that has begun, and ended with an error."""
-    monkeypatch.setattr(sys, "argv", ["tellapart", request.param, "nowhere", "nowhere"])
+    return begin(str(request.param), monkeypatch)
+
+
+def begin(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["tellapart", command, *["nowhere"] * 9])
     with pytest.raises(SystemExit):
         main()
-    return str(request.param)
+    return command
 
 
+@pytest.mark.parametrize("command", ["train"], indirect=True)
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -42,12 +49,32 @@ def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ("`flip=False`", "--no-flip"),
         ("`channels=1`", "--grayscale"),
         ("`augment=None`", "--no-augment"),
-        ("`max_bytes` and `tellapart train` and `a b`", "`max_bytes` and `tellapart train` and `a b`"),
-        ("no backticks: learning_rate", "no backticks: learning_rate"),
     ],
 )
-def test_settings_are_shown_as_flags_whatever_command_runs(command: str, text: str, shown: str) -> None:
+def test_settings_are_shown_as_flags_of_the_command_that_runs(command: str, text: str, shown: str) -> None:
     assert with_flags(text) == shown
+
+
+@pytest.mark.parametrize("command", ["predict"], indirect=True)
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Train with `recipe='scratch'`.", "Train with `tellapart train --recipe scratch`."),
+        ("give it as `labels_csv`", "give it as `tellapart train --labels-csv`"),
+        ("`channels=1`", "`tellapart train --grayscale`"),
+        ("`flip=False`", "`tellapart train --no-flip`"),
+        ("`out`", "--out"),
+    ],
+)
+def test_a_flag_that_the_command_lacks_is_shown_with_a_command_that_has_it(command: str, text: str, shown: str) -> None:
+    assert with_flags(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["`max_bytes` and `tellapart train` and `a b`", "no backticks: learning_rate"], ids=["code", "plain"]
+)
+def test_what_is_no_setting_stays(command: str, text: str) -> None:
+    assert with_flags(text) == text
 
 
 @pytest.mark.parametrize("command", ["predict"], indirect=True)
@@ -81,12 +108,57 @@ NAMED = sorted(
 )
 
 
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def flags_of(command: str) -> set[str]:
+    return {flag for param in COMMANDS[command].params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
+
+
 @pytest.mark.parametrize("command", ["predict"], indirect=True)
 @pytest.mark.parametrize("name", [*NAMED, *SHOWN_BY_VALUE])
 def test_every_setting_that_a_message_names_has_a_flag(command: str, name: str) -> None:
-    assert with_flags(f"`{name}`").startswith("--")
+    assert with_flags(f"`{name}`").strip("`").rpartition(" ")[2].startswith("--")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_message_names_a_flag_that_the_command_lacks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(name, monkeypatch)
+    shown = [with_flags(text) for text in MESSAGES if "pip install" not in text]
+    calls = [call for text in shown for call in re.findall(r"`tellapart (\w+) (--[a-z-]+)", text)]
+    alone = {flag for text in shown for flag in re.findall(r"(?<![\w-])--[a-z-]+", re.sub(r"`[^`]*`", "", text))}
+
+    assert [call for call in calls if call[1] not in flags_of(call[0])] == []
+    assert alone - flags_of(name) == set()
+
+
+CLI_TEXTS = [(path.stem, text) for path in sorted((SOURCE / "cli").glob("*.py")) for text in texts_of(path)]
+
+
+def test_a_command_s_own_messages_name_its_own_flags() -> None:
+    wrong = [
+        (command, flag)
+        for command, text in CLI_TEXTS
+        for flag in re.findall(r"(?<![\w`-])--[a-z][a-z-]*", re.sub(r"`[^`]*`", "", text))
+        if command in COMMANDS
+        and not any(flag in flags_of(one) for one in (command, *re.findall(r"tellapart (\w+) ", text)))
+    ]
+    assert wrong == []
+
+
+def test_commands_that_texts_name_exist_and_have_the_flags() -> None:
+    texts = [*MESSAGES, *(text for _, text in CLI_TEXTS)]
+    named = [call for text in texts for call in re.findall(r"`tellapart ([a-z]+)([^`]*)", text)]
+    assert {command for command, _ in named} <= set(COMMANDS)
+    assert [
+        (command, flag)
+        for command, rest in named
+        for flag in re.findall(r"(?<![\w-])--[a-z-]+", rest)
+        if flag not in flags_of(command)
+    ] == []
 
 
 def test_messages_name_no_flags() -> None:
-    messages = [text for text in MESSAGES if "pip install" not in text]
+    # Commands of other programs have flags of their own.
+    messages = [re.sub(r"`(?!tellapart)[a-z]+ [^`]*`", "", text) for text in MESSAGES if "pip install" not in text]
     assert [text for text in messages if re.search(r"(?<![\w-])--[a-z]", text)] == []

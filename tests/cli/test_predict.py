@@ -50,11 +50,20 @@ def test_the_first_photos_the_counts_and_what_was_skipped_are_printed(
 
 
 def test_more_skipped_photos_than_the_limit_are_counted(
+    predict: Callable[..., int], paint: Paint, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(broken, paint("a.png", "red"), broken, broken, "--limit", 0) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[2]) == ("1 photos: red 1", "skipped 2 more")
+
+
+def test_where_no_photo_can_be_read_the_exit_code_is_2_and_one_line_says_why(
     predict: Callable[..., int], broken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(broken, broken, broken, "--limit", 0) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], lines[2]) == ("no photo could be read", "skipped 2 more")
+    assert predict(broken, broken) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("tellapart: nothing was predicted: none of the 2 files")
 
 
 def test_sorting_says_how_many_photos_were_copied_and_were_there(
@@ -80,7 +89,7 @@ def test_a_heatmap_is_drawn_into_the_grid(
         (["--heatmap"], "--heatmap is drawn into the picture of --grid"),
         (
             ["--heatmap", "--grid", "grid.png"],
-            "--heatmap needs a model that can show where it looks, and this one cannot. Train one with --recipe",
+            "--heatmap needs a model that can show where it looks, and this one cannot. Train one with `tellapart",
         ),
         (["--sort-into", "."], "is not a folder that tellapart made"),
         (["--out", "x.csv"], "--submission and --out go together"),

@@ -56,7 +56,7 @@ def test_every_recipe_is_measured_on_the_same_photos(compared: Comparison, out_d
     assert {result.validation.num_photos for result in compared.results} == {6}
     splits = []
     for recipe in ("classic", "transfer"):
-        with (out_dir / recipe / "split.csv").open(newline="") as file:
+        with (out_dir / recipe / "split.csv").open(newline="", encoding="utf-8-sig") as file:
             splits.append([(row["path"], row["split"]) for row in csv.DictReader(file)])
     assert splits[0] == splits[1]
 
@@ -72,7 +72,7 @@ def test_time_speed_and_size_are_measured(compared: Comparison) -> None:
 
 
 def test_the_table_and_the_figure_are_written(compared: Comparison, out_dir: Path) -> None:
-    with (out_dir / "comparison.csv").open(newline="") as file:
+    with (out_dir / "comparison.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert [row["recipe"] for row in rows] == ["classic", "transfer"]
     assert (out_dir / "comparison.png").read_bytes().startswith(b"\x89PNG")

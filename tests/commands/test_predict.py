@@ -16,6 +16,7 @@ from PIL import Image
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
+from tellapart.photos.csv_table import read_table
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import Prediction
 from tellapart.report.grid import draw_grid
@@ -24,7 +25,7 @@ Paint = Callable[..., Path]
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -156,15 +157,26 @@ def keep_drawn(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     return drawn
 
 
-def test_a_grid_of_nothing_readable_is_refused_and_the_csv_is_there(
+def test_where_no_photo_can_be_read_nothing_is_written_and_the_first_reason_is_said(
     model_dir: Path, paint: Paint, tmp_path: Path
 ) -> None:
     path = paint("a.png", "red")
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     outputs = PredictOutputs(csv=tmp_path / "out.csv", grid=tmp_path / "grid.png")
-    with pytest.raises(DatasetError, match="no grid to draw"):
+    with pytest.raises(DatasetError, match="nothing was predicted: none of the 1 files.*a.png': is cut off"):
         write_predictions(model_dir, [path], outputs=outputs)
-    assert len(read_rows(tmp_path / "out.csv")) == 1
+    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_a_table_from_before_stays_where_no_photo_can_be_read(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    outputs = PredictOutputs(csv=tmp_path / "out.csv")
+    write_predictions(model_dir, [paint("a.png", "red")], outputs=outputs)
+    before = (tmp_path / "out.csv").read_bytes()
+    paint("a.png", "red").write_bytes(b"text")
+    with pytest.raises(DatasetError, match="nothing was predicted"):
+        write_predictions(model_dir, [tmp_path / "a.png"], outputs=outputs)
+    assert (tmp_path / "out.csv").read_bytes() == before
 
 
 def test_a_heatmap_colours_the_place_that_speaks_for_the_class(
@@ -277,3 +289,16 @@ def test_predicting_loads_nothing_that_only_learning_or_drawing_needs(
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     heavy = {"keras", "torch", "tensorflow", "jax", "onnx", "pandas", "matplotlib", "sklearn", "scipy"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_answers_about_photos_with_names_like_formulas_open_as_text(
+    model_dir: Path, paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["+x.png", "-é.png", "=1+1.png", "@猫.png"]
+    for name in names:
+        paint(name, "red")
+    monkeypatch.chdir(tmp_path)
+    write_predictions(model_dir, names, outputs=PredictOutputs(csv=tmp_path / "out.csv"))
+
+    assert [row[0] for row in read_rows(tmp_path / "out.csv")[1:]] == [f"'{name}" for name in names]
+    assert [row.cells[0] for row in read_table(tmp_path / "out.csv").rows] == names

@@ -32,7 +32,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def read_table(sort_dir: Path) -> list[list[str]]:
-    with (sort_dir / "sorted.csv").open(newline="", encoding="utf-8") as file:
+    with (sort_dir / "sorted.csv").open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -235,3 +235,17 @@ def test_a_class_that_is_named_like_a_path_stays_inside(
     write_bundle(tmp_path / "m", bundle)
     sort(tmp_path / "m", [paint("a.png", "red")], tmp_path / "deep/sorted")
     assert files_below(tmp_path / "deep/sorted") == ["_.._escaped/a.png"]
+
+
+def test_a_photo_that_was_sorted_into_another_class_stays_there_and_is_named(
+    model_dir: Path, photos_dir: Path, tmp_path: Path
+) -> None:
+    sort(model_dir, [photos_dir], tmp_path / "sorted")
+    (tmp_path / "sorted/red/a.png").rename(tmp_path / "sorted/blue/moved.png")
+    before = contents(tmp_path / "sorted/blue")
+    done = sort(model_dir, [photos_dir], tmp_path / "sorted")
+
+    assert done.elsewhere == ((str(photos_dir / "one/a.png"), "blue/moved.png"),)
+    assert contents(tmp_path / "sorted/blue") == before
+    assert not (tmp_path / "sorted/red/a.png").exists()
+    assert [row[1] for row in read_table(tmp_path / "sorted")[1:]] == ["blue/moved.png", "blue/b.png", "red/a (2).png"]

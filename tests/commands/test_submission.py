@@ -1,3 +1,4 @@
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -74,6 +75,38 @@ def test_a_column_for_each_class_gets_its_probability_in_the_order_of_the_sample
     text, submission = submit(tmp_path, "id,cow,ape,bat\n1,0,0,0\n2,0,0,0\n", THREE, ZOO)
     assert text == "id,cow,ape,bat\n1,0.75,0.125,0.125\n2,0.25,0.5,0.25\n"
     assert submission.meaning == "a column for each class: its probability"
+
+
+@pytest.mark.parametrize(("in_sample", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize(
+    "row_id", ["test1/K\u00e4tzchen 2.jpg", "test1/K\u00e4tzchen 2", "K\u00e4tzchen 2.jpg", "K\u00e4tzchen 2"]
+)
+def test_ids_are_compared_in_one_unicode_form(tmp_path: Path, in_sample: str, on_disk: str, row_id: str) -> None:
+    results = [predicted(unicodedata.normalize(on_disk, f"photos/test{n}/K\u00e4tzchen 2.jpg"), 0.5, 0.5) for n in (1,)]
+    written = unicodedata.normalize(in_sample, row_id)
+
+    assert submit(tmp_path, f"id,label\n{written},0\n", results, PETS)[0] == f"id,label\n{written},0.5\n"
+
+
+def test_a_path_in_the_sample_goes_before_a_name(tmp_path: Path) -> None:
+    results = [predicted("a/1.jpg", 0.75, 0.25), predicted("b/1.jpg", 0.25, 0.75)]
+
+    assert submit(tmp_path, "id,label\nb/1.jpg,0\na/1,0\n", results, PETS)[0] == "id,label\nb/1.jpg,0.75\na/1,0.25\n"
+
+
+def test_classes_in_a_sample_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
+    names = ("K\u00e4tzchen", "H\u00fcndchen")
+    results = [predicted("1.jpg", 0.75, 0.25, names=names)]
+    header = unicodedata.normalize("NFD", "id,H\u00fcndchen,K\u00e4tzchen\n")
+
+    assert submit(tmp_path, header + "1,0,0\n", results, names)[0] == header + "1,0.25,0.75\n"
+
+
+def test_a_sample_that_is_not_utf8_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_bytes("id,caf\u00e9\n1,0\n".encode("cp1252"))
+    writer = SubmissionWriter(tmp_path / "sample.csv", tmp_path / "out.csv", PETS)
+
+    assert "was read as Windows-1252" in writer.notes[0]
 
 
 def test_a_sample_with_semicolons_gives_a_submission_with_semicolons(tmp_path: Path) -> None:
@@ -190,3 +223,22 @@ def test_a_submission_is_told_by_the_header_and_ids_of_its_sample(tmp_path: Path
     (tmp_path / "sample.csv").write_text("id,label\n1,0\n2,0\n")
     (tmp_path / "out.csv").write_text(text)
     assert is_submission_for(tmp_path / "sample.csv")(tmp_path / "out.csv") == is_own
+
+
+def test_a_submission_has_neither_mark_nor_escaped_ids(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_bytes(b"\xef\xbb\xbfid,label\n-1a,0.5\n")
+    write_submission(tmp_path / "sample.csv", tmp_path / "out.csv", [predicted("-1a.png", 0.25, 0.75)], PETS)
+
+    assert (tmp_path / "out.csv").read_bytes() == b"id,label\n-1a,0.75\n"
+
+
+def test_a_class_that_begins_like_a_formula_stands_in_a_submission_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_text("id,label\n1,=cat\n")
+    write_submission(
+        tmp_path / "sample.csv",
+        tmp_path / "out.csv",
+        [predicted("1.png", 0.75, 0.25, names=("=cat", "dog"))],
+        ("=cat", "dog"),
+    )
+
+    assert (tmp_path / "out.csv").read_bytes() == b"id,label\n1,=cat\n"

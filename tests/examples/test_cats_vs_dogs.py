@@ -121,7 +121,7 @@ def test_the_run_goes_on_to_more_epochs(executed: nbformat.NotebookNode, work_di
 
 
 def test_there_is_a_prediction_for_every_unseen_photo(executed: nbformat.NotebookNode, work_dir: Path) -> None:
-    lines = (work_dir / "answers.csv").read_text().splitlines()
+    lines = (work_dir / "answers.csv").read_text("utf-8-sig").splitlines()
     assert lines[0] == "path,predicted_class,probability,p_cat,p_dog"
     assert len(lines) == 11
 

@@ -166,7 +166,7 @@ def test_a_letterbox_reaches_in_from_above_and_below_only() -> None:
 
 
 def test_what_cannot_be_decoded_is_refused_with_the_reason() -> None:
-    with pytest.raises(ImageError, match="is not a photo but a PDF document"):
+    with pytest.raises(ImageError, match="is a PDF document, not a photo"):
         facts_of(b"%PDF-1.4" + bytes(100))
 
 

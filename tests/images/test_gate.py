@@ -19,7 +19,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.images.gate import PHOTO_SUFFIXES, decode_image, read_info, sniff_format
+from tellapart.images.formats import PHOTO_SUFFIXES, sniff_format
+from tellapart.images.gate import decode_image, read_info
 from tellapart.records import ImageInfo
 
 REAL_DATA = Path(__file__).parents[2] / "../shared/data"
@@ -102,12 +103,14 @@ def samples() -> dict[str, bytes]:
         "tiff-cmyk": encode(colour.convert("CMYK"), "TIFF"),
         "tiff-16": encode_by_opencv(".tiff", RGB[:, :, ::-1].astype(np.uint16) * 257),
         "bmp": encode(colour, "BMP"),
+        "jp2": encode(colour, "JPEG2000"),
+        "j2k": encode(colour, "JPEG2000", no_jp2=True),
         "heic": encode_heic(colour, quality=-1, chroma=444),
         "avif": encode(colour, "AVIF", quality=95, subsampling="4:4:4"),
     }
 
 
-FORMATS = {"jpeg": "JPEG", "mpo": "JPEG", "apng": "PNG", "gif": "GIF"}
+FORMATS = {"j2k": "JPEG 2000", "jp2": "JPEG 2000", "jpeg": "JPEG", "mpo": "JPEG", "apng": "PNG", "gif": "GIF"}
 KINDS = sorted(samples())
 
 
@@ -173,22 +176,13 @@ def test_grey_jpeg_becomes_three_equal_channels() -> None:
         encode_by_opencv(".png", GREY.astype(np.uint16)),
         encode(Image.fromarray(GREY.astype(np.int32) * 257), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.int32) * 16), "TIFF"),
-        encode(Image.fromarray(GREY.astype(np.int32) - 7), "TIFF"),
         encode(Image.fromarray(GREY / np.float32(255)), "TIFF"),
         encode(Image.fromarray(GREY.astype(np.float32)), "TIFF"),
-        encode(Image.fromarray(GREY.astype(np.float32) * 1e36 - 1e38), "TIFF"),
     ],
-    ids="png16 tiff16 lzw16 png12 tiff12 png8 tiff32 tiff32-12 tiff32-minus unit floats huge".split(),
+    ids="png16 tiff16 lzw16 png12 tiff12 png8 tiff32 tiff32-12 unit floats".split(),
 )
 def test_deep_grey_keeps_its_shades(data: bytes) -> None:
     assert difference(decode_image(data), repeat(GREY)) <= 1
-
-
-@pytest.mark.parametrize(("largest", "grey"), [(255, 255), (256, 16), (4095, 255), (4096, 16), (65535, 255)])
-def test_white_of_16_bits_is_that_of_the_fewest_bits_that_cameras_have(largest: int, grey: int) -> None:
-    values = np.zeros((HEIGHT, WIDTH), np.uint16)
-    values[0, 0] = largest
-    assert decode_image(encode_by_opencv(".png", values)).max() == grey
 
 
 def test_float_that_is_not_a_number_becomes_black() -> None:
@@ -196,10 +190,6 @@ def test_float_that_is_not_a_number_becomes_black() -> None:
     values[0, :3] = np.nan, np.inf, -np.inf
     image = decode_image(encode(Image.fromarray(values), "TIFF"))
     assert image[0, :4, 0].tolist() == [0, 0, 0, 128]
-
-
-def test_constant_float_outside_any_range_becomes_black() -> None:
-    assert decode_image(encode(Image.fromarray(np.full((4, 4), -3, np.float32)), "TIFF")).max() == 0
 
 
 def test_16_bit_tiff_where_white_is_zero_is_inverted() -> None:
@@ -253,7 +243,9 @@ def test_half_transparent_grey_is_laid_over_white() -> None:
 
 def test_transparent_colour_of_an_rgb_png_becomes_white() -> None:
     photo = Image.new("RGB", (4, 4), (9, 8, 7))
-    assert decode_image(encode(photo, "PNG", transparency=(9, 8, 7))).min() == 255
+    photo.putpixel((1, 0), (90, 80, 70))
+    image = decode_image(encode(photo, "PNG", transparency=(9, 8, 7)))
+    assert image[0, :3].tolist() == [[255, 255, 255], [90, 80, 70], [255, 255, 255]]
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {"compression": "group4"})])
@@ -402,38 +394,14 @@ def test_a_webp_of_huge_size_is_refused_before_its_canvas_is_made() -> None:
         read_info(bytes(data))
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"%PDF-1.7\n", "a PDF document"),
-        (b"<!DOCTYPE html><p>404", "a web page"),
-        (b"\n  <HTML><body>", "a web page"),
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript drawing"),
-        ("path,label\nmüller.jpg,cat\n".encode(), "text"),
-        (b"BM is how this text begins, no bitmap", "text"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"PK\x03\x04" + bytes(30), "a zip archive"),
-        (b"8BPS" + bytes(30), "a Photoshop document"),
-        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "a video"),
-        (b"\x00\x00\x00\x18ftypcrx \x00\x00\x00\x01crx isom", "a camera raw file"),
-        (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "a camera raw file"),
-        (b"RIFF\x10\x00\x00\x00AVI LIST", "a video"),
-        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
-        (b"\x00\x05\x16\x07" + bytes(30), "macOS metadata"),
-        (bytes(5000), "a run of zeros"),
-        (b"\x91\x92\x07" * 50, "a file of no known kind"),
-    ],
-    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else None,
-)
-def test_other_files_are_refused_by_what_they_seem_to_be(data: bytes, words: str) -> None:
-    with pytest.raises(ImageError, match=f"is not a photo but {words}.*. Give JPEG, PNG"):
-        decode_image(data)
+def test_a_file_that_is_no_photo_is_refused_by_what_it_seems_to_be() -> None:
+    with pytest.raises(ImageError, match="^is a PDF document, not a photo. Save its pages"):
+        decode_image(b"%PDF-1.7\n")
 
 
-def test_a_camera_raw_file_in_tiff_clothes_is_refused() -> None:
-    with pytest.raises(ImageError, match="is a camera raw file, whose first picture is a thumbnail"):
-        decode_image(encode(Image.fromarray(RGB), "TIFF", tiffinfo={50706: b"\x01\x04\x00\x00"}))
+def test_what_is_of_no_known_kind_is_refused_with_the_formats_that_are_read() -> None:
+    with pytest.raises(ImageError, match="^is a file of no known kind, not a photo. Give JPEG, PNG, GIF, WEBP, HEIC"):
+        decode_image(b"\x91\x92\x07" * 50)
 
 
 def end_of_pixels(kind: str) -> int:
@@ -454,7 +422,7 @@ def end_of_pixels(kind: str) -> int:
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.96])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_was_cut_is_refused(kind: str, share: float) -> None:
-    with pytest.raises(ImageError, match="is cut off: the [A-Z]+ data ends"):
+    with pytest.raises(ImageError, match="is cut off: the [A-Z 02]+ data ends"):
         decode_image(samples()[kind][: int(end_of_pixels(kind) * share)])
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
+from tellapart.images.depth import DEPTHS, SampleDepths
 from tellapart.images.gate import decode_image
 from tellapart.images.preprocess import PreprocessSpec, load_image, resize_image
 
@@ -20,7 +21,11 @@ REAL_PHOTOS = Path(__file__).parents[2] / "../shared/data/cats-dogs/train"
 
 SIDES = st.integers(1, 60)
 SIZES = st.tuples(SIDES, SIDES)
-SPECS = st.builds(PreprocessSpec, SIZES, st.sampled_from([1, 3]))
+DEPTHS_KNOWN = st.builds(
+    SampleDepths,
+    **{kind: st.none() | st.sampled_from(depths) for kind, depths in DEPTHS.items()},
+)
+SPECS = st.builds(PreprocessSpec, SIZES, st.sampled_from([1, 3]), st.sampled_from([2, 3]), DEPTHS_KNOWN)
 
 
 def noise(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
@@ -56,6 +61,11 @@ def test_a_spec_survives_json(spec: PreprocessSpec) -> None:
         {"image_size": None},
         {"channels": 4},
         {"interpolation": "nearest"},
+        {"decoder": 1},
+        {"decoder": 4},
+        {"depths": {"int16": 9}},
+        {"depths": {"int8": 8}},
+        {"depths": {"real": True}},
     ],
     ids=lambda change: str(next(iter(change.items()))),
 )
@@ -105,11 +115,11 @@ def test_the_image_is_not_modified(size: tuple[int, int], spec: PreprocessSpec) 
 
 @settings(deadline=None, max_examples=40)
 @given(image_size=SIZES, extra=st.tuples(st.integers(0, 300), st.integers(0, 300)))
-def test_an_image_less_than_twice_as_large_in_one_direction_is_resized_bicubic(
+def test_an_image_less_than_twice_as_large_is_resized_bicubic(
     image_size: tuple[int, int], extra: tuple[int, int]
 ) -> None:
     height, width = image_size
-    image = noise((height + extra[0] % height, width + extra[1]))
+    image = noise((height + extra[0] % height, width + extra[1] % width))
 
     resized = resize_image(image, PreprocessSpec(image_size))
 
@@ -131,8 +141,47 @@ def test_a_large_image_is_reduced_by_blocks_and_then_bicubic() -> None:
 
     resized = resize_image(image, PreprocessSpec((30, 40)))
 
-    blocks = cv2.resize(image, (56, 33), interpolation=cv2.INTER_AREA)
+    blocks = cv2.resize(image, (42, 33), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(resized, cv2.resize(blocks, (40, 30), interpolation=cv2.INTER_CUBIC))
+
+
+@pytest.mark.parametrize("size", [(640, 40), (40, 640), (1600, 60), (30, 900)], ids=str)
+def test_each_direction_is_averaged_by_its_own_factor(size: tuple[int, int]) -> None:
+    rows, columns = max(1, size[0] // 20), max(1, size[1] // 20)
+    image = np.random.default_rng(3).normal(128, 30, (*size, 3)).clip(0, 255).astype(np.uint8)
+
+    resized = resize_image(image, PreprocessSpec((20, 20)))
+
+    assert resized.std() == pytest.approx(image.std() / np.sqrt(rows * columns), rel=0.3)
+
+
+def test_a_direction_that_grows_leaves_the_averaging_of_the_other_alone() -> None:
+    image = np.repeat(np.tile(np.array([0, 255], np.uint8), 400)[np.newaxis, :, np.newaxis], 3, axis=2)
+
+    resized = resize_image(np.repeat(image, 5, axis=0), PreprocessSpec((10, 20)))
+
+    np.testing.assert_allclose(resized, 127.5, atol=1)
+
+
+@pytest.mark.parametrize("size", [(100, 170), (640, 40), (90, 90)], ids=str)
+def test_decoder_2_takes_the_smaller_factor_for_both_directions(size: tuple[int, int]) -> None:
+    image, factor = noise(size), min(size) // 30
+
+    resized = resize_image(image, PreprocessSpec((30, 30), decoder=2))
+
+    small = (max(1, size[1] // factor), max(1, size[0] // factor))
+    blocks = cv2.resize(image, small, interpolation=cv2.INTER_AREA) if factor > 1 else image
+    np.testing.assert_array_equal(resized, cv2.resize(blocks, (30, 30), interpolation=cv2.INTER_CUBIC))
+
+
+@settings(deadline=None, max_examples=30)
+@given(side=st.integers(1, 60), factor=st.integers(1, 9), extra=st.integers(0, 59))
+def test_a_square_is_shrunk_as_it_was_by_decoder_2(side: int, factor: int, extra: int) -> None:
+    image = noise((side * factor + extra % side,) * 2)
+
+    resized = resize_image(image, PreprocessSpec((side, side)))
+
+    np.testing.assert_array_equal(resized, resize_image(image, PreprocessSpec((side, side), decoder=2)))
 
 
 def test_fine_texture_becomes_its_mean_colour() -> None:
@@ -229,7 +278,7 @@ def test_a_photo_on_its_side_is_loaded_upright() -> None:
     ("data", "limits", "words"),
     [
         (b"", ImageLimits(), "is empty"),
-        (b"hello", ImageLimits(), "is not a photo"),
+        (b"hello", ImageLimits(), "is text, not a photo"),
         (encode(noise((50, 70)), "PNG"), ImageLimits(max_pixels=3000), "70 x 50 pixels, and at most 3,000"),
         (encode(noise((50, 70)), "PNG")[:3000], ImageLimits(), "is cut off"),
     ],

@@ -48,6 +48,19 @@ def test_a_delimiter_at_the_end_of_every_line_makes_no_column(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "SEP=;;;\n"])
+def test_a_line_that_tells_the_delimiter_is_no_row(tmp_path: Path, first: str) -> None:
+    path = write(tmp_path, first + "path;label\na,b.jpg;cat\n")
+    table = read_table(path)
+    assert (table.header, table.delimiter) == (("path", "label"), ";")
+    assert [(row.line, row.cells) for row in table.rows] == [(3, ("a,b.jpg", "cat"))]
+    assert read_header(path.read_bytes()) == ("path", "label")
+
+
+def test_a_delimiter_within_quotes_is_none(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, '"a, b, c";d\n1;2\n')).header == ("a, b, c", "d")
+
+
 def test_values_that_lack_at_the_end_of_a_row_are_empty(tmp_path: Path) -> None:
     assert read_table(write(tmp_path, "a,b,c\n1\n")).rows[0].cells == ("1", "", "")
 

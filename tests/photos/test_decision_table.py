@@ -191,7 +191,7 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_the_written_columns_are_those_of_the_report() -> None:
-    lines = list(csv.reader(io.StringIO(decisions_to_csv(EXPECTED).decode())))
+    lines = list(csv.reader(io.StringIO(decisions_to_csv(EXPECTED).decode("utf-8-sig"))))
     assert lines == [
         HEADER.split(","),
         [A, "p/cat/1.jpg", "cat", "keep", ""],

@@ -8,11 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.errors import DatasetError
-from tellapart.photos.decisions import Applied, Decision, Decisions, apply_decisions
+from tellapart.photos.decisions import (
+    Applied,
+    Decision,
+    Decisions,
+    apply_decisions,
+    apply_own_decisions,
+    read_decisions,
+)
 from tellapart.photos.files import DiskFile
+from tellapart.photos.loading import digest_photo
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_labelled
 from tellapart.records import Skipped
+from tellapart.watcher import Watcher
 
 # One letter a content: `make({"cat/1.jpg": "a"})`.
 Plan = dict[str, str]
@@ -330,3 +339,30 @@ def test_decisions_in_a_zip_are_not_reported_either(pack: Callable[..., Path], t
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("decisions.csv", "content,path,class,decision,new_class\n")
     assert open_labelled(path, check=False).skipped == ()
+
+
+def test_decisions_beside_each_of_several_folders_are_applied(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for number, folder in enumerate(folders):
+        for name in ("cat", "dog"):
+            (folder / name).mkdir(parents=True)
+            for row in (1, 2):
+                (folder / name / f"{row}.jpg").write_bytes(b"\xff\xd8\xff" + f"{number}{name}{row}".encode())
+        content = digest_photo((folder / "cat/1.jpg").read_bytes())
+        verdict = ("move,dog", "remove,")[number]
+        (folder / "decisions.csv").write_text(f"content,path,class,decision,new_class\n{content},,cat,{verdict}\n")
+    opened = open_labelled(folders)
+    decided = apply_own_decisions(opened, Watcher())
+
+    assert opened.counts() == {"cat": 4, "dog": 4}
+    assert decided.photos.counts() == {"cat": 2, "dog": 5}
+    assert [label for _, label in decided.confirmed] == ["dog"]
+
+
+def test_decisions_that_are_not_utf8_are_read_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_bytes(f"content,path,class,decision\n{digest('a')},,caf\u00e9,keep\n".encode("cp1252"))
+    applied = apply_decisions(*make({"caf\u00e9/1.jpg": "a", "dog/2.jpg": "b"}), read_decisions(path))
+
+    assert applied.num_kept == 1
+    assert "d.csv' is not UTF-8 text and was read as Windows-1252" in applied.notes()[0]

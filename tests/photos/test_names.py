@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.photos.names import class_name, group_skipped, name_some, natural_key, printable
+from tellapart.photos.names import class_name, compare_names, group_skipped, name_some, natural_key, printable
 from tellapart.records import Skipped
 
 
@@ -56,3 +57,21 @@ def test_no_file_is_lost_where_reasons_are_put_together(reasons: list[str], most
     groups = group_skipped([Skipped(f"{row}.jpg", reason) for row, reason in enumerate(reasons)], most=most)
     assert len(groups) <= most
     assert sum(group.num_files for group in groups) == len(reasons)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["1", "1.0", "01", "2"], ["the classes '1' and '1.0' and '01' are the same number. If"]),
+        (["Cat", "cat", "dog"], ["the classes 'Cat' and 'cat' differ only in upper and lower case. If"]),
+        (["A", "a", "B", "b", "7", "7."], ["'7' and '7.' are", "'A' and 'a', 'B' and 'b' differ"]),
+        (["cat", "cats", "1", "10", "1.5", "x1"], []),
+        (["nan", "inf", "1e3", "1000"], []),
+    ],
+    ids=["numbers", "case", "both", "none", "words that Python takes for numbers"],
+)
+def test_classes_that_may_be_one_are_said_in_a_line(names: list[str], words: list[str]) -> None:
+    notes = compare_names(names)
+
+    assert len(notes) == len(words)
+    assert all(part in note for part, note in zip(words, notes, strict=True))

@@ -298,13 +298,13 @@ def test_stray_files_are_skipped_with_a_reason(plant: Plant) -> None:
     assert reasons(photos) == {
         ".git": "a hidden or system file",
         "._1.jpg": "a hidden or system file",
-        "README.txt": "not a photo",
+        "README.txt": "text, not a photo",
         "Thumbs.db": "a hidden or system file",
         "__MACOSX": "a hidden or system file",
-        "cat/notes": "not a photo",
+        "cat/notes": "text, not a photo",
         "dog/.DS_Store": "a hidden or system file",
         "empty.dat": "an empty file",
-        "labels.csv": "a table, not a photo. If it holds the labels, give it as `labels_csv`",
+        "labels.csv": "an empty file",
     }
 
 
@@ -326,38 +326,102 @@ def test_odd_names_are_read_and_printable(plant: Plant, name: str) -> None:
     assert all("\n".join(photos.paths).encode() and photos.read(row) for row in range(len(photos)))
 
 
-def test_a_photo_reached_through_links_is_taken_once(plant: Plant) -> None:
+def test_links_in_a_circle_and_links_to_nothing_are_named(plant: Plant) -> None:
     root = plant(*PAIRS)
-    (root / "dog" / "link.jpg").symlink_to(root / "cat" / "1.jpg")
     (root / "cat" / "loop").symlink_to(root)
     (root / "up").symlink_to(root.parent)
+    (root / "dog" / "self").symlink_to(root / "dog")
     (root / "dog" / "gone.jpg").symlink_to(root / "nothing.jpg")
     photos = open_labelled(root)
 
     assert photos.counts() == {"cat": 2, "dog": 2}
     assert {path: reason[:30] for path, reason in reasons(photos).items()} == {
-        "cat/loop": "a link to a folder that is alr",
+        "cat/loop": "a link to a folder that it is ",
         "dog/gone.jpg": "a link that leads nowhere: No ",
-        "dog/link.jpg": "a link to a photo that is alre",
-        "up": "a link to a folder that is alr",
+        "dog/self": "a link to a folder that it is ",
+        "up": "a link to a folder that it is ",
     }
 
 
-def test_links_that_lead_elsewhere_are_followed(tmp_path: Path, plant: Plant) -> None:
+def test_a_link_has_the_class_of_the_place_where_it_is(tmp_path: Path, plant: Plant) -> None:
     root = plant(*PAIRS)
     other = tmp_path / "other"
     other.mkdir()
-    (root / "dog" / "1.jpg").rename(other / "9.jpg")
-    (root / "dog" / "more").symlink_to(other)
-    (root / "dog" / "again").symlink_to(other)
+    (other / "9.jpg").write_bytes((root / "dog" / "1.jpg").read_bytes())
+    (root / "cat" / "more").symlink_to(other)
+    (root / "cat" / "3.jpg").symlink_to(root / "dog" / "2.jpg")
     (root / "bird").symlink_to(root / "dog")
 
     assert labelled(open_labelled(root)) == {
+        "bird/1.jpg": "bird",
+        "bird/2.jpg": "bird",
         "cat/1.jpg": "cat",
         "cat/2.jpg": "cat",
+        "cat/3.jpg": "cat",
+        "cat/more/9.jpg": "cat",
+        "dog/1.jpg": "dog",
         "dog/2.jpg": "dog",
-        "dog/again/9.jpg": "dog",
     }
+
+
+def test_a_link_has_the_split_of_the_place_where_it_is(plant: Plant) -> None:
+    root = plant(*(f"all/{name}" for name in PAIRS))
+    for split, row in (("train", 1), ("test", 2)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            (root / split / name / f"{row}.jpg").symlink_to(root / "all" / name / f"{row}.jpg")
+    photos = open_labelled(root)
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert photos.given_splits == ("test", "test", "train", "train")
+
+
+def test_a_folder_that_classes_link_to_is_no_class(plant: Plant) -> None:
+    root = plant(*(f"all/{row}.jpg" for row in range(4)))
+    for row, name in enumerate(["cat", "cat", "dog", "dog"]):
+        (root / name).mkdir(exist_ok=True)
+        (root / name / f"{row}.jpg").symlink_to(root / "all" / f"{row}.jpg")
+    photos = open_labelled(root)
+
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert set(reasons(photos).values()) == {"has its class from a link to it in a class folder"}
+
+
+def test_a_photo_is_taken_once_in_a_class(plant: Plant) -> None:
+    root = plant(*PAIRS)
+    (root / "cat" / "0.jpg").symlink_to(root / "cat" / "1.jpg")
+    photos = open_labelled(root)
+
+    assert labelled(photos) == {path: path[:3] for path in PAIRS}
+    assert reasons(photos) == {"cat/0.jpg": "a link to a photo that is already taken"}
+    assert list_photos([root]).paths == photos.paths
+
+
+def test_links_that_multiply_come_to_an_end(plant: Plant) -> None:
+    root = plant("cat/1.jpg", "cat/2.jpg", "dog/0/1.jpg")
+    for level in range(12):
+        (root / "dog" / str(level + 1)).mkdir()
+        for side in "ab":
+            (root / "dog" / str(level) / side).symlink_to(root / "dog" / str(level + 1))
+
+    assert open_labelled(root, check=False).counts() == {"cat": 2, "dog": 1}
+
+
+def test_folders_without_photos_are_named(plant: Plant, tmp_path: Path) -> None:
+    root = plant(*PAIRS, "cat/old/1.jpg")
+    (root / "owl").mkdir()
+    (root / "cat" / "new" / "deep").mkdir(parents=True)
+    (root / ".hidden").mkdir()
+    plant("bat/notes.txt", data=b"text")
+
+    for photos in (open_labelled(root), list_photos([root])):
+        assert reasons(photos) == {
+            ".hidden": "a hidden or system file",
+            "bat": "a folder without photos",
+            "bat/notes.txt": "text, not a photo",
+            "cat/new": "a folder without photos",
+            "owl": "a folder without photos",
+        }
 
 
 def test_a_pipe_is_skipped_without_waiting_for_it(plant: Plant) -> None:
@@ -418,7 +482,7 @@ def test_a_zip_of_zips_says_to_unpack_it_once(pack: Pack) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a.txt", b"text", r"no folder, zip or CSV \(not a photo\)"),
+        ("a.txt", b"text", r"no folder, zip or CSV \(text, not a photo\)"),
         ("a.jpg", b"\xff\xd8\xff", "a single photo.*tellapart predict"),
         ("a.zip", b"text", "not a zip that can be read"),
     ],
@@ -454,7 +518,7 @@ def test_a_named_file_that_is_no_photo_is_skipped(plant: Plant) -> None:
     path = plant("notes.txt", data=b"text") / "notes.txt"
     photos = list_photos([path])
 
-    assert (len(photos), photos.skipped[0].path, photos.skipped[0].reason) == (0, str(path), "not a photo")
+    assert (len(photos), photos.skipped[0].path, photos.skipped[0].reason) == (0, str(path), "text, not a photo")
 
 
 def test_folders_without_any_photo_are_refused_when_listing(plant: Plant) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
-from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule
+from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
 from tellapart.predict.bundle import read_bundle
 from tellapart.predict.model import Model
 from tellapart.records import Prediction, SelectivePoint
@@ -111,7 +111,7 @@ def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, anim
         sort_into=tmp_path / "sorted",
     )
     summary = write_predictions(headed.run_dir, animals_dir, outputs=outputs, not_sure=1e-6, none_of_these=0.5)
-    with (tmp_path / "answers.csv").open(newline="") as file:
+    with (tmp_path / "answers.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}
     assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == {NOT_SURE, NONE_OF_THESE}
@@ -133,3 +133,38 @@ def test_a_model_refuses_as_its_rates_say(predictor: Model, animals_dir: Path) -
     predictions = predictor.predict(animals_dir, not_sure=1e-6)
     assert {prediction.doubt for prediction in predictions} == {NOT_SURE}
     assert len(predictions.notes) == 1
+
+
+@pytest.mark.parametrize(
+    "names", [("none of these", "not sure"), ("None of these", "NOT SURE"), ("not sure", "unknown")]
+)
+def test_classes_that_are_called_like_a_doubt_are_told_from_it_everywhere(
+    headed: Run, animals_dir: Path, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    model = Model(replace(read_bundle(headed.run_dir), class_names=names))
+    outputs = PredictOutputs(csv=tmp_path / "answers.csv", sort_into=tmp_path / "sorted", limit=1000)
+    summary = write_predictions(model, animals_dir, outputs=outputs, not_sure=0.4, none_of_these=0.5)
+    with (tmp_path / "answers.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    said = {item.path: item for _, item in summary.first}
+    by_answer: dict[str, set[str | None]] = {}
+    for row in rows:
+        by_answer.setdefault(row["answer"], set()).add(said[row["path"]].doubt)
+
+    assert {row["predicted_class"] for row in rows} <= set(names)
+    assert all(len(doubts) == 1 for doubts in by_answer.values())
+    assert (
+        len({answer.casefold() for answer in by_answer})
+        == len(by_answer)
+        == len(list((tmp_path / "sorted").glob("*/")))
+    )
+    assert set(summary.counts) == set(by_answer)
+    assert {item.doubt for item in said.values()} <= {None, NOT_SURE, NONE_OF_THESE}
+
+
+def test_a_doubt_keeps_its_words_where_no_class_has_them() -> None:
+    assert name_doubts(("cat", "unsure")) == {NOT_SURE: NOT_SURE, NONE_OF_THESE: NONE_OF_THESE}
+
+
+def test_a_doubt_gets_other_words_than_any_class() -> None:
+    assert name_doubts(("Not sure", "not sure (no answer)"))[NOT_SURE] == "not sure (no answer) (no answer)"

@@ -144,7 +144,7 @@ def test_a_file_in_place_of_the_folder_is_named(model_dir: Path) -> None:
 
 
 def test_a_newer_schema_says_to_update(model_dir: Path) -> None:
-    rewrite(model_dir, schema=3)
+    rewrite(model_dir, schema=4)
     assert "made by a newer tellapart" in message(model_dir)
     assert "pip install --upgrade tellapart" in message(model_dir)
 

@@ -14,7 +14,7 @@ from tellapart.measure.verdict import judge
 from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
 from tellapart.report.model_section import answer_rows
 from tellapart.report.page import Report
-from tellapart.report.pictures import ReportPhoto, overlay_map
+from tellapart.report.pictures import ReportPhoto
 
 Image = NDArray[np.uint8]
 
@@ -106,7 +106,11 @@ def build_report(
     )
     photos = {
         row: ReportPhoto(
-            path.format(name=names[row % num_classes], row=row), f"{row:040x}", names[row % num_classes], image(row)
+            path.format(name=names[row % num_classes], row=row),
+            f"{row:040x}",
+            names[row % num_classes],
+            image(row),
+            np.repeat(np.repeat(image(row), 12, axis=0), 12, axis=1) if row < 2 else None,
         )
         for row in range(num_photos)
     }
@@ -125,7 +129,7 @@ def build_report(
     if "measurement" not in fields:
         measurement = make_measurement(names, num_photos, method, error)
         values["measurement"] = measurement
-        values["heatmaps"] = {row: overlay_map(image(row), hump()) for row in answer_rows(measurement)}
+        values["maps"] = {row: hump() for row in answer_rows(measurement)}
     values |= fields
     measured, findings = values["measurement"], values["findings"]
     if measured is not None and "verdict" not in fields:

@@ -22,7 +22,7 @@ from tellapart.measure.metrics import wilson_interval
 from tellapart.measure.number_words import percent, percent_range
 from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
 from tellapart.report.page import Report, render_report
-from tellapart.report.pictures import MOST_PICTURE_BYTES, ReportPhoto
+from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
 
 MakeReport = Callable[..., Report]
 VOID = frozenset("area base br col hr img input link meta source wbr".split())
@@ -146,7 +146,7 @@ def test_copies_share_a_card_among_the_mistakes(make_report: MakeReport) -> None
     groups = np.where((np.arange(400) < 14) & (labels == 0), 0, np.arange(400))
     shares = np.where(np.eye(2)[predicted] > 0, 0.9, 0.1).astype(np.float32)
     found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"), groups)
-    text = render(make_report(measurement=found, heatmaps={})).text
+    text = render(make_report(measurement=found, maps={})).text
     assert "Wrong with a probability of 80% or more." in text
     assert "is cat (7 copies or photos of one burst)" in text
 
@@ -156,7 +156,7 @@ def test_mistakes_below_the_stated_probability_are_not_called_sure(make_report: 
     predicted[0] = 1
     shares = np.where(np.eye(2)[predicted] > 0, 0.7, 0.3).astype(np.float32)
     found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"))
-    text = render(make_report(measurement=found, heatmaps={})).text
+    text = render(make_report(measurement=found, maps={})).text
     assert "Sure and wrong" not in text
     assert "Wrong with a probability below 80%." in text
 
@@ -374,17 +374,20 @@ def test_a_finding_shows_some_of_a_large_group(make_report: MakeReport) -> None:
     assert "and 37 more" not in text
 
 
-def test_many_noisy_photos_stay_under_5_megabytes(make_report: MakeReport) -> None:
+def test_many_noisy_photos_stay_under_15_megabytes(make_report: MakeReport) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (210, 210, 3), np.uint8)
     suspects = tuple(LabelSuspect(row, 0, 1, 0.1, 0.9) for row in range(200))
     findings = tuple(
         bad_finding(f"finding {number}", 24, tuple((row,) for row in range(number * 24, number * 24 + 24)))
         for number in range(10)
     )
-    data = render_report(
-        make_report(image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None)
+    report = make_report(
+        image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None
     )
-    assert MOST_PICTURE_BYTES / 2 < len(data) < 5_000_000
+    large = np.random.default_rng(1).integers(0, 256, (760, 1020, 3), np.uint8)
+    photos = {row: replace(photo, large=large if row < 90 else None) for row, photo in report.photos.items()}
+    data = render_report(replace(report, photos=photos))
+    assert MOST_PICTURE_BYTES / 2 + MOST_LARGE_BYTES / 2 < len(data) < 15_000_000
 
 
 def test_the_same_report_gives_the_same_bytes(make_report: MakeReport) -> None:

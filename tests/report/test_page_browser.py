@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def download(page: Chrome, folder: Path) -> list[list[str]]:
     path.unlink(missing_ok=True)
     page.find_element(By.ID, "download").click()
     WebDriverWait(page, 10).until(lambda _: path.exists() and path.stat().st_size)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file, strict=True))
 
 
@@ -229,3 +230,118 @@ def test_every_text_stands_out_from_what_is_behind_it(page: Chrome, scheme: str)
     poor = page.execute_script(CONTRASTS)
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert poor == []
+
+
+def open_large(page: Chrome, row: int, around: str = "section") -> WebElement:
+    """Clicks the first photo of that row that is shown within `around`."""
+    photos = page.find_elements(By.CSS_SELECTOR, f"{around} svg.photo[data-row='{row}']")
+    photo = next(one for one in photos if one.is_displayed())
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", photo)
+    photo.click()
+    return page.find_element(By.CSS_SELECTOR, "dialog.large")
+
+
+def press(page: Chrome, *keys: str) -> None:
+    for key in keys:
+        page.switch_to.active_element.send_keys(key)
+
+
+def is_on_top(page: Chrome, one: WebElement) -> bool:
+    """Whether the element is what is painted last in its middle."""
+    return bool(
+        page.execute_script(
+            "const [one] = arguments, box = one.getBoundingClientRect(); one.style.pointerEvents = 'auto';"
+            "const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);"
+            "one.style.pointerEvents = ''; return top === one",
+            one,
+        )
+    )
+
+
+def decided(page: Chrome) -> str:
+    return str(page.find_element(By.ID, "status").get_attribute("textContent"))
+
+
+def test_a_photo_opens_large_and_closes_with_escape(page: Chrome) -> None:
+    dialog = open_large(page, 0, ".suspects")
+    picture = dialog.find_element(By.CSS_SELECTOR, ".large-picture > :first-child")
+    small = page.find_element(By.CSS_SELECTOR, ".suspects svg.photo[data-row='0']")
+    assert picture.tag_name == "img"
+    assert picture.size["height"] > 2 * small.size["height"]
+    press(page, Keys.ESCAPE)
+    assert not is_shown(dialog)
+    assert page.switch_to.active_element == small
+
+
+def test_a_photo_opens_large_with_the_keyboard(page: Chrome) -> None:
+    photo = page.find_element(By.CSS_SELECTOR, ".suspects svg.photo[data-row='1']")
+    page.execute_script("arguments[0].focus()", photo)
+    press(page, Keys.ENTER)
+    assert is_shown(page.find_element(By.CSS_SELECTOR, "dialog.large"))
+
+
+def test_the_keys_go_through_the_photos_and_decide(page: Chrome, download_dir: Path) -> None:
+    dialog = open_large(page, 0, ".suspects")
+    press(page, "k", "r", "1", Keys.ARROW_LEFT)
+    caption = dialog.find_element(By.CSS_SELECTOR, ".large-caption").text
+    assert caption.startswith("3 of ")
+    assert dialog.find_element(By.CSS_SELECTOR, ".large-verdict").text == "Decided: move to cat"
+    press(page, Keys.ESCAPE)
+    assert [row[3:] for row in download(page, download_dir)[1:]] == [["keep", ""], ["remove", ""], ["move", NAMES[0]]]
+
+
+def test_the_key_of_its_own_class_keeps_a_photo(page: Chrome) -> None:
+    open_large(page, 0, ".suspects")
+    press(page, "1")
+    assert decided(page) == "1 photo decided: 1 keep"
+
+
+def test_the_last_decision_is_undone_by_a_key(page: Chrome) -> None:
+    dialog = open_large(page, 0, ".suspects")
+    press(page, "k", "r", "z", "z")
+    assert decided(page) == "Nothing decided yet"
+    assert dialog.find_element(By.CSS_SELECTOR, ".large-caption").text.startswith("1 of ")
+
+
+def test_the_map_lies_exactly_over_the_photo(page: Chrome) -> None:
+    row = page.execute_script("return Object.keys(JSON.parse(document.getElementById('data').textContent).maps)[0]")
+    dialog = open_large(page, row, ".gallery")
+    press(page, "h")
+    photo, heat = dialog.find_elements(By.CSS_SELECTOR, ".large-picture > *")
+    assert is_shown(heat)
+    assert photo.rect == heat.rect
+    assert is_on_top(page, heat)
+    press(page, "h")
+    assert not is_shown(heat)
+
+
+def test_sure_suggestions_are_accepted_at_once_but_never_a_tenth_of_a_class(page: Chrome) -> None:
+    button = page.find_element(By.CSS_SELECTOR, "[data-least]")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    data = page.execute_script("return JSON.parse(document.getElementById('data').textContent)")
+    sure = [row for row, (_, probability) in data["suggested"].items() if probability >= 0.95]
+    leaving = Counter(data["photos"][row][2] for row in sure)
+    stays = {name for name, num in leaving.items() if num >= data["counts"][data["classes"].index(name)] / 10}
+    button.click()
+    taken = [row for row in sure if data["photos"][row][2] not in stays]
+    said = page.find_element(By.ID, "accepted").text
+    assert said.startswith(f"{len(taken)} suggestion")
+    assert ("Look yourself at" in said) == bool(stays)
+
+
+def test_a_group_is_decided_at_once(page: Chrome) -> None:
+    slot = page.find_element(By.CSS_SELECTOR, ".decide-group")
+    rows = slot.get_attribute("data-rows").split()
+    select = Select(slot.find_element(By.TAG_NAME, "select"))
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", slot)
+    select.select_by_value("first")
+    assert decided(page) == f"{len(rows)} photos decided: 1 keep, {len(rows) - 1} remove"
+
+
+def test_the_large_photo_fits_on_a_phone(page: Chrome) -> None:
+    page.set_window_size(390, 844)
+    dialog = open_large(page, 0, ".suspects")
+    assert dialog.rect["width"] <= page.execute_script("return window.innerWidth")
+    assert page.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", dialog)
+    picture = dialog.find_element(By.CSS_SELECTOR, ".large-picture > :first-child")
+    assert picture.size["height"] > 60

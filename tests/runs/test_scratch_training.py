@@ -82,7 +82,7 @@ def test_what_was_decided_stands_in_the_run_file(scratch_run: Run) -> None:
 
 
 def test_the_history_has_a_row_an_epoch(scratch_run: Run) -> None:
-    with (scratch_run.run_dir / "history.csv").open(newline="") as file:
+    with (scratch_run.run_dir / "history.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[-1]["validation_accuracy"]) == scratch_run.history[-1].validation_accuracy
@@ -115,7 +115,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
     assert json.loads((run.run_dir / "metrics.json").read_bytes())["temperature"] == 0.5
     assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
     model = tellapart.load(run.run_dir)
-    with (run.run_dir / "predictions.csv").open(newline="") as file:
+    with (run.run_dir / "predictions.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     for answer in model.predict(list(rows)):
         assert float(rows[answer.path]["probability"]) == pytest.approx(max(answer.probabilities), abs=1e-4)

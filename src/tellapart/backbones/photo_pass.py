@@ -17,8 +17,9 @@ from tellapart.backbones.embedder import Embedder
 from tellapart.backbones.photo_store import PhotoStore
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.errors import ImageError
+from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_depths
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
-from tellapart.images.gate import decode_for_each
+from tellapart.images.gate import decode_for_each, measure_levels
 from tellapart.images.preprocess import THUMBNAIL_KIND, encode_thumbnail, resize_image
 from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
 from tellapart.photos.photoset import PhotoSet
@@ -62,8 +63,9 @@ def look_at(
 ) -> SeenPhotos:
     """What is seen of all photos that can be decoded: by an earlier run, or now.
 
-    Each file is opened once, and byte-identical photos are looked at once. What was seen before the process is killed
-    is found by the next run. Progress is told only where there are eyes.
+    Each file is opened once, and byte-identical photos are looked at once. Deep photos that do not say how many bits
+    they fill are opened twice: first it is told for all of them. What was seen before the process is killed is found by
+    the next run. Progress is told only where there are eyes.
 
     Args:
         photos: what to look at.
@@ -77,7 +79,12 @@ def look_at(
     path = store_path(cache_root(cache_dir))
     report = _progress_reporter(len(photos), watcher if eyes else Watcher())
     with PhotoStore(path) as store:
-        looks = _look_at_all(photos, _Looker(photos, eyes, store), store, report)
+        looker = _Looker(photos, eyes, store)
+        looks = _look_at_all(range(len(photos)), looker, store, report)
+        deep = [row for row, look in enumerate(looks) if look.levels is not None]
+        looker.depths = choose_depths(look.levels for look in looks if look.levels is not None)
+        for row, look in zip(deep, _look_at_all(deep, looker, store), strict=True):
+            looks[row] = look
         if store.note:
             watcher.on_note(store.note)
     # A copy has what the first photo of its content has.
@@ -98,6 +105,7 @@ def look_at(
         num_found=sum(first.is_found for first in kept),
         further_embeddings=tuple(embeddings[1:]),
         store_path=path,
+        depths=looker.depths,
     )
 
 
@@ -113,6 +121,7 @@ class _Look:
         vectors: embeddings by the number of the eye.
         fresh: what the store does not have yet, by kind.
         is_found: whether an earlier run had seen all of it.
+        levels: of a deep photo that was not looked at, as how many bits it fills is not known yet.
     """
 
     digest: str = ""
@@ -122,16 +131,21 @@ class _Look:
     vectors: dict[int, _FLOATS] = field(default_factory=dict)
     fresh: dict[str, bytes] = field(default_factory=dict)
     is_found: bool = False
+    levels: Levels | None = None
 
 
 class _Looker:
-    """Looks at some photos at a time; may be used from several threads."""
+    """Looks at some photos at a time; may be used from several threads.
+
+    Attributes:
+        depths: how many bits white fills in deep photos; while `None`, those that do not say are put off.
+    """
 
     def __init__(self, photos: PhotoSet, eyes: Sequence[Eye], store: PhotoStore) -> None:
         self._photos = photos
         self._eyes = eyes
         self._store = store
-        self._kinds = [FACTS_KIND, *(eye.kind for eye in eyes)]
+        self.depths: SampleDepths | None = None
         self._first_rows: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -144,11 +158,15 @@ class _Looker:
             looks.append(look)
             if data is not None and look.first_row == row:
                 contents.append((look, data))
-        known = self._store.find([look.digest for look, _ in contents], self._kinds)
+        kinds = [self._kind(name) for name in (FACTS_KIND, *(eye.kind for eye in self._eyes))]
+        known = self._store.find([look.digest for look, _ in contents], [LEVELS_KIND, *kinds])
         seen: list[tuple[_Look, dict[int, _PIXELS]]] = []
         for look, data in contents:
             try:
-                seen.append((look, self._decode(look, data, known.get(look.digest, {}))))
+                stored = known.get(look.digest, {})
+                if self.depths is None and self._put_off(look, data, stored):
+                    continue
+                seen.append((look, self._decode(look, data, stored)))
             except ImageError as exc:
                 look.reason = str(exc)
         for number in range(len(self._eyes)):
@@ -156,6 +174,24 @@ class _Looker:
         for look, _ in seen:
             look.is_found = not look.fresh
         return looks
+
+    def _kind(self, name: str) -> str:
+        """What a kind of value is called in the store: of deep photos there is one for each depth."""
+        known = self.depths.to_json() if self.depths is not None else {}
+        return ", ".join([name, *(f"{kind} of {bits} bits" for kind, bits in known.items())])
+
+    def _put_off(self, look: _Look, data: bytes, stored: Mapping[str, bytes]) -> bool:
+        """Whether the photo is a deep one that does not say how many bits it fills; its levels are entered.
+
+        Raises:
+            ImageError: it is one, and cannot be decoded.
+        """
+        if LEVELS_KIND in stored:
+            look.levels = Levels.from_bytes(stored[LEVELS_KIND])
+        elif FACTS_KIND not in stored and (levels := measure_levels(data, self._photos.limits)) is not None:
+            look.levels = levels
+            look.fresh = {LEVELS_KIND: levels.to_bytes()}
+        return look.levels is not None
 
     def _read(self, row: int) -> tuple[_Look, bytes | None]:
         try:
@@ -173,22 +209,23 @@ class _Looker:
             ImageError: the bytes are not a photo that can be used.
         """
         for number, eye in enumerate(self._eyes):
-            vector = np.frombuffer(stored.get(eye.kind, b""), np.dtype("<f4"))
+            vector = np.frombuffer(stored.get(self._kind(eye.kind), b""), np.dtype("<f4"))
             if len(vector) == eye.embedder.embedding_size:
                 look.vectors[number] = vector
         missing = [number for number in range(len(self._eyes)) if number not in look.vectors]
         specs = [self._eyes[number].embedder.preprocess for number in missing]
         sizes = [spec.image_size for spec in specs]
-        if FACTS_KIND in stored:
-            look.facts = PhotoFacts.from_bytes(stored[FACTS_KIND])
+        facts_kind = self._kind(FACTS_KIND)
+        if facts_kind in stored:
+            look.facts = PhotoFacts.from_bytes(stored[facts_kind])
         else:
             sizes.append(FACTS_SIZE)
         if not sizes:
             return {}
-        decoded = decode_for_each(data, self._photos.limits, sizes)
+        decoded = decode_for_each(data, self._photos.limits, sizes, self.depths or SampleDepths())
         if look.facts is None:
             look.facts = measure_facts(decoded[-1], len(data))
-            look.fresh = {FACTS_KIND: look.facts.to_bytes(), THUMBNAIL_KIND: encode_thumbnail(decoded[-1].image)}
+            look.fresh = {facts_kind: look.facts.to_bytes(), THUMBNAIL_KIND: encode_thumbnail(decoded[-1].image)}
         return {
             number: resize_image(one.image, spec) for number, spec, one in zip(missing, specs, decoded, strict=False)
         }
@@ -200,17 +237,21 @@ class _Looker:
         eye = self._eyes[number]
         for (look, _), vector in zip(seen, eye.embed(np.stack([image for _, image in seen])), strict=True):
             look.vectors[number] = vector
-            look.fresh[eye.kind] = vector.astype("<f4", copy=False).tobytes()
+            look.fresh[self._kind(eye.kind)] = vector.astype("<f4", copy=False).tobytes()
 
 
 def _look_at_all(
-    photos: PhotoSet, looker: _Looker, store: PhotoStore, report: Callable[[int, int], None]
+    rows: Sequence[int],
+    looker: _Looker,
+    store: PhotoStore,
+    report: Callable[[int, int], None] = lambda num_done, num_found: None,
 ) -> list[_Look]:
-    """What is known of each photo; what is new is kept in the store by and by."""
+    """What is known of the photo of each row; what is new is kept in the store by and by."""
     looks: list[_Look] = []
     pending: dict[str, dict[str, bytes]] = {}
     threads, num_found = num_cores(), 0
-    for look in map_batches(len(photos), even_size(len(photos), _PHOTOS_A_TASK, threads), looker.look, threads):
+    size = even_size(len(rows), _PHOTOS_A_TASK, threads)
+    for look in map_batches(len(rows), size, lambda places: looker.look(rows[one] for one in places), threads):
         if look.fresh:
             pending[look.digest], look.fresh = look.fresh, {}
         if len(pending) >= _PHOTOS_A_COMMIT:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.photo_store import PhotoStore
+from tellapart.images.depth import SampleDepths
 from tellapart.images.facts import PhotoFacts
-from tellapart.images.gate import decode_image
+from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import (
     THUMBNAIL_KIND,
     THUMBNAIL_LONGEST_SIDE,
@@ -41,6 +42,7 @@ class SeenPhotos:
         num_found: photos that an earlier run had seen.
         further_embeddings: those of the other eyes, in the order they were asked for.
         store_path: where thumbnails are kept; `None` reads the photos for them.
+        depths: how many bits white fills in the deep photos among them.
     """
 
     photos: PhotoSet
@@ -50,6 +52,7 @@ class SeenPhotos:
     num_found: int = 0
     further_embeddings: tuple[NDArray[np.float32], ...] = ()
     store_path: Path | None = field(default=None, repr=False)
+    depths: SampleDepths = SampleDepths()
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -79,10 +82,10 @@ class SeenPhotos:
         """
         found = dict(self._stored_thumbnails(rows))
         missing = [row for row in dict.fromkeys(rows) if row not in found]
-        limits = self.photos.limits
+        limits, depths = self.photos.limits, self.depths
         images = map_photos(
             self.photos.take(missing),
-            lambda data: shrink_image(decode_image(data, limits, at_least=_SIZE), THUMBNAIL_LONGEST_SIDE),
+            lambda data: shrink_image(decode_photo(data, limits, _SIZE, depths).image, THUMBNAIL_LONGEST_SIDE),
         )
         made = {row: image for row, image in zip(missing, images, strict=True) if not isinstance(image, Skipped)}
         return found | made

@@ -116,7 +116,10 @@ def check(
     watcher = watcher or Watcher()
     thresholds, source = split_settings(settings, CheckSettings)
     config, check_config = source_config(source), CheckConfig(**thresholds)
-    decided = apply_own_decisions(open_any_photos(photos, config), watcher)
+    opened = open_any_photos(photos, config)
+    for note in opened.notes:
+        watcher.on_note(note)
+    decided = apply_own_decisions(opened, watcher)
     opened = decided.photos
     if config.per_class is not None and opened.labels is not None:
         opened = opened.per_class(config.per_class, seed)

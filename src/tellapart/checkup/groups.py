@@ -11,8 +11,8 @@ import numpy as np
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.duplicates import group_numbers, pauses_between
 from tellapart.checkup.finding import Judgement, PhotoScores, count_words, make_figure
+from tellapart.measure.splits import count_groups
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import count_groups
 from tellapart.records import Finding, PhotoGroup
 
 Groups = tuple[PhotoGroup, ...]

@@ -16,7 +16,7 @@ from tellapart.checkup.finding import Judgement, judgement, make_figure
 from tellapart.checkup.shortcut_words import describe_shortcuts, with_value
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.images.facts import PhotoFacts
-from tellapart.photos.splits import fold_numbers
+from tellapart.measure.splits import fold_numbers
 from tellapart.randomness import named_generator
 from tellapart.records import Shortcut
 

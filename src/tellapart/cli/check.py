@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, visible
 from tellapart.errors import ConfigError, DatasetError
@@ -102,7 +103,7 @@ def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     if photos.skipped:
         first = photos.skipped[0]
         files = "1 file" if len(photos.skipped) == 1 else f"{len(photos.skipped):,} files"
-        print_line(console, f"{files} cannot be used, the first is {visible(first.path)}: {first.reason}")
+        print_line(console, f"{files} cannot be used, the first is {visible(first.path)}: {with_flags(first.reason)}")
     for finding in checkup.findings:
         print_finding(console, finding, photos.paths)
     if not any(finding.is_problem for finding in checkup.findings):

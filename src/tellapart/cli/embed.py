@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
 
@@ -43,4 +44,5 @@ def embed(
     num_photos, size = seen.embeddings.shape
     print_line(console, f"{num_photos:,} photos as vectors of {size:,} numbers in {out}")
     if skipped := seen.photos.skipped:
-        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")
+        reason = with_flags(skipped[0].reason)
+        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {reason}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelPattern, LabelsCsv, ModelDir
 from tellapart.cli.output import make_console, print_line, print_note, print_table
 
@@ -49,7 +50,8 @@ def evaluate(
         print_note(console, note)
     _print_classes(console, result)
     if skipped := result.skipped:
-        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {skipped[0].reason}")
+        reason = with_flags(skipped[0].reason)
+        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {reason}")
 
 
 def _describe_left_out(result: "ModelEvaluation") -> list[str]:

@@ -12,46 +12,59 @@ import typer
 # Settings that a flag of another name turns off or on.
 _SWITCHES = {"channels": "grayscale", "augment": "no_augment"}
 _SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
-# Of the command that runs first, then of all others; setting to flag, and to the flag that says no.
+# Of the command that runs: setting to flag, and to the flag that says no.
 _on: dict[str, str] = {}
 _off: dict[str, str] = {}
+# Of settings that it lacks: the command to run instead, with its flag and the flag that says no.
+_elsewhere_on: dict[str, str] = {}
+_elsewhere_off: dict[str, str] = {}
 
 
 def choose_flags(context: typer.Context) -> None:
     """Nothing; from now on settings are shown as the flags of the command that is about to run."""
     commands: dict[str, Any] = getattr(context.command, "commands", {})
-    name = context.invoked_subcommand
-    running = [commands[name]] if name in commands else []
-    _on.clear()
-    _off.clear()
-    for command in (*running, *commands.values()):
-        _add(command.params)
+    running = context.invoked_subcommand
+    for flags in (_on, _off, _elsewhere_on, _elsewhere_off):
+        flags.clear()
+    if running in commands:
+        _add(commands[running].params, _on, _off)
+    # Training has most of the settings, and is what a message about another's is about.
+    for name in sorted(commands, key=lambda name: name != "train"):
+        _add(commands[name].params, _elsewhere_on, _elsewhere_off, before=f"tellapart {name} ")
 
 
-def _add(parameters: Iterable[Any]) -> None:
+def _add(parameters: Iterable[Any], on: dict[str, str], off: dict[str, str], before: str = "") -> None:
     for parameter in parameters:
         is_option = parameter.param_type_name == "option"
-        _on.setdefault(parameter.name, parameter.opts[-1] if is_option else parameter.metavar)
+        on.setdefault(parameter.name, before + (parameter.opts[-1] if is_option else parameter.metavar))
         if parameter.secondary_opts:
-            _off.setdefault(parameter.name, parameter.secondary_opts[-1])
+            off.setdefault(parameter.name, before + parameter.secondary_opts[-1])
 
 
 def with_flags(text: str) -> str:
     """The text with the flags of the settings in backticks.
 
-    `epochs` becomes --epochs, `recipe='scratch'` becomes --recipe scratch, `flip=False` becomes --no-flip. Backticks
-    around anything else, such as a command, stay.
+    `epochs` becomes --epochs, `recipe='scratch'` becomes --recipe scratch, `flip=False` becomes --no-flip. What the
+    command that runs lacks becomes the call of one that has it, as `tellapart train --epochs`. Backticks around
+    anything else, such as a command, stay.
     """
     return _SETTING.sub(_flag, text)
 
 
 def _flag(match: re.Match[str]) -> str:
     name, value = match.groups()
-    flag = _on.get(_SWITCHES.get(name, name))
-    if flag is None:
-        return match[0]
+    setting = _SWITCHES.get(name, name)
+    if setting in _on:
+        return _spell(name, value, _on[setting], _off.get(name))
+    if setting in _elsewhere_on:
+        return f"`{_spell(name, value, _elsewhere_on[setting], _elsewhere_off.get(name))}`"
+    return match[0]
+
+
+def _spell(name: str, value: str | None, on: str, off: str | None) -> str:
+    """The flag with its value, if the message gives one."""
     if value is None or value == "True" or name in _SWITCHES:
-        return flag
+        return on
     if value == "False":
-        return _off.get(name, flag)
-    return f"{flag} {value.strip(chr(39) + chr(34))}"
+        return off or on
+    return f"{on} {value.strip(chr(39) + chr(34))}"

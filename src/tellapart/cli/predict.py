@@ -71,12 +71,21 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
     for _, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
-    print_line(console, f"{summary.counts.total():,} photos: {parts}" if parts else "no photo could be read")
+    print_line(console, f"{summary.counts.total():,} photos: {parts}")
     for note in summary.notes:
         print_note(console, note)
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
         kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
         print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_into}{kept}")
+        for path, place in copied.elsewhere[: max(outputs.limit, 1)]:
+            print_line(console, f"left in {place}, sorted there before: {path}")
+        if copied.elsewhere:
+            num = "1 photo was" if len(copied.elsewhere) == 1 else f"{len(copied.elsewhere):,} photos were"
+            print_note(
+                console,
+                f"{num} already in the folder of another class and got no second copy. Move them by hand, or sort into "
+                "a new folder.",
+            )
         print_skipped(console, "not copied", copied.lost[: max(outputs.limit, 1)], len(copied.lost))
     print_skipped(console, "skipped", summary.first_skipped, summary.num_skipped)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line, print_table, show_waiting
+from tellapart.cli.output import make_console, print_line, print_note, print_table, show_waiting
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,8 @@ def show(
         result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     console = make_console()
     _print_counts(console, result)
+    for note in result.photos.notes:
+        print_note(console, note)
     _print_shapes(console, summarise_shapes(result.infos))
     _print_skipped(console, result)
     if out is not None:
@@ -44,7 +47,7 @@ def _print_counts(console: "Console", result: "Show") -> None:
     print_line(console, f"{result.photos.source}: {len(result.photos):,} photos, {len(result.skipped):,} files skipped")
     if result.photos.unlabelled_reason is not None:
         print_line(console, "The photos are unlabelled: usable for predict, not for train.")
-        print_line(console, f"  why: {result.photos.unlabelled_reason}")
+        print_line(console, f"  why: {with_flags(result.photos.unlabelled_reason)}")
         return
     print_table(console, ("class", "photos"), [(name, f"{num:,}") for name, num in result.counts.items()])
 
@@ -64,7 +67,7 @@ def _print_skipped(console: "Console", result: "Show") -> None:
     from tellapart.photos.names import group_skipped
 
     for group in group_skipped(result.skipped):
-        print_line(console, f"\nSkipped {group.num_files:,}: {group.reason}")
+        print_line(console, f"\nSkipped {group.num_files:,}: {with_flags(group.reason)}")
         for path in group.first:
             print_line(console, f"  {path}")
         if group.num_files > len(group.first):

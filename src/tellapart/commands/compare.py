@@ -112,7 +112,10 @@ def compare(
     described = {"kind": "tellapart comparison", "config": asdict(config)}
     if not (out_dir / MARKER_NAME).exists():
         write_file(out_dir / MARKER_NAME, to_json_bytes(described))
-    runs = {recipe: _train_one(recipe, opened, out_dir, config, source, watch) for recipe in config.recipes}
+    runs: dict[str, Run] = {}
+    for recipe in config.recipes:
+        told = replace(opened, notes=()) if runs else opened  # what is to be said of the photos is said once
+        runs[recipe] = _train_one(recipe, told, out_dir, config, source, watch)
     paths = [run.validation_paths for run in runs.values()]
     if any(other != paths[0] for other in paths[1:]):
         raise DatasetError(

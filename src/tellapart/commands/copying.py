@@ -27,14 +27,16 @@ class PhotoCopier:
         out_dir: what the folders are made in.
         photos: what is copied.
         setting: what the user named `out_dir` with.
+        stays: whether a photo that has a copy in any folder of `out_dir` stays there, and gets no second one.
 
     Attributes:
         num_copied: photos copied now.
         num_kept: photos whose copy was there already.
+        elsewhere: photos that an earlier run, or a person since, has put into another folder, and where they are.
         lost: photos that could not be read when they were to be copied.
     """
 
-    def __init__(self, out_dir: Path, photos: PhotoSet, setting: str = "out") -> None:
+    def __init__(self, out_dir: Path, photos: PhotoSet, setting: str = "out", *, stays: bool = False) -> None:
         self._out_dir = out_dir
         self._photos = photos
         self._setting = setting
@@ -44,7 +46,9 @@ class PhotoCopier:
         self._next_numbers: dict[str, int] = {}
         self._used_folders: set[Path] = set()
         self.num_copied = self.num_kept = 0
+        self.elsewhere: list[tuple[str, str]] = []
         self.lost: list[Skipped] = []
+        self._earlier = _earlier_copies(out_dir) if stays else {}
 
     def copy(self, row: int, folder: str) -> str | None:
         """Where the copy of the photo of this row stands, relative to `out_dir`; `None` if it could not be read.
@@ -62,8 +66,13 @@ class PhotoCopier:
             self.lost.append(Skipped(self._photos.paths[row], str(exc)))
             return None
         folder_path = self._out_dir / folder
+        same = [path for path in self._earlier.get(len(data), ()) if _holds(path, data)]
+        if same and all(path.parent != folder_path for path in same):
+            found = same[0].relative_to(self._out_dir).as_posix()
+            self.elsewhere.append((self._photos.paths[row], found))
+            return found
         self._make(folder_path)
-        path, is_there = self._find_place(folder_path / copy_name(self._photos, row), data)
+        path, is_there = self._find_place(folder_path / copy_name(self._photos, row), data, same)
         if is_there:
             self.num_kept += 1
         else:
@@ -92,8 +101,12 @@ class PhotoCopier:
         remove_partials(folder)
         self._used_folders.add(folder)
 
-    def _find_place(self, wanted: Path, data: bytes) -> tuple[Path, bool]:
-        """Where the copy goes, and whether it is there already."""
+    def _find_place(self, wanted: Path, data: bytes, same: Iterable[Path]) -> tuple[Path, bool]:
+        """Where the copy goes, and whether it is there already, under its own name or as one of `same`."""
+        for path in (wanted, *same):
+            if path.parent == wanted.parent and _place_key(path) not in self._taken and _holds(path, data):
+                self._taken.add(_place_key(path))
+                return path, True
         number = self._next_numbers.get(_place_key(wanted), 1)
         while _place_key(_numbered(wanted, number)) in self._taken:
             number += 1
@@ -133,6 +146,15 @@ def folder_names(class_names: Iterable[str], reserved: Iterable[str]) -> dict[st
         taken.add(same_name_key(folder))
         folders[class_name] = folder
     return folders
+
+
+def _earlier_copies(out_dir: Path) -> dict[int, list[Path]]:
+    """Number of bytes to the files in the folders of `out_dir`, by name."""
+    found: dict[int, list[Path]] = {}
+    for path in sorted(out_dir.glob("*/*")):
+        with contextlib.suppress(OSError):
+            found.setdefault(path.stat().st_size, []).append(path)
+    return found
 
 
 def _place_key(path: Path) -> str:

@@ -48,8 +48,11 @@ def embed(
     file = OutputFile(Path(out), "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
     check_output_files([file], [*source_paths(photos), config.labels_csv])
     watcher = watcher or Watcher()
-    opened = start_backbone(backbone, config.cache_dir, watcher)
-    seen = look_at(open_any_photos(photos, config), [Eye(opened.embedder)], cache_dir=config.cache_dir, watcher=watcher)
+    opened = open_any_photos(photos, config)
+    for note in opened.notes:
+        watcher.on_note(note)
+    started = start_backbone(backbone, config.cache_dir, watcher)
+    seen = look_at(opened, [Eye(started.embedder)], cache_dir=config.cache_dir, watcher=watcher)
     if not len(seen.photos):
         reason = seen.photos.skipped[0].reason if seen.photos.skipped else "there are none"
         raise DatasetError(
@@ -57,7 +60,7 @@ def embed(
             "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
             paths=[item.path for item in seen.photos.skipped],
         )
-    write_file(Path(out), _npz_bytes(seen, opened.backbone.name))
+    write_file(Path(out), _npz_bytes(seen, started.backbone.name))
     return seen
 
 

@@ -58,7 +58,7 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
         near_copy_paths=tuple(opened.paths[row] for row in sorted(known.near_copies)),
         other_split_paths=tuple(opened.paths[row] for row in sorted(others)),
         skipped=skipped,
-        notes=(*known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
+        notes=(*opened.notes, *known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
     )
 
 

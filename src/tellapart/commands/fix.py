@@ -132,6 +132,7 @@ def fix(
         num_there=copier.num_kept,
         skipped=(*skipped, *copier.lost),
         notes=(
+            *opened.notes,
             *(note for one in applied for note in one.notes()),
             *describe_surprises(cleaned.photos, places, out_dir),
         ),
@@ -145,12 +146,11 @@ def _read_steps(
 
     It is one for the file that the user has named, and for that in the source where there is nothing else to do.
     """
-    found = next((path for path in map(find_decisions, sources) if path is not None), None)
-    is_named = found is not None and named is not None and Path(named).exists() and found.samefile(named)
-    steps: list[tuple[Decisions, bool]] = []
-    if found is not None:
-        steps.append((read_decisions(found), is_named or (named is None and not drop_copies)))
-    if named is not None and not is_named:
+    found = [path for path in map(find_decisions, sources) if path is not None]
+    is_named = [named is not None and Path(named).exists() and path.samefile(named) for path in found]
+    is_all = named is None and not drop_copies and len(found) == 1
+    steps = [(read_decisions(path), is_all or is_it) for path, is_it in zip(found, is_named, strict=True)]
+    if named is not None and not any(is_named):
         steps.append((read_decisions(named), True))
     if not drop_copies and not any(decisions.rows for decisions, _ in steps):
         what = f"{str(named)!r} holds no decision" if named is not None else "no decisions were named"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.images.gate import decode_image
+from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, list_photos, source_paths
@@ -78,7 +78,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
-        notes: what the rates of doubt come to, a sentence each.
+        notes: what is to be said of the photos and the sample, and what the rates of doubt come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -110,7 +110,7 @@ def write_predictions(
 
     Raises:
         BundleError: the folder holds no model that can be used.
-        DatasetError: a path does not exist, there is no photo, no photo can be drawn, or the submission lacks one.
+        DatasetError: a path does not exist, no photo can be read, or the submission lacks one.
         ConfigError: a heat map or a rate is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
@@ -120,8 +120,9 @@ def write_predictions(
     if outputs.heatmap:
         model.check_activation_maps()
     predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
-    summary = PredictSummary(notes=predictions.notes)
     submission = _submission_writer(outputs, model)
+    sample_notes = () if submission is None else submission.notes
+    summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))
@@ -134,14 +135,16 @@ def write_predictions(
         if outputs.sort_into is not None:
             from tellapart.commands.sorting import sort_photos  # only who sorts needs it
 
-            answers = (*model.class_names, *predictions.doubts)
-            sorter = stack.enter_context(sort_photos(outputs.sort_into, source_paths(photos), opened, answers))
+            sorting = sort_photos(outputs.sort_into, source_paths(photos), opened, predictions.answers)
+            sorter = stack.enter_context(sorting)
             takers.append(sorter.add)
         for row, result in predictions.items():
             for take in takers:
                 take(row, result)
             if row < len(opened):
                 on_photo(row + 1, len(opened))
+        if not summary.counts:  # before any file is there
+            raise _no_predictions(opened, summary)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -150,6 +153,16 @@ def write_predictions(
     if submission is not None:
         summary.submission = submission.write()
     return summary
+
+
+def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
+    """The error for photos of which none could be read; outputs that were begun are given up."""
+    first = summary.first_skipped[0]
+    return DatasetError(
+        f"nothing was predicted: none of the {summary.num_skipped:,} files of {photos.source!r} can be read. The first"
+        f" is {first.path!r}: {first.reason}. `tellapart show` lists the reasons.",
+        paths=[item.path for item in summary.first_skipped],
+    )
 
 
 def _submission_writer(outputs: PredictOutputs, model: Model) -> "SubmissionWriter | None":
@@ -218,7 +231,7 @@ def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions)
                 numbers = [result.highest_probability, *result.probabilities]
                 numbers += [] if result.distance is None else [result.distance]
                 words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
-                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]]))
+                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]], is_start=False))
 
         yield take
 
@@ -231,16 +244,10 @@ def _write_grid(
     from tellapart.report.figures import figure_png
     from tellapart.report.grid import draw_grid
 
-    if not shown:
-        raise DatasetError(
-            f"none of the photos of {photos.source!r} can be read, so there is no grid to draw. Give photos in JPEG, "
-            "PNG or another common format.",
-            paths=[photos.source],
-        )
     images = []
     for row, prediction in shown:
         data = photos.read(row)
-        image = decode_image(data, photos.limits, at_least=_GRID_SIZE)
+        image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
         if heatmap:
             seen = load_image(data, model.preprocess, photos.limits)
             image = _draw_heatmap(model, image, seen, prediction.nearest_class)

@@ -1,5 +1,6 @@
 """`tellapart predict --sort-into`: a copy of each photo in a folder per predicted class; the photos stay as they are.
 
+A photo that a sorting before has put into another folder stays there and is named: no photo is in two classes.
 The folder holds `<class>/<file name>`, `sorted.csv` with what came from where, and the marker `sorted.json`.
 """
 
@@ -25,12 +26,15 @@ class SortedPhotos:
     Attributes:
         num_copied: photos copied now.
         num_kept: photos whose copy was there already.
+        elsewhere: photos that were in another folder already, and where, relative to the folder of the sorting; they
+            got no second copy.
         lost: photos that were predicted and could no longer be read when they were to be copied.
     """
 
     num_copied: int
     num_kept: int
     lost: tuple[Skipped, ...]
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
 
 @contextlib.contextmanager
@@ -53,7 +57,7 @@ def sort_photos(
     claim_dir(sort_dir, _MARKER, _SETTING)
     remove_partials(sort_dir)
     write_file(sort_dir / _MARKER, to_json_bytes({"kind": "tellapart sorted photos"}))
-    copier = PhotoCopier(sort_dir, photos, _SETTING)
+    copier = PhotoCopier(sort_dir, photos, _SETTING, stays=True)
     with open_whole(sort_dir / _TABLE) as table:
         table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability"]]))
         yield PhotoSorter(copier, folder_names(class_names, (_MARKER, _TABLE)), table)
@@ -71,7 +75,9 @@ class PhotoSorter:
     @property
     def done(self) -> SortedPhotos:
         """What was done so far."""
-        return SortedPhotos(self._copier.num_copied, self._copier.num_kept, tuple(self._copier.lost))
+        return SortedPhotos(
+            self._copier.num_copied, self._copier.num_kept, tuple(self._copier.lost), tuple(self._copier.elsewhere)
+        )
 
     def add(self, row: int, result: Prediction | Skipped) -> None:
         """Copies the photo of this row, if it was predicted.
@@ -84,4 +90,4 @@ class PhotoSorter:
         copied_to = self._copier.copy(row, self._folders[result.answer])
         if copied_to is not None:
             row_text = [result.path, copied_to, result.nearest_class, f"{result.highest_probability:.6g}"]
-            self._table.write(to_csv_bytes([row_text]))
+            self._table.write(to_csv_bytes([row_text], is_start=False))

@@ -1,19 +1,21 @@
 """`tellapart predict --submission`: predictions in the columns and the row order of a competition's sample file.
 
-The first column of the sample is the id, matched with a photo's file name with or without its suffix. What the other
-columns hold decides what is written, see `_plan`.
+The first column of the sample is the id, matched with the path of a photo, its file name, or that without its suffix,
+in one Unicode form (NFC). What the other columns hold decides what is written, see `_plan`.
 """
 
 import csv
 import io
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from tellapart.errors import DatasetError
 from tellapart.photos.csv_table import read_table
-from tellapart.photos.names import name_some
+from tellapart.photos.names import class_name, name_some
 from tellapart.records import Prediction, Skipped
 from tellapart.store import write_file
 
@@ -40,6 +42,7 @@ class _Sample:
     header: list[str]
     rows: list[list[str]]
     delimiter: str
+    note: str | None
 
     @property
     def ids(self) -> list[str]:
@@ -91,16 +94,25 @@ class SubmissionWriter:
         self._sample = _read_sample(sample_path)
         self._plan = _plan(self._sample, class_names)
         self._out_path = out_path
-        self._by_name = {row_id: _Found() for row_id in self._sample.ids}
-        self._by_stem = {row_id: _Found() for row_id in self._sample.ids}
+        # A path goes before a name, and a name before one without its suffix, which a mask or a text file may share.
+        self._found = [{_key(row_id): _Found() for row_id in self._sample.ids} for _ in range(3)]
+        self._num_parts = sorted({key.count("/") + 1 for key in self._found[0]})
         self._num_predicted = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on the sample."""
+        note = self._sample.note
+        return () if note is None else (f"the sample {str(self._sample.path)!r} {note}.",)
 
     def add(self, result: Result) -> None:
         """Takes one item; they may come in any order."""
         self._num_predicted += isinstance(result, Prediction)
-        path = PurePath(result.path)
-        for found in (self._by_name.get(path.name), self._by_stem.get(path.stem)):
-            if found is not None:
+        parts = _key(result.path).split("/")
+        ends = ["/".join(parts[-number:]) for number in self._num_parts if number > 1]
+        keys = ([*ends, *(os.path.splitext(end)[0] for end in ends)], parts[-1:], [os.path.splitext(parts[-1])[0]])
+        for by_key, wanted in zip(self._found, keys, strict=True):
+            for found in {id(one): one for key in wanted if (one := by_key.get(key)) is not None}.values():
                 found.add(result)
 
     def write(self) -> Submission:
@@ -122,9 +134,11 @@ class SubmissionWriter:
 
     def _match(self) -> list[Prediction]:
         """The prediction for each id, in the sample's order."""
-        # The whole file name goes before the name without its suffix, which a mask or a text file may share.
         found = {
-            row_id: self._by_stem[row_id] if by_name.is_empty else by_name for row_id, by_name in self._by_name.items()
+            row_id: next(
+                (one for one in (by_key[_key(row_id)] for by_key in self._found) if not one.is_empty), _Found()
+            )
+            for row_id in self._sample.ids
         }
         absent = [row_id for row_id, one in found.items() if not one.predictions]
         if absent:
@@ -166,14 +180,20 @@ def _read_sample(path: Path) -> _Sample:
     Raises:
         DatasetError: it is not a CSV with a header, at least two columns and one row, and ids that differ.
     """
-    table = read_table(path, "sample")
+    table = read_table(path, "sample", is_restored=False)
     header, rows = list(table.header), [list(row.cells) for row in table.rows]
     if not rows or len(header) < 2:
         raise _bad_sample(path, f"has {len(rows)} rows and the header {header!r}")
-    repeated = [row_id for row_id, number in Counter(row[0] for row in rows).items() if number > 1]
+    repeated = [row_id for row_id, number in Counter(_key(row[0]) for row in rows).items() if number > 1]
     if repeated:
         raise _bad_sample(path, f"has the same id twice: {name_some(repeated)}")
-    return _Sample(path, header, rows, table.delimiter)
+    return _Sample(path, header, rows, table.delimiter, table.note)
+
+
+def _key(text: str) -> str:
+    """A path or id in one Unicode form, with `/` between its parts."""
+    path = unicodedata.normalize("NFC", text.strip()).replace("\\", "/")
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _bad_sample(path: Path, found: str) -> DatasetError:
@@ -194,10 +214,10 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
     Raises:
         DatasetError: it has something else.
     """
-    columns = sample.header[1:]
+    columns = [class_name(column) for column in sample.header[1:]]
     if len(columns) > 1:
         return _plan_for_classes(sample, columns, class_names)
-    values = {row[1].strip() for row in sample.rows}
+    values = {class_name(row[1]) for row in sample.rows}
     is_numeric = all(_is_number(value) for value in values)
     if is_numeric and len(class_names) == 2:
         wanted = columns[0] if columns[0] in class_names else class_names[1]

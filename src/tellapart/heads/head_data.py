@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
-from tellapart.photos.splits import fold_numbers
+from tellapart.measure.splits import fold_numbers
 
 _SHOWN = 5
 # Embeddings whose every feature varies by less than this share of the largest number in them are all the same: float32

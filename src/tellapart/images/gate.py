@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -27,6 +28,7 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
+    Jpeg2KImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -35,35 +37,25 @@ from PIL import (
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
+from tellapart.images.colour import has_other_colours, reduce_before, to_srgb
+from tellapart.images.depth import Levels, SampleDepths
 from tellapart.images.exif import read_orientation
-from tellapart.images.formats import PHOTO_SUFFIXES, describe_other, sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.images.headers import (
-    BITS_PER_SAMPLE,
     EOI,
-    PHOTOMETRIC,
     JpegHeader,
-    check_first_tiff,
-    check_tiff_directory,
     find_end,
     is_cut,
     read_jpeg_header,
-    read_png_exif,
     webp_size,
 )
-from tellapart.images.pixels import put_on_white, repeat_grey, scale_to_8_bits, turn_upright
+from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
+from tellapart.images.pixels import Samples, develop, turn_upright
+from tellapart.images.png_chunks import read_png_header, without_profile
+from tellapart.images.tiff_directory import TiffPage
+from tellapart.images.tiff_pages import check_tiff, find_picture
+from tellapart.images.tiff_samples import is_lossless
 from tellapart.records import ImageInfo
-
-__all__ = [
-    "PHOTO_SUFFIXES",
-    "Decoded",
-    "PillowImage",
-    "convert_image",
-    "decode_for_each",
-    "decode_image",
-    "decode_photo",
-    "read_info",
-    "sniff_format",
-]
 
 _PIXELS = NDArray[np.uint8]
 PillowImage = Image.Image
@@ -75,6 +67,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "WEBP": WebPImagePlugin.WebPImageFile,
     "HEIC": pillow_heif.HeifImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "JPEG 2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
@@ -124,6 +117,8 @@ def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
         header = read_jpeg_header(data)
         height, width, orientation = header.height, header.width, header.orientation
         _check_pixels(height, width, limits)
+    elif found == "TIFF" and is_lossless(page := _find_tiff_picture(data, limits)[0]):
+        height, width, orientation = page.height, page.width, page.orientation
     else:
         with _pillow(found, data), _open_photo(found, data, limits) as photo:
             (width, height), orientation = photo.size, _orientation(photo, _exif(photo, data))
@@ -133,12 +128,13 @@ def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
 def decode_image(
     data: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None
 ) -> NDArray[np.uint8]:
-    """The photo in `data`, upright, alpha over white, first frame: uint8 RGB, shape `(height, width, 3)`.
+    """The photo in `data`, upright, opaque, in sRGB, first frame: uint8 RGB, shape `(height, width, 3)`.
 
     Args:
         data: the whole file.
-        at_least: `(height, width)`; a larger JPEG may come back at a half, a quarter or an eighth of its size, never
-            below this in either direction. `None`: full size.
+        at_least: `(height, width)`; a larger JPEG may come back at a half, a quarter or an eighth of its size, and a
+            photo in other colours than sRGB's at a whole fraction of it, never below this in either direction. `None`:
+            full size.
 
     Raises:
         ImageError: the file is not a photo, exceeds `limits`, is cut off or damaged, or of a kind that is not read.
@@ -146,54 +142,99 @@ def decode_image(
     return decode_photo(data, limits, at_least).image
 
 
-def decode_photo(data: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None) -> Decoded:
-    """The image as `decode_image` gives it, with what the file says of it, read once.
+def decode_photo(
+    data: bytes,
+    limits: ImageLimits = ImageLimits(),
+    at_least: tuple[int, int] | None = None,
+    depths: SampleDepths = SampleDepths(),
+    is_managed: bool = True,
+) -> Decoded:
+    """The image as `decode_image` gives it, with what the file says of it, read once; arguments as `decode_for_each`.
 
     Raises:
         ImageError: as for `decode_image`.
     """
-    return decode_for_each(data, limits, [at_least])[0]
+    return decode_for_each(data, limits, [at_least], depths, is_managed)[0]
 
 
-def decode_for_each(data: bytes, limits: ImageLimits, sizes: Sequence[tuple[int, int] | None]) -> tuple[Decoded, ...]:
+def decode_for_each(
+    data: bytes,
+    limits: ImageLimits,
+    sizes: Sequence[tuple[int, int] | None],
+    depths: SampleDepths = SampleDepths(),
+    is_managed: bool = True,
+) -> tuple[Decoded, ...]:
     """What `decode_photo` gives for each of `sizes`; decoded once where the same scale serves several of them.
+
+    Args:
+        data: the whole file.
+        limits: the largest photo that is decoded.
+        sizes: what is asked for, as `at_least` of `decode_image`.
+        depths: how many bits white fills in the collection, for deep photos that do not say; where they are not known,
+            each tells by itself.
+        is_managed: whether colour profiles are applied.
 
     Raises:
         ImageError: as for `decode_image`.
     """
     found = _check_bytes(data, limits)
     if found != "JPEG":
-        with _pillow(found, data), _open_photo(found, data, limits) as photo:
-            exif = _exif(photo, data)
-            orientation = _orientation(photo, exif)
-            photo.load()
-            image = turn_upright(_to_rgb(photo), orientation)
-            return (Decoded(image, ImageInfo(found, *image.shape[:2]), orientation, exif),) * len(sizes)
+        with _pillow(found, data):
+            samples, exif = _read_samples(found, data, limits)
+            pixels = develop(samples, depths)
+        height, width = pixels.shape[:2][:: -1 if samples.orientation >= 5 else 1]
+        info, orientation = ImageInfo(found, height, width), samples.orientation
+        profile = samples.profile if is_managed else b""
+        images = _render(pixels, profile, orientation, sizes)
+        return tuple(Decoded(image, info, 1 if found == "TIFF" else orientation, exif) for image in images)
     header = read_jpeg_header(data)
     _check_pixels(header.height, header.width, limits)
     height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
     scales = [_reduction(header, size)[1] for size in sizes]
     size_of_scale = dict(zip(scales, sizes, strict=True))
-    images = {
-        scale: turn_upright(_decode_jpeg(data, header, size), header.orientation)
+    profile = header.icc if is_managed else b""
+    rendered = {
+        scale: _render(_decode_jpeg(data, header, size), profile, header.orientation, [size])[0]
         for scale, size in size_of_scale.items()
     }
     info = ImageInfo(found, height, width)
-    return tuple(Decoded(images[scale], info, header.orientation, header.exif) for scale in scales)
+    return tuple(Decoded(rendered[scale], info, header.orientation, header.exif) for scale in scales)
 
 
-def convert_image(image: PillowImage) -> NDArray[np.uint8]:
-    """The pixels of an image that Pillow has opened or made, upright, alpha over white: uint8 RGB `(height, width, 3)`.
+def measure_levels(data: bytes, limits: ImageLimits) -> Levels | None:
+    """How bright a deep photo is that does not say how many bits it fills; `None` for all others, undecoded.
+
+    Raises:
+        ImageError: it is such a photo, and cannot be decoded.
+    """
+    found = sniff_format(data[:64])
+    is_deep = found == "PNG" and data[24:25] == b"\x10"
+    if found == "TIFF":
+        is_deep = any(is_lossless(page) and page.bits > 8 for page in _find_tiff_picture(data, limits))
+    if not is_deep or found is None:
+        return None
+    with _pillow(found, data):
+        return _read_samples(found, data, limits)[0].levels()
+
+
+def convert_image(
+    image: PillowImage, depths: SampleDepths = SampleDepths(), *, is_managed: bool = True
+) -> NDArray[np.uint8]:
+    """The pixels of an image that Pillow has opened or made, as `decode_image` gives them: uint8 RGB.
 
     Args:
         image: of any mode; not modified.
+        depths, is_managed: as for `decode_for_each`.
 
     Raises:
         ImageError: it has no pixels, or its file is damaged.
     """
     _check_pixels(image.height, image.width, ImageLimits(max_pixels=2**40))
     with _pillow("image", b""):
-        return turn_upright(_to_rgb(image.copy()), _orientation(image, _exif(image, b"")))
+        samples = samples_of_pillow(image.copy())
+        orientation = _orientation(image, _exif(image, b""))
+        pixels = develop(samples, depths)
+    return _render(pixels, samples.profile if is_managed else b"", orientation, [None])[0]
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
@@ -208,7 +249,8 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
         raise ImageError(f"is too large: {len(data):,} bytes, and at most {limits.max_bytes:,} are read")
     found = sniff_format(data[:64])
     if found is None:
-        raise ImageError(f"is not a photo but {describe_other(data)}. Give {', '.join(_PLUGINS)}")
+        other = describe_other(data[:HEAD_BYTES])
+        raise ImageError(f"is {other.reason}" if other.advice else f"is {other.reason}. Give {', '.join(_PLUGINS)}")
     return found
 
 
@@ -225,7 +267,7 @@ def _check_pixels(height: int, width: int, limits: ImageLimits) -> None:
 
 
 def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS:
-    """The pixels of a JPEG as stored, not yet turned.
+    """The pixels of a JPEG as stored, not yet turned: grey, RGB or CMYK.
 
     A file that was cut, or lost a part to zeros in a crash or a broken download, is found by decoding it twice, with
     two different continuations: what has all its pixels does not change. Only files without an end, or with a run of
@@ -266,10 +308,10 @@ def _decode_by_opencv(data: bytes, header: JpegHeader, at_least: tuple[int, int]
 
 
 def _decode_by_pillow(jpeg: bytes) -> _PIXELS:
-    """The pixels of any JPEG, at its full size."""
+    """The pixels of any JPEG, at its full size, of 1, 3 or 4 channels."""
     with JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg)) as photo:
         photo.load()
-        return _to_rgb(photo)
+        return develop(samples_of_pillow(photo), SampleDepths())
 
 
 def _reduction(header: JpegHeader, at_least: tuple[int, int] | None) -> tuple[int, int]:
@@ -321,12 +363,12 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
     if found == "WEBP" and (size := webp_size(data)):
         _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
     if found == "TIFF":
-        check_tiff_directory(data)
+        check_tiff(data)
+    if found == "JPEG 2000" and is_cut(data, found):  # OpenJPEG makes a picture of what is there
+        raise ImageError(_CUT.format(found))
     photo = _PLUGINS[found](io.BytesIO(data))
     width, height = photo.size
     _check_pixels(height, width, limits)
-    if found == "TIFF":
-        check_first_tiff(photo.tag_v2, len(data))  # type: ignore[attr-defined]
     return photo
 
 
@@ -342,32 +384,59 @@ def _exif(photo: PillowImage, data: bytes) -> bytes:
     """The block of EXIF of a photo opened by Pillow, a whole TIFF being its own; empty where there is none."""
     if photo.format == "TIFF":
         return data
-    exif = photo.info.get("exif") or (read_png_exif(data) if photo.format == "PNG" else b"")
+    exif = photo.info.get("exif") or (read_png_header(data).exif if photo.format == "PNG" else b"")
     if not exif and "Raw profile type exif" in photo.info:  # ImageMagick's EXIF in a PNG: name, length, then hex
         exif = bytes.fromhex("".join(photo.info["Raw profile type exif"].split("\n")[3:]))
     return bytes(exif)
 
 
-def _to_rgb(photo: PillowImage) -> _PIXELS:
-    """The pixels of a loaded photo of any mode as uint8 RGB, transparent parts over white."""
-    if photo.mode[0] in "IF":
-        return repeat_grey(_deep_grey(photo))
-    # 16-bit colour is read by its high bytes, so a transparent colour stated in 16 bits names none of its pixels.
-    transparency = photo.info.get("transparency")
-    if isinstance(transparency, tuple) and max(transparency) > 255:
-        del photo.info["transparency"]
-    if photo.has_transparency_data or photo.mode in ("RGBa", "La", "PA"):
-        rgba = photo.convert("LA").convert("RGBA") if photo.mode == "La" else photo.convert("RGBA")
-        return put_on_white(np.asarray(rgba))
-    if photo.mode == "LAB":
-        raise NotImplementedError("unsupported: CIELAB")
-    return np.array(photo.convert("RGB"))
+def _find_tiff_picture(data: bytes, limits: ImageLimits) -> tuple[TiffPage, ...]:
+    """The page of a TIFF that is the photo, or its pages of a colour each, within the limits.
+
+    Raises:
+        ImageError: it is none, there are several, or it has too many pixels.
+    """
+    check_tiff(data)
+    pages = find_picture(data)
+    _check_pixels(pages[0].height, pages[0].width, limits)
+    return pages
 
 
-def _deep_grey(photo: PillowImage) -> _PIXELS:
-    """A photo with one channel of more than 8 bits as uint8 grey; Pillow's own conversion clips it to white."""
-    tags = getattr(photo, "tag_v2", {})
-    num_bits = int(tags.get(BITS_PER_SAMPLE, (16,))[0]) if photo.mode.startswith("I;16") else None
-    grey = scale_to_8_bits(np.asarray(photo), num_bits)
-    # 0 is "white is zero", which Pillow heeds up to 8 bits only.
-    return 255 - grey if tags.get(PHOTOMETRIC) == 0 else grey
+def _read_samples(found: str, data: bytes, limits: ImageLimits) -> tuple[Samples, bytes]:
+    """The numbers in a photo that is no JPEG, and its block of EXIF.
+
+    Raises:
+        ImageError: as for `decode_image`.
+        _DECODER_ERRORS: the data is damaged.
+    """
+    pages = _find_tiff_picture(data, limits) if found == "TIFF" else ()
+    if pages and (samples := samples_of_tiff(data, pages)) is not None:
+        return samples, data
+    header = read_png_header(data) if found == "PNG" else None
+    with _open_photo(found, without_profile(data) if found == "PNG" else data, limits) as photo:
+        if pages:
+            check_tiff_mode(pages[0], photo.mode)
+        exif = _exif(photo, data)
+        orientation = _orientation(photo, exif)
+        if header is not None and header.bits == 16:
+            return replace(samples_of_deep_png(without_profile(data), header), orientation=orientation), exif
+        photo.load()
+        samples = replace(samples_of_pillow(photo), orientation=orientation)
+        return samples if header is None else replace(samples, profile=header.profile), exif
+
+
+def _render(
+    pixels: _PIXELS, profile: bytes, orientation: int, sizes: Sequence[tuple[int, int] | None]
+) -> tuple[_PIXELS, ...]:
+    """Upright RGB of sRGB for each of the sizes; what has to be transformed is reduced before."""
+    num_channels = pixels.shape[2]
+    if not has_other_colours(profile, num_channels):
+        return (turn_upright(to_srgb(pixels, b""), orientation),) * len(sizes)
+    images: dict[tuple[int, ...], _PIXELS] = {}
+    rendered = []
+    for size in sizes:
+        reduced = reduce_before(pixels, size if size is None or orientation < 5 else size[::-1])
+        if reduced.shape not in images:
+            images[reduced.shape] = turn_upright(to_srgb(reduced, profile), orientation)
+        rendered.append(images[reduced.shape])
+    return tuple(rendered)

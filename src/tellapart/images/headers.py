@@ -1,42 +1,29 @@
 """The structure of image files, walked without decoding them: size, orientation, and whether all of it is there.
 
-- JPEG: ITU-T T.81, annex B.
-- TIFF 6.0, section 8. libtiff writes about files that lack a part to stderr, past whoever shows our own line; the
-  checks keep such files from it.
-- What frames the pixels of the other formats.
+JPEG: ITU-T T.81, annex B. Of the other formats what frames their pixels; TIFF is `tiff_header.py`'s.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from tellapart.errors import ImageError
 from tellapart.images.exif import read_orientation
 
 EOI = b"\xff\xd9"
 
+_JP2 = b"\x00\x00\x00\x0cjP  "
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOS = 0xDA
-_APP1 = 0xE1
+_APP1, _APP2 = 0xE1, 0xE2
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _HEADER_CUT = "is cut off: the JPEG data ends inside its header"
 _EXIF = b"Exif\x00\x00"
+_ICC = b"ICC_PROFILE\x00"
 # Those with a segment behind them, so neither restart markers nor SOI; stray bytes are passed over, as libjpeg does.
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 # Inside a scan, 0xFF is followed by 0 (a stuffed byte) or is a restart marker; anything else ends the scan.
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-
-BITS_PER_SAMPLE = 258
-PHOTOMETRIC = 262
-
-_SUBFILE_TYPE = 254
-_COMPRESSION = 259
-_DNG_VERSION = 50706
-# What decoding cannot do without: bits, colour map, where strips and tiles are, JPEG tables, sample format.
-_NEEDED = frozenset({258, 273, 279, 320, 324, 325, 339, 347})
-_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_OFFSETS_AND_SIZES = ((273, 279), (324, 325))  # of strips, of tiles
-_TIFF_CUT = "is cut off: the TIFF data ends before the picture does"
 
 
 class JpegHeader(NamedTuple):
@@ -48,6 +35,7 @@ class JpegHeader(NamedTuple):
         orientation: EXIF's number, 1 to 8.
         scan_start: offset of the first scan's marker.
         exif: the first block of EXIF, which begins with `Exif`; empty where there is none.
+        icc: its ICC profile, put together; empty where there is none, or a part of it is missing.
     """
 
     height: int
@@ -58,6 +46,7 @@ class JpegHeader(NamedTuple):
     orientation: int
     scan_start: int
     exif: bytes = b""
+    icc: bytes = b""
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader:
@@ -72,6 +61,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     frame = b""
     frame_marker = 0
     exif = xmp = b""
+    profile_parts: dict[bytes, bytes] = {}
     position = 2
     while True:
         found = _MARKER.search(data, position)
@@ -93,6 +83,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
                 exif = exif or segment
             else:
                 xmp = xmp or segment
+        elif marker == _APP2 and data.startswith(_ICC, position + 2):
+            start = position + 2 + len(_ICC)
+            profile_parts[data[start : start + 2]] = data[start + 2 : position + size]
         position += size
     if len(frame) < 6:
         raise ImageError("is damaged: the JPEG header states no size")
@@ -105,7 +98,18 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         orientation=read_orientation(exif, xmp),
         scan_start=position - 2,
         exif=exif,
+        icc=_join_profile(profile_parts) if profile_parts else b"",
     )
+
+
+def _join_profile(parts: dict[bytes, bytes]) -> bytes:
+    """The profile whose parts have their number and how many there are for a key; empty where one is missing.
+
+    Layout: ICC.1:2022, annex B.4.
+    """
+    keys = sorted(parts)
+    is_whole = all(key == bytes((number, len(keys))) for number, key in enumerate(keys, start=1))
+    return b"".join(parts[key] for key in keys) if is_whole else b""
 
 
 def find_end(data: bytes, scan_start: int) -> int:
@@ -125,63 +129,6 @@ def find_end(data: bytes, scan_start: int) -> int:
     return -1
 
 
-def check_tiff_directory(data: bytes) -> None:
-    """Nothing, if the directory of the first picture lies within the file; that of a BigTIFF is left to the decoder.
-
-    Raises:
-        ImageError: the file ends before its directory does, or before the values that it refers to.
-    """
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(data[start : start + size], order)
-
-    if number(2, 2) != 42:
-        return
-    first = number(4, 4) + 2
-    end = first + 12 * number(first - 2, 2)
-    if len(data) < 8 or end > len(data):
-        raise ImageError(_TIFF_CUT)
-    for entry in range(first, end, 12):
-        size = _TYPE_SIZES.get(number(entry + 2, 2), 0) * number(entry + 4, 4)
-        if number(entry, 2) in _NEEDED and size > 4 and number(entry + 8, 4) + size > len(data):
-            raise ImageError(_TIFF_CUT)
-
-
-def check_first_tiff(tags: Mapping[int, Any], num_bytes: int) -> None:
-    """Nothing, if the first picture of a TIFF is the photo itself and ends within the file.
-
-    Args:
-        tags: of the first picture, by number.
-        num_bytes: of the file.
-
-    Raises:
-        ImageError: it is a thumbnail, as in camera raw files, or the file ends before it does.
-    """
-    if _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE, 0) & 1:
-        raise ImageError("is a camera raw file, whose first picture is a thumbnail. Save it as JPEG or PNG")
-    if tags.get(_COMPRESSION, 1) == 1:
-        return  # sizes are often misstated there, and the decoder itself finds where the pixels end
-    for offsets, sizes in _OFFSETS_AND_SIZES:
-        pieces = zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
-        if any(offset + size > num_bytes for offset, size in pieces):
-            raise ImageError(_TIFF_CUT)
-
-
-def read_png_exif(data: bytes) -> bytes:
-    """The EXIF of a PNG, wherever its chunk stands; Pillow finds one behind the pixels only when it decodes them.
-
-    Chunks: PNG specification, third edition, section 5.3.
-    """
-    start = 8
-    while (kind := data[start + 4 : start + 8]) not in (b"", b"IEND"):
-        size = int.from_bytes(data[start : start + 4], "big")
-        if kind == b"eXIf":
-            return data[start + 8 : start + 8 + size]
-        start += 12 + size
-    return b""
-
-
 def is_cut(data: bytes, found: str) -> bool:
     """Whether the frame around a file's pixels promises more bytes than there are; `False` where it promises none.
 
@@ -197,17 +144,45 @@ def is_cut(data: bytes, found: str) -> bool:
         return b"IEND" not in data[-4096:]
     if found == "GIF":
         return not data.rstrip(b"\x00").endswith(b";")
+    if found == "JPEG 2000":
+        return not codestream_of(data).endswith(EOI)  # EOC has the same bytes
     if found not in ("HEIC", "AVIF"):
         return False
-    start = 0
-    while start + 8 <= len(data):
-        size = int.from_bytes(data[start : start + 4], "big")
+    return any(end > len(data) for _, _, end in boxes_of(data))
+
+
+def boxes_of(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, and where the content begins and ends, of each box of an ISO media or JPEG 2000 file.
+
+    The last may end behind the file, which was cut then; damage ends the boxes.
+
+    Args:
+        data: the whole file.
+        start, end: what to read of it, as of a box that holds boxes.
+    """
+    end = len(data) if end is None else min(end, len(data))
+    while start + 8 <= end:
+        size, begin = int.from_bytes(data[start : start + 4], "big"), start + 8
         if size == 1:
-            size = int.from_bytes(data[start + 8 : start + 16], "big")
-        if size < 8:  # 0: to the end of the file; others are damage, which the decoder finds
-            return False
+            size, begin = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
+        if size == 0:  # to the end
+            size = end - start
+        if start + size < begin:
+            return
+        yield data[start + 4 : start + 8], begin, start + size
         start += size
-    return start > len(data)
+
+
+def codestream_of(data: bytes) -> bytes:
+    """The coded picture in a JPEG 2000 file, without zeros behind it; empty where there is none.
+
+    ITU-T T.800, annexes A and I.
+    """
+    if not data.startswith(_JP2):
+        return data.rstrip(b"\x00")
+    found = ((begin, end) for kind, begin, end in boxes_of(data) if kind == b"jp2c")
+    begin, end = next(found, (0, 0))
+    return data[begin:end].rstrip(b"\x00") if end <= len(data) else b""
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

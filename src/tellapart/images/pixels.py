@@ -1,59 +1,106 @@
-"""Decoded pixels of any depth to upright uint8 RGB, arrays in, arrays out; decoding a file is `gate.py`'s."""
+"""The numbers in a photo to upright pixels of 8 bits, arrays in, arrays out; decoding a file is `gate.py`'s."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.images.depth import Levels, SampleDepths, count_levels, find_depth, scale_to_8_bits
+
 _PIXELS = NDArray[np.uint8]
 
 # Rows composited at once, so that a photo of 100 megapixels needs no second copy of itself in 16 bits.
 _ROWS_AT_ONCE = 256
+# Below this nothing shows on black.
+_NEARLY_BLACK = 8
+# Above this no channel shows on white; a drawing may have this share of other pixels and still be white.
+_NEARLY_WHITE, _MOST_DARK = 224, 0.01
 
 
-def scale_to_8_bits(pixels: NDArray[np.generic], num_bits: int | None = None) -> _PIXELS:
-    """Grey pixels of any depth in 8 bits, of the same shape.
+@dataclass(frozen=True)
+class Samples:
+    """The numbers of a photo as its file stores them, and what they mean.
+
+    Attributes:
+        colours: integers or floats, shape `(height, width, channels)`: 1 grey, 3 RGB, 4 CMYK where the largest number
+            is all ink.
+        alpha: opacity in the same units, shape `(height, width)`; `None` where there is none.
+        stated_bits: how many bits white fills, where the file says so; `None` for deep photos that do not.
+        orientation: EXIF's number, 1 to 8, not yet applied.
+        profile: the ICC profile; empty for sRGB.
+        is_premultiplied: whether the colours are already multiplied by the opacity.
+        is_white_zero: whether 0 is white.
+    """
+
+    colours: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    stated_bits: int | None = 8
+    orientation: int = 1
+    profile: bytes = b""
+    is_premultiplied: bool = False
+    is_white_zero: bool = False
+
+    def levels(self) -> Levels | None:
+        """How bright it is, for its collection to tell how many bits white fills; `None` where the file says that."""
+        return count_levels(self.colours) if self.stated_bits is None else None
+
+
+def develop(samples: Samples, depths: SampleDepths) -> _PIXELS:
+    """The photo as uint8, shape `(height, width, channels)`, not yet turned, on a ground where it is transparent.
 
     Args:
-        pixels: integers or floats, shape `(height, width)`; not modified.
-        num_bits: how many bits the file stores; the range of the first of 8, 12 and `num_bits` bits that holds all
-            values becomes 0 to 255, for cameras and scanners store 12 bits as 16. `None`, for floats and for integers
-            that may be negative: the first of `[0, 1]` (floats only), `[0, 255]`, `[0, 4095]` and `[0, 65535]` that
-            holds all values, or else the range from the smallest to the largest value. What is not a finite number
-            counts as 0.
+        samples: not modified.
+        depths: of the collection that it belongs to.
+
+    Raises:
+        ImageError: nobody can say which numbers are black and white.
     """
-    if num_bits is not None:
-        largest = int(pixels.max(initial=0))
-        shift = next((bits for bits in (8, 12) if largest < 1 << bits), max(num_bits, 8)) - 8
-        return np.minimum(np.right_shift(pixels.astype(np.uint32), shift), 255).astype(np.uint8)
-    values = np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    whites = (1.0, 255.0, 4095.0, 65535.0)[0 if np.issubdtype(pixels.dtype, np.floating) else 1 :]
-    fitting = [white for white in whites if low >= 0 and high <= white]
-    if fitting:
-        low, high = 0.0, fitting[0]
-    # Multiplied before it is shifted, no value overflows, however far apart the two ends are.
-    factor = 255.0 / (high - low) if high > low else 0.0
-    scaled = np.rint(values * np.float32(factor) - np.float32(low * factor))
-    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
+    levels = samples.levels()
+    num_bits = samples.stated_bits if levels is None else find_depth(levels, depths)
+    assert num_bits is not None
+    colours = scale_to_8_bits(samples.colours, num_bits)
+    if samples.is_white_zero:
+        colours = np.bitwise_not(colours)
+    if samples.alpha is None or colours.shape[2] == 4:
+        return colours
+    return put_on_ground(colours, scale_to_8_bits(samples.alpha, num_bits), samples.is_premultiplied)
 
 
-def repeat_grey(grey: _PIXELS) -> _PIXELS:
-    """An RGB image, shape `(height, width, 3)`, from a grey one of shape `(height, width)`."""
-    return np.asarray(np.repeat(grey[:, :, np.newaxis], 3, axis=2), np.uint8)
+def put_on_ground(colours: _PIXELS, alpha: _PIXELS, is_premultiplied: bool = False) -> _PIXELS:
+    """The image that results from laying colours over white, or over black where nothing but white could be seen.
 
-
-def put_on_white(rgba: _PIXELS) -> _PIXELS:
-    """The RGB image that results from laying `rgba` over white.
+    An opacity of 0 everywhere hides all there is, so programs that write it beside colours mean none.
 
     Args:
-        rgba: uint8, shape `(height, width, 4)`, alpha not multiplied in; not modified.
+        colours: uint8, shape `(height, width, channels)`; not modified.
+        alpha: opacity, uint8, shape `(height, width)`.
+        is_premultiplied: whether the colours are already multiplied by the opacity.
     """
-    image = np.empty((*rgba.shape[:2], 3), np.uint8)
-    for start in range(0, rgba.shape[0], _ROWS_AT_ONCE):
-        rows = rgba[start : start + _ROWS_AT_ONCE].astype(np.uint16)
-        alpha = rows[:, :, 3:]
-        image[start : start + _ROWS_AT_ONCE] = (rows[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    if alpha.min() == 255 or (not alpha.any() and colours.max(initial=0) >= _NEARLY_BLACK):
+        return colours
+    if is_premultiplied:
+        most = np.maximum(alpha, 1).astype(np.uint16)[:, :, np.newaxis]
+        colours = np.minimum((colours * np.uint16(255) + most // 2) // most, 255).astype(np.uint8)
+    ground = 0 if _is_white(colours, alpha) else 255
+    image = np.empty_like(colours)
+    for start in range(0, len(colours), _ROWS_AT_ONCE):
+        rows = colours[start : start + _ROWS_AT_ONCE].astype(np.uint16)
+        share = alpha[start : start + _ROWS_AT_ONCE, :, np.newaxis].astype(np.uint16)
+        image[start : start + _ROWS_AT_ONCE] = (rows * share + ground * (255 - share) + 127) // 255
     return image
+
+
+def _is_white(colours: _PIXELS, alpha: _PIXELS) -> bool:
+    """Whether hardly anything that can be seen is darker than nearly white."""
+    seen = dark = 0
+    for start in range(0, len(colours), _ROWS_AT_ONCE):
+        share = alpha[start : start + _ROWS_AT_ONCE]
+        is_dark = colours[start : start + _ROWS_AT_ONCE].min(axis=2) < _NEARLY_WHITE
+        seen += int(share.sum(dtype=np.int64))
+        dark += int(share[is_dark].sum(dtype=np.int64))
+    return seen > 0 and dark <= _MOST_DARK * seen
 
 
 def turn_upright(image: _PIXELS, orientation: int) -> _PIXELS:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.images.gate import PillowImage, convert_image, decode_image
+from tellapart.images.depth import SampleDepths
+from tellapart.images.gate import PillowImage, convert_image, decode_image, decode_photo
 
 _PIXELS = NDArray[np.uint8]
 AnyImage = str | Path | bytes | PillowImage | _PIXELS
 
 # Raised when decoding or resizing changes what comes out, so that what an earlier version left in a cache is not used.
-DECODER_VERSION = 2
+# 2 did not apply colour profiles, and averaged both directions by the smaller of their factors.
+DECODER_VERSION = 3
+_DECODERS = (2, DECODER_VERSION)
 # Longer side of the small images that pages show, in pixels, and their quality as JPEG: some 10 kB a photo.
 THUMBNAIL_LONGEST_SIDE, _THUMBNAIL_QUALITY = 200, 88
 # Changes with what a thumbnail is, so that what an earlier version left in a store is not used.
@@ -34,15 +37,24 @@ class PreprocessSpec:
     Attributes:
         image_size: `(height, width)` in pixels; the aspect ratio is not kept.
         channels: 3 for RGB, 1 for luma (ITU-R BT.601 weights).
+        decoder: version of the decoder; bundles made with an earlier one go on to see photos as their training did.
+        depths: how many bits deep photos fill, in the collection that was trained on.
     """
 
     image_size: tuple[int, int]
     channels: Literal[1, 3] = 3
+    decoder: int = DECODER_VERSION
+    depths: SampleDepths = SampleDepths()
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)` of the result."""
         return (*self.image_size, self.channels)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether colour profiles are applied."""
+        return self.decoder >= 3
 
     def load(self, photo: "AnyImage", limits: ImageLimits = ImageLimits()) -> _PIXELS:
         """One photo as the network takes it: uint8, shape `shape`.
@@ -63,7 +75,7 @@ class PreprocessSpec:
         if isinstance(photo, bytes):
             return load_image(photo, self, limits)
         if isinstance(photo, PillowImage):
-            return resize_image(convert_image(photo), self)
+            return resize_image(convert_image(photo, self.depths, is_managed=self.is_managed), self)
         try:
             return load_image(Path(photo).read_bytes(), self, limits)
         except OSError as exc:
@@ -74,26 +86,35 @@ class PreprocessSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A dict that `from_json` reads back."""
-        return {"image_size": list(self.image_size), "channels": self.channels, "interpolation": "bicubic"}
+        return {
+            "image_size": list(self.image_size),
+            "channels": self.channels,
+            "interpolation": "bicubic",
+            "decoder": self.decoder,
+            "depths": self.depths.to_json(),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "PreprocessSpec":
-        """The spec that `to_json` wrote.
+        """The spec that `to_json` wrote, in this version or in an earlier one, which stated no decoder.
 
         Raises:
             KeyError, TypeError, ValueError: the dict is not one that `to_json` wrote.
         """
         height, width = (int(side) for side in value["image_size"])
-        if value["channels"] not in (1, 3) or value["interpolation"] != "bicubic" or min(height, width) < 1:
+        decoder = value.get("decoder", 2)
+        is_known = value["channels"] in (1, 3) and value["interpolation"] == "bicubic" and decoder in _DECODERS
+        if not is_known or min(height, width) < 1:
             raise ValueError(f"unknown preprocessing {value!r}")
-        return cls((height, width), value["channels"])
+        return cls((height, width), value["channels"], decoder, SampleDepths.from_json(value.get("depths", {})))
 
 
 def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
     """The image at the size and with the channels of `spec`, bicubic.
 
-    OpenCV's bicubic kernel looks at 4x4 pixels whatever the reduction, so a photo at least twice as large in both
-    directions is first reduced by averaging blocks of pixels, which keeps fine texture from turning into noise.
+    OpenCV's bicubic kernel looks at 4x4 pixels whatever the reduction. So a photo that is at least twice as large is
+    first reduced by averaging blocks of pixels, each direction by its own whole factor, which keeps fine texture from
+    turning into noise. Decoder 2 took the smaller factor for both.
 
     Args:
         image: uint8 RGB, shape `(height, width, 3)`; not modified.
@@ -103,9 +124,11 @@ def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
     """
     height, width = spec.image_size
     resized: cv2.typing.MatLike = image
-    factor = min(image.shape[0] // height, image.shape[1] // width)
-    if factor >= 2:
-        reduced_size = (image.shape[1] // factor, image.shape[0] // factor)
+    rows, columns = max(1, image.shape[0] // height), max(1, image.shape[1] // width)
+    if spec.decoder < 3:
+        rows = columns = min(rows, columns)
+    if max(rows, columns) >= 2:
+        reduced_size = (image.shape[1] // columns, image.shape[0] // rows)
         resized = cv2.resize(resized, reduced_size, interpolation=cv2.INTER_AREA)
     if resized.shape[:2] != spec.image_size:
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -120,7 +143,8 @@ def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXEL
     Raises:
         ImageError: the bytes are not a photo that can be used.
     """
-    return resize_image(decode_image(data, limits, at_least=spec.image_size), spec)
+    decoded = decode_photo(data, limits, spec.image_size, spec.depths, is_managed=spec.is_managed)
+    return resize_image(decoded.image, spec)
 
 
 def shrink_image(image: _PIXELS, longest_side: int) -> _PIXELS:

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.errors import DatasetError
+from tellapart.store import restore_cell
 
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
+# The line by which Excel is told the delimiter.
+_DELIMITER_LINE = re.compile(r'"?sep=(.)"?[,;\t]*(\r\n|\r|\n)', re.IGNORECASE)
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -37,17 +41,18 @@ class Table:
     note: str | None = None
 
 
-def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None) -> Table:
+def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None, *, is_restored: bool = True) -> Table:
     """The table in a file.
 
-    Accepts commas, semicolons or tabs, any line ends, UTF-8 with or without a byte order mark, and UTF-16 with one.
-    What is no UTF-8 is read as Windows-1252, with a note. A row may lack values at its end, as spreadsheets leave them
-    out.
+    Accepts commas, semicolons, tabs or bars, any line ends, UTF-8 with or without a byte order mark, UTF-16 with one,
+    and a first line such as `sep=;`. What is no UTF-8 is read as Windows-1252, with a note. A row may lack values at
+    its end, as spreadsheets leave them out, or end in delimiters.
 
     Args:
         path: the file.
         what: what the user knows it as, for messages.
         delimiter: the one it has; `None` finds it in the header.
+        is_restored: whether a cell that tellapart has escaped for spreadsheets is given as it was before.
 
     Raises:
         DatasetError: the file cannot be read, is no text, has a quote without an end, or a row with more values than
@@ -61,13 +66,14 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
             f"{shown} cannot be read: {exc.strerror}. Check the path and its permissions.", paths=[path]
         ) from exc
     text, note = _decode(data, shown, path)
-    delimiter = delimiter or _find_delimiter(text)
+    text, told, num_before = _without_delimiter_line(text)
+    delimiter = delimiter or told or _find_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[TableRow] = []
-    line = 1
+    line = 1 + num_before
     try:
         header = _without_end(next(reader, []))
-        line = reader.line_num + 1
+        line = reader.line_num + 1 + num_before
         for cells in reader:
             if len(_without_end(cells)) > len(header):
                 raise DatasetError(
@@ -76,9 +82,10 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
                     paths=[path],
                 )
             if any(cell.strip() for cell in cells):
+                cells = [restore_cell(cell) if is_restored else cell for cell in cells]
                 padded = (*cells, *[""] * (len(header) - len(cells)))
                 rows.append(TableRow(line, padded[: len(header)]))
-            line = reader.line_num + 1
+            line = reader.line_num + 1 + num_before
     except csv.Error as exc:
         raise DatasetError(
             f"{shown} cannot be used: line {line} is no row of a CSV ({exc}). Correct the file.",
@@ -89,9 +96,9 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
 
 def read_header(head: bytes) -> tuple[str, ...]:
     """The columns that the beginning of a file names; empty where it is no text."""
-    text = head.decode(_find_encoding(head), "replace")
+    text, told, _ = _without_delimiter_line(head.decode(_find_encoding(head), "replace"))
     try:
-        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text)), []))
+        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=told or _find_delimiter(text)), []))
     except csv.Error:
         return ()
 
@@ -112,6 +119,12 @@ def _decode(data: bytes, shown: str, path: str | Path) -> tuple[str, str | None]
     raise DatasetError(f"{shown} is not a text file. Save it again as 'CSV UTF-8'.", paths=[path])
 
 
+def _without_delimiter_line(text: str) -> tuple[str, str | None, int]:
+    """The text after a line such as `sep=;`, the delimiter that it names, and the number of such lines, 0 or 1."""
+    match = _DELIMITER_LINE.match(text)
+    return (text, None, 0) if match is None else (text[match.end() :], match[1], 1)
+
+
 def _is_encoded(data: bytes, encoding: str) -> bool:
     try:
         data.decode(encoding)
@@ -125,8 +138,8 @@ def _find_encoding(data: bytes) -> str:
 
 
 def _find_delimiter(text: str) -> str:
-    """The delimiter that occurs most in the header; a comma where there is none."""
-    line = text[:65536].split("\n", 1)[0].split("\r", 1)[0]
+    """The delimiter that occurs most in the header, outside of quotes; a comma where there is none."""
+    line = re.sub(r'"[^"\r\n]*"', "", text[:65536].split("\n", 1)[0].split("\r", 1)[0])
     return max(_DELIMITERS, key=line.count)
 
 

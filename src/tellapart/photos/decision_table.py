@@ -61,10 +61,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The rows of one file, each once, in its order; `shown` is the file as the user named it."""
+    """The rows of one file, each once, in its order; `shown` is the file as it was named, `note` a sentence on it."""
 
     shown: str
     rows: tuple[Decision, ...]
+    note: str | None = None
 
 
 def find_decisions(source: str | Path) -> Path | None:
@@ -96,7 +97,8 @@ def read_decisions(path: str | Path) -> Decisions:
     shown = str(path)
     found: list[Decision] = []
     problems: list[str] = []
-    for line, cells in _read_rows(shown):
+    rows_read, note = _read_rows(shown)
+    for line, cells in rows_read:
         try:
             decision = _read_row(line, cells)
         except ValueError as exc:
@@ -106,7 +108,7 @@ def read_decisions(path: str | Path) -> Decisions:
     rows, contradictions = _merge(found)
     if problems or contradictions:
         _refuse(shown, [*problems, *contradictions])
-    return Decisions(shown, rows)
+    return Decisions(shown, rows, None if note is None else f"the decisions file {shown!r} {note}.")
 
 
 def decisions_to_csv(rows: Iterable[Decision]) -> bytes:
@@ -121,14 +123,14 @@ def path_key(path: str, num_parts: int = 0) -> str:
     return "/".join(part.strip() for part in parts[-num_parts:])
 
 
-def _read_rows(shown: str) -> list[tuple[int, dict[str, str]]]:
-    """Line number, and column name to value without surrounding blanks, of each row."""
+def _read_rows(shown: str) -> tuple[list[tuple[int, dict[str, str]]], str | None]:
+    """Line number, and column name to value without surrounding blanks, of each row; and what is to be said of it."""
     table = read_table(shown, "decisions file")
     columns = [_column_name(cell) for cell in table.header]
     _check_columns(shown, columns)
     # Of two columns with one name the first counts.
     pairs = [(row.line, zip(reversed(columns), reversed(row.cells), strict=True)) for row in table.rows]
-    return [(line, {name: value.strip() for name, value in values}) for line, values in pairs]
+    return [(line, {name: value.strip() for name, value in values}) for line, values in pairs], table.note
 
 
 def _column_name(cell: str) -> str:

@@ -55,6 +55,7 @@ class Applied:
         new_classes: classes that a decision has made.
         emptied: classes that have no photo any more.
         shown: the file of the decisions.
+        note: a sentence on that file; `None` where all is well.
     """
 
     photos: PhotoSet
@@ -69,10 +70,11 @@ class Applied:
     new_classes: tuple[str, ...]
     emptied: tuple[str, ...]
     shown: str
+    note: str | None = None
 
     def notes(self) -> tuple[str, ...]:
         """A sentence for each thing that the owner of the photos may not expect."""
-        found: list[str] = []
+        found: list[str] = [] if self.note is None else [self.note]
         if self.num_changed:
             photos = "1 photo has" if self.num_changed == 1 else f"{self.num_changed:,} photos have"
             theirs = "its decision was" if self.num_changed == 1 else "their decisions were"
@@ -129,6 +131,7 @@ def apply_decisions(
         new_classes=tuple(name for name in result.class_names if name not in photos.class_names),
         emptied=tuple(name for name in photos.class_names if name not in result.class_names),
         shown=decisions.shown,
+        note=decisions.note,
     )
 
 
@@ -219,21 +222,21 @@ class DecidedPhotos:
 
 
 def apply_own_decisions(photos: PhotoSet, watcher: Watcher) -> DecidedPhotos:
-    """The photos as the `decisions.csv` in their folder wants them; as they are where there is none.
+    """The photos as the `decisions.csv` in each of their folders wants them; as they are where there is none.
 
     Raises:
-        DatasetError: the file is damaged, or moves a photo to a class that cannot be a folder.
+        DatasetError: a file is damaged, or moves a photo to a class that cannot be a folder.
     """
-    path = find_decisions(photos.source)
-    if path is None or photos.labels is None:
+    found = [path for path in map(find_decisions, photos.sources or (photos.source,)) if path is not None]
+    if not found or photos.labels is None:
         return DecidedPhotos(photos)
     digests = digest_photos(photos)
-    applied = apply_decisions(photos, digests, read_decisions(path), must_match=False)
-    for note in applied.notes():
-        watcher.on_note(note)
-    labels = applied.photos.labels
-    assert labels is not None
-    confirmed = frozenset(
-        (str(digests[applied.rows[row]]), applied.photos.class_names[labels[row]]) for row in applied.confirmed
-    )
-    return DecidedPhotos(applied.photos, confirmed)
+    confirmed: set[tuple[str, str]] = set()
+    for path in found:
+        applied = apply_decisions(photos, digests, read_decisions(path), must_match=False)
+        for note in applied.notes():
+            watcher.on_note(note)
+        photos, digests = applied.photos, [digests[row] for row in applied.rows]
+        assert photos.labels is not None
+        confirmed.update((str(digests[row]), photos.class_names[photos.labels[row]]) for row in applied.confirmed)
+    return DecidedPhotos(photos, frozenset(confirmed))

@@ -1,6 +1,6 @@
 """Where a photo's bytes are (a file on disk or a member of a zip), and the listing of all files below a source.
 
-Links are followed once and never in circles. What is a photo, and of which class, is decided elsewhere; `Labelled` and
+Links are followed, never in circles. What is a photo, and of which class, is decided elsewhere; `Labelled` and
 `Reading` hold what was decided.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
-from tellapart.images.formats import describe_other, sniff_format
+from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.photos.names import is_system_name, natural_key
 
 if TYPE_CHECKING:
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 LeftOut = tuple[tuple[str, ...], str]
 
-_HEAD_BYTES = 1024
 SYSTEM_REASON = "a hidden or system file"
+
+# Links that lead to folders with links make a folder much larger than it is on disk.
+_MOST_LINKS_IN_A_ROW, _MOST_FILES_THROUGH_LINKS = 8, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class ArchiveMember:
         shown = f"{self.archive.path}/{self.name}"
         _check_size(self.archive.size(self.name), max_bytes, shown)
         if self.archive.is_suspicious(self.name):
-            _check_head(self.archive.head(self.name, _HEAD_BYTES), shown)
+            _check_head(self.archive.head(self.name, HEAD_BYTES), shown)
         return self.archive.read(self.name)
 
     def modified_ns(self) -> int | None:
@@ -101,7 +103,7 @@ class ArchiveMember:
 
 def _check_head(head: bytes, path: str) -> None:
     if sniff_format(head) is None:
-        raise ImageError(f"is not a photo but {describe_other(head)}", path=path)
+        raise ImageError(f"is {describe_other(head).reason}", path=path)
 
 
 def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
@@ -127,10 +129,12 @@ class Listing:
     """All files below a source in natural order, and what is not listed, as its parts and the reason.
 
     Hidden files, and those that an operating system makes, are among the latter; of a hidden folder only the folder.
+    `folders` are all on disk, those without files included.
     """
 
     files: tuple[FoundFile, ...]
     left_out: tuple[LeftOut, ...] = ()
+    folders: tuple[tuple[str, ...], ...] = ()
 
 
 def list_archive(archive: "Archive") -> Listing:
@@ -167,54 +171,69 @@ class Labelled:
 
 @dataclass
 class Reading:
-    """How files were understood: labelled photos, and files or folders that have no class, with the reason."""
+    """How files were understood: labelled photos, and files or folders that have no class, with the reason.
+
+    `notes` are sentences for their owner.
+    """
 
     labelled: list[Labelled] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def list_folder(folder: str) -> Listing:
-    """All regular files below the folder in natural order; a file or folder reached twice through links is listed once.
+    """All regular files below the folder in natural order; a link is a file or folder at the place of the link.
 
     Raises:
         DatasetError: the folder itself cannot be opened.
     """
     walk = _Walk(folder)
     walk.run()
-    files = sorted(walk.files, key=lambda file: natural_key(file.parts))
-    return Listing(tuple(files), tuple(sorted(walk.left_out, key=lambda item: natural_key(item[0]))))
+    return Listing(
+        tuple(sorted(walk.files, key=lambda file: natural_key(file.parts))),
+        tuple(sorted(walk.left_out, key=lambda item: natural_key(item[0]))),
+        tuple(walk.folders),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A link: where it is below the source, its path, and the folders on disk that it was reached through."""
+
+    parts: tuple[str, ...]
+    path: str
+    reached_through: tuple[str, ...]
 
 
 class _Walk:
-    """One pass over a folder: first what really stands there, then what its links lead to."""
+    """One pass over a folder: first what is really there, then what its links lead to, never in a circle."""
 
     def __init__(self, folder: str) -> None:
         self.root = os.path.realpath(folder)
         self.files: list[FoundFile] = []
+        self.folders: list[tuple[str, ...]] = []
         self.left_out: list[LeftOut] = []
-        self._links: list[tuple[tuple[str, ...], str]] = []
-        self._seen: set[str] = set()
+        self._links: list[_Link] = []
         self._shown = folder
 
     def run(self) -> None:
-        self._walk_folder((), self.root)
+        self._walk_folder((), self.root, ())
         # Links found while following links are appended, and so followed in turn.
-        for parts, path in self._links:
-            self._follow(parts, os.path.realpath(path))
+        for link in self._links:
+            self._follow(link)
 
-    def _walk_folder(self, parts: tuple[str, ...], path: str) -> None:
+    def _walk_folder(self, parts: tuple[str, ...], path: str, reached_through: tuple[str, ...]) -> None:
         waiting = [(parts, path)]
         while waiting:
             here, folder = waiting.pop()
-            if folder in self._seen:
-                continue
-            self._seen.add(folder)
+            if here:
+                self.folders.append(here)
             for entry in self._entries(here, folder):
                 child = (*here, entry.name)
                 if is_system_name(entry.name):
                     self.left_out.append((child, SYSTEM_REASON))
                 elif entry.is_symlink():
-                    self._links.append((child, entry.path))
+                    self._links.append(_Link(child, entry.path, (folder, *reached_through)))
                 elif entry.is_dir(follow_symlinks=False):
                     waiting.append((child, entry.path))
                 else:
@@ -234,26 +253,23 @@ class _Walk:
             return []
 
     def _add_file(self, parts: tuple[str, ...], path: str, *, is_regular: bool) -> None:
-        if not is_regular:
-            self.left_out.append((parts, "it is not a regular file"))
-        elif path not in self._seen:
-            self._seen.add(path)
+        if is_regular:
             self.files.append(FoundFile(parts, DiskFile(path)))
         else:
-            self.left_out.append((parts, "a link to a photo that is already taken"))
+            self.left_out.append((parts, "it is not a regular file"))
 
-    def _follow(self, parts: tuple[str, ...], target: str) -> None:
+    def _follow(self, link: _Link) -> None:
+        target = os.path.realpath(link.path)
         try:
             mode = os.stat(target).st_mode
         except OSError as exc:
-            self.left_out.append((parts, f"a link that leads nowhere: {exc.strerror}"))
+            self.left_out.append((link.parts, f"a link that leads nowhere: {exc.strerror}"))
             return
         if not stat.S_ISDIR(mode):
-            self._add_file(parts, target, is_regular=stat.S_ISREG(mode))
-        elif target in self._seen or self._holds_source(target):
-            self.left_out.append((parts, "a link to a folder that is already read"))
+            self._add_file(link.parts, target, is_regular=stat.S_ISREG(mode))
+        elif any((folder + os.sep).startswith(target.rstrip(os.sep) + os.sep) for folder in link.reached_through):
+            self.left_out.append((link.parts, "a link to a folder that it is in"))
+        elif len(link.reached_through) > _MOST_LINKS_IN_A_ROW or len(self.files) > _MOST_FILES_THROUGH_LINKS:
+            self.left_out.append((link.parts, "a link to a folder that is not read, for there are too many links"))
         else:
-            self._walk_folder(parts, target)
-
-    def _holds_source(self, folder: str) -> bool:
-        return self.root.startswith(folder.rstrip(os.sep) + os.sep)
+            self._walk_folder(link.parts, target, link.reached_through)

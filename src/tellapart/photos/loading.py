@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
+from tellapart.images.depth import Levels, choose_depths
+from tellapart.images.gate import measure_levels
 from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.records import Skipped
 
@@ -71,6 +74,32 @@ def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[R
 def stream_images(photos: Readable, spec: PreprocessSpec, limits: ImageLimits) -> Iterator[NDArray[np.uint8] | Skipped]:
     """One item a photo, in order: the image, uint8 of shape `spec.shape`, or why there is none."""
     return map_photos(photos, lambda data: load_image(data, spec, limits))
+
+
+def stream_collection(
+    photos: Readable, spec: PreprocessSpec, limits: ImageLimits
+) -> Iterator[tuple[int, NDArray[np.uint8] | Skipped]]:
+    """Row and image of each photo of a collection, uint8 of shape `spec.shape`, or why there is none.
+
+    Deep photos that do not say how many bits they fill come last, when that is known of all of them; the others are in
+    order, and opened once.
+    """
+    levels: dict[int, Levels] = {}
+    items = map_photos(photos, lambda data: measure_levels(data, limits) or load_image(data, spec, limits))
+    for row, item in enumerate(items):
+        if isinstance(item, Levels):
+            levels[row] = item
+        else:
+            yield row, item
+    known, rows = replace(spec, depths=choose_depths(levels.values())), list(levels)
+    deep = map_batches(
+        len(rows), 1, lambda places: [_load_row(photos, rows[place], known, limits) for place in places], num_cores()
+    )
+    yield from zip(rows, deep, strict=True)
+
+
+def _load_row(photos: Readable, row: int, spec: PreprocessSpec, limits: ImageLimits) -> NDArray[np.uint8] | Skipped:
+    return _try_row(photos.paths, row, lambda one: load_image(photos.read(one), spec, limits))
 
 
 def digest_photos(photos: Readable) -> list[str | Skipped]:

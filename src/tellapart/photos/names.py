@@ -6,6 +6,7 @@ Holds no file access; every module that lists photos sorts with `natural_key`.
 import functools
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ _FORBIDDEN = frozenset('<>:"/\\|?*')
 # What Windows takes for a device, whatever follows the first dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
 LONGEST_FOLDER_NAME = 60
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{0,15})?", re.ASCII)
 
 NaturalKey = tuple[tuple[tuple[tuple[int, str], ...], str], ...]
 
@@ -67,6 +69,21 @@ def safe_name(text: str) -> str:
 def same_name_key(name: str) -> str:
     """Equal for names that a file system may take for the same, whatever their case and Unicode form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def compare_names(class_names: Sequence[str]) -> list[str]:
+    """A sentence for all classes that are one number written differently, and one for those that differ in case."""
+    notes: list[str] = []
+    numbers: defaultdict[float, list[str]] = defaultdict(list)
+    words: defaultdict[str, list[str]] = defaultdict(list)
+    for name in class_names:
+        (numbers[float(name)] if _NUMBER.fullmatch(name) else words[same_name_key(name)]).append(name)
+    kinds = {"are the same number": numbers.values(), "differ only in upper and lower case": words.values()}
+    for found, groups in kinds.items():
+        alike = [" and ".join(map(repr, names)) for names in groups if len(names) > 1]
+        if alike:
+            notes.append(f"the classes {list_some(alike, 3)} {found}. If they mean the same, give them one name.")
+    return notes
 
 
 def is_system_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import name_some, natural_key
+from tellapart.photos.names import compare_names, name_some, natural_key
 from tellapart.records import Skipped
 
 
@@ -34,6 +34,7 @@ class PhotoSet:
             empty when the source has no split folders.
         unlabelled_reason: why no labels were found; `None` where they were, or were not looked for.
         sources: each folder, zip, CSV or photo where the user named several; empty for one, which `source` is.
+        notes: sentences for the owner of the photos, such as that two classes differ only in case.
     """
 
     source: str
@@ -46,6 +47,7 @@ class PhotoSet:
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
     sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.paths) == len(self.places)
@@ -134,7 +136,7 @@ class PhotoSet:
         """
         # Decoding needs OpenCV; listing photos does not.
         from tellapart.images.preprocess import PreprocessSpec
-        from tellapart.photos.loading import stream_images
+        from tellapart.photos.loading import stream_collection
 
         if self.labels is None:
             raise DatasetError(
@@ -144,22 +146,21 @@ class PhotoSet:
             )
         spec = PreprocessSpec(image_size, channels)
         images = np.empty((len(self), *spec.shape), dtype=np.uint8)
-        used: list[int] = []
-        unusable: list[Skipped] = []
-        for row, item in enumerate(stream_images(self, spec, self.limits)):
+        unusable: dict[int, Skipped] = {}
+        for row, item in stream_collection(self, spec, self.limits):
             if isinstance(item, Skipped):
-                unusable.append(item)
+                unusable[row] = item
             else:
-                images[len(used)] = item
-                used.append(row)
+                images[row] = item
         if unusable:
-            first = unusable[0]
+            first = unusable[min(unusable)]
             warnings.warn(
                 f"{len(unusable):,} of {len(self):,} photos of {self.source!r} cannot be used and are left out; "
                 f"the first is {first.path!r}: {first.reason}",
                 stacklevel=2,
             )
-        return images[: len(used)], self.labels[used]
+        used = [row for row in range(len(self)) if row not in unusable]
+        return (images[used] if unusable else images), self.labels[used]
 
 
 def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
@@ -186,6 +187,7 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         limits=parts[0].limits,
         given_splits=splits if any(splits) else (),
         sources=sources,
+        notes=tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *compare_names(class_names)])),
     )
 
 

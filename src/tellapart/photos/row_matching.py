@@ -1,158 +1,211 @@
 """From a CSV of paths and labels to labelled photos: finds the file each row means, and tells what has none.
 
-`photos/csv_table.py` reads the table; `photos/sources.py` calls this for a CSV, and for a folder or zip with one.
+`photos/csv_columns.py` reads the rows; `photos/sources.py` calls this for a CSV, and for a folder or zip with one.
 """
 
 import os
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from tellapart.errors import DatasetError
-from tellapart.images.gate import PHOTO_SUFFIXES
-from tellapart.photos.csv_table import read_table
-from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, Reading
+from tellapart.photos.csv_columns import LabelRow, read_labels, read_paths
+from tellapart.photos.files import DiskFile, FoundFile, Labelled, Reading
 from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.misplaced import reason_no_photo
-from tellapart.photos.names import class_name, name_some
+from tellapart.photos.names import name_some
 
-_PATH_COLUMNS = (
-    *("path", "file", "filename", "image", "image_path", "id"),
-    *("file_name", "filepath", "file_path", "image_name", "image_id", "photo"),
-)
-_LABEL_COLUMNS = ("label", "class", "category", "target", "labels", "class_name")
 _NOT_UNIQUE = "several files are called so; write the path in the CSV"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelRow:
-    """One row: a path or id as written, and a label without surrounding blanks, empty where there is none."""
-
-    path: str
-    label: str
+_NO_FILE = "is named in the CSV, but there is no such file"
+# What Label Studio puts before the name of a file that is uploaded.
+_UPLOADED = re.compile(r"(?:.*/)?[0-9a-f]{8}-(?P<name>[^/]+)")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass
 class RowFinder:
-    """Finds the file that the path or id in a row means.
+    """Finds the file that the path, name or id in a row means, all compared in one Unicode form (NFC).
 
     Args:
         folder: what relative paths start from on disk; `None` for a zip.
         list_files: lists the files of the source, called when a path is not found on disk, at most once.
-        by_file_name: whether a name without folders may stand for a file in some folder of the source.
     """
 
     folder: str | None
     list_files: Callable[[], Sequence[FoundFile]]
-    by_file_name: bool
-    _by_text: dict[str, list[FoundFile]] | None = field(default=None, init=False)
+    _index: "_Index | None" = field(default=None, init=False)
 
     def find(self, text: str) -> list[FoundFile]:
-        """The files a row may mean: one when all is well, none when it is missing, several when it says too little."""
-        for path in dict.fromkeys((text, text.strip(), text.strip().replace("\\", "/"))):
-            found = self._on_disk(path) or self._listed(path)
-            if found:
+        """The files a row may mean: one when all is well, none when it is missing, several when it says too little.
+
+        A path goes before a name, and a name before one without its suffix. A name stands for a file in some folder
+        only where the folders in the row do not contradict: `cat/1.jpg` is never `dog/1.jpg`.
+        """
+        spellings = dict.fromkeys((text, text.strip(), text.strip().replace("\\", "/")))
+        for path in spellings:
+            if found := self._on_disk(path):
                 return found
-        return []
+        if self._index is None:
+            self._index = _Index(self.list_files())
+        for path in dict.fromkeys([*spellings, _without_address(text)]):
+            if found := self._index.find(path):
+                return found
+        uploaded = _UPLOADED.fullmatch(text.strip())
+        return [] if uploaded is None else self._index.find(uploaded["name"])
+
+    def has(self, text: str) -> bool:
+        """Whether a row may mean some file."""
+        return bool(text.strip()) and bool(self.find(text))
+
+    def place_key(self, file: FoundFile) -> tuple[str, ...]:
+        """Equal for files at one place, however their paths are written; a link is a place of its own."""
+        if self.folder is None:
+            return file.parts
+        return (os.path.abspath(os.path.join(self.folder, *file.parts)),)
 
     def _on_disk(self, path: str) -> list[FoundFile]:
-        if self.folder is None or not path or not os.path.isfile(full := os.path.join(self.folder, path)):
+        if (
+            self.folder is None
+            or not path
+            or "\0" in path
+            or not os.path.isfile(full := os.path.join(self.folder, path))
+        ):
             return []
         parts = (path,) if os.path.isabs(path) else tuple(part for part in path.split("/") if part not in ("", "."))
         return [FoundFile(parts, DiskFile(os.path.realpath(full)))]
 
-    def _listed(self, path: str) -> list[FoundFile]:
-        is_id = os.path.splitext(path)[1].lower() not in PHOTO_SUFFIXES
-        if not (self.by_file_name or is_id):
+
+class _Index:
+    """Files by all that may stand for them."""
+
+    def __init__(self, files: Sequence[FoundFile]) -> None:
+        self._by_path: dict[tuple[str, ...], FoundFile] = {}
+        self._by_name: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
+        for file in files:
+            *folders, name = parts = tuple(map(_nfc, file.parts))
+            self._by_path.setdefault(parts, file)
+            self._by_name[name].append((tuple(folders), file))
+            self._by_stem[os.path.splitext(name)[0]].append((tuple(folders), file))
+
+    def find(self, path: str) -> list[FoundFile]:
+        parts = tuple(_nfc(part) for part in path.split("/") if part not in ("", "."))
+        if not parts:
             return []
-        if self._by_text is None:
-            self._by_text = _index(self.list_files())
-        return self._by_text.get("/".join(part for part in path.split("/") if part not in ("", ".")), [])
+        if exact := self._by_path.get(parts):
+            return [exact]
+        *folders, name = parts
+        for named in (self._by_name.get(name, []), self._by_stem.get(name, [])):
+            same = [(_num_same_end(found, folders), file) for found, file in named]
+            fitting = [(number, file) for number, file in same if number is not None]
+            if fitting:
+                most = max(number for number, _ in fitting)
+                return [file for number, file in fitting if number == most]
+        return []
 
 
-def _index(files: Sequence[FoundFile]) -> dict[str, list[FoundFile]]:
-    """Every text that may stand for a file: its path, or its name, with and without suffix; a path goes first."""
-    exact = {"/".join(file.parts): [file] for file in files}
-    loose: defaultdict[str, list[FoundFile]] = defaultdict(list)
-    for file in files:
-        path = "/".join(file.parts)
-        for text in dict.fromkeys((os.path.splitext(path)[0], file.name, os.path.splitext(file.name)[0])):
-            loose[text].append(file)
-    return {**loose, **exact}
+def _num_same_end(one: Sequence[str], other: Sequence[str]) -> int | None:
+    """How many folders the shorter of two has, if the longer ends in them; `None` if it does not."""
+    number = min(len(one), len(other))
+    return number if tuple(one[len(one) - number :]) == tuple(other[len(other) - number :]) else None
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _without_address(text: str) -> str:
+    """The path in an address on the web, or in one of Label Studio's; else the text as it is."""
+    path = text.strip()
+    if "?d=" in path:
+        return unquote(path.partition("?d=")[2])
+    return unquote(path.partition("?")[0].partition("#")[0]) if _ADDRESS.match(path) else path
+
+
+def match_paths(csv_path: str, finder: RowFinder) -> Reading:
+    """The photos that the rows of a CSV name, each once, without labels, and what is left out.
+
+    Raises:
+        DatasetError: the CSV cannot be read or has no column of paths, or more than half of its files are missing.
+    """
+    paths, notes = read_paths(csv_path, finder.has)
+    found, left_out = _find_files([LabelRow(path, ("",)) for path in paths], finder)
+    missing = [parts[0] for parts, reason in left_out if reason == _NO_FILE]
+    _check_missing(missing, len(paths), csv_path, finder.folder or os.curdir)
+    reading = Reading(left_out=left_out, notes=list(notes))
+    for file, _ in found:
+        _add_photo(reading, file, [""], [None])
+    return reading
 
 
 def match_rows(csv_path: str, finder: RowFinder, shown_folder: str) -> Reading:
     """The photos that the rows of a CSV name, with their labels; each photo once.
 
-    All values are text, so that `007` stays `007`. The column of the path is called path, file, filename, image,
-    image_path or id, that of the label label, class, category or target, in any case.
-
-    A photo that rows give different labels, a row without label, and a row whose file is missing are left out with the
-    reason.
+    All values are text, so that `007` stays `007`. A photo that rows give different labels, a row with none or with
+    several, and a row whose file is missing are left out with the reason. The split is that in a column of the CSV, or
+    else in the folders.
 
     Args:
         csv_path: the table.
+        finder: finds the file of a row.
         shown_folder: what paths in it are relative to, for messages.
 
     Raises:
         DatasetError: the CSV cannot be read or lacks a column, the files of more than half of the labelled rows are
-            missing, or no row has a label.
+            missing, or no row has a single label.
     """
-    rows, note = _read_rows(csv_path)
-    reading = Reading(left_out=[] if note is None else [(_parts(os.path.basename(csv_path)), note)])
-    found: dict[DiskFile | ArchiveMember, tuple[FoundFile, list[str]]] = {}
-    missing: list[str] = []
-    labelled_rows = [row for row in rows if row.label]
-    reading.left_out += [(_parts(row.path), "has no label in the CSV") for row in rows if not row.label]
-    for row in labelled_rows:
-        files = finder.find(row.path)
-        if not files:
-            missing.append(row.path)
-        elif len(files) > 1:
-            reading.left_out.append((_parts(row.path), _NOT_UNIQUE))
-        else:
-            found.setdefault(files[0].place, (files[0], []))[1].append(row.label)
-    _check_missing(missing, len(labelled_rows), csv_path, shown_folder)
-    reading.left_out += [(_parts(path), "is named in the CSV, but there is no such file") for path in missing]
-    for file, labels in found.values():
-        _add_photo(reading, file, list(dict.fromkeys(labels)))
-    files, found_labels = [item.file for item in reading.labelled], [item.label for item in reading.labelled]
-    splits = find_splits([file.parts[:-1] for file in files], found_labels)
-    reading.labelled = [Labelled(*item) for item in zip(files, found_labels, splits, strict=True)]
+    table = read_labels(csv_path, finder.has)
+    usable = [row for row in table.rows if len(row.labels) == 1]
+    reading = Reading(notes=list(table.notes))
+    reading.left_out += [((row.path,), _reason(row)) for row in table.rows if len(row.labels) != 1]
+    if not usable:
+        _refuse_labels(csv_path, table.rows)
+    found, left_out = _find_files(usable, finder)
+    _check_missing([parts[0] for parts, why in left_out if why == _NO_FILE], len(usable), csv_path, shown_folder)
+    reading.left_out += left_out
+    for file, rows in found:
+        _add_photo(reading, file, [row.labels[0] for row in rows], [row.split for row in rows])
+    if not table.has_splits:
+        _add_folder_splits(reading)
     return reading
 
 
-def _read_rows(csv_path: str) -> tuple[list[LabelRow], str | None]:
-    """The rows in their order, and what the owner of the CSV should know."""
-    table = read_table(csv_path)
-    path_column = _find_column(table.header, _PATH_COLUMNS, "path", csv_path)
-    label_column = _find_column(table.header, _LABEL_COLUMNS, "label", csv_path)
-    if not table.rows:
-        raise DatasetError(f"CSV {csv_path!r} has a header but no rows. Add a row for each photo.", paths=[csv_path])
-    rows = [LabelRow(row.cells[path_column], class_name(row.cells[label_column])) for row in table.rows]
-    return rows, table.note
+def _reason(row: LabelRow) -> str:
+    if not row.labels:
+        return "has no label in the CSV"
+    return f"has several labels in the CSV, {name_some(row.labels)}, and a photo has one class"
 
 
-def _find_column(columns: Sequence[str], known: Sequence[str], meaning: str, csv_path: str) -> int:
-    """The position of the first known name among the columns, in any case."""
-    lower = [column.strip().lower() for column in columns]
-    for name in known:
-        if name in lower:
-            return lower.index(name)
+def _refuse_labels(csv_path: str, rows: Sequence[LabelRow]) -> None:
+    several = next((row for row in rows if row.labels), None)
+    if several is None:
+        raise DatasetError(f"no row of CSV {csv_path!r} has a label. Fill the label column.", paths=[csv_path])
     raise DatasetError(
-        f"CSV {csv_path!r} has no {meaning} column, only {name_some(columns) or 'none'}. In the first line name one "
-        f"{known[0]!r}, or one of {', '.join(known[1:])}.",
+        f"each row of CSV {csv_path!r} has several labels, such as {name_some(several.labels)} for {several.path!r}, "
+        "and a photo has one class. Give a CSV with one label for each photo.",
         paths=[csv_path],
     )
 
 
-def _parts(path: str) -> tuple[str, ...]:
-    return (path,)
+def _find_files(
+    rows: Sequence[LabelRow], finder: RowFinder
+) -> tuple[list[tuple[FoundFile, list[LabelRow]]], list[tuple[tuple[str, ...], str]]]:
+    """Each file with the rows that mean it, and the rows that mean none or several, with the reason."""
+    found: dict[tuple[str, ...], tuple[FoundFile, list[LabelRow]]] = {}
+    left_out: list[tuple[tuple[str, ...], str]] = []
+    for row in rows:
+        files = finder.find(row.path)
+        if len(files) == 1:
+            found.setdefault(finder.place_key(files[0]), (files[0], []))[1].append(row)
+        else:
+            left_out.append(((row.path,), _NOT_UNIQUE if files else _NO_FILE))
+    return list(found.values()), left_out
 
 
 def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_folder: str) -> None:
-    if num_rows == 0:
-        raise DatasetError(f"no row of CSV {csv_path!r} has a label. Fill the label column.", paths=[csv_path])
     if len(missing) * 2 > num_rows:
         raise DatasetError(
             f"{len(missing):,} of the {num_rows:,} files named in CSV {csv_path!r} are missing: {name_some(missing)}. "
@@ -161,11 +214,21 @@ def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_f
         )
 
 
-def _add_photo(reading: Reading, file: FoundFile, labels: Sequence[str]) -> None:
+def _add_photo(reading: Reading, file: FoundFile, labels: Sequence[str], splits: Sequence[str | None]) -> None:
+    names = list(dict.fromkeys(labels))
     reason = reason_no_photo(file.name, file.place)
     if reason is not None:
         reading.left_out.append((file.parts, reason))
-    elif len(labels) > 1:
-        reading.left_out.append((file.parts, f"rows of the CSV give it different labels: {name_some(labels)}"))
+    elif len(names) > 1:
+        reading.left_out.append((file.parts, f"rows of the CSV give it different labels: {name_some(names)}"))
+    elif len(set(splits)) > 1:
+        reading.left_out.append((file.parts, "rows of the CSV put it into different splits"))
     else:
-        reading.labelled.append(Labelled(file, labels[0]))
+        reading.labelled.append(Labelled(file, names[0], splits[0]))
+
+
+def _add_folder_splits(reading: Reading) -> None:
+    """Gives each photo the split that its folders name, where they are split folders."""
+    items = reading.labelled
+    splits = find_splits([item.file.parts[:-1] for item in items], [item.label for item in items])
+    reading.labelled = [Labelled(item.file, item.label, split) for item, split in zip(items, splits, strict=True)]

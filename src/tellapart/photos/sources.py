@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.errors import DatasetError, ImageError
+from tellapart.images.formats import HEAD_BYTES, is_zip_of_files
 from tellapart.photos.files import (
     SYSTEM_REASON,
     ArchiveMember,
@@ -30,16 +31,23 @@ from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.labels import labels_from_pattern
 from tellapart.photos.layout import label_files
 from tellapart.photos.masks import separate_masks
-from tellapart.photos.misplaced import reason_no_photo, separate_photos
-from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, name_some, natural_key, printable
+from tellapart.photos.misplaced import (
+    drop_repeated,
+    find_empty_folders,
+    reason_no_photo,
+    separate_photos,
+    without_repeated,
+)
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, compare_names, name_some, natural_key, printable
 from tellapart.photos.photoset import PhotoSet, check_classes, join_photos
 from tellapart.records import Skipped
 
+if TYPE_CHECKING:
+    from tellapart.photos.row_matching import RowFinder
+
 Photos = PhotoSet | str | Path | Sequence[str | Path]
 
-_HEAD_BYTES = 64
 _TABLE_SUFFIXES = (".csv", ".tsv")
-_ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def open_photos(
@@ -197,6 +205,7 @@ def _read_each(sources: Sequence[str], listings: Sequence[Listing], config: Sour
             return None
         together.labelled += reading.labelled
         together.left_out += reading.left_out
+        together.notes += reading.notes
     return together
 
 
@@ -204,7 +213,7 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
     """All photos of the sources without labels: in the order given, and in natural order inside a folder or zip.
 
     Args:
-        sources: photo files, folders (searched to any depth) and zips.
+        sources: photo files, folders (searched to any depth), zips, and CSVs with a column of paths.
         limits: the largest photo that is read.
 
     Raises:
@@ -214,13 +223,23 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
     paths: list[str] = []
     places: list[DiskFile | ArchiveMember] = []
     skipped: list[Skipped] = []
+    notes: list[str] = []
     for source in map(str, sources):
         kind = _kind_of(source)
-        if kind in ("folder", "zip"):
+        if kind == "table":
+            from tellapart.photos.row_matching import match_paths  # only a CSV needs it
+
+            reading = match_paths(source, _beside(source))
+            folder = os.path.dirname(source)
+            paths += [_join(folder, item.file.parts) for item in reading.labelled]
+            places += [item.file.place for item in reading.labelled]
+            skipped += _skipped(folder, reading.left_out)
+            notes += reading.notes
+        elif kind in ("folder", "zip"):
             listing = _list(source, kind)
-            photos, left_out = separate_photos(listing.files)
-            photos, masks = separate_masks(photos, limits)
-            left_out += masks
+            photos, left_out = _take_photos(listing, limits)
+            photos, repeated = without_repeated(photos)
+            left_out += repeated
             paths += [_join(source, photo.parts) for photo in photos]
             places += [photo.place for photo in photos]
             skipped += _skipped(source, [*left_out, *listing.left_out])
@@ -241,6 +260,7 @@ def list_photos(sources: Sequence[str | Path], limits: ImageLimits = ImageLimits
         places=tuple(places),
         limits=limits,
         sources=named if len(named) > 1 else (),
+        notes=tuple(notes),
     )
 
 
@@ -263,13 +283,15 @@ def _kind_of(source: str) -> str:
     if suffix == ".zip":
         return "zip"
     try:
-        return "zip" if DiskFile(source).head(_HEAD_BYTES).startswith(_ZIP_HEADS) else "file"
+        return "zip" if is_zip_of_files(DiskFile(source).head(HEAD_BYTES)) else "file"
     except ImageError:
         return "file"
 
 
 def _refuse_file(source: str) -> NoReturn:
     reason = reason_no_photo(source, DiskFile(source))
+    if reason is not None and ". " in reason:  # it says what to do
+        raise DatasetError(f"{source!r} is {reason}.", paths=[source])
     found = f"no folder, zip or CSV ({reason})" if reason else "a single photo"
     raise DatasetError(
         f"{source!r} is {found}. Give a folder with a folder per class, photos with their class in the name, a zip of "
@@ -299,29 +321,50 @@ def _read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
             f"{source!r} is a CSV, which names the labels itself. Leave out `{setting}`, or give a folder or zip.",
             paths=[source],
         )
-    folder = os.path.dirname(source)
-    from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
+    from tellapart.photos.row_matching import match_rows  # only a CSV needs it
 
-    finder = RowFinder(folder or os.curdir, lambda: list_folder(folder or os.curdir).files, by_file_name=False)
-    return folder, match_rows(source, finder, folder or os.curdir)
+    folder = os.path.dirname(source)
+    return folder, match_rows(source, _beside(source), folder or os.curdir)
+
+
+def _beside(csv_path: str) -> "RowFinder":
+    """Finds the photos of a CSV below its folder."""
+    from tellapart.photos.row_matching import RowFinder  # only a CSV needs it
+
+    folder = os.path.dirname(csv_path) or os.curdir
+    return RowFinder(folder, lambda: separate_photos(list_folder(folder).files)[0])
 
 
 def _read_listed(source: str, listing: Listing, kind: str, config: SourceConfig) -> Reading:
     """The photos of a folder or zip with their labels, and all else with the reason."""
-    photos, left_out = separate_photos(listing.files)
+    # A CSV says itself what the photos are.
+    photos, left_out = _take_photos(listing, None if config.labels_csv is not None else config.limits)
     if not photos:
         _refuse_empty(source, listing, kind)
-    if config.labels_csv is None:  # a CSV says itself what the photos are
-        photos, masks = separate_masks(photos, config.limits)
-        left_out += masks
     if config.labels_csv is not None:
         reading = _read_table(source, photos, kind, config.labels_csv)
     elif config.label_pattern is not None:
         reading = _read_pattern(source, photos, config.label_pattern)
     else:
         reading = _read_layout(source, photos, config.class_level)
+    drop_repeated(reading)
     reading.left_out += [*left_out, *listing.left_out]
     return reading
+
+
+def _take_photos(listing: Listing, limits: ImageLimits | None) -> tuple[list[FoundFile], list[LeftOut]]:
+    """The photos of a folder or zip, and all else with the reason.
+
+    Args:
+        listing: all files.
+        limits: the largest photo that is decoded to see whether it is a mask; `None` takes masks for photos.
+    """
+    photos, left_out = separate_photos(listing.files)
+    left_out += find_empty_folders(listing.folders, listing.files, photos)
+    if limits is None:
+        return photos, left_out
+    photos, masks = separate_masks(photos, limits)
+    return photos, left_out + masks
 
 
 def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
@@ -350,7 +393,7 @@ def _refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
 def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv: str) -> Reading:
     from tellapart.photos.row_matching import RowFinder, match_rows  # only a CSV needs it
 
-    finder = RowFinder(source if kind == "folder" else None, lambda: photos, by_file_name=True)
+    finder = RowFinder(source if kind == "folder" else None, lambda: photos)
     reading = match_rows(labels_csv, finder, source)
     used = {item.file.place for item in reading.labelled}
     told = {"/".join(parts) for parts, _ in reading.left_out}
@@ -404,6 +447,7 @@ def _build(
         places=tuple(item.file.place for item in items),
         limits=limits,
         given_splits=splits if any(splits) else (),
+        notes=(*reading.notes, *compare_names(class_names)),
         sources=tuple(sources) if len(sources) > 1 else (),
     )
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from tellapart.config import check_range
 from tellapart.errors import ConfigError
 from tellapart.measure.selective import describe_selective, threshold_for
+from tellapart.photos.names import same_name_key
 from tellapart.predict.inputs import Inputs
 from tellapart.records import Prediction, SelectivePoint, Skipped
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)
+_NO_ANSWER = " (no answer)"
 NOT_SURE, NONE_OF_THESE = "not sure", "none of these"
 
 
@@ -75,6 +77,18 @@ class AnswerRule:
         return prediction
 
 
+def name_doubts(class_names: Sequence[str]) -> dict[str, str]:
+    """Each doubt in words that no class of the model is called, whatever its case: mostly the doubt itself."""
+    taken = {same_name_key(name) for name in class_names}
+    shown: dict[str, str] = {}
+    for doubt in (NOT_SURE, NONE_OF_THESE):
+        words = doubt
+        while same_name_key(words) in taken:
+            words += _NO_ANSWER
+        shown[doubt] = words
+    return shown
+
+
 class Predictions(Iterator[Prediction]):
     """A prediction for each photo that can be read, in order, made while they are read.
 
@@ -90,6 +104,7 @@ class Predictions(Iterator[Prediction]):
 
     Attributes:
         doubts, notes: as in `AnswerRule`.
+        answers: all there may be: the classes, then the doubts in words that are no class.
     """
 
     def __init__(
@@ -101,6 +116,8 @@ class Predictions(Iterator[Prediction]):
     ) -> None:
         self.doubts, self.notes = rule.doubts, rule.notes
         self._inputs, self._class_names, self._rule, self._numbers = inputs, class_names, rule, numbers
+        self._shown_doubts = name_doubts(class_names)
+        self.answers = (*class_names, *(self._shown_doubts[doubt] for doubt in rule.doubts))
         self._skipped: list[Skipped] = []
         self._items = self._read()
 
@@ -131,7 +148,9 @@ class Predictions(Iterator[Prediction]):
                 self._skipped.append(numbers)
                 yield row, numbers
             else:
-                yield row, self._rule.apply(self._prediction(self._inputs.paths[row], numbers))
+                prediction = self._rule.apply(self._prediction(self._inputs.paths[row], numbers))
+                shown = self._shown_doubts.get(prediction.doubt or "")
+                yield row, prediction if shown == prediction.doubt else replace(prediction, shown_doubt=shown)
         for number, skipped in enumerate(self._inputs.skipped, len(self._inputs)):
             self._skipped.append(skipped)
             yield number, skipped

@@ -22,7 +22,7 @@ MODEL_FILE = "model.onnx"
 RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
-_SCHEMA = 2  # 1 had neither `selective` nor `usual_distances`
+_SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
 _WHAT_TO_DO = "Copy the folder again or train again"
 
 
@@ -129,7 +129,7 @@ def _missing(model_dir: Path, name: str) -> BundleError:
     if not has_other and (model_dir / RUN_FILE).exists():
         return BundleError(
             f"the training in {str(model_dir)!r} has not finished: it has {RUN_FILE} but no {BUNDLE_FILE} yet. "
-            "Continue it with `resume=True` and the same photos and `out`.",
+            "Continue it with `resume=True`, the same photos and the same folder.",
             path=model_dir,
         )
     if not has_other:

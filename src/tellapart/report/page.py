@@ -8,7 +8,7 @@ script of the page and nothing else.
 import base64
 import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from tellapart.records import Figure, Finding, LabelSuspect, Skipped, Step, Verd
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import SURE, ModelView, make_view
-from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto
+from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, map_uri
 
 if TYPE_CHECKING:
     import jinja2
@@ -45,7 +45,7 @@ class Report:
         suspects: labels that are probably wrong, the most suspicious first.
         photos: by row, every photo that anything here refers to.
         measurement: how the model does; `None` in the report of a check-up alone.
-        heatmaps: by row, where the model looked, over the photo; uint8 RGB as `ReportPhoto.image`.
+        maps: by row, where the model looked for the class it answered, as `pictures.overlay_map` takes it.
         facts: further lines about the training, such as its duration: what, and how much.
         clear: what the check-up looked for and did not find, a sentence each: `No copies were found.`
         figures: what the check-up measured, each beside its threshold.
@@ -62,7 +62,7 @@ class Report:
     suspects: tuple[LabelSuspect, ...]
     photos: Mapping[int, ReportPhoto]
     measurement: Measurement | None
-    heatmaps: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    maps: Mapping[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     facts: tuple[tuple[str, str], ...] = ()
     clear: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -81,7 +81,7 @@ def render_report(report: Report) -> bytes:
     Whatever the texts of the report hold, the page shows it as text. Long lists are cut and say what was left out.
     """
     environment = _make_environment()
-    album = Album(report.source, report.photos, report.heatmaps)
+    album = Album(report.source, report.photos, report.maps)
     cards = finding_cards(report.findings, album)
     suspects = suspect_lines(report.suspects, album)
     model = make_view(report.measurement, album) if report.measurement else None
@@ -101,7 +101,8 @@ def render_report(report: Report) -> bytes:
         style=style,
         script=script,
         policy=_policy(style, script),
-        data=_script_data(report, cards, [photo for _, photo in suspects], model),
+        data=_script_data(report, cards, suspects, model)
+        | {"large": album.large_pictures(), "maps": _maps(report.maps)},
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions decisions.csv --out cleaned",
     )
     return page.encode("utf-8")
@@ -153,20 +154,34 @@ def _policy(style: str, script: str) -> str:
     )
 
 
+def _maps(maps: Mapping[int, NDArray[np.float32]]) -> dict[int, str]:
+    """By row, the maps that point at something, as data URIs."""
+    uris = {row: map_uri(activation) for row, activation in maps.items()}
+    return {row: uri for row, uri in uris.items() if uri is not None}
+
+
 def _script_data(
     report: Report,
     cards: tuple[FindingCard, ...],
-    suspects: list[ShownPhoto],
+    suspects: Sequence[tuple[LabelSuspect, ShownPhoto]],
     model: ModelView | None,
 ) -> dict[str, Any]:
     """What the script needs to know of every photo that can be decided on; all texts can be encoded."""
-    shown = [*suspects, *(photo for card in cards for group in card.groups for photo in group.photos)]
+    shown = [
+        *(photo for _, photo in suspects),
+        *(photo for card in cards for group in card.groups for photo in group.photos),
+    ]
     if model is not None:
         shown += [answer.photo for answer in (*model.sure_mistakes, *model.other_mistakes, *model.unsure)]
     return {
         "key": hashlib.blake2b(printable(report.source).encode(), digest_size=8).hexdigest(),
         "classes": [printable(name) for name in report.class_names],
         "shown": [wording.shorten(name, 60) for name in report.class_names],
+        "counts": list(report.class_counts.values()),
+        "suggested": {
+            str(photo.row): [suspect.suggested_label, round(suspect.suggested_probability, 4)]
+            for suspect, photo in suspects
+        },
         "photos": {
             str(photo.row): [photo.content, printable(photo.path), printable(photo.class_name or "")]
             for photo in sorted(shown, key=lambda photo: photo.row)

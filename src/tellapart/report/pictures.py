@@ -1,4 +1,4 @@
-"""The pictures of one page: small photos, and where a model looked, drawn over them.
+"""The pictures of one page: small photos, larger copies of some, and where a model looked, drawn over them.
 
 Decoding is `images/gate.py`'s. Each picture is embedded once as a JPEG file, and the page refers to it by its id, so
 that a photo that appears as a copy, as a suspect and as a mistake costs its bytes once.
@@ -8,6 +8,7 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,12 +17,17 @@ from numpy.typing import NDArray
 from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE
 
 _Pixels = NDArray[np.uint8]
+_Key = TypeVar("_Key", str, int)
 
 
 # A page of 5 MB, less what is not a picture. Photos of 200 pixels take some 9 kB each: 450 of them fit.
 MOST_PICTURE_BYTES = 4_200_000
 _SHORTEST_SIDE = 48
 _QUALITY = 76
+# The larger copies, which a click opens: of so many bytes together, so that a page stays well below 15 MB.
+LARGE_SIDE, MOST_LARGE_BYTES, _SMALLEST_LARGE_SIDE = 1024, 8_500_000, 320
+_LARGE_QUALITY = 80
+_MAP_SIDE = 64
 _ROUNDS = 4
 # Yellow to red, RGB. The warm halves of inferno and turbo were looked at beside it: inferno's yellow core is lost on
 # ginger fur and in lamp light, turbo's dark red on brown fur.
@@ -40,12 +46,14 @@ class ReportPhoto:
         content: BLAKE2b of its bytes, 40 hexadecimal digits.
         class_name: its label; `None` without one.
         image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_LONGEST_SIDE` pixels at its longer side.
+        large: likewise, at most `LARGE_SIDE` pixels; `None` where a click enlarges `image`.
     """
 
     path: str
     content: str
     class_name: str | None
     image: _Pixels = field(repr=False)
+    large: _Pixels | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -86,13 +94,13 @@ class Album:
     Args:
         source: what the photos were read from; their names are shown without it.
         photos: by row; `show` takes from them.
-        heatmaps: by row; `show_heatmap` takes from them.
+        maps: by row, activation maps of the class that was answered, as for `overlay_map`; `show_heatmap` draws them.
     """
 
-    def __init__(self, source: str, photos: Mapping[int, ReportPhoto], heatmaps: Mapping[int, _Pixels]) -> None:
+    def __init__(self, source: str, photos: Mapping[int, ReportPhoto], maps: Mapping[int, NDArray[np.float32]]) -> None:
         self.source = source
         self.photos = photos
-        self.heatmaps = heatmaps
+        self.maps = maps
         self._images: dict[str, _Pixels] = {}
         self._ids: dict[str, str] = {}
 
@@ -107,41 +115,53 @@ class Album:
 
     def show_heatmap(self, row: int) -> str | None:
         """The id of the heat map of that row, which the page now holds; `None` where there is none."""
-        if row not in self.heatmaps:
+        if row not in self.maps:
             return None
-        self._images.setdefault(f"h{row}", self.heatmaps[row])
+        self._images.setdefault(f"h{row}", overlay_map(self.photos[row].image, self.maps[row]))
         return f"h{row}"
 
     def pictures(self) -> tuple[Picture, ...]:
         """All that was shown, encoded; where that would be more than `MOST_PICTURE_BYTES`, smaller and smaller."""
-        side, uris = THUMBNAIL_LONGEST_SIDE, self._encode(THUMBNAIL_LONGEST_SIDE)
-        for _ in range(_ROUNDS):
-            num_bytes = sum(map(len, uris.values()))
-            if num_bytes <= MOST_PICTURE_BYTES or side == _SHORTEST_SIDE:
-                break
-            side = max(_SHORTEST_SIDE, int(side * 0.95 * math.sqrt(MOST_PICTURE_BYTES / num_bytes)))
-            uris = self._encode(side)
+        uris = _encode_within(self._images, MOST_PICTURE_BYTES, THUMBNAIL_LONGEST_SIDE, _SHORTEST_SIDE, _QUALITY)
         return tuple(
             Picture(key, self._images[key].shape[0], self._images[key].shape[1], uri) for key, uri in uris.items()
         )
 
-    def _encode(self, longest_side: int) -> dict[str, str]:
-        return {key: jpeg_uri(image, longest_side) for key, image in self._images.items()}
+    def large_pictures(self) -> dict[int, str]:
+        """By row, the larger copies there are, as data URIs; smaller if more than `MOST_LARGE_BYTES`."""
+        large = {row: photo.large for row, photo in self.photos.items() if photo.large is not None}
+        return _encode_within(large, MOST_LARGE_BYTES, LARGE_SIDE, _SMALLEST_LARGE_SIDE, _LARGE_QUALITY)
 
 
-def jpeg_uri(image: _Pixels, longest_side: int) -> str:
+def _encode_within(
+    images: Mapping[_Key, _Pixels], most_bytes: int, largest_side: int, smallest_side: int, quality: int
+) -> dict[_Key, str]:
+    """The images as data URIs of at most so many characters together, smaller and smaller until they fit."""
+    side = largest_side
+    uris = {key: jpeg_uri(image, side, quality) for key, image in images.items()}
+    for _ in range(_ROUNDS):
+        num_bytes = sum(map(len, uris.values()))
+        if num_bytes <= most_bytes or side == smallest_side:
+            break
+        side = max(smallest_side, int(side * 0.95 * math.sqrt(most_bytes / num_bytes)))
+        uris = {key: jpeg_uri(image, side, quality) for key, image in images.items()}
+    return uris
+
+
+def jpeg_uri(image: _Pixels, longest_side: int, quality: int = _QUALITY) -> str:
     """The image as a data URI of a JPEG file, shrunk to `longest_side` pixels where it is larger.
 
     Args:
         image: uint8 RGB, shape `(height, width, 3)`; not modified.
         longest_side: in pixels.
+        quality: of the JPEG file, 1 to 100.
     """
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    settings = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     assert is_encoded
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
@@ -165,18 +185,43 @@ def overlay_map(image: NDArray[np.uint8], activation: NDArray[np.float32]) -> ND
         uint8 RGB, shape `(height, width, 3)`.
     """
     assert image.ndim == 3 and image.shape[2] == 3, image.shape
+    warmth = _colour_map(activation, image.shape[0], image.shape[1])
+    if warmth is None:
+        return image.copy()
+    colours, opacity = warmth
+    pale = _dim(image)
+    return np.asarray(np.rint(pale + opacity * (colours - pale)), np.uint8)
+
+
+def map_uri(activation: NDArray[np.float32]) -> str | None:
+    """The colours of `overlay_map` as a data URI of a square PNG file with opacity, to be stretched over the photo.
+
+    `None` for a map that points at nothing.
+    """
+    warmth = _colour_map(activation, _MAP_SIDE, _MAP_SIDE)
+    if warmth is None:
+        return None
+    colours, opacity = warmth
+    pixels = np.rint(np.concatenate([colours[:, :, ::-1], 255 * opacity], axis=2)).astype(np.uint8)
+    is_encoded, data = cv2.imencode(".png", pixels)
+    assert is_encoded
+    return f"data:image/png;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def _colour_map(
+    activation: NDArray[np.float32], height: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Colours, RGB in `[0, 255]`, and their opacity in `[0, 1]`, `(height, width, 3)` and `(height, width, 1)`."""
     assert activation.ndim == 2 and activation.size, activation.shape
     values = np.nan_to_num(activation.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     largest = float(values.max())
     if largest <= 0 or largest - float(values.min()) <= _FLAT * largest:
-        return image.copy()
-    size = (image.shape[1], image.shape[0])
-    heat = np.clip(cv2.resize(values / np.float32(largest), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+        return None
+    scaled = cv2.resize(values / np.float32(largest), (width, height), interpolation=cv2.INTER_CUBIC)
+    heat = np.clip(np.asarray(scaled, np.float32), 0, 1)
     colours = _WEAK + heat[:, :, np.newaxis] * (_STRONG - _WEAK)
     # A smooth step: half of the maximum is half of the colour, and weak evidence leaves the photo alone.
-    opacity = (_STRONGEST * heat**2 * (3 - 2 * heat))[:, :, np.newaxis]
-    pale = _dim(image)
-    return np.asarray(np.rint(pale + opacity * (colours - pale)), np.uint8)
+    return colours, (_STRONGEST * heat**2 * (3 - 2 * heat))[:, :, np.newaxis]
 
 
 def _dim(image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -18,9 +18,9 @@ from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.splits import Split, count_groups
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.randomness import named_generator
@@ -113,7 +113,7 @@ class HeadRecipe:
         measurement = self._measure(checkup, split, head, data)
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
-        bundle = _make_bundle(self._opened, checkup.photos.class_names, head, novelty, measurement)
+        bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
         predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
@@ -220,11 +220,12 @@ def _leak_accuracy(
 
 def _make_bundle(
     opened: OpenBackbone,
-    class_names: tuple[str, ...],
+    checkup: Checkup,
     head: FittedHead,
     novelty: Novelty | None,
     measurement: Measurement | None,
 ) -> Bundle:
+    class_names = checkup.photos.class_names
     size, num_classes = opened.embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
@@ -234,7 +235,7 @@ def _make_bundle(
     )
     return Bundle(
         class_names=class_names,
-        preprocess=opened.embedder.preprocess,
+        preprocess=replace(opened.embedder.preprocess, depths=checkup.seen.depths),
         layers=layers,
         model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
         versions=installed_versions("scikit-learn"),

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
-from tellapart.measure.number_words import quote_some
+from tellapart.measure.splits import Split, count_groups, split_indices
+from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split, count_groups, split_indices
 from tellapart.records import Skipped
 
 
@@ -48,34 +48,27 @@ def load_chosen(
 
 
 def given_split(photos: PhotoSet) -> Split | None:
-    """The source's own train and validation folders, where it has both for every class."""
-    given = np.array(photos.given_splits, dtype=object)
-    if not given.size or photos.labels is None:
-        return None
-    sides = {name: np.flatnonzero(given == name) for name in ("train", "validation")}
-    classes = set(photos.labels.tolist())
-    if not all(set(photos.labels[rows].tolist()) == classes for rows in sides.values()):
-        return None
-    return Split(sides["train"], sides["validation"])
+    """The source's own train and validation photos, where it has both; photos in neither train.
 
+    Validation may lack a class, and is then the source's word all the same.
 
-def describe_unused_split(photos: PhotoSet) -> str | None:
-    """Why the source's own split into train and validation is not used; `None` where it is, or there is none."""
-    if not {"train", "validation"} <= set(photos.given_splits) or given_split(photos) is not None:
-        return None
-    assert photos.labels is not None
+    Raises:
+        DatasetError: a class is in validation only, so that nothing of it can be learnt.
+    """
     given = np.array(photos.given_splits, dtype=object)
-    missing = {
-        side: [
-            name for label, name in enumerate(photos.class_names) if not (photos.labels[given == side] == label).any()
-        ]
-        for side in ("validation", "train")
-    }
-    side = "validation" if missing["validation"] else "train"
-    return (
-        f"the folder {side!r} of {photos.source!r} has no photos of {quote_some(missing[side])}, so the split of the"
-        " folders is not used. tellapart makes its own from all photos."
-    )
+    if photos.labels is None or not {"train", "validation"} <= set(photos.given_splits):
+        return None
+    split = Split(np.flatnonzero(given != "validation"), np.flatnonzero(given == "validation"))
+    untrained = sorted(set(photos.labels.tolist()) - set(photos.labels[split.train].tolist()))
+    if untrained:
+        rows = split.validation[np.isin(photos.labels[split.validation], untrained)]
+        names = name_some([photos.class_names[label] for label in untrained])
+        raise DatasetError(
+            f"class {names} in {photos.source!r} has photos for validation only, so it cannot be learnt. Put some of "
+            "them with the training photos, or remove the class.",
+            paths=[photos.paths[row] for row in rows],
+        )
+    return split
 
 
 def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: float, seed: int) -> Split:
@@ -120,19 +113,19 @@ def _without_leak(split: Split, groups: NDArray[np.int64], photos: PhotoSet) -> 
     kept = split.validation[~np.isin(groups[split.validation], groups[split.train])]
     if not len(kept):
         raise DatasetError(
-            f"every photo in the validation folder of {photos.source!r} has a copy in its train folder, so "
-            "nothing is left to measure with. Put other photos there, or train on a folder without that split.",
+            f"every validation photo of {photos.source!r} has a copy among its training photos, so nothing is left to "
+            "measure with. Choose other photos for validation, or train without that split.",
             paths=[photos.paths[row] for row in split.validation],
         )
     return Split(split.train, kept)
 
 
 def _without_given_test(photos: PhotoSet) -> PhotoSet:
-    """The photos outside a split folder called test, which stay unseen; unless there is nothing else."""
+    """The photos outside the source's own test split, which stay unseen; unless there is nothing else."""
     rows = [row for row, split in enumerate(photos.given_splits) if split == "test"]
     if not rows or len(rows) == len(photos):
         return photos
     rest = np.setdiff1d(np.arange(len(photos)), rows)
-    reason = "stands in the source's own test folder, kept for `tellapart evaluate`"
+    reason = "is in the source's own test split, kept for `tellapart evaluate`"
     left_out = tuple(Skipped(photos.paths[row], reason) for row in rows)
     return replace(photos.take(rest), skipped=photos.skipped + left_out)

@@ -14,7 +14,7 @@ from tellapart.watcher import Watcher
 if TYPE_CHECKING:  # a `Run` is at hand without what it takes to make one
     from tellapart.checkup.check_up import Checkup
     from tellapart.measure.measurement import Measurement
-    from tellapart.photos.splits import Split
+    from tellapart.measure.splits import Split
     from tellapart.predict.bundle import Bundle
     from tellapart.predict.model import Model
 

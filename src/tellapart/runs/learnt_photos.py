@@ -13,9 +13,9 @@ from tellapart.checkup.duplicates import find_known
 from tellapart.checkup.fingerprints import Fingerprints, fingerprint
 from tellapart.errors import BundleError
 from tellapart.images.facts import facts_of
+from tellapart.measure.splits import Split
 from tellapart.photos.loading import digest_photo, map_photos
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split
 from tellapart.records import Skipped
 from tellapart.runs.run_tables import SPLIT_NAME, read_rows
 from tellapart.store import write_file

@@ -15,11 +15,11 @@ from tellapart.errors import TellapartError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.calibration import calibrate
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.splits import Split, fold_numbers
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
 from tellapart.networks.residual import merge_first_layers
 from tellapart.photos.photoset import PhotoSet, check_classes
-from tellapart.photos.splits import Split, fold_numbers
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
@@ -164,15 +164,14 @@ class NetworkRecipe:
 
     def _make_bundle(self, model: "keras.Model", portable: "keras.Model", is_mirrored: bool) -> Bundle:
         """The model for prediction; its convolutions are `channels_first`, as ONNX has them."""
-        class_names, image_size = self._data.photos.class_names, self._config.image_size
-        assert image_size is not None
+        class_names = self._data.photos.class_names
         network = build_network(self._config, len(class_names), "channels_first", self._plan)
         network.set_weights(model.get_weights())
         if isinstance(self._config, ScratchConfig):
             network = merge_first_layers(network)
         return Bundle(
             class_names=class_names,
-            preprocess=PreprocessSpec(image_size, self._config.channels),
+            preprocess=self._data.spec,
             layers=describe_layers(portable),
             model=to_onnx(network, mirrored=is_mirrored),
             versions=installed_versions("keras") | {self._backend.name: self._backend.version},
@@ -223,7 +222,7 @@ def prepare_photos(
         lambda chosen: look_at(chosen, cache_dir=source.cache_dir, watcher=watcher),
     )
     assert config.image_size is not None
-    spec = PreprocessSpec(config.image_size, config.channels)
+    spec = PreprocessSpec(config.image_size, config.channels, depths=seen.depths)
     images_path = images_dir(cache_root(source.cache_dir))
     images = cache_images(seen.photos, spec, source.limits, images_path, seen.digests)
     check_classes(images.photos.counts(), photos.source)

@@ -3,6 +3,7 @@
 `claim_dir` and `check_outside` are for folders, `check_output_files` for single files.
 """
 
+import codecs
 import json
 import os
 import zipfile
@@ -89,8 +90,8 @@ def has_png_mark(path: Path) -> bool:
 
 def has_columns(*columns: str) -> Callable[[Path], bool]:
     """A function that says whether a file is a CSV as we write it whose first columns are these."""
-    line = to_csv_bytes([columns]).rstrip(b"\n")
-    return lambda path: _read_head(path).startswith((line + b"\n", line + b","))
+    line = to_csv_bytes([columns], is_start=False).rstrip(b"\n")
+    return lambda path: _read_head(path).removeprefix(codecs.BOM_UTF8).startswith((line + b"\n", line + b","))
 
 
 def has_keys(*keys: str) -> Callable[[Path], bool]:

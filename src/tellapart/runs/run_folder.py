@@ -164,7 +164,7 @@ def read_run_file(run_dir: Path) -> RunFile:
             path=run_dir,
         ) from exc
     except (OSError, ValueError) as exc:
-        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again with another `out`.", path=path) from exc
+        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again into another folder.", path=path) from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
             raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
@@ -175,7 +175,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({exc}). Train again with another `out`.",
+            f"{str(path)!r} is damaged or of another version ({exc}). Train again into another folder.",
             path=path,
         ) from exc
 

@@ -15,11 +15,12 @@ from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
 from tellapart.errors import DatasetError
-from tellapart.images.preprocess import format_size
+from tellapart.images.gate import decode_for_each
+from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, format_size, resize_image, shrink_image
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
 from tellapart.photos.decisions import apply_own_decisions
-from tellapart.photos.loading import stream_images
+from tellapart.photos.loading import map_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_any_photos, source_paths
@@ -28,7 +29,7 @@ from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
-from tellapart.report.pictures import ReportPhoto, overlay_map
+from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import RunFile, read_run_file
@@ -39,6 +40,9 @@ from tellapart.watcher import Watcher
 REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
 # Shown in place of a photo that could be read when it was looked at, and no longer.
 _GONE = np.full((48, 64, 3), 200, np.uint8)
+# Suspected labels that a click shows large, at most; and what such a photo is decoded at, at least: `(height, width)`,
+# a quarter of a photo of 12 megapixels.
+_MOST_ENLARGED, _ENLARGED = 48, (672, 672)
 
 
 def make_page(
@@ -61,11 +65,14 @@ def make_page(
     assessed = None if predictor is None else assess(checkup, measurement)
     steps = rank_steps(None, None, checkup.findings, len(photos), num_skipped=len(skipped))
     rows = rows_to_show(checkup.findings, checkup.suspects)
-    heatmaps: dict[int, NDArray[np.uint8]] = {}
+    enlarged = [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
+    maps: dict[int, NDArray[np.float32]] = {}
     if measurement is not None:
         rows += shown_rows(measurement)
-        if predictor is not None and predictor.has_activation_maps:
-            heatmaps = _draw_heatmaps(predictor, checkup.seen, measurement)
+        enlarged += answer_rows(measurement)
+    large, images = _read_again(checkup.seen, enlarged, predictor)
+    if measurement is not None and predictor is not None and images:
+        maps = _map_answers(predictor, images, measurement)
     return render_report(
         Report(
             source=photos.source,
@@ -75,9 +82,9 @@ def make_page(
             skipped=skipped,
             findings=checkup.findings,
             suspects=checkup.suspects if measurement is None else _as_measured(checkup.suspects, measurement),
-            photos=_show(checkup, rows) | dict(enumerate(missing, start=len(photos))),
+            photos=_show(checkup, rows, large) | dict(enumerate(missing, start=len(photos))),
             measurement=measurement,
-            heatmaps=heatmaps,
+            maps=maps,
             facts=tuple(facts),
             clear=checkup.clear,
             figures=checkup.figures,
@@ -223,7 +230,7 @@ def _as_measured(suspects: Sequence[LabelSuspect], measurement: Measurement) -> 
     )
 
 
-def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
+def _show(checkup: Checkup, rows: Iterable[int], large: Mapping[int, NDArray[np.uint8]]) -> dict[int, ReportPhoto]:
     """The photos of these rows with a small image each, grey where one cannot be read any more."""
     photos = checkup.photos
     there = [row for row in dict.fromkeys(rows) if row < len(photos)]
@@ -235,23 +242,42 @@ def _show(checkup: Checkup, rows: Iterable[int]) -> dict[int, ReportPhoto]:
             checkup.seen.digests[row],
             None if labels is None else names[labels[row]],
             images.get(row, _GONE),
+            large.get(row),
         )
         for row in there
     }
 
 
-def _draw_heatmaps(predictor: Model, seen: SeenPhotos, measurement: Measurement) -> dict[int, NDArray[np.uint8]]:
-    """Where the model looked, drawn over the small image of each answer whose photo can be read."""
-    predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
+def _read_again(
+    seen: SeenPhotos, rows: Iterable[int], predictor: Model | None
+) -> tuple[dict[int, NDArray[np.uint8]], dict[int, NDArray[np.uint8]]]:
+    """Of the rows whose photo can be read: a larger copy where there is more to see, and the image for the model.
+
+    Each photo is read once for both. Without a model that says where it looked there are no images.
+    """
     photos = seen.photos
-    rows = [row for row in answer_rows(measurement) if row < len(photos)]
-    found = stream_images(photos.take(rows), predictor.preprocess, photos.limits)
-    images = {row: image for row, image in zip(rows, found, strict=True) if not isinstance(image, Skipped)}
-    small = seen.thumbnails(list(images))
-    if not small:
-        return {}
-    maps = predictor.activation_maps(np.stack([images[row] for row in small]))
-    return {row: overlay_map(small[row], one[predicted[row]]) for row, one in zip(small, maps, strict=True)}
+    there = [row for row in dict.fromkeys(rows) if row < len(photos)]
+    spec = predictor.preprocess if predictor is not None and predictor.has_activation_maps else None
+    sizes = [_ENLARGED, *([spec.image_size] if spec else [])]
+
+    def read(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        decoded = [one.image for one in decode_for_each(data, photos.limits, sizes)]
+        return shrink_image(decoded[0], LARGE_SIDE), None if spec is None else resize_image(decoded[-1], spec)
+
+    found = zip(there, map_photos(photos.take(there), read), strict=True)
+    pairs = {row: pair for row, pair in found if not isinstance(pair, Skipped)}
+    large = {row: copy for row, (copy, _) in pairs.items() if max(copy.shape[:2]) > THUMBNAIL_LONGEST_SIDE}
+    return large, {row: image for row, (_, image) in pairs.items() if image is not None}
+
+
+def _map_answers(
+    predictor: Model, images: Mapping[int, NDArray[np.uint8]], measurement: Measurement
+) -> dict[int, NDArray[np.float32]]:
+    """Where the model looked for the class that it answered, of each image of an answer."""
+    predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
+    rows = [row for row in images if row in predicted]
+    maps = predictor.activation_maps(np.stack([images[row] for row in rows])) if rows else ()
+    return {row: one[predicted[row]] for row, one in zip(rows, maps, strict=True)}
 
 
 def _photos_of_run(

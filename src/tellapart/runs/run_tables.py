@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.measurement import Measurement, measure, method_from_json
+from tellapart.measure.splits import Split
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.splits import Split
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
 
@@ -136,7 +136,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def _unreadable(path: Path, exc: Exception) -> BundleError:
     return BundleError(
-        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again with another "
-        "`out`.",
+        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again into "
+        "another folder.",
         path=path,
     )

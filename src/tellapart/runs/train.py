@@ -14,14 +14,13 @@ from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
+from tellapart.measure.splits import Split
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
-from tellapart.photos.splits import Split
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
 from tellapart.runs.assessment import assess
-from tellapart.runs.held_out import describe_unused_split
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
 from tellapart.runs.learnt_photos import write_fingerprints
 from tellapart.runs.outputs import check_outside
@@ -89,7 +88,10 @@ def train(
             source = replace(source, per_class=resumed.per_class)
         # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
-        decided = apply_own_decisions(open_labelled(photos, source, check=is_checked), watcher)
+        opened = open_labelled(photos, source, check=is_checked)
+        for note in opened.notes:
+            watcher.on_note(note)
+        decided = apply_own_decisions(opened, watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
         with _open_recipe(job) as recipe:
             return _train(job, recipe)
@@ -100,8 +102,6 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     checkup = recipe.look()
     photos = checkup.photos
     job.watcher.on_checked(checkup.findings)
-    if (note := describe_unused_split(photos)) is not None:
-        job.watcher.on_note(note)
     split = recipe.split(checkup)
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)

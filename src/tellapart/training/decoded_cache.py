@@ -45,12 +45,14 @@ class CachedImages:
         store: their images, uint8, shape `(len(photos), height, width, channels)`, memory-mapped, read-only.
         digests: content of each photo, hexadecimal; equal digests are byte-identical files.
         key: hexadecimal name of this set of images.
+        spec: what the photos were turned into.
     """
 
     photos: PhotoSet
     store: NDArray[np.uint8]
     digests: tuple[str, ...]
     key: str
+    spec: PreprocessSpec
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images in `rows`, uint8, shape `(len(rows), height, width, channels)`."""
@@ -105,7 +107,7 @@ def cache_images(
         return cache_images(photos, spec, limits, cache_dir, known_digests)
     with contextlib.suppress(OSError):  # a cache that others filled may be read-only
         os.utime(images_path)
-    return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key)
+    return CachedImages(usable, images, tuple(str(digests[int(row)]) for row in rows), key, spec)
 
 
 def release_pages(images: NDArray[np.uint8]) -> None:

@@ -1,4 +1,5 @@
-// Decisions about photos and their CSV, previews of the confusion matrix, heat maps, and all details open in print.
+// Decisions about photos and their CSV, photos at full size, previews of the confusion matrix, heat maps, and all details
+// open in print.
 // Everything can be read without it.
 (() => {
   "use strict";
@@ -17,7 +18,9 @@
   const decisions = new Map();
   const painters = new Map();
   // classes are as decisions.csv has them, shown as a person can read them; photos: row -> [content, path, class].
-  let data = { key: "", classes: [], shown: [], photos: {} };
+  // suggested: row -> [class, probability]; large and maps: row -> address of a picture.
+  let data = { key: "", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {} };
+  const undone = [];
 
   const storageName = () => `tellapart decisions ${data.key}`;
   const photoName = (row) => `${data.photos[row][0]} ${data.photos[row][1]}`;
@@ -46,11 +49,28 @@
   }
 
   function decide(row, decision, newClass = -1) {
+    undone.push([row, decisions.get(row)]);
     if (decision) decisions.set(row, { decision, newClass });
     else decisions.delete(row);
     (painters.get(row) || []).forEach((paint) => paint());
     store();
     report();
+  }
+
+  function undoLast() {
+    const [row, before] = undone.pop() || [];
+    if (row === undefined) return null;
+    decide(row, before ? before.decision : "", before ? before.newClass : -1);
+    undone.pop();
+    return row;
+  }
+
+  const canDecide = (row) => data.photos[row] !== undefined && data.photos[row][2] !== "";
+
+  // A move to the class that it has means: keep.
+  function chooseClass(row, index) {
+    if (data.classes[index] === data.photos[row][2]) decide(row, "keep");
+    else decide(row, "move", index);
   }
 
   function summary() {
@@ -72,14 +92,16 @@
     paint();
   }
 
-  // As RFC 4180 has it.
+  // As RFC 4180 has it, with a byte order mark and no text that a spreadsheet takes for a formula.
   function toCsv() {
-    const quote = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const safe = (text) => (/^'*[=+\-@\t\r]/.test(text) && !/^[+-]?\d+(\.\d*)?$/.test(text) ? `'${text}` : text);
+    const quoted = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const quote = (text) => quoted(safe(text));
     const rows = [...decisions].sort(([first], [second]) => first - second).map(([row, { decision, newClass }]) => {
       return [...data.photos[row], decision, decision === "move" ? data.classes[newClass] : ""];
     });
     return [["content", "path", "class", "decision", "new_class"], ...rows]
-      .map((row) => `${row.map(quote).join(",")}\r\n`).join("");
+      .map((row) => `${row.map(quote).join(",")}\r\n`).reduce((text, line) => text + line, "\ufeff");
   }
 
   function download() {
@@ -156,12 +178,49 @@
     });
   }
 
+  // One choice for a whole group of photos that belong together.
+  function makeGroupChoice(slot) {
+    const rows = slot.dataset.rows.split(" ").filter(canDecide);
+    if (rows.length < 2) return;
+    const options = [["", "Decide for all …"], ["first", "Keep the first, remove the others"], ["keep", "Keep all"], ["remove", "Remove all"]];
+    const select = element("select", { "aria-label": "Decide for all photos of this group" },
+      ...options.map(([value, text]) => element("option", { value }, text)),
+      element("optgroup", { label: "All are of class" }, ...data.shown.map((name, index) => element("option", { value: `class ${index}` }, name))));
+    select.addEventListener("change", () => {
+      const [choice, index] = select.value.split(" ");
+      rows.forEach((row, place) => {
+        if (choice === "class") chooseClass(row, Number(index));
+        else if (choice === "first") decide(row, place ? "remove" : "keep");
+        else decide(row, choice);
+      });
+      select.value = "";
+    });
+    slot.append(select);
+    slot.hidden = false;
+  }
+
+  // Moves what the models are sure of, but never a tenth of a class or more: then it is rather the model that is wrong.
+  function acceptSure(button) {
+    const least = Number(button.dataset.least);
+    const open = Object.entries(data.suggested).filter(([row, [, probability]]) => probability >= least && !decisions.has(row));
+    const leaving = new Map();
+    open.forEach(([row]) => leaving.set(data.photos[row][2], (leaving.get(data.photos[row][2]) || 0) + 1));
+    const stays = new Set([...leaving].filter(([name, number]) => number >= data.counts[data.classes.indexOf(name)] / 10).map(([name]) => name));
+    const taken = open.filter(([row]) => !stays.has(data.photos[row][2]));
+    taken.forEach(([row, [index]]) => decide(row, "move", index));
+    const names = [...stays].map((name) => data.shown[data.classes.indexOf(name)]).join(", ");
+    const left = stays.size ? ` Look yourself at ${names}: a tenth of the class or more would move.` : "";
+    document.getElementById("accepted").textContent = `${plural(taken.length, "suggestion")} accepted.${left}`;
+  }
+
   function startDecisions() {
     data = JSON.parse(document.getElementById("data").textContent);
     restore();
     each("[data-script]", (part) => (part.hidden = false));
     each(".decide", makeSelect);
     each(".choose", makeChoice);
+    each(".decide-group", makeGroupChoice);
+    each("[data-least]", (button) => button.addEventListener("click", () => acceptSure(button)));
     document.getElementById("download").addEventListener("click", download);
     document.getElementById("clear").addEventListener("click", () => {
       if (!window.confirm("Forget all decisions?")) return;
@@ -208,6 +267,147 @@
     document.addEventListener("scroll", place, { capture: true, passive: true });
   }
 
+  // A click on a photo opens it large; the keys go through its section and decide.
+  function startLarge() {
+    const dialog = element("dialog", { class: "large", "aria-label": "Photo" });
+    const picture = element("div", { class: "large-picture" });
+    const caption = element("p", { class: "large-caption", "aria-live": "polite" });
+    const verdict = element("p", { class: "large-verdict", "aria-live": "polite" });
+    const button = (text, key, action) => {
+      const made = element("button", { type: "button", "aria-keyshortcuts": key }, text, " ", element("kbd", {}, key));
+      made.addEventListener("click", action);
+      return made;
+    };
+    let list = [];
+    let place = 0;
+    let row = "";
+    let isMapShown = false;
+
+    const settle = (action) => {
+      if (!canDecide(row)) return;
+      action();
+      step(1);
+    };
+    const step = (by) => {
+      place = Math.max(0, Math.min(list.length - 1, place + by));
+      show();
+    };
+    const move = element("select", { "aria-label": "Move to class" });
+    move.addEventListener("change", () => move.value !== "" && settle(() => chooseClass(row, Number(move.value))));
+    const toggleMap = () => {
+      isMapShown = !isMapShown && data.maps[row] !== undefined;
+      picture.classList.toggle("mapped", isMapShown);
+      map.setAttribute("aria-pressed", String(isMapShown));
+    };
+    const map = button("Where it looked", "h", toggleMap);
+    const deciding = element("p", { class: "buttons" },
+      button("Keep", "k", () => settle(() => decide(row, "keep"))),
+      button("Remove", "r", () => settle(() => decide(row, "remove"))),
+      element("label", {}, "Move to ", move));
+    const keys = element("p", { class: "small" });
+    dialog.append(
+      element("div", { class: "large-top" }, caption, button("Close", "Esc", () => dialog.close())),
+      picture,
+      element("div", { class: "large-bottom" }, verdict, deciding,
+        element("p", { class: "buttons" }, button("Back", "←", () => step(-1)), button("Next", "→", () => step(1)), map), keys));
+    document.body.append(dialog);
+
+    function said() {
+      const { decision = "", newClass = -1 } = decisions.get(row) || {};
+      if (decision === "move") return `Decided: move to ${data.shown[newClass]}`;
+      return decision ? `Decided: ${decision}` : "";
+    }
+
+    // As large as there is room, but not more than four times its pixels; the map lies exactly over it.
+    function fit() {
+      const [, , width, height] = list[place].getAttribute("viewBox").split(" ").map(Number);
+      const most = data.large[row] ? Infinity : 4;
+      const scale = Math.min(picture.clientWidth / width, picture.clientHeight / height, most);
+      for (const one of picture.children) {
+        one.style.width = `${Math.floor(width * scale)}px`;
+        one.style.height = `${Math.floor(height * scale)}px`;
+      }
+    }
+
+    function show() {
+      const small = list[place];
+      row = small.dataset.row;
+      isMapShown = false;
+      picture.classList.remove("mapped");
+      const figure = small.closest("figure");
+      const answer = figure && figure.querySelector(".said");
+      caption.textContent = `${place + 1} of ${list.length}: ${small.getAttribute("data-name")}${answer ? `. ${answer.innerText.replace(/\s+/g, " ").trim()}` : ""}`;
+      if (data.large[row]) {
+        picture.replaceChildren(element("img", { src: data.large[row], alt: small.getAttribute("data-name") }));
+      } else {
+        const copy = small.cloneNode(true);
+        ["tabindex", "role"].forEach((name) => copy.removeAttribute(name));
+        copy.setAttribute("class", "");
+        picture.replaceChildren(copy);
+      }
+      if (data.maps[row]) picture.append(element("img", { class: "map", src: data.maps[row], alt: "" }));
+      map.hidden = data.maps[row] === undefined;
+      map.setAttribute("aria-pressed", "false");
+      deciding.hidden = !canDecide(row);
+      keys.textContent = canDecide(row) ? `Keys: k keep, r remove, m move, 1 to ${Math.min(9, data.classes.length)} class, z undo.` : "";
+      move.replaceChildren(element("option", { value: "" }, "class …"), ...data.shown.map((name, index) => element("option", { value: String(index) }, name)));
+      verdict.textContent = said();
+      if (dialog.open) fit();
+    }
+
+    function open(small) {
+      const around = small.closest(".suspects, .card, .gallery, .mix-ups, section") || document.body;
+      const seen = new Set();
+      list = [...around.querySelectorAll("svg.photo[data-row]:not(.heat)")].filter((one) => {
+        const isNew = one === small || (!seen.has(one.dataset.row) && one.dataset.row !== small.dataset.row && one.getClientRects().length > 0);
+        seen.add(one.dataset.row);
+        return isNew;
+      });
+      place = Math.max(0, list.indexOf(small));
+      show();
+      dialog.showModal();
+      fit();
+    }
+
+    each("svg.photo[data-row]", (small) => {
+      small.setAttribute("data-name", small.getAttribute("aria-label"));
+      small.setAttribute("role", "button");
+      small.setAttribute("tabindex", "0");
+      small.setAttribute("aria-label", `Enlarge ${small.getAttribute("aria-label")}`);
+      small.addEventListener("click", () => open(small.classList.contains("heat") ? small.parentNode.querySelector(".seen") || small : small));
+      small.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        open(small);
+      });
+    });
+    window.addEventListener("resize", () => dialog.open && fit());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    dialog.addEventListener("close", () => list[place] && list[place].focus());
+    dialog.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target === move) return;
+      const actions = {
+        ArrowLeft: () => step(-1),
+        ArrowRight: () => step(1),
+        h: toggleMap,
+        k: () => settle(() => decide(row, "keep")),
+        r: () => settle(() => decide(row, "remove")),
+        m: () => canDecide(row) && move.focus(),
+        z: () => {
+          const back = undoLast();
+          const found = list.findIndex((one) => one.dataset.row === back);
+          if (found >= 0) place = found;
+          show();
+        },
+      };
+      const isClass = /^[1-9]$/.test(event.key) && Number(event.key) <= data.classes.length;
+      const action = isClass ? () => settle(() => chooseClass(row, Number(event.key) - 1)) : actions[event.key];
+      if (!action) return;
+      event.preventDefault();
+      action();
+    });
+  }
+
   function startHeatmaps() {
     each("[data-heat]", (button) => {
       button.addEventListener("click", () => {
@@ -227,5 +427,6 @@
     startDecisions();
     startPreviews();
     startHeatmaps();
+    startLarge();
   });
 })();

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
-from tellapart.photos.splits import fold_numbers, split_indices
+from tellapart.measure.splits import fold_numbers, split_indices
 
 Arrays = tuple[NDArray[np.int64], NDArray[np.int64]]
 

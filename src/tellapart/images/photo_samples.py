@@ -1,0 +1,139 @@
+"""A file that is no JPEG, or an image of Pillow's, to the numbers in it, as the file's own header describes them.
+
+A decoder is believed only where what it gives has the shape and depth that the header states. `gate.py` calls this with
+bytes that it has found to be of that format and within the limits.
+"""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from tellapart.errors import ImageError
+from tellapart.images.icc import MAX_PROFILE_BYTES
+from tellapart.images.pixels import Samples
+from tellapart.images.png_chunks import NUM_CHANNELS, PngHeader, as_rgba, profile_of_numbers
+from tellapart.images.tiff_directory import ADVICE, TiffPage
+from tellapart.images.tiff_samples import describe_samples, is_lossless, join_channels, read_samples
+
+_DEEP_PNG_BITS = 16
+# The share of samples above the white that `sBIT` states beyond which it means the upper bits, as the standard has it.
+_SHARE_ABOVE = 0.001
+_TIFF_MODES = {0: ("1", "L"), 1: ("1", "L"), 2: ("RGB", "RGBA", "RGBX"), 3: ("P",), 5: ("CMYK",), 6: ("RGB",)}
+
+
+def samples_of_tiff(data: bytes, pages: tuple[TiffPage, ...]) -> Samples | None:
+    """The samples of the picture that these pages are; `None` where Pillow is to decode it.
+
+    Raises:
+        ImageError: it is of a kind that is not read, or cut off.
+        OSError, ValueError and others of Pillow's: the data is damaged.
+    """
+    if not all(is_lossless(page) for page in pages):
+        if len(pages) > 1:
+            raise ImageError(f"is a TIFF of a kind that is not read: a page for each colour, compressed. {ADVICE}")
+        return None
+    parts = [describe_samples(page, read_samples(data, page)) for page in pages]
+    if len(parts) == 1:
+        return parts[0]
+    return replace(parts[0], colours=join_channels(np.concatenate([part.colours for part in parts], axis=2)))
+
+
+def check_tiff_mode(page: TiffPage, mode: str) -> None:
+    """Nothing, if Pillow opened a page as what it is.
+
+    Raises:
+        ImageError: it took it for something else.
+    """
+    if mode not in _TIFF_MODES.get(page.photometric, ()) or page.is_planar or page.bits > 8:
+        raise ImageError(f"is a TIFF of a kind that is not read. {ADVICE}")
+
+
+def samples_of_deep_png(data: bytes, header: PngHeader) -> Samples:
+    """The samples of a PNG of 16 bits.
+
+    Pillow keeps the upper bytes of colours alone, so it is asked twice, and the second time told that the bytes stand
+    the other way about. Grey with alpha is to it what RGBA of 8 bits is, byte for byte.
+
+    Args:
+        data: the whole file.
+        header: of it.
+
+    Raises:
+        OSError, ValueError and others of Pillow's: the data is damaged.
+    """
+    num_channels = NUM_CHANNELS[header.colour_type]
+    values: NDArray[Any]
+    if num_channels == 2:
+        values = _load_png(as_rgba(data), None).view(">u2").astype(np.uint16)
+    elif num_channels == 1:
+        values = _load_png(data, None)[:, :, np.newaxis]
+    else:
+        mode = "RGB" if num_channels == 3 else "RGBA"
+        values = np.left_shift(_load_png(data, f"{mode};16B").astype(np.uint16), 8)
+        values |= _load_png(data, f"{mode};16L")
+    colours = values[:, :, : 1 if num_channels < 3 else 3]
+    alpha = values[:, :, -1] if num_channels in (2, 4) else None
+    if len(header.transparent) == colours.shape[2]:
+        alpha = np.where((colours == np.array(header.transparent)).all(axis=2), 0, 65535).astype(np.uint16)
+    return Samples(colours, alpha, stated_bits=_png_bits(colours, header), profile=header.profile)
+
+
+def _load_png(data: bytes, raw_mode: str | None) -> NDArray[Any]:
+    """What Pillow decodes, the bytes of a pixel taken as `raw_mode` says."""
+    with PngImagePlugin.PngImageFile(io.BytesIO(data)) as photo:
+        if raw_mode is not None:
+            photo.tile = [tile._replace(args=raw_mode) for tile in photo.tile]
+        photo.load()
+        return np.asarray(photo)
+
+
+def samples_of_pillow(image: Image.Image) -> Samples:
+    """The samples of a loaded image of any mode; its orientation is left to the caller.
+
+    Raises:
+        ImageError: it is of a mode that is not read.
+    """
+    profile = _profile_of_pillow(image)
+    if image.mode[0] in "IF":
+        deep = np.asarray(image)
+        key = image.info.get("transparency")
+        alpha = np.where(deep == key, 0, 65535).astype(deep.dtype) if isinstance(key, int) else None
+        return Samples(deep[:, :, np.newaxis], alpha, stated_bits=None, profile=profile)
+    if image.mode == "LAB":
+        raise ImageError(f"is a {image.format or 'picture'} of a kind that is not read: CIELAB. {ADVICE}")
+    # 16-bit colour is read by its high bytes, so a transparent colour stated in 16 bits names none of its pixels.
+    key = image.info.get("transparency")
+    if isinstance(key, tuple) and max(key) > 255:
+        del image.info["transparency"]
+    if image.has_transparency_data or image.mode in ("RGBa", "La", "PA"):
+        rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        pixels = np.asarray(rgba)
+        return Samples(pixels[:, :, :3], pixels[:, :, 3], profile=profile)
+    if image.mode in ("1", "L"):
+        return Samples(np.asarray(image.convert("L"))[:, :, np.newaxis], profile=profile)
+    return Samples(np.asarray(image if image.mode == "CMYK" else image.convert("RGB")), profile=profile)
+
+
+def _profile_of_pillow(image: Image.Image) -> bytes:
+    """The profile that Pillow found, or one for the numbers in a PNG."""
+    profile = image.info.get("icc_profile") or b""
+    if isinstance(profile, bytes) and profile:
+        return profile if len(profile) <= MAX_PROFILE_BYTES else b""
+    gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
+    if image.format != "PNG" or "srgb" in image.info:
+        return b""
+    return profile_of_numbers(gamma, primaries if primaries and len(primaries) == 8 else None)
+
+
+def _png_bits(colours: NDArray[Any], header: PngHeader) -> int | None:
+    """How many bits white fills, where `sBIT` says so: the lowest, as cameras write, or all, as the standard has it."""
+    bits = header.significant_bits
+    if bits is None or bits >= _DEEP_PNG_BITS:
+        return None
+    bits = max(bits, 8)
+    num_above = np.count_nonzero(colours >> bits)
+    return _DEEP_PNG_BITS if num_above > _SHARE_ABOVE * colours.size else bits
