@@ -233,6 +233,8 @@ class ModelEvaluation(Evaluation):
             turned or made brighter.
         other_split_paths: other photos left out because the source has a test folder, and they stand outside of it.
         skipped: files that took no part, with the reason.
+        verdict: whether the model is worth using, by these photos alone.
+        promise: what the training promised beside what came true; `None` where it promised nothing.
         notes: what should be known about the figures, a sentence each.
     """
 
@@ -240,6 +242,8 @@ class ModelEvaluation(Evaluation):
     near_copy_paths: tuple[str, ...]
     other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    verdict: Verdict
+    promise: str | None
     notes: tuple[str, ...]
 
     @property

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.verdict import GOOD, GUESSING, TOO_FEW, WITH_CARE, describe_accuracy, judge
+from tellapart.measure.verdict import GOOD, GUESSING, TOO_FEW, WITH_CARE, compare_with_promise, describe_accuracy, judge
 from tellapart.records import Evaluation, Finding
 
 
@@ -145,3 +145,19 @@ def test_no_sentence_claims_100_percent_of_a_model_with_a_mistake(num_photos: in
     predicted[0] = 1
     verdict = judge(evaluate_probabilities(labels, np.eye(2)[predicted], ("cat", "dog")), (), num_photos)
     assert "on 100%" not in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (0.97, "as promised."),
+        (1.0, "better than promised."),
+        (0.94, "less than promised, but that may be chance."),
+        (0.8, "worse than promised. These photos differ from those it was trained on."),
+    ],
+    ids=["as promised", "better", "chance", "worse"],
+)
+def test_what_was_promised_is_held_against_what_came_true(found: float, said: str) -> None:
+    sentence = compare_with_promise((0.95, 0.992), draw_model({"cat": 500, "dog": 500}, {"cat": found, "dog": found}))
+    assert sentence.startswith("Training promised 95.0% to 99.2%. Here it is ")
+    assert sentence.endswith(said)

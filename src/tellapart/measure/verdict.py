@@ -80,6 +80,26 @@ def describe_accuracy(evaluation: Evaluation) -> str:
     )
 
 
+def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) -> str:
+    """What the training promised of new photos beside what came true, in two sentences.
+
+    Args:
+        promised: the 95 % interval of the accuracy in training.
+        evaluation: of photos the model has not seen.
+    """
+    low, high = promised
+    own, num = evaluation.accuracy, evaluation.num_photos
+    if low <= own <= high:
+        said = "as promised"
+    elif own > high:
+        said = "better than promised"
+    elif evaluation.interval_95[1] < low:
+        said = "worse than promised. These photos differ from those it was trained on"
+    else:
+        said = "less than promised, but that may be chance"
+    return f"Training promised {percent_range(promised)}. Here it is {percent(own, num)}: {said}."
+
+
 def num_found(score: ClassScore) -> int:
     """Photos of a class that it recognised."""
     return round((score.recall or 0.0) * score.num_photos)
