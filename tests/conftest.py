@@ -20,10 +20,11 @@ from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.splits import split_indices
+from tellapart.photos.loading import digest_photos
 from tellapart.photos.sources import open_photos
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
-from tellapart.training.decoded_cache import cache_images
+from tellapart.training.image_writer import ImageWriter
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run
@@ -169,7 +170,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> "FitData":
 
     folder = tmp_path_factory.mktemp("tiny")
     photos = open_photos(write_demo_folder(folder / "photos", 12, seed=0))
-    images = cache_images(photos, PreprocessSpec(TINY.image_size), ImageLimits(), folder / "cache")
+    with ImageWriter(PreprocessSpec(TINY.image_size), ImageLimits(), folder / "cache") as writer:
+        images = writer.finish(photos, [str(digest) for digest in digest_photos(photos)])
     labels = np.array(images.photos.labels)
     return FitData(images, labels, split_indices(labels, images.groups(), 0.2, seed=0))
 

@@ -24,7 +24,7 @@ _BLOCK = re.compile(
     r"^(?: *<!-- test: (?P<mark>\w+) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^ *```$", re.M | re.S
 )
 # What a page may tell a reader to type besides `tellapart` and `make`.
-SHELL = ("source ", "pip install ", "git ", "cd ")
+SHELL = ("source ", "pip install ", "pipx install ", "uv tool install ", "git ", "cd ")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def trained_world(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path)
         assert run_command(["tellapart", "embed", "photos/", "--out", "vectors.npz"], patch) == 0
         shutil.copytree("runs/photos-transfer", "runs/photos-fixed-transfer")
         photo = csv.DictReader(Path("runs/photos-transfer/split.csv").read_text("utf-8-sig").splitlines()).__next__()
-        Path("decisions.csv").write_text(f"content,class,decision\n{photo['content']},{photo['class']},keep\n")
+        Path("decisions-1a2b3c4d.csv").write_text(f"content,class,decision\n{photo['content']},{photo['class']},keep\n")
     return world, cache_dir
 
 

@@ -15,7 +15,7 @@ DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0
 # What `eyes` may say instead of the name of a network.
 EYES = ("auto", "quick", "best")
 # Each says where the labels of photos are, so that two of them would contradict each other.
-_LABEL_SETTINGS = ("labels_csv", "label_pattern", "class_level")
+LABEL_SETTINGS = ("labels_csv", "label_pattern", "class_level")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -130,7 +130,7 @@ class SourceConfig:
     limits: ImageLimits = field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
-        given = [name for name in _LABEL_SETTINGS if getattr(self, name) is not None]
+        given = [name for name in LABEL_SETTINGS if getattr(self, name) is not None]
         if len(given) > 1:
             shown = " and ".join(f"`{name}`" for name in given[:2])
             raise ConfigError(f"{shown} were both given. Give one of them.", field=given[0])
@@ -144,7 +144,7 @@ class SourceConfig:
     @property
     def label_setting(self) -> str | None:
         """The setting that says where labels are; `None` where that is to be found out."""
-        return next((name for name in _LABEL_SETTINGS if getattr(self, name) is not None), None)
+        return next((name for name in LABEL_SETTINGS if getattr(self, name) is not None), None)
 
 
 def check_pattern(pattern: str) -> None:

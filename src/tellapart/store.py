@@ -285,10 +285,21 @@ def check_writable(path: Path) -> None:
     target = Path(os.path.realpath(path))
     _check_replaceable(target, path)
     with _telling(path):
-        if not target.parent.is_dir():
-            raise OSError(errno.ENOTDIR if target.parent.exists() else errno.ENOENT, "No such folder")
-        if not os.access(target.parent, os.W_OK):
-            raise OSError(errno.EACCES, "Permission denied")
+        check_folder_writable(target.parent)
+
+
+def check_folder_writable(folder: Path) -> None:
+    """Nothing, if files can be made in the folder; nothing is written.
+
+    Raises:
+        OSError: it does not exist, its disk is read-only, or permission is missing.
+    """
+    if not folder.is_dir():
+        raise OSError(errno.ENOTDIR if folder.exists() else errno.ENOENT, "No such folder")
+    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, "Read-only file system")
+    if not os.access(folder, os.W_OK):
+        raise OSError(errno.EACCES, "Permission denied")
 
 
 def _check_replaceable(target: Path, shown: Path) -> None:

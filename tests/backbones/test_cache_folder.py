@@ -21,9 +21,12 @@ from tellapart.backbones.cache_folder import (
 from tellapart.backbones.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.photos.loading import digest_photos
+from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
-from tellapart.training import decoded_cache
-from tellapart.training.decoded_cache import cache_images
+from tellapart.training import image_writer
+from tellapart.training.decoded_cache import CachedImages
+from tellapart.training.image_writer import ImageWriter
 
 KIND = "facts 1"
 DIGESTS = [f"{row:040x}" for row in range(20)]
@@ -58,12 +61,18 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
+def decode(photos: PhotoSet, root: Path, spec: PreprocessSpec = SPEC) -> CachedImages:
+    """The images of the photos, by way of the cache folder."""
+    with ImageWriter(spec, ImageLimits(), images_dir(root)) as writer:
+        return writer.finish(photos, [str(digest) for digest in digest_photos(photos)])
+
+
 @pytest.fixture
 def root(tmp_path: Path, paint: Paint) -> Path:
     """A cache folder with one set of 2 decoded photos, 20 seen photos, and two backbones."""
     root = tmp_path / "cache"
     photos = list_photos([paint("photos/red.png", "red"), paint("photos/blue.png", "blue")])
-    cache_images(photos, SPEC, ImageLimits(), images_dir(root))
+    decode(photos, root)
     fill_store(store_path(root))
     write(backbones_dir(root) / BACKBONE_NAME, b"b" * 3000)
     for name, content in HUB_FILES.items():
@@ -225,7 +234,7 @@ def test_a_file_that_cannot_be_deleted_is_named(root: Path, monkeypatch: pytest.
 
 def test_images_that_are_in_use_outlast_the_clearing(root: Path, tmp_path: Path) -> None:
     photos = list_photos([tmp_path / "photos"])
-    used = cache_images(photos, SPEC, ImageLimits(), images_dir(root))
+    used = decode(photos, root)
     expected = used.gather(np.array([0, 1]))
     clear_cache(str(root))
     np.testing.assert_array_equal(used.gather(np.array([0, 1])), expected)
@@ -234,17 +243,17 @@ def test_images_that_are_in_use_outlast_the_clearing(root: Path, tmp_path: Path)
 def test_images_cleared_between_writing_and_opening_are_decoded_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_index = decoded_cache.write_file
+    write_index = image_writer.write_file
 
     def be_cleared(path: Path, data: bytes) -> None:
-        monkeypatch.setattr(decoded_cache, "write_file", write_index)
+        monkeypatch.setattr(image_writer, "write_file", write_index)
         write_index(path, data)
         clear_cache(str(root))
 
-    monkeypatch.setattr(decoded_cache, "write_file", be_cleared)
+    monkeypatch.setattr(image_writer, "write_file", be_cleared)
     photos = list_photos([tmp_path / "photos"])
-    images = cache_images(photos, PreprocessSpec((10, 10)), ImageLimits(), images_dir(root))
-    assert images.store.shape == (2, 10, 10, 3)
+    images = decode(photos, root, PreprocessSpec((10, 10)))
+    assert images.gather(np.array([0, 1])).shape == (2, 10, 10, 3)
 
 
 def test_a_store_that_is_in_use_can_be_cleared(root: Path) -> None:

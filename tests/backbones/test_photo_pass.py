@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.facts import facts_of
-from tellapart.images.preprocess import load_image
+from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.photos.files import DiskFile
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos, open_photos
@@ -269,3 +270,65 @@ def mean_backbone(image_size: tuple[int, int]) -> bytes:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     return bytes(model.SerializeToString())
+
+
+class Images(dict[str, NDArray[np.uint8]]):
+    """Takes every image once, grey and at a size of its own."""
+
+    preprocess = PreprocessSpec((70, 100), channels=1)
+
+    def wants(self, digest: str) -> bool:
+        return digest not in self
+
+    add = dict.__setitem__
+
+
+@pytest.mark.parametrize("num_eyes", [0, 1])
+def test_the_sink_is_given_each_content_as_it_is_loaded_alone(
+    photos_dir: Path, embedder: Embedder, tmp_path: Path, reads: Counter[str], num_eyes: int
+) -> None:
+    images = Images()
+    seen = look_at(
+        list_photos([photos_dir]), [Eye(embedder)] * num_eyes, sink=images, cache_dir=str(tmp_path / "cache")
+    )
+    assert set(reads.values()) == {1}
+    assert set(images) == set(seen.digests)
+    for row, digest in enumerate(seen.digests):
+        expected = load_image(seen.photos.read(row), Images.preprocess, ImageLimits())
+        np.testing.assert_array_equal(images[digest], expected)
+
+
+def test_the_sink_is_given_photos_of_which_all_else_is_known(
+    photos_dir: Path, embedder: Embedder, tmp_path: Path, reads: Counter[str]
+) -> None:
+    photos, images = list_photos([photos_dir]), Images()
+    look_at(photos, [Eye(embedder)], cache_dir=str(tmp_path / "cache"))
+    reads.clear()
+    seen = look_at(photos, [Eye(embedder)], sink=images, cache_dir=str(tmp_path / "cache"))
+    assert seen.num_found == len(seen)
+    assert set(images) == set(seen.digests)
+    assert set(reads.values()) == {1}
+
+
+def test_what_the_sink_does_not_want_is_not_decoded(
+    photos_dir: Path, embedder: Embedder, tmp_path: Path, decodings: list[int]
+) -> None:
+    photos, images = list_photos([photos_dir]), Images()
+    look_at(photos, [Eye(embedder)], sink=images, cache_dir=str(tmp_path / "cache"))
+    (photos_dir / "3b.jpg").unlink()
+    decodings.clear()
+    look_at(list_photos([photos_dir]), [Eye(embedder)], sink=images, cache_dir=str(tmp_path / "cache"))
+    assert decodings == []
+
+
+def test_the_sink_is_given_deep_photos_at_the_depth_of_all(tmp_path: Path) -> None:
+    for seed, largest in enumerate((400, 1024)):
+        noise = np.random.default_rng(seed).integers(0, largest, (90, 120, 3)).astype(np.uint16)
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"deep/{seed}.png"), noise)
+    images = Images()
+    seen = look_at(list_photos([tmp_path / "deep"]), sink=images, cache_dir=str(tmp_path / "cache"))
+    assert seen.depths.int16 == 10
+    spec = replace(Images.preprocess, depths=seen.depths)
+    for row, digest in enumerate(seen.digests):
+        np.testing.assert_array_equal(images[digest], load_image(seen.photos.read(row), spec, ImageLimits()))

@@ -242,11 +242,11 @@ def test_runs_without_out_are_numbered_and_resume_takes_the_last(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match="`resume` finds no run of 'pets'"):
-        default_run_dir("pets", "classic", resume=True)
-    assert default_run_dir("pets", "classic", resume=False) == Path("runs/pets-classic")
+        default_run_dir(["pets"], "classic", resume=True)
+    assert default_run_dir(["pets"], "classic", resume=False) == Path("runs/pets-classic")
     Path("runs/pets-classic").mkdir(parents=True)
-    assert default_run_dir("pets.zip", "classic", resume=False) == Path("runs/pets-classic-2")
-    assert default_run_dir("pets", "classic", resume=True) == Path("runs/pets-classic")
+    assert default_run_dir(["pets.zip"], "classic", resume=False) == Path("runs/pets-classic-2")
+    assert default_run_dir(["pets"], "classic", resume=True) == Path("runs/pets-classic")
 
 
 def test_help_loads_nothing_heavy() -> None:

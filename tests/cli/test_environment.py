@@ -1,12 +1,16 @@
-"""What surrounds a command does not break it: encodings of the output, working folders that are gone."""
+"""What surrounds a command does not break it: encodings of the output, working folders, photos that were moved."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tellapart.cli.train import default_run_dir
 
 ENCODINGS = ["cp1252", "ascii", "cp437", "iso8859-1:strict", "utf-8:strict"]
 
@@ -80,3 +84,102 @@ def test_a_deleted_working_folder_is_told_in_one_line(photos: Path, tmp_path: Pa
     assert result.stderr.splitlines() == [
         "tellapart: the working folder was deleted. Change to a folder that exists, as with `cd ~`."
     ]
+
+
+@pytest.mark.parametrize(("work_dir", "source"), [("photos", "."), ("photos/cat", ".."), ("photos", "../photos")])
+def test_a_run_without_out_lies_beside_the_photos_where_one_works_among_them(
+    work_dir: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / work_dir)
+    out = default_run_dir([source], "transfer", resume=False)
+    assert out.resolve() == tmp_path / "runs" / "photos-transfer"
+    assert not out.is_absolute()
+
+
+def test_a_run_without_out_lies_in_the_working_folder_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert default_run_dir(["photos"], "transfer", resume=False) == Path("runs/photos-transfer")
+
+
+def test_training_in_the_folder_of_the_photos_needs_no_out(
+    animals_dir: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    photos = shutil.copytree(animals_dir, tmp_path / "mine" / "photos")
+    flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache"]
+    assert tellapart("train", ".", *flags, cwd=photos).returncode == 0
+    assert (tmp_path / "mine" / "runs" / "photos-transfer" / "report.html").exists()
+    assert sorted(path.name for path in photos.iterdir()) == sorted(path.name for path in animals_dir.iterdir())
+
+
+@pytest.fixture(scope="module")
+def moved(animals_dir: Path, tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `run` that was trained in it on `photos`, which are now called `elsewhere/renamed`."""
+    folder = tmp_path_factory.mktemp("moved")
+    shutil.copytree(animals_dir, folder / "photos")
+    flags = ["--backbone", tiny_backbone, "--cache-dir", folder / "cache", "--out", "run"]
+    assert tellapart("train", "photos", *flags, cwd=folder).returncode == 0
+    (folder / "elsewhere").mkdir()
+    (folder / "photos").rename(folder / "elsewhere" / "renamed")
+    return folder
+
+
+def test_a_run_remembers_where_its_photos_are_absolutely(moved: Path) -> None:
+    assert json.loads((moved / "run" / "run.json").read_bytes())["source"] == str(moved / "photos")
+
+
+def test_a_report_asks_where_the_photos_are_that_are_gone(moved: Path) -> None:
+    (moved / "run" / "report.html").unlink(missing_ok=True)
+    result = tellapart("report", moved / "run", "--cache-dir", moved / "cache")
+    assert result.returncode == 2
+    assert b"are no longer at" in result.stderr
+    assert b"Say where they are now with --photos." in result.stderr
+
+
+def test_a_report_takes_the_photos_from_where_they_are_now(moved: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(moved / "run", tmp_path / "run")
+    (run / "report.html").unlink(missing_ok=True)
+    flags = ["--photos", moved / "elsewhere" / "renamed", "--cache-dir", moved / "cache"]
+    result = tellapart("report", run, *flags, cwd=tmp_path)
+    assert (result.returncode, result.stdout.decode().strip()) == (0, str(run / "report.html"))
+    page = (run / "report.html").read_text()
+    assert "photos/cat/cat.0.jpg" in page
+    assert str(moved) not in page
+
+
+@pytest.mark.parametrize("flag", [[], ["--photos"]], ids=["source", "--photos"])
+def test_a_run_goes_on_with_the_photos_from_where_they_are_now(moved: Path, tmp_path: Path, flag: list[str]) -> None:
+    run = shutil.copytree(moved / "run", tmp_path / "run")
+    place = moved / "elsewhere" / "renamed"
+    command = ["train", *flag, place, "--out", run, "--resume", "--cache-dir", moved / "cache"]
+    assert tellapart(*command, cwd=tmp_path).returncode == 0
+    assert json.loads((run / "run.json").read_bytes())["source"] == str(place)
+
+
+def test_a_run_goes_on_from_another_folder_without_naming_its_photos(
+    animals_dir: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(animals_dir, tmp_path / "photos")
+    (tmp_path / "other").mkdir()
+    flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache", "--label-pattern", "^([a-z]+)"]
+    assert tellapart("train", "photos", *flags, "--out", "run", cwd=tmp_path).returncode == 0
+    command = ["train", "--out", "../run", "--resume", "--cache-dir", tmp_path / "cache"]
+    assert tellapart(*command, cwd=tmp_path / "other").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], "Missing argument 'SOURCE'"),
+        (["--resume"], "or the folder of the run with --out"),
+        (["--photos", "there"], "--photos has no effect here: without --resume"),
+        (["here", "--photos", "there", "--resume"], "--photos has no effect here: SOURCE already says"),
+    ],
+)
+def test_photos_that_are_given_twice_or_not_at_all_are_told(flags: list[str], words: str, tmp_path: Path) -> None:
+    result = tellapart("train", *flags, cwd=tmp_path)
+    assert result.returncode == 2
+    assert words in result.stderr.decode()

@@ -1,5 +1,6 @@
 """No command writes over a photo, among the photos, or over somebody else's file; it says so before it works."""
 
+import errno
 import hashlib
 import sys
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tellapart.cli.app import main
+from tellapart.photos.files import DiskFile
+from tellapart.runs import outputs
 
 Paint = Callable[..., Path]
 
@@ -102,3 +105,72 @@ def test_an_earlier_file_of_the_command_is_replaced(
             main()
         assert not stop.value.code
     assert (tmp_path / "out.png").stat().st_size > 0
+
+
+FOLDER_COMMANDS = [
+    pytest.param(["show", "{photos}", "--out", "{out}"], id="show --out"),
+    pytest.param(["fix", "{photos}", "--drop-copies", "--out", "{out}"], id="fix --out"),
+    pytest.param(["train", "{photos}", "--out", "{out}"], id="train --out"),
+    pytest.param(["compare", "{photos}", "--out", "{out}"], id="compare --out"),
+    pytest.param(["predict", "{model}", "{photos}", "--sort-into", "{out}"], id="predict --sort-into"),
+]
+DEMO = pytest.param(["demo", "--out", "{out}"], id="demo --out")
+
+
+@pytest.fixture
+def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo that is read is a failure."""
+
+    def refuse(self: DiskFile, max_bytes: int) -> bytes:
+        raise AssertionError(f"{self.path} was read")
+
+    monkeypatch.setattr(DiskFile, "read", refuse)
+
+
+@pytest.mark.usefixtures("no_reading")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_in_a_folder_that_is_not_there_is_told_before_a_photo_is_read(
+    run: Callable[[list[str], Path], str], command: list[str], tmp_path: Path
+) -> None:
+    assert "the folder does not exist" in run(command, tmp_path / "nowhere" / "out")
+
+
+@pytest.mark.usefixtures("no_reading")
+@pytest.mark.parametrize("command", [*FOLDER_COMMANDS, DEMO])
+def test_a_folder_of_somebody_else_is_told_before_a_photo_is_read(
+    run: Callable[[list[str], Path], str], command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    assert "is not a folder that tellapart made" in run(command, tmp_path / "thesis")
+
+
+@pytest.mark.usefixtures("no_reading")
+@pytest.mark.parametrize("command", [*FOLDER_COMMANDS, DEMO])
+def test_a_file_in_place_of_a_folder_is_told_before_a_photo_is_read(
+    run: Callable[[list[str], Path], str], command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "is a file. Give a folder as --" in run(command, tmp_path / "thesis.txt")
+
+
+@pytest.mark.usefixtures("no_reading")
+@pytest.mark.parametrize("command", FOLDER_COMMANDS)
+def test_a_folder_among_the_photos_is_told_before_a_photo_is_read(
+    run: Callable[[list[str], Path], str], command: list[str], tmp_path: Path
+) -> None:
+    assert "is inside the photos of" in run(command, tmp_path / "photos" / "out")
+
+
+@pytest.mark.usefixtures("no_reading")
+@pytest.mark.parametrize("command", [*FOLDER_COMMANDS, DEMO])
+def test_a_read_only_place_is_told_before_a_photo_is_read(
+    run: Callable[[list[str], Path], str], command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(outputs, "check_folder_writable", refuse)
+    said = run(command, tmp_path / "new" / "out")
+    assert "the disk is read-only" in said
+    assert "or give another folder as --" in said

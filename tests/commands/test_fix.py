@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.commands.fix import FixSummary, fix
+from tellapart.commands.fix import FixSummary, find_download, fix
 from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.photos.decisions import find_decisions, read_decisions
@@ -378,6 +378,14 @@ def test_decided_labels_are_known_under_the_name_of_the_folder(
     assert [one.class_name for one in read_decisions(tmp_path / "out/decisions.csv").rows] == ["a_b"]
 
 
+def test_a_class_called_like_masks_is_a_class_of_the_copy(
+    label_table: Callable[[Sequence[str]], Path], tmp_path: Path
+) -> None:
+    summary = fix(label_table(["cat", "cat mask", "dog"]), tmp_path / "out", drop_copies=True)
+    assert summary.notes == ()
+    assert open_photos(tmp_path / "out").class_names == ("cat", "cat mask", "dog")
+
+
 def test_classes_that_would_be_read_as_splits_are_told(
     label_table: Callable[[Sequence[str]], Path], tmp_path: Path
 ) -> None:
@@ -389,7 +397,7 @@ def test_classes_that_would_be_read_as_splits_are_told(
 def test_the_marker_says_what_was_copied(photos_dir: Path, tmp_path: Path) -> None:
     fix(photos_dir, tmp_path / "out", drop_copies=True)
     marker = json.loads((tmp_path / "out/fixed.json").read_text())
-    assert (marker["kind"], marker["source"]) == ("tellapart cleaned copy", str(photos_dir))
+    assert (marker["kind"], marker["source"]) == ("tellapart cleaned copy", photos_dir.name)
 
 
 def test_photos_are_not_synced_one_by_one(paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,3 +407,35 @@ def test_photos_are_not_synced_one_by_one(paint: Paint, tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", synced.append)
     fix(tmp_path / "photos", tmp_path / "out", drop_copies=True)
     assert len(synced) <= 6  # the marker, the decisions and the folders of two classes
+
+
+@pytest.mark.parametrize("name", ["decisions-1a2b3c4d.csv", "decisions-1a2b3c4d (2).csv", "decisions-1a2b3c4d(1).csv"])
+@pytest.mark.parametrize("place", ["photos", "downloads"])
+def test_a_download_is_found_by_its_name(
+    name: str,
+    place: str,
+    photos_dir: Path,
+    decide: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = {"photos": photos_dir, "downloads": tmp_path / "downloads"}[place]
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr("platformdirs.user_downloads_dir", lambda: str(tmp_path / "downloads"))
+    decide("cat/1.png move dog").rename(folder / name)
+    summary = fix(photos_dir, tmp_path / "out", decisions="decisions-1a2b3c4d.csv")
+    assert summary.num_moved == 1
+
+
+def test_the_newest_download_of_a_name_counts_and_others_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platformdirs.user_downloads_dir", lambda: str(tmp_path))
+    for age, name in enumerate(
+        ["decisions-ab.csv", "decisions-ab (1).csv", "decisions-abc.csv", "decisions-ab old.csv"]
+    ):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    assert find_download("decisions-ab.csv", []) == tmp_path / "decisions-ab (1).csv"
+    assert find_download("gone.csv", []) == Path("gone.csv")
+    assert find_download(tmp_path / "elsewhere.csv", []) == tmp_path / "elsewhere.csv"

@@ -75,7 +75,7 @@ def select_below(page: Chrome, row: int) -> Select:
 
 
 def download(page: Chrome, folder: Path) -> list[list[str]]:
-    path = folder / "decisions.csv"
+    path = folder / page.execute_script("return JSON.parse(document.getElementById('data').textContent).download")
     path.unlink(missing_ok=True)
     page.find_element(By.ID, "download").click()
     WebDriverWait(page, 10).until(lambda _: path.exists() and path.stat().st_size)

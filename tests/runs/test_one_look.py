@@ -21,21 +21,26 @@ def count(event, arguments):
 
 sys.addaudithook(count)
 import tellapart
-config = tellapart.TransferConfig(backbone=sys.argv[4], folds=3)
+configs = {
+    "transfer": lambda: tellapart.TransferConfig(backbone=sys.argv[5], folds=3),
+    "scratch": lambda: tellapart.ScratchConfig(image_size=(32, 32), epochs=1),
+    "classic": lambda: tellapart.ClassicConfig(image_size=(46, 46), epochs=1),
+}
+config = configs[sys.argv[4]]()
 tellapart.train(folder, sys.argv[2], config=config, source=tellapart.SourceConfig(cache_dir=sys.argv[3]))
 print(num_opens)
 """
 
 
-@pytest.fixture(scope="module")
-def opens(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> list[float]:
+@pytest.fixture(scope="module", params=["transfer", "scratch", "classic"])
+def opens(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> list[float]:
     """How often each photo is opened in the mean, by a training from an empty cache and by another one after it."""
     folder = tmp_path_factory.mktemp("opens")
     photos = write_demo_folder(folder / "photos", NUM_PHOTOS // 2, seed=0)
     num_photos = sum(path.is_file() for path in photos.rglob("*"))
     means = []
     for name in ("first", "second"):
-        words = [sys.executable, "-c", CODE, photos, folder / name, folder / "cache", tiny_backbone]
+        words = [sys.executable, "-c", CODE, photos, folder / name, folder / "cache", request.param, tiny_backbone]
         done = subprocess.run(
             [str(word) for word in words], capture_output=True, text=True, check=True, env=dict(os.environ)
         )

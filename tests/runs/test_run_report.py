@@ -159,7 +159,7 @@ def test_a_report_of_photos_that_are_all_gone_is_refused(
     stored = json.loads((tmp_path / "run" / "run.json").read_bytes())
     other = write_demo_folder(tmp_path / "other", 3, seed=9)
     (tmp_path / "run" / "run.json").write_text(json.dumps(stored | {"source": str(other)}))
-    with pytest.raises(DatasetError, match="none of the 25 photos .* Put them back"):
+    with pytest.raises(DatasetError, match="none of the 25 photos .* Say where they are now with `photos`"):
         rebuild_report(tmp_path / "run", cache_dir=cache_dir)
 
 

@@ -1,424 +1,22 @@
-import errno
+import io
 import json
-import os
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
-from tellapart.config import ImageLimits
-from tellapart.errors import OutputError
-from tellapart.images.preprocess import PreprocessSpec, load_image
-from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import list_photos, open_labelled
-from tellapart.records import Skipped
-from tellapart.training import decoded_cache as cache
-from tellapart.training.decoded_cache import CachedImages, cache_images, release_pages
+from tellapart.training.decoded_cache import ImageIndex, npy_header, read_index, read_indexes, release_pages
 
-SPEC = PreprocessSpec((12, 16))
-NUM_BYTES = 12 * 16 * 3
+SETTINGS: list[object] = [1, {"image_size": [4, 5]}]
+SHAPE = (4, 5, 3)
 
-Cached = Callable[..., CachedImages]
 
-
-def write_noise(path: Path, seed: int, size: tuple[int, int] = (24, 36)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(path)
-
-
-def noise_photos(folder: Path, *seeds: int) -> PhotoSet:
-    """One photo of noise for each seed."""
-    for row, seed in enumerate(seeds):
-        write_noise(folder / f"{row}.png", seed)
-    return list_photos([folder])
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> PhotoSet:
-    """5 different photos."""
-    return noise_photos(tmp_path / "photos", 0, 1, 2, 3, 4)
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> PhotoSet:
-    """Cats 0, 2 and dogs 0, 2 are usable; cat 1 is cut off and dog 1 is not a photo behind its first bytes."""
-    folder = tmp_path / "mixed"
-    for seed, name in enumerate(("cat/0", "cat/1", "cat/2", "dog/0", "dog/1", "dog/2")):
-        write_noise(folder / f"{name}.png", seed)
-    cut = folder / "cat/1.png"
-    cut.write_bytes(cut.read_bytes()[:400])
-    (folder / "dog/1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(56))
-    return open_labelled(folder)
-
-
-@pytest.fixture
-def cache_dir(tmp_path: Path) -> Path:
-    return tmp_path / "cache" / "images"
-
-
-@pytest.fixture
-def cached(cache_dir: Path) -> Cached:
-    """`cache_images` into `cache_dir`."""
-
-    def make(photos: PhotoSet, spec: PreprocessSpec = SPEC, limits: ImageLimits = ImageLimits()) -> CachedImages:
-        return cache_images(photos, spec, limits, cache_dir)
-
-    return make
-
-
-@pytest.fixture
-def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A function after whose call nothing can be decoded any more."""
-
-    def fail(*_: object) -> Iterator[NDArray[np.uint8]]:
-        raise AssertionError("a photo was decoded again")
-
-    return lambda: monkeypatch.setattr(cache, "stream_images", fail)
-
-
-def loaded(photos: PhotoSet, spec: PreprocessSpec = SPEC) -> NDArray[np.uint8]:
-    return np.stack([load_image(photos.read(row), spec, ImageLimits()) for row in range(len(photos))])
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def pair(key: str) -> set[str]:
-    return {f"{key}.json", f"{key}.npy"}
-
-
-@pytest.mark.parametrize(
-    "spec", [SPEC, PreprocessSpec((12, 16), 1), PreprocessSpec((40, 20))], ids=["colour", "grey", "enlarged"]
-)
-def test_the_images_are_those_that_are_loaded_one_by_one(
-    photos: PhotoSet, cached: Cached, spec: PreprocessSpec
-) -> None:
-    np.testing.assert_array_equal(cached(photos, spec).store, loaded(photos, spec))
-
-
-def test_the_second_call_decodes_nothing(photos: PhotoSet, cached: Cached, forbid_decoding: Callable[[], None]) -> None:
-    first = cached(photos)
-    forbid_decoding()
-
-    second = cached(photos)
-
-    assert second.key == first.key
-    assert second.digests == first.digests
-    np.testing.assert_array_equal(second.store, loaded(photos))
-
-
-def test_a_renamed_folder_decodes_nothing_and_has_the_new_paths(
-    photos: PhotoSet, tmp_path: Path, cached: Cached, forbid_decoding: Callable[[], None]
-) -> None:
-    cached(photos)
-    (tmp_path / "photos").rename(tmp_path / "renamed")
-    renamed = list_photos([tmp_path / "renamed"])
-    forbid_decoding()
-
-    assert cached(renamed).photos.paths == renamed.paths
-
-
-def test_a_changed_photo_gives_another_key_and_its_new_image(photos: PhotoSet, cached: Cached) -> None:
-    before = cached(photos)
-    write_noise(Path(photos.paths[2]), seed=99)
-
-    after = cached(photos)
-
-    assert after.key != before.key
-    np.testing.assert_array_equal(after.store, loaded(photos))
-
-
-def test_one_changed_byte_gives_another_key(photos: PhotoSet, cached: Cached) -> None:
-    before = cached(photos)
-    with open(photos.paths[4], "ab") as file:
-        file.write(b"\0")
-
-    assert cached(photos).key != before.key
-
-
-@pytest.mark.parametrize(
-    ("spec", "limits"),
-    [
-        (PreprocessSpec((16, 12)), ImageLimits()),
-        (PreprocessSpec((12, 16), 1), ImageLimits()),
-        (SPEC, ImageLimits(max_pixels=10_000)),
-    ],
-    ids=["image size", "channels", "limits"],
-)
-def test_other_settings_have_files_of_their_own(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, spec: PreprocessSpec, limits: ImageLimits
-) -> None:
-    first, second = cached(photos), cached(photos, spec, limits)
-
-    assert first.key != second.key
-    assert names(cache_dir) == pair(first.key) | pair(second.key)
-    np.testing.assert_array_equal(second.store, loaded(photos, spec))
-
-
-def test_another_order_has_files_of_its_own(photos: PhotoSet, cached: Cached) -> None:
-    reversed_photos = photos.take([4, 3, 2, 1, 0])
-
-    assert cached(photos).key != cached(reversed_photos).key
-    np.testing.assert_array_equal(cached(reversed_photos).store, loaded(photos)[::-1])
-
-
-@pytest.mark.parametrize("num_calls", [1, 2], ids=["decoded now", "found"])
-def test_unusable_photos_are_left_out_and_the_rest_stays_aligned(
-    mixed: PhotoSet, cached: Cached, num_calls: int
-) -> None:
-    images = [cached(mixed) for _ in range(num_calls)][-1]
-
-    assert [Path(path).parts[-2:] for path in images.photos.paths] == [
-        ("cat", "0.png"),
-        ("cat", "2.png"),
-        ("dog", "0.png"),
-        ("dog", "2.png"),
-    ]
-    np.testing.assert_array_equal(images.photos.labels, [0, 0, 1, 1])
-    np.testing.assert_array_equal(images.store, loaded(images.photos))
-    assert len(images.digests) == len(images.groups()) == 4
-
-
-@pytest.mark.parametrize("num_calls", [1, 2], ids=["decoded now", "found"])
-def test_unusable_photos_are_named_with_the_reason(mixed: PhotoSet, cached: Cached, num_calls: int) -> None:
-    skipped = [cached(mixed) for _ in range(num_calls)][-1].photos.skipped
-
-    assert [Path(item.path).parts[-2:] for item in skipped] == [("cat", "1.png"), ("dog", "1.png")]
-    assert "is cut off" in skipped[0].reason
-
-
-def test_what_the_source_skipped_stays_skipped(mixed: PhotoSet, tmp_path: Path, cached: Cached) -> None:
-    (tmp_path / "mixed/cat/notes.txt").write_text("not a photo")
-
-    skipped = cached(open_labelled(tmp_path / "mixed")).photos.skipped
-
-    assert [Path(item.path).name for item in skipped] == ["notes.txt", "1.png", "1.png"]
-
-
-def test_a_vanished_photo_is_skipped(photos: PhotoSet, cached: Cached) -> None:
-    Path(photos.paths[1]).unlink()
-
-    images = cached(photos)
-
-    assert images.photos.skipped == (Skipped(photos.paths[1], "the file is no longer there"),)
-    np.testing.assert_array_equal(images.store, loaded(photos.take([0, 2, 3, 4])))
-
-
-@pytest.mark.parametrize("num_calls", [1, 2], ids=["decoded now", "found"])
-@pytest.mark.parametrize("rows", [[], [1, 4]], ids=["an empty set", "nothing usable"])
-def test_no_images_have_the_right_shape(mixed: PhotoSet, cached: Cached, rows: list[int], num_calls: int) -> None:
-    images = [cached(mixed.take(rows)) for _ in range(num_calls)][-1]
-
-    assert images.store.shape == (0, 12, 16, 3)
-    assert images.gather(np.array([], np.int64)).shape == (0, 12, 16, 3)
-    assert images.groups().shape == (0,)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b"\xff\xfe", b'{"5": "no such row"}', b'{"x": "no row"}', b'{"0": 1}'],
-    ids=["empty", "cut", "a list", "no text", "unknown row", "no row", "no reason"],
-)
-def test_a_damaged_index_is_made_again(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, content: bytes, forbid_decoding: Callable[[], None]
-) -> None:
-    index_path = cache_dir / f"{cached(photos).key}.json"
-    index_path.write_bytes(content)
-
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-    forbid_decoding()
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda whole: b"",
-        lambda whole: whole[:5],
-        lambda whole: whole[:-1],
-        lambda whole: whole + b"\0",
-        lambda whole: b"PK\x03\x04" + whole[4:],
-        lambda whole: whole.replace(b"(5, 12,", b"(4, 12,"),
-        lambda whole: whole.replace(b"descr", b"\0\0\0\0\0"),
-    ],
-    ids=["empty", "only a beginning", "cut", "too long", "another format", "another shape", "zeros in its header"],
-)
-def test_damaged_images_are_decoded_again(
-    photos: PhotoSet,
-    cached: Cached,
-    cache_dir: Path,
-    damage: Callable[[bytes], bytes],
-    forbid_decoding: Callable[[], None],
-) -> None:
-    images_path = cache_dir / f"{cached(photos).key}.npy"
-    images_path.write_bytes(damage(images_path.read_bytes()))
-
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-    forbid_decoding()
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-
-
-@pytest.mark.parametrize("suffix", [".json", ".npy"])
-def test_a_missing_half_is_made_again(photos: PhotoSet, cached: Cached, cache_dir: Path, suffix: str) -> None:
-    key = cached(photos).key
-    (cache_dir / f"{key}{suffix}").unlink()
-
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-    assert names(cache_dir) == pair(key)
-
-
-def test_the_images_are_an_ordinary_npy_file(photos: PhotoSet, cached: Cached, cache_dir: Path) -> None:
-    key = cached(photos).key
-
-    np.testing.assert_array_equal(np.load(cache_dir / f"{key}.npy"), loaded(photos))
-    assert json.loads((cache_dir / f"{key}.json").read_bytes()) == {}
-
-
-def test_the_newest_images_stay_even_when_they_alone_are_too_many(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached(photos.take([0, 1]))
-    monkeypatch.setattr(cache, "_MAX_CACHE_BYTES", 0)
-
-    newest = cached(photos)
-
-    assert names(cache_dir) == pair(newest.key)
-    np.testing.assert_array_equal(newest.store, loaded(photos))
-
-
-def test_the_least_recently_used_images_go_first(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache, "_MAX_CACHE_BYTES", 2 * NUM_BYTES + 300)
-    first, second = cached(photos.take([0])), cached(photos.take([1]))
-    for images in (first, second):
-        os.utime(cache_dir / f"{images.key}.npy", (1_000_000, 1_000_000))
-    cached(photos.take([0]))
-
-    third = cached(photos.take([2]))
-
-    assert names(cache_dir) == pair(first.key) | pair(third.key)
-
-
-def test_files_of_others_in_the_folder_are_never_deleted(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    strangers = ("embeddings.npy", "embeddings.json", ".download.partial", f"{'A' * 40}.npy")
-    cache_dir.mkdir(parents=True)
-    for name in strangers:
-        (cache_dir / name).write_bytes(b"mine")
-        os.utime(cache_dir / name, (1_000_000, 1_000_000))
-    monkeypatch.setattr(cache, "_MAX_CACHE_BYTES", 0)
-
-    cached(photos)
-
-    assert names(cache_dir) >= set(strangers)
-
-
-def test_what_a_killed_run_left_is_removed_after_a_day(photos: PhotoSet, cached: Cached, cache_dir: Path) -> None:
-    cache_dir.mkdir(parents=True)
-    for name, hours in ((".images-old.partial", 25), (".tellapart-old.partial", 25), (".images-new.partial", 23)):
-        (cache_dir / name).write_bytes(b"left")
-        os.utime(cache_dir / name, (time.time() - hours * 3600,) * 2)
-
-    key = cached(photos).key
-
-    assert names(cache_dir) == pair(key) | {".images-new.partial"}
-
-
-def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fail)
-
-    with pytest.raises(OutputError, match=r"No space left on device\)\. 0 MB are needed.*`cache_dir`") as caught:
-        cached(photos)
-
-    assert repr(str(cache_dir)) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert names(cache_dir) == set()
-
-
-def test_an_interrupted_decoding_leaves_nothing_behind(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: object) -> Iterator[NDArray[np.uint8]]:
-        yield np.zeros(SPEC.shape, np.uint8)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cache, "stream_images", interrupt)
-
-    with pytest.raises(KeyboardInterrupt):
-        cached(photos)
-
-    assert names(cache_dir) == set()
-
-
-def test_a_file_in_the_place_of_the_folder_is_named(photos: PhotoSet, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-
-    with pytest.raises(OutputError, match=r"cannot be written to '.*file'.*`cache_dir`"):
-        cache_images(photos, SPEC, ImageLimits(), tmp_path / "file")
-
-
-def test_a_filled_cache_that_may_only_be_read_is_used(
-    photos: PhotoSet, cached: Cached, forbid_decoding: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    cached(photos)
-    monkeypatch.setattr(os, "utime", refuse)
-    forbid_decoding()
-
-    np.testing.assert_array_equal(cached(photos).store, loaded(photos))
-
-
-def test_byte_identical_photos_are_one_group(tmp_path: Path, cached: Cached) -> None:
-    groups = cached(noise_photos(tmp_path / "photos", 7, 8, 7, 9, 8, 7)).groups()
-
-    assert groups.dtype == np.int64
-    np.testing.assert_array_equal(groups[:, None] == groups, np.equal.outer([7, 8, 7, 9, 8, 7], [7, 8, 7, 9, 8, 7]))
-
-
-@pytest.mark.parametrize("rows", [[], [2], [4, 0, 0, 3]], ids=["none", "one", "any order, one twice"])
-def test_gathered_images_are_those_of_the_rows(photos: PhotoSet, cached: Cached, rows: list[int]) -> None:
-    gathered = cached(photos).gather(np.array(rows, np.int64))
-
-    assert gathered.dtype == np.uint8
-    np.testing.assert_array_equal(gathered, loaded(photos)[rows])
-
-
-def test_gathered_images_are_a_copy_of_their_own(photos: PhotoSet, cached: Cached) -> None:
-    images = cached(photos)
-    gathered = images.gather(np.arange(5))
-
-    gathered[...] = 0
-
-    assert type(gathered) is np.ndarray
-    np.testing.assert_array_equal(images.gather(np.arange(5)), loaded(photos))
-
-
-def test_the_store_cannot_be_written_to(photos: PhotoSet, cached: Cached) -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        cached(photos).store[0] = 0
-
-
-def test_released_pages_keep_their_content(photos: PhotoSet, cached: Cached) -> None:
-    store = cached(photos).store
-
-    release_pages(store)
-
-    np.testing.assert_array_equal(store, loaded(photos))
+def write_images(folder: Path, key: str, digests: list[str], settings: list[object] = SETTINGS) -> Path:
+    """An index and its images; the path of the index."""
+    np.save(folder / f"{key}.npy", np.zeros((len(digests), *SHAPE), np.uint8))
+    path = folder / f"{key}.json"
+    path.write_text(json.dumps({"settings": settings, "depths": {}, "digests": digests}))
+    return path
 
 
 def test_releasing_the_pages_of_an_array_in_memory_does_nothing() -> None:
@@ -429,24 +27,27 @@ def test_releasing_the_pages_of_an_array_in_memory_does_nothing() -> None:
     np.testing.assert_array_equal(images.ravel(), np.arange(48))
 
 
-def test_the_photos_are_not_changed(photos: PhotoSet, tmp_path: Path, cached: Cached) -> None:
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "photos").iterdir()}
+@pytest.mark.parametrize("num_images", [1, 9, 10, 12345, 10**9])
+def test_the_header_is_as_long_for_any_number_of_images(num_images: int) -> None:
+    header = npy_header((num_images, 150, 150, 3))
 
-    cached(photos)
+    assert len(header) == len(npy_header((1, 150, 150, 3)))
+    np.lib.format.read_magic(file := io.BytesIO(header))
+    assert np.lib.format.read_array_header_1_0(file)[0] == (num_images, 150, 150, 3)
 
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "photos").iterdir()} == before
+
+def test_an_index_says_where_each_image_is(tmp_path: Path) -> None:
+    path = write_images(tmp_path, "a" * 40, ["one", "two"])
+
+    assert read_index(path, SETTINGS, SHAPE) == ImageIndex(path.with_suffix(".npy"), {"one": 0, "two": 1}, {})
 
 
-def test_with_known_contents_no_photo_is_read_again(
-    photos: PhotoSet, cached: Cached, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = cached(photos)
-    digests = first.digests
+def test_the_indexes_of_a_folder_are_those_of_these_settings(tmp_path: Path) -> None:
+    write_images(tmp_path, "a" * 40, ["one"])
+    write_images(tmp_path, "b" * 40, ["two"], [2])
+    write_images(tmp_path, "c" * 40, ["three"])
+    (tmp_path / f"{'c' * 40}.npy").unlink()
 
-    def fail(*_: object) -> bytes:
-        raise AssertionError("a photo was read again")
+    (index,) = read_indexes(tmp_path, SETTINGS, SHAPE)
 
-    monkeypatch.setattr(PhotoSet, "read", fail)
-    again = cache_images(first.photos, SPEC, ImageLimits(), cache_dir, digests)
-    assert again.digests == digests
-    np.testing.assert_array_equal(again.store, first.store)
+    assert index.places == {"one": 0}

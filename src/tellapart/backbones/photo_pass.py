@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from tellapart.errors import ImageError
 from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_depths
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
 from tellapart.images.gate import decode_for_each, measure_levels
-from tellapart.images.preprocess import THUMBNAIL_KIND, encode_thumbnail, resize_image
+from tellapart.images.preprocess import THUMBNAIL_KIND, PreprocessSpec, encode_thumbnail, resize_image
 from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, Skipped
@@ -58,8 +59,27 @@ class Eye:
         return self.embedder.embed(np.ascontiguousarray(images[:, :, ::-1]) if self.is_mirrored else images)
 
 
+class ImageSink(Protocol):
+    """Takes the photos of a pass at a size of its own; is called from several threads."""
+
+    @property
+    def preprocess(self) -> PreprocessSpec:
+        """Size and channels of what it takes."""
+
+    def wants(self, digest: str) -> bool:
+        """Whether it has no image of this content yet."""
+
+    def add(self, digest: str, image: NDArray[np.uint8]) -> None:
+        """Takes the image, uint8, shape `preprocess.shape`, of the photos of this content."""
+
+
 def look_at(
-    photos: PhotoSet, eyes: Sequence[Eye] = (), *, cache_dir: str | None = None, watcher: Watcher = Watcher()
+    photos: PhotoSet,
+    eyes: Sequence[Eye] = (),
+    *,
+    sink: ImageSink | None = None,
+    cache_dir: str | None = None,
+    watcher: Watcher = Watcher(),
 ) -> SeenPhotos:
     """What is seen of all photos that can be decoded: by an earlier run, or now.
 
@@ -70,6 +90,7 @@ def look_at(
     Args:
         photos: what to look at.
         eyes: whose embeddings are wanted; none for facts alone.
+        sink: takes what it wants of the photos, decoded.
         cache_dir: folder of the cache; `None` is the user's own.
         watcher: told how far it is, and when the store was damaged.
 
@@ -79,7 +100,7 @@ def look_at(
     path = store_path(cache_root(cache_dir))
     report = _progress_reporter(len(photos), watcher if eyes else Watcher())
     with PhotoStore(path) as store:
-        looker = _Looker(photos, eyes, store)
+        looker = _Looker(photos, eyes, store, sink)
         looks = _look_at_all(range(len(photos)), looker, store, report)
         deep = [row for row, look in enumerate(looks) if look.levels is not None]
         looker.depths = choose_depths(look.levels for look in looks if look.levels is not None)
@@ -141,8 +162,9 @@ class _Looker:
         depths: how many bits white fills in deep photos; while `None`, those that do not say are put off.
     """
 
-    def __init__(self, photos: PhotoSet, eyes: Sequence[Eye], store: PhotoStore) -> None:
+    def __init__(self, photos: PhotoSet, eyes: Sequence[Eye], store: PhotoStore, sink: ImageSink | None) -> None:
         self._photos = photos
+        self._sink = sink
         self._eyes = eyes
         self._store = store
         self.depths: SampleDepths | None = None
@@ -205,6 +227,8 @@ class _Looker:
     def _decode(self, look: _Look, data: bytes, stored: Mapping[str, bytes]) -> dict[int, _PIXELS]:
         """The photo as each eye that has not seen it yet will see it; its facts and what was stored are entered.
 
+        The sink is given what it wants of it.
+
         Raises:
             ImageError: the bytes are not a photo that can be used.
         """
@@ -214,6 +238,9 @@ class _Looker:
                 look.vectors[number] = vector
         missing = [number for number in range(len(self._eyes)) if number not in look.vectors]
         specs = [self._eyes[number].embedder.preprocess for number in missing]
+        sink = self._sink if self._sink is not None and self._sink.wants(look.digest) else None
+        if sink is not None:
+            specs.append(sink.preprocess)
         sizes = [spec.image_size for spec in specs]
         facts_kind = self._kind(FACTS_KIND)
         if facts_kind in stored:
@@ -226,9 +253,10 @@ class _Looker:
         if look.facts is None:
             look.facts = measure_facts(decoded[-1], len(data))
             look.fresh = {facts_kind: look.facts.to_bytes(), THUMBNAIL_KIND: encode_thumbnail(decoded[-1].image)}
-        return {
-            number: resize_image(one.image, spec) for number, spec, one in zip(missing, specs, decoded, strict=False)
-        }
+        images = [resize_image(one.image, spec) for spec, one in zip(specs, decoded, strict=False)]
+        if sink is not None:
+            sink.add(look.digest, images[-1])
+        return dict(zip(missing, images, strict=False))
 
     def _embed(self, number: int, seen: Sequence[tuple[_Look, _PIXELS]]) -> None:
         """Enters what the eye of that number makes of the images."""

@@ -42,7 +42,7 @@ def compare(
     from tellapart.commands.compare import compare as compare_recipes
     from tellapart.measure.mcnemar import describe_test
 
-    out = out or default_run_dir(photos[0], "compare", resume=False)
+    out = out or default_run_dir(photos, "compare", resume=False)
     console = make_console()
     keep_freed_memory()
     with watch_training() as watcher:

@@ -20,7 +20,11 @@ def fix(
     photos: LabelledSource,
     out: Annotated[Path, typer.Option(help="Folder for the cleaned copy, outside of SOURCE.", metavar="DIR")],
     decisions: Annotated[
-        Path | None, typer.Option(help="decisions.csv, as downloaded from the report.", metavar="FILE.csv")
+        Path | None,
+        typer.Option(
+            help="The file downloaded from the report; also found in the folder of downloads, and in SOURCE.",
+            metavar="FILE.csv",
+        ),
     ] = None,
     drop_copies: Annotated[
         bool, typer.Option("--drop-copies", help="Copy only one of the byte-identical photos of a class.")

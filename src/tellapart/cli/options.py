@@ -5,13 +5,8 @@ from typing import Annotated
 
 import typer
 
-LabelledSource = Annotated[
-    list[str],
-    typer.Argument(
-        help="Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source.",
-        metavar="SOURCE",
-    ),
-]
+SOURCE_HELP = "Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source."
+LabelledSource = Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE")]
 ModelDir = Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.", metavar="MODEL_DIR")]
 LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]
 LabelPattern = Annotated[str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")]

@@ -10,6 +10,10 @@ from tellapart.cli.output import make_console, print_line
 
 def report(
     model: ModelDir,
+    photos: Annotated[
+        list[str] | None,
+        typer.Option("--photos", help="Where the photos are now, if they were moved.", show_default="where they were"),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -18,7 +22,7 @@ def report(
     from tellapart.runs.run_report import rebuild_report
 
     with watch_training() as watcher:
-        path = rebuild_report(model, cache_dir=cache_dir, watcher=watcher)
+        path = rebuild_report(model, photos=photos or None, cache_dir=cache_dir, watcher=watcher)
     print_line(make_console(), str(path))
     if open_page:
         typer.launch(path.resolve().as_uri())

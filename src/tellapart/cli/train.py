@@ -1,11 +1,14 @@
 """`tellapart train`: from photos to a run folder with a classifier in it."""
 
+import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
@@ -23,7 +26,10 @@ _CLASSIC_PANEL = "Recipe classic"
 
 
 def train(
-    photos: LabelledSource,
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"{SOURCE_HELP} With --resume it may be left out.", metavar="SOURCE", show_default=False),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -51,6 +57,15 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
     ] = False,
+    photos_now: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--photos",
+            help="With --resume: where the photos are now, if they were moved.",
+            show_default="where they were",
+            metavar="SOURCE",
+        ),
+    ] = None,
     cache_dir: CacheDir = None,
     backbone: Annotated[
         str | None,
@@ -165,7 +180,26 @@ def train(
     settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
         settings["augment"] = None
-    _train(photos, out or default_run_dir(photos[0], recipe or TransferConfig.recipe, resume), resume, settings)
+    sources = choose_sources(photos, photos_now, out, resume)
+    out = out or default_run_dir(sources or [""], recipe or TransferConfig.recipe, resume)
+    _train(sources, out, resume, settings)
+
+
+def choose_sources(
+    photos: list[str] | None, photos_now: list[str] | None, out: Path | None, resume: bool
+) -> list[str] | None:
+    """Where the photos are: as given in either way, or `None` for those of the run that is resumed.
+
+    Raises:
+        ConfigError: they are given twice or not at all.
+    """
+    if photos_now and (photos or not resume):
+        why = "SOURCE already says where the photos are" if photos else "without --resume, SOURCE says where they are"
+        raise ConfigError(f"`photos_now` has no effect here: {why}. Leave `photos_now` out.", field="photos_now")
+    if not (photos or photos_now) and not (resume and out is not None):
+        more = ", or the folder of the run with `out`" if resume else ""
+        raise ConfigError(f"Missing argument 'SOURCE'. Give the photos to train on{more}.", field="photos")
+    return photos or photos_now
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -184,23 +218,34 @@ def parse_image_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def default_run_dir(source: str, recipe: str, resume: bool) -> Path:
+def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
     """The folder of a run whose `--out` was not given: `runs/SOURCE-RECIPE`, numbered from the second on.
+
+    `runs` lies in the working folder; where that is among the photos, it lies beside them.
 
     Raises:
         DatasetError: the run to resume does not exist.
     """
-    name = f"{Path(source).resolve().stem or 'photos'}-{recipe}"
-    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{number}" for number in range(2, 10_000))]
+    from tellapart.runs.outputs import is_inside
+
+    places = [Path(os.path.abspath(source)) for source in sources]
+    name = f"{places[0].stem or 'photos'}-{recipe}"
+    runs = Path("runs")
+    for place in places:
+        if place.is_dir() and is_inside(runs, place):
+            runs = Path(os.path.relpath(place.parent / "runs"))
+    candidates = [runs / name, *(runs / f"{name}-{number}" for number in range(2, 10_000))]
     first_free = next(number for number, path in enumerate(candidates) if not path.exists())
     if not resume:
         return candidates[first_free]
     if first_free == 0:
-        raise DatasetError(f"`resume` finds no run of {source!r} at {str(candidates[0])!r}. Name the run with `out`.")
+        raise DatasetError(
+            f"`resume` finds no run of {sources[0]!r} at {str(candidates[0])!r}. Name the run with `out`."
+        )
     return candidates[first_free - 1]
 
 
-def _train(source: list[str], out: Path, resume: bool, settings: dict[str, Any]) -> None:
+def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any]) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
     from tellapart.runs.run_folder import read_run_file
@@ -222,7 +267,7 @@ def _train(source: list[str], out: Path, resume: bool, settings: dict[str, Any])
         print_line(
             console,
             f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."
-            f" Go on with: tellapart train {source} --out {out} --resume",
+            f" Go on with: tellapart train --out {shlex.quote(str(out))} --resume",
         )
         raise typer.Exit(_STOPPED)
 

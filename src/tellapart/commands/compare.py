@@ -28,7 +28,7 @@ from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.settings import CompareSettings, source_config, split_settings
@@ -107,6 +107,7 @@ def compare(
     config, source, out_dir = CompareConfig(**of_comparison), source_config(of_source), Path(out)
     for named in source_paths(photos):
         check_outside(out_dir, named)
+    check_dir(out_dir, MARKER_NAME)
     opened = open_labelled(photos, source)
     claim_dir(out_dir, MARKER_NAME)
     described = {"kind": "tellapart comparison", "config": asdict(config)}

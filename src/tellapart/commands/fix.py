@@ -5,12 +5,16 @@ labels that a person has confirmed, and `fixed.json`, which says what the copy w
 completes it, and other photos are never mixed into it.
 """
 
+import glob
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
+
+import platformdirs
 
 from tellapart.commands.cleaned_names import describe_surprises
 from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
@@ -32,11 +36,13 @@ from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, p
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.records import Skipped
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 
 _DEFAULT_SPLIT = "train"
+# What a browser puts behind the name of a file that is there already.
+_COUNTED = re.compile(r"( ?\(\d+\)|-\d+)?")
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ def fix(
     Args:
         photos: labelled photos, as for `open_photos`; not modified.
         out: outside of the source; new, empty, or the copy of an earlier run with the same photos and decisions.
-        decisions: the file of the decisions; may be left out with `drop_copies`, or where the source holds one.
+        decisions: the file of the decisions, or the name under which the report offered it: then it is looked for here,
+            in the folders of the photos, and where a browser puts downloads. May be left out with `drop_copies`, or
+            where the source holds a `decisions.csv`.
         drop_copies: whether byte-identical photos of one class are copied once.
         on_photo: told how many of how many photos are done; each counts half when it is read, half when it is copied.
         source: where labels come from: the fields of `SourceConfig`; `per_class` plays no part.
@@ -107,7 +115,8 @@ def fix(
     config, out_dir, named = source_config(source), Path(out), source_paths(photos)
     for path in named:
         check_outside(out_dir, path)
-    steps = _read_steps(named, decisions, drop_copies)
+    check_dir(out_dir, CLEANED_MARKER)
+    steps = _read_steps(named, None if decisions is None else find_download(decisions, named), drop_copies)
     opened = open_labelled(photos, config, check=False)
     start, skipped = _read_all(opened, opened.limits, on_photo)
     decided, applied = _apply(start, steps)
@@ -137,6 +146,20 @@ def fix(
             *describe_surprises(cleaned.photos, places, out_dir),
         ),
     )
+
+
+def find_download(named: str | Path, sources: Sequence[str | Path]) -> Path:
+    """The file that was named, or the newest download of that name; `named` itself where there is none.
+
+    A browser that downloads a file once more calls it `decisions-1a2b3c4d (1).csv`.
+    """
+    path = Path(named)
+    if path.exists() or path.name != str(named):
+        return path
+    folders = [*map(Path, sources), Path(platformdirs.user_downloads_dir())]
+    pattern = f"{glob.escape(path.stem)}*{glob.escape(path.suffix)}"
+    found = [one for folder in folders for one in folder.glob(pattern) if _COUNTED.fullmatch(one.stem, len(path.stem))]
+    return max(found, key=lambda one: one.stat().st_mtime, default=path)
 
 
 def _read_steps(
@@ -232,7 +255,9 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
             path=out_dir,
         )
     remove_partials(out_dir)
-    write_file(marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.source, "content": key}))
+    write_file(
+        marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.portable().source, "content": key})
+    )
 
 
 def _read_key(marker: Path) -> str | None:

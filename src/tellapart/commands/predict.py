@@ -116,11 +116,11 @@ def write_predictions(
     """
     _check_outputs(outputs, source_paths(photos))
     model = model if isinstance(model, Model) else load(model)
-    opened = _open(photos)
     if outputs.heatmap:
         model.check_activation_maps()
-    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
     submission = _submission_writer(outputs, model)
+    opened = _open(photos)
+    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
     sample_notes = () if submission is None else submission.notes
     summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
     with contextlib.ExitStack() as stack:
@@ -196,6 +196,10 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> No
         sample, out_path = outputs.submission[:1], outputs.submission[1]
         files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
     check_output_files(files, [*sources, *sample])
+    if outputs.sort_into is not None:
+        from tellapart.commands.sorting import check_sort_dir
+
+        check_sort_dir(outputs.sort_into, sources)
 
 
 def _summary_taker(summary: PredictSummary, limit: int) -> Taker:

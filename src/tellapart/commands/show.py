@@ -6,7 +6,7 @@ Every photo is really decoded, for a header says little about whether the rest o
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -19,7 +19,7 @@ from tellapart.photos.loading import map_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.records import ImageInfo, Skipped
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
 
@@ -82,13 +82,14 @@ def show(photos: Photos, out: str | Path | None = None, **source: Unpack[SourceS
         DatasetError: the source cannot be read, or labels that were asked for are not there.
         OutputError: `out` holds something else, lies inside the source, or cannot be written.
     """
-    opened = open_any_photos(photos, source_config(source))
+    config = source_config(source)
     if out is not None:
         for named in source_paths(photos):
             check_outside(Path(out), named)
-        claim_dir(Path(out), MARKER_NAME)
-    shown = _check_photos(opened)
+        check_dir(Path(out), MARKER_NAME)
+    shown = _check_photos(open_any_photos(photos, config))
     if out is not None:
+        claim_dir(Path(out), MARKER_NAME)
         write_files(Path(out), _make_files(shown), last=MARKER_NAME)
     return shown
 
@@ -134,12 +135,13 @@ def _make_files(show: Show) -> dict[str, bytes]:
     from tellapart.report.figures import figure_png
     from tellapart.report.grid import draw_grid
 
+    skipped = replace(show.photos, skipped=show.skipped).portable().skipped
     rows = _grid_rows(show)
     images = [_grid_image(show, row, max(_long_side(show, each) for each in rows)) for row in rows]
     files = {
         GRID_NAME: figure_png(draw_grid(images, [_grid_title(show.photos, row) for row in rows])),
         CLASSES_NAME: figure_png(draw_class_counts(show.counts)),
-        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in show.skipped)]),
+        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in skipped)]),
     }
     return {**files, MARKER_NAME: _marker_json(show, files)}
 
@@ -176,7 +178,7 @@ def _marker_json(show: Show, files: dict[str, bytes]) -> bytes:
     return to_json_bytes(
         {
             "schema": 1,
-            "source": show.photos.source,
+            "source": show.photos.portable().source,
             "num_photos": len(show.photos),
             "num_skipped": len(show.skipped),
             "class_counts": show.counts,

@@ -12,7 +12,7 @@ from pathlib import Path
 from tellapart.commands.copying import PhotoCopier, folder_names
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Prediction, Skipped
-from tellapart.runs.outputs import check_outside, claim_dir
+from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.store import PartialFile, open_whole, remove_partials, to_csv_bytes, to_json_bytes, write_file
 
 _SETTING = "sort_into"
@@ -52,8 +52,7 @@ def sort_photos(
     Raises:
         OutputError: the folder holds something else, lies inside a source, or cannot be written to.
     """
-    for source in sources:
-        check_outside(sort_dir, source, _SETTING)
+    check_sort_dir(sort_dir, sources)
     claim_dir(sort_dir, _MARKER, _SETTING)
     remove_partials(sort_dir)
     write_file(sort_dir / _MARKER, to_json_bytes({"kind": "tellapart sorted photos"}))
@@ -62,6 +61,17 @@ def sort_photos(
         table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability"]]))
         yield PhotoSorter(copier, folder_names(class_names, (_MARKER, _TABLE)), table)
         copier.sync()
+
+
+def check_sort_dir(sort_dir: Path, sources: Iterable[str | Path]) -> None:
+    """Nothing, if `sort_photos` would take the folder.
+
+    Raises:
+        OutputError: the folder holds something else, lies inside a source, or cannot be written to.
+    """
+    for source in sources:
+        check_outside(sort_dir, source, _SETTING)
+    check_dir(sort_dir, _MARKER, _SETTING)
 
 
 class PhotoSorter:

@@ -115,7 +115,8 @@ def samples_of_pillow(image: Image.Image) -> Samples:
         return Samples(pixels[:, :, :3], pixels[:, :, 3], profile=profile)
     if image.mode in ("1", "L"):
         return Samples(np.asarray(image.convert("L"))[:, :, np.newaxis], profile=profile)
-    return Samples(np.asarray(image if image.mode == "CMYK" else image.convert("RGB")), profile=profile)
+    plain = image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
+    return Samples(np.asarray(plain), profile=profile)
 
 
 def _profile_of_pillow(image: Image.Image) -> bytes:
@@ -124,7 +125,7 @@ def _profile_of_pillow(image: Image.Image) -> bytes:
     if isinstance(profile, bytes) and profile:
         return profile if len(profile) <= MAX_PROFILE_BYTES else b""
     gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
-    if image.format != "PNG" or "srgb" in image.info:
+    if "srgb" in image.info:
         return b""
     return profile_of_numbers(gamma, primaries if primaries and len(primaries) == 8 else None)
 

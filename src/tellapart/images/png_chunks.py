@@ -10,6 +10,7 @@ from tellapart.images.icc import MAX_PROFILE_BYTES, make_rgb_profile
 _SIGNATURE_SIZE = 8
 # Encoders write the pixels in pieces of 8 kB and more, so a photo of 256 MB has fewer chunks than this.
 _MAX_CHUNKS = 100_000
+_COLOUR_CHUNKS = frozenset({b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB"})
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
 NUM_CHANNELS = {_GREY: 1, _RGB: 3, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
 # The first four pairs of a `cHRM` that is sRGB's, and how far from it programs write it; what `gAMA` says of sRGB.
@@ -73,13 +74,17 @@ def as_rgba(data: bytes) -> bytes:
     return data[:12] + body + zlib.crc32(body).to_bytes(4, "big") + data[33:]
 
 
-def without_profile(data: bytes) -> bytes:
-    """The PNG without its profile, for Pillow refuses those of more than a megabyte."""
+def without_colours(data: bytes) -> bytes:
+    """The PNG without what it says of its colours: Pillow refuses the whole photo where a part of that is damaged.
+
+    It refuses profiles of more than a megabyte as well.
+    """
+    parts = [data[:_SIGNATURE_SIZE]]
     for kind, start, size in _chunks(data):
-        if kind == b"iCCP":
-            return data[:start] + data[start + 12 + size :]
         if kind == b"IDAT":
-            break
+            return b"".join((*parts, data[start:])) if sum(map(len, parts)) < start else data
+        if kind not in _COLOUR_CHUNKS:
+            parts.append(data[start : start + 12 + size])
     return data
 
 

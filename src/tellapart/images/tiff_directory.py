@@ -167,7 +167,7 @@ def read_page(tiff: Tiff, entries: Mapping[int, TiffEntry]) -> TiffPage:
         sizes=many(325 if is_tiled else 279, MAX_PIECES),
         largest=one(281, 0),
         palette=many(320, 3 << 16) if photometric == 3 else (),
-        subfile=int(50706 in entries) or one(254, 0) & 5 or (old_subfile if old_subfile == 2 else NOT_REDUCED),
+        subfile=one(254, 0) & 5 or (old_subfile if old_subfile == 2 else NOT_REDUCED),
         icc=tiff.content(entries.get(34675), 1 << 24),
         description=tiff.content(entries.get(270), _MAX_TEXT_BYTES),
     )

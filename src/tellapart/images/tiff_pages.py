@@ -24,13 +24,14 @@ _NOT_READ = {
     **dict.fromkeys((22610, 34934), "JPEG XR"),
     **dict.fromkeys((34661, 9, 10), "JBIG"),
     34887: "LERC",
+    50001: "WebP",
     34892: "lossy DNG",
 }
-_READ = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000, 50001})
+_READ = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000})
 _UNCOMPRESSED = 1
 _MAX_SUB_DIRECTORIES = 16
 _MAX_SAMPLES = 5  # Pillow reads CMYK with alpha, and no more
-_LOSSY = frozenset({6, 7, 50001})
+_LOSSY = frozenset({6, 7})
 _MAX_TILE_WASTE = 1 << 24
 _MOST_COUNTED = 1_000
 _NUM_COLOURS = (2, 3)

@@ -25,6 +25,8 @@ _LOSSLESS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 1, 2, 3, 5
 _READ = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK})
 _TYPES = {1: "u", 2: "i", 3: "f", 4: "u"}
+# Elsewhere the tag is a leftover, and the numbers are themselves.
+_PREDICTED = _LOSSLESS - {1, 32773}
 _WHOLE_BITS = (8, 16, 32, 64)
 _DIFFERENCES, _REAL_DIFFERENCES = 2, 3
 _OME_BITS = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*\bSignificantBits\s*=\s*[\"'](\d{1,2})[\"']")
@@ -54,17 +56,20 @@ def read_samples(data: bytes, page: TiffPage) -> NDArray[Any]:
     )
     if page.sample_format not in _TYPES or not is_known or (is_real and page.bits == 8):
         raise ImageError(f"is a TIFF with numbers of a kind that is not read. {ADVICE}")
-    if page.predictor not in (1, _DIFFERENCES, _REAL_DIFFERENCES) or (
-        page.predictor != 1 and page.bits not in _WHOLE_BITS
-    ):
-        raise ImageError(f"is a TIFF with a predictor that is not read. {ADVICE}")
-    if page.predictor == _REAL_DIFFERENCES and not is_real:
+    predictor = _predictor(page)
+    is_predicted = predictor == 1 or (predictor == _DIFFERENCES and page.bits in _WHOLE_BITS)
+    if not is_predicted and not (predictor == _REAL_DIFFERENCES and is_real):
         raise ImageError(f"is a TIFF with a predictor that is not read. {ADVICE}")
     if min(*page.piece, page.height, page.width) < 1:
         raise ImageError("is damaged: the TIFF header states strips or tiles without pixels")
     num_planes = page.num_samples if page.is_planar else 1
     planes = [_read_plane(data, page, number) for number in range(num_planes)]
     return planes[0] if num_planes == 1 else np.concatenate(planes, axis=2)
+
+
+def _predictor(page: TiffPage) -> int:
+    """What the numbers are differences of; 1 where they are themselves."""
+    return page.predictor if page.compression in _PREDICTED else 1
 
 
 def describe_samples(page: TiffPage, samples: NDArray[Any]) -> Samples:
@@ -206,14 +211,14 @@ def _interpret(rows: _BYTES, page: TiffPage, shape: tuple[int, int], order: str)
         return _unpack(rows, page.bits, shape)
     whole = np.ascontiguousarray(rows)
     num_bytes, kind = page.bits // 8, _TYPES[page.sample_format]
-    if page.predictor == _REAL_DIFFERENCES:
+    if _predictor(page) == _REAL_DIFFERENCES:
         width, num_samples = shape
         summed = np.cumsum(whole.reshape(len(whole), -1, num_samples), axis=1, dtype=np.uint8)
         split = summed.reshape(len(whole), num_bytes, width * num_samples)
         whole, order = np.ascontiguousarray(split.transpose(0, 2, 1)), ">"
     unsigned = whole.view(f"{order}u{num_bytes}").reshape(len(whole), *shape)
     native = np.ascontiguousarray(unsigned, dtype=f"u{num_bytes}")
-    if page.predictor == _DIFFERENCES:
+    if _predictor(page) == _DIFFERENCES:
         native = np.cumsum(native, axis=1, dtype=native.dtype)
     return native.view(f"{kind}{num_bytes}")
 

@@ -85,6 +85,11 @@ def render_report(report: Report) -> bytes:
     cards = finding_cards(report.findings, album)
     suspects = suspect_lines(report.suspects, album)
     model = make_view(report.measurement, album) if report.measurement else None
+    # Decisions about one collection are never taken for those about another.
+    key = hashlib.blake2b(
+        printable("\n".join([report.source, *report.class_names])).encode(), digest_size=8
+    ).hexdigest()
+    decisions_name = f"decisions-{key[:8]}.csv"
     style, script = _source(environment, _STYLE_NAME), _source(environment, _SCRIPT_NAME)
     page = environment.get_template(_PAGE_NAME).render(
         report=report,
@@ -102,8 +107,10 @@ def render_report(report: Report) -> bytes:
         script=script,
         policy=_policy(style, script),
         data=_script_data(report, cards, suspects, model)
+        | {"key": key, "download": decisions_name}
         | {"large": album.large_pictures(), "maps": _maps(report.maps)},
-        fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions decisions.csv --out cleaned",
+        decisions_name=decisions_name,
+        fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",
     )
     return page.encode("utf-8")
 
@@ -174,7 +181,6 @@ def _script_data(
     if model is not None:
         shown += [answer.photo for answer in (*model.sure_mistakes, *model.other_mistakes, *model.unsure)]
     return {
-        "key": hashlib.blake2b(printable(report.source).encode(), digest_size=8).hexdigest(),
         "classes": [printable(name) for name in report.class_names],
         "shown": [wording.shorten(name, 60) for name in report.class_names],
         "counts": list(report.class_counts.values()),

@@ -28,7 +28,7 @@ from tellapart.records import LayerRecord, Skipped
 from tellapart.runs.eye_choice import choose_eyes
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
-from tellapart.runs.run_folder import RunFile
+from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells. So
@@ -101,8 +101,7 @@ class HeadRecipe:
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the head is fitted."""
         key = hashlib.sha256("".join(checkup.seen.digests).encode()).hexdigest()
-        photos = checkup.photos
-        return RunFile(photos.sources or photos.source, self._config, self._job.source.per_class, key, "training")
+        return run_file_of(checkup.photos, self._job.source, self._config, key)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""

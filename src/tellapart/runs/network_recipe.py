@@ -1,6 +1,7 @@
 """The recipes `scratch` and `classic`: a network trained in epochs, with a checkpoint after each."""
 
 import statistics
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.cache_folder import cache_root, images_dir
 from tellapart.backbones.photo_pass import look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.errors import TellapartError
@@ -25,7 +27,7 @@ from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
 from tellapart.runs.held_out import hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
-from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile
+from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions, write_history
 from tellapart.runs.scratch_plan import (
     choose_size,
@@ -35,8 +37,9 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
-from tellapart.training.decoded_cache import CachedImages, cache_images
+from tellapart.training.decoded_cache import CachedImages
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
+from tellapart.training.image_writer import ImageWriter
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
 from tellapart.watcher import Watcher
@@ -96,9 +99,8 @@ class NetworkRecipe:
 
     def run_file(self, checkup: Checkup) -> RunFile:
         """What `run.json` says while the network is trained."""
-        per_class, key = self._job.source.per_class, self._data.key
-        photos = checkup.photos
-        return RunFile(photos.sources or photos.source, self._config, per_class, key, "training", self._views)
+        run_file = run_file_of(checkup.photos, self._job.source, self._config, self._data.key)
+        return replace(run_file, views=self._views)
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The network after its last epoch, or the last that was finished when the user stopped it."""
@@ -215,16 +217,17 @@ def prepare_photos(
             photos.
         OutputError: the decoded photos do not fit on the disk.
     """
-    seen = load_chosen(
-        photos,
-        source.per_class,
-        config.seed,
-        lambda chosen: look_at(chosen, cache_dir=source.cache_dir, watcher=watcher),
-    )
     assert config.image_size is not None
-    spec = PreprocessSpec(config.image_size, config.channels, depths=seen.depths)
-    images_path = images_dir(cache_root(source.cache_dir))
-    images = cache_images(seen.photos, spec, source.limits, images_path, seen.digests)
+    spec = PreprocessSpec(config.image_size, config.channels)
+    root, writers = cache_root(source.cache_dir), list[ImageWriter]()
+    with ExitStack() as stack:
+
+        def look(chosen: PhotoSet) -> SeenPhotos:
+            writers.append(stack.enter_context(ImageWriter(spec, source.limits, images_dir(root))))
+            return look_at(chosen, sink=writers[-1], cache_dir=source.cache_dir, watcher=watcher)
+
+        seen = load_chosen(photos, source.per_class, config.seed, look)
+        images = writers[-1].finish(seen.photos, seen.digests, seen.depths)
     check_classes(images.photos.counts(), photos.source)
     # A photo may have gone since it was looked at.
     row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from tellapart.errors import OutputError
 from tellapart.images.formats import sniff_format
 from tellapart.photos.names import name_some
-from tellapart.store import check_writable, is_partial, output_error, to_csv_bytes
+from tellapart.store import check_folder_writable, check_writable, is_partial, output_error, to_csv_bytes
 
 # What a training leaves in its folder; any of these makes the folder that of a run.
 _RUN_MARKERS = ("run.json", "bundle.json")
@@ -128,19 +128,45 @@ def claim_dir(path: Path, marker: str, setting: str = "out") -> None:
     Raises:
         OutputError: it holds something else, or cannot be made.
     """
+    check_dir(path, marker, setting)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
-    except FileExistsError as exc:
-        raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.", path=path) from exc
     except OSError as exc:
-        raise output_error(path, exc) from exc
+        raise _refused_dir(path, exc, setting) from exc
+
+
+def check_dir(path: Path, marker: str, setting: str = "out") -> None:
+    """Nothing, if `claim_dir` would take the folder; it is not made, so that a wrong photo leaves no empty folder.
+
+    Raises:
+        OutputError: it holds something else, or cannot be made.
+    """
+    try:
+        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
+    except FileNotFoundError:
+        names = []
+    except NotADirectoryError as exc:
+        if path.exists():
+            raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.", path=path) from exc
+        raise _refused_dir(path, exc, setting) from exc
+    except OSError as exc:
+        raise _refused_dir(path, exc, setting) from exc
     if names and not (path / marker).is_file():
         raise OutputError(
             f"{str(path)!r} is not a folder that tellapart made: it holds {name_some(sorted(names))} and no "
             f"{marker!r}. Nothing was changed. Give a new or empty folder as `{setting}`.",
             path=path,
         )
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    try:
+        check_folder_writable(there)
+    except OSError as exc:
+        raise _refused_dir(path, exc, setting) from exc
+
+
+def _refused_dir(path: Path, exc: OSError, setting: str) -> OutputError:
+    """What to tell the user when the operating system refuses a folder."""
+    return OutputError(f"{str(output_error(path, exc)).rstrip('.')}, or give another folder as `{setting}`.", path=path)
 
 
 def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> None:
@@ -151,7 +177,7 @@ def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> No
     Raises:
         OutputError: it is.
     """
-    if any(_is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
+    if any(is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
         raise OutputError(
             f"`{setting}` {str(out_dir)!r} is inside the photos of {str(source)!r}, so what is written there would "
             "count as photos. Give a folder outside of them.",
@@ -167,7 +193,7 @@ def _check_source(file: OutputFile, source: Path, folders: Sequence[Path]) -> No
             f"`{file.setting}` {shown!r} is a file that is read here, and writing would destroy it. Give another path.",
             path=file.path,
         )
-    if any(_is_inside(file.path, folder) for folder in folders):
+    if any(is_inside(file.path, folder) for folder in folders):
         raise OutputError(
             f"`{file.setting}` {shown!r} is inside the photos of {str(source)!r}, where nothing is written. Give a "
             "path outside of them.",
@@ -224,10 +250,10 @@ def _folders_read(source: Path) -> Iterator[Path]:
         for folder, names, _ in os.walk(root):
             links = (Path(folder, name) for name in names if os.path.islink(os.path.join(folder, name)))
             # A link to a folder that holds the photos is not followed when they are read.
-            waiting += [link for link in links if not _is_inside(source, link)]
+            waiting += [link for link in links if not is_inside(source, link)]
 
 
-def _is_inside(path: Path, folder: Path) -> bool:
+def is_inside(path: Path, folder: Path) -> bool:
     """Whether `path`, which need not exist, is `folder` or below it, whatever links or other case lead there."""
     key = _identity(folder)
     target, named = Path(os.path.realpath(path)), Path(os.path.realpath(path.parent))

@@ -7,12 +7,22 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import AugmentConfig, ClassicConfig, RecipeConfig, ScratchConfig, TransferConfig
+from tellapart.config import (
+    LABEL_SETTINGS,
+    AugmentConfig,
+    ClassicConfig,
+    RecipeConfig,
+    ScratchConfig,
+    SourceConfig,
+    TransferConfig,
+)
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
+from tellapart.photos.names import name_some
+from tellapart.photos.photoset import PhotoSet
 from tellapart.runs.outputs import LOCK_NAME, claim_dir
 from tellapart.store import output_error, to_json_bytes, write_file
 
@@ -34,12 +44,13 @@ class RunFile:
     """What `run.json` says of a run: enough to continue it.
 
     Attributes:
-        source: the photos, as they were named: a path, or several.
+        source: where the photos are: an absolute path, or several.
         config: the settings, with the number of epochs last asked for.
         per_class: photos taken of each class, or `None`.
         photos_key: names the content of the photos; another key means that they have changed.
         state: `training`, `stopped` by the user, or `finished`.
         views: computing a photo that a training by the clock was planned for; `None` for any other.
+        labels: the settings that say where labels are, such as `label_pattern`; empty where that was found out.
     """
 
     source: str | tuple[str, ...]
@@ -48,6 +59,46 @@ class RunFile:
     photos_key: str
     state: str
     views: float | None = None
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+def run_file_of(photos: PhotoSet, source: SourceConfig, config: RecipeConfig, photos_key: str) -> RunFile:
+    """What `run.json` says of a training on these photos that begins.
+
+    Raises:
+        OutputError: the working folder, which relative paths start from, was deleted.
+    """
+    places = tuple(_absolute(place) for place in photos.sources or (photos.source,))
+    setting = source.label_setting
+    labels = {} if setting is None else {setting: getattr(source, setting)}
+    if source.labels_csv is not None:
+        labels["labels_csv"] = _absolute(source.labels_csv)
+    where = places if len(places) > 1 else places[0]
+    return RunFile(where, config, source.per_class, photos_key, "training", labels=labels)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as exc:
+        raise OutputError("the working folder was deleted. Change to a folder that exists.", path=path) from exc
+
+
+def remembered_photos(run_dir: Path, run_file: RunFile) -> list[str | Path]:
+    """Where the photos of a run were when it was trained.
+
+    Raises:
+        DatasetError: they are no longer there.
+    """
+    places = [run_file.source] if isinstance(run_file.source, str) else list(run_file.source)
+    missing = [place for place in places if not os.path.exists(place)]
+    if missing:
+        raise DatasetError(
+            f"the photos of {str(run_dir)!r} are no longer at {name_some(missing)}. Say where they are now with"
+            " `photos`.",
+            paths=missing,
+        )
+    return [*places]
 
 
 @contextmanager
@@ -172,7 +223,9 @@ def read_run_file(run_dir: Path) -> RunFile:
         source, per_class, photos_key, state = stored
         if not isinstance(source, str):
             source = tuple(map(str, source))
-        return RunFile(source, _config_from(value["config"]), per_class, photos_key, state, value.get("views"))
+        config, labels = _config_from(value["config"]), value.get("labels", {})
+        labels = {name: labels[name] for name in LABEL_SETTINGS if name in labels}
+        return RunFile(source, config, per_class, photos_key, state, value.get("views"), labels)
     except (KeyError, TypeError, ValueError) as exc:
         raise BundleError(
             f"{str(path)!r} is damaged or of another version ({exc}). Train again into another folder.",

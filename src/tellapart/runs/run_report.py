@@ -1,6 +1,8 @@
 """`tellapart report`, and the last file of every training: one page with all that was found and measured."""
 
 import datetime
+import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +22,10 @@ from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, format_size, res
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
 from tellapart.photos.decisions import apply_own_decisions
-from tellapart.photos.loading import map_photos
+from tellapart.photos.loading import digest_photos, map_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import open_any_photos, source_paths
+from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
@@ -32,9 +34,9 @@ from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
-from tellapart.runs.run_folder import RunFile, read_run_file
+from tellapart.runs.run_folder import RunFile, read_run_file, remembered_photos
 from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
-from tellapart.store import to_json_bytes, write_file
+from tellapart.store import check_writable, to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
 REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
@@ -61,7 +63,9 @@ def make_page(
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
     """
-    photos, skipped = checkup.photos, checkup.photos.skipped
+    photos = checkup.photos.portable()
+    checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
+    skipped = photos.skipped
     assessed = None if predictor is None else assess(checkup, measurement)
     steps = rank_steps(None, None, checkup.findings, len(photos), num_skipped=len(skipped))
     rows = rows_to_show(checkup.findings, checkup.suspects)
@@ -75,7 +79,8 @@ def make_page(
         maps = _map_answers(predictor, images, measurement)
     return render_report(
         Report(
-            source=photos.source,
+            # The page may travel, and where the photos are on this machine is nobody's business.
+            source=", ".join(os.path.basename(os.path.abspath(source)) for source in source_paths(photos)),
             made_on=datetime.date.today().isoformat(),
             class_counts=photos.counts(),
             num_photos=len(photos),
@@ -127,13 +132,21 @@ def write_curves(run_dir: Path, history: Sequence[EpochRecord]) -> None:
     write_file(run_dir / CURVES_NAME, figure_png(draw_curves(history)))
 
 
-def rebuild_report(run: Run | str | Path, *, cache_dir: str | None = None, watcher: Watcher | None = None) -> Path:
+def rebuild_report(
+    run: Run | str | Path,
+    *,
+    photos: Photos | None = None,
+    cache_dir: str | None = None,
+    watcher: Watcher | None = None,
+) -> Path:
     """The page of a run: the one that is there, or one made again from its tables and its photos.
 
-    Photos that are gone are grey, and a note says how many they are.
+    Photos are known by their content, wherever they are now and whatever they are called. Photos that are gone are
+    grey, and a note says how many they are.
 
     Args:
         run: what `train` gave, or its folder.
+        photos: where the photos of the run are now; `None` is where they were.
         cache_dir: folder of what was computed from photos; `None` is the user's own.
         watcher: who is told about the progress.
 
@@ -149,19 +162,21 @@ def rebuild_report(run: Run | str | Path, *, cache_dir: str | None = None, watch
     path = run_dir / REPORT_NAME
     if path.exists():
         return path
+    check_writable(path)
     run_file, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
-    found = open_any_photos(run_file.source, SourceConfig(cache_dir=cache_dir))
+    named = remembered_photos(run_dir, run_file) if photos is None else photos
+    found = open_any_photos(named, SourceConfig(cache_dir=cache_dir, **run_file.labels))
     decided = apply_own_decisions(found, watcher)
-    photos = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
-    if not len(photos):
+    there = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
+    if not len(there):
         raise DatasetError(
             f"none of the {len(split):,} photos of {str(run_dir)!r} is in {found.source!r} any more, and the report"
-            " needs them. Put them back.",
+            " needs them. Say where they are now with `photos`.",
             paths=source_paths(found),
         )
-    checkup = check_up(_look_again(photos, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
-    row_of_path = {_as_written(path): row for row, path in enumerate(checkup.photos.paths)}
+    checkup = check_up(_look_again(there, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
+    row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
         watcher.on_note(
@@ -283,20 +298,41 @@ def _map_answers(
 def _photos_of_run(
     run_dir: Path, photos: PhotoSet, split: Sequence[Mapping[str, str]], class_names: tuple[str, ...]
 ) -> PhotoSet:
-    """The photos of a run as its `split.csv` names them, without those that are gone."""
-    row_of_path = {_as_written(path): row for row, path in enumerate(photos.paths)}
-    there = [row for row in split if row["path"] in row_of_path]
+    """The photos of a run as its `split.csv` names them, found by their content, without those that are gone."""
+    rows_of = _by_content(digest_photos(photos))
+    found: dict[int, int] = {}
+    for content, numbers in _by_content(row["content"] for row in split).items():
+        # Of copies, those belong together that are called most alike.
+        pairs = [(number, row) for number in numbers for row in rows_of.get(content, [])]
+        pairs.sort(key=lambda pair: -_shared_end(split[pair[0]]["path"], photos.paths[pair[1]]))
+        taken: set[int] = set()
+        for number, row in pairs:
+            if number not in found and row not in taken:
+                found[number] = row
+                taken.add(row)
+    there = [split[number] for number in sorted(found)]
     return replace(
-        photos.take([row_of_path[row["path"]] for row in there]),
+        photos.take([found[number] for number in sorted(found)]),
+        paths=tuple(row["path"] for row in there),
         labels=np.array([class_names.index(row["class"]) for row in there], np.int64),
         class_names=class_names,
         skipped=tuple(Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME)),
     )
 
 
-def _as_written(path: str) -> str:
-    """The path as a table of ours has it."""
-    return path.encode("utf-8", "backslashreplace").decode()
+def _by_content(digests: Iterable[str | Skipped]) -> dict[str, list[int]]:
+    """Content to the places that have it; what cannot be read has none."""
+    places: dict[str, list[int]] = {}
+    for place, digest in enumerate(digests):
+        if not isinstance(digest, Skipped):
+            places.setdefault(digest, []).append(place)
+    return places
+
+
+def _shared_end(path: str, other: str) -> int:
+    """How many characters two paths have in common, counted from the end."""
+    ends = zip(reversed(path), reversed(other), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
 
 
 def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:

@@ -33,7 +33,7 @@ from tellapart.training.recipes import batch_size, check_image_size, compile_net
 from tellapart.training.step import measure_photos_per_second
 
 # Photos whose headers say how large the photos of a collection are.
-_NUM_LOOKED_AT = 50
+_NUM_LOOKED_AT = 25
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
 # (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and
 # some seconds for files and pictures.

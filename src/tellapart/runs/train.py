@@ -3,6 +3,7 @@
 `_train` tells the whole story; what is particular to a recipe is in `head_recipe.py` and `network_recipe.py`.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
-from tellapart.errors import DependencyError, OutputError
+from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
 from tellapart.photos.decisions import apply_own_decisions
@@ -32,6 +33,7 @@ from tellapart.runs.run_folder import (
     claimed,
     finish_run_file,
     read_run_file,
+    remembered_photos,
 )
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
 from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
@@ -40,7 +42,7 @@ from tellapart.watcher import Watcher
 
 
 def train(
-    photos: Photos,
+    photos: Photos | None,
     out: str | Path,
     *,
     config: RecipeConfig | None = None,
@@ -55,7 +57,8 @@ def train(
     that of a finished run, and can be resumed.
 
     Args:
-        photos: labelled photos, as `open_photos` takes them.
+        photos: labelled photos, as `open_photos` takes them; `None` with `resume` takes those of the run from
+            where they were.
         out: folder of the run; new, empty, or an earlier run to resume.
         config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
             from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
@@ -80,12 +83,17 @@ def train(
     source = source_config(of_source, source)
     if not resume:  # a mistake in a setting is told before one in a folder
         config, of_recipe = recipe_config(of_recipe, config), {}
+    if photos is None:
+        if not resume:
+            raise ConfigError("`photos` is missing. Give the photos to train on.", field="photos")
+        photos = remembered_photos(run_dir, read_run_file(run_dir))
     for named in source_paths(photos):
         check_outside(run_dir, Path(named))
     with claimed(run_dir):
         config, resumed = _recipe_settings(run_dir, config, of_recipe, resume)
         if resumed is not None:
-            source = replace(source, per_class=resumed.per_class)
+            labels = resumed.labels if source.label_setting is None else {}
+            source = replace(source, per_class=resumed.per_class, **labels)
         # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
         opened = open_labelled(photos, source, check=is_checked)
@@ -105,9 +113,10 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     split = recipe.split(checkup)
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
-    write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
+    portable = photos.portable()
+    write_split(job.run_dir, portable, split, checkup.seen.digests, checkup.group_numbers)
     write_fingerprints(job.run_dir, checkup, split)
-    write_skipped(job.run_dir, photos.skipped)
+    write_skipped(job.run_dir, portable.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     fitted = recipe.fit(checkup, split)
@@ -117,7 +126,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     if fitted.measurement is not None:
-        write_predictions(job.run_dir, photos, checkup.seen.digests, fitted.measurement)
+        write_predictions(job.run_dir, portable, checkup.seen.digests, fitted.measurement)
     for name, content in fitted.make_files().items():
         write_file(job.run_dir / name, content)
     finish_run_file(job.run_dir, run_file, fitted.is_stopped)
@@ -168,10 +177,19 @@ def _metrics(config: RecipeConfig, checkup: Checkup, split: Split, fitted: Fitte
         "num_train": len(split.train),
         "num_skipped": len(checkup.photos.skipped),
         "class_names": list(checkup.photos.class_names),
-        **fitted.metrics,
-        "config": asdict(config),
+        **_without_folders(fitted.metrics),
+        "config": _without_folders(asdict(config)),
         "versions": fitted.bundle.versions,
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """The same without where a file, such as a backbone of one's own, is on this machine: only its name."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    return os.path.basename(value) if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@
   const painters = new Map();
   // classes are as decisions.csv has them, shown as a person can read them; photos: row -> [content, path, class].
   // suggested: row -> [class, probability]; large and maps: row -> address of a picture.
-  let data = { key: "", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {} };
+  let data = { key: "", download: "decisions.csv", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {} };
   const undone = [];
 
   const storageName = () => `tellapart decisions ${data.key}`;
@@ -106,7 +106,7 @@
 
   function download() {
     const address = URL.createObjectURL(new Blob([toCsv()], { type: "text/csv" }));
-    const link = element("a", { href: address, download: "decisions.csv" });
+    const link = element("a", { href: address, download: data.download });
     document.body.append(link);
     link.click();
     link.remove();
