@@ -366,11 +366,25 @@ def test_a_file_above_the_limit_of_bytes_is_refused() -> None:
         decode_image(bytes(1001), ImageLimits(max_bytes=1000))
 
 
-@pytest.mark.parametrize("read", [decode_image, read_info])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_photo_above_the_limit_of_pixels_is_refused(kind: str, read: Callable[..., object]) -> None:
+def test_a_photo_above_the_limit_of_pixels_is_refused(kind: str) -> None:
     with pytest.raises(ImageError, match="is too large: 64 x 40 pixels, and at most 2,559 are read"):
-        read(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+        decode_image(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if format_of(kind) != "JPEG"])
+def test_the_header_of_a_photo_above_the_limit_of_pixels_is_refused(kind: str) -> None:
+    with pytest.raises(ImageError, match="is too large: 64 x 40 pixels, and at most 2,559 are read"):
+        read_info(samples()[kind], ImageLimits(max_pixels=HEIGHT * WIDTH - 1))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg-progressive"])
+def test_the_limit_of_pixels_counts_what_is_decoded_of_a_jpeg(kind: str) -> None:
+    limits = ImageLimits(max_pixels=HEIGHT * WIDTH // 64)
+    assert decode_image(samples()[kind], limits, at_least=(5, 8)).shape == (5, 8, 3)
+    assert read_info(samples()[kind], limits) == ImageInfo("JPEG", HEIGHT, WIDTH)
+    with pytest.raises(ImageError, match="is too large: 32 x 20 pixels, and at most 40 are read"):
+        decode_image(samples()[kind], limits, at_least=(20, 32))
 
 
 @pytest.mark.parametrize("kind", KINDS)

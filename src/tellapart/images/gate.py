@@ -6,14 +6,15 @@ Ordinary JPEG goes through OpenCV, at a reduced scale where that is enough; all 
 are called directly rather than by `Image.open`: only those named here can run, and Pillow's own pixel limit, a global
 of the whole process, plays no part.
 
-May be called by many threads at once: both libraries decode without holding Python's lock. About damaged files Pillow
-may warn and OpenCV may log; whether that is shown is the whole process's setting, which the command line makes.
+May be called by many threads at once: both libraries decode without holding Python's lock. What libjpeg and libtiff
+print of damaged files is kept back. Pillow may warn; whether that is shown is the whole process's setting, which the
+command line makes.
 """
 
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -44,9 +45,12 @@ from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
 from tellapart.images.headers import (
     EOI,
     JpegHeader,
+    check_size,
+    check_work,
     find_end,
     is_cut,
     read_jpeg_header,
+    wavelet_size,
     webp_size,
 )
 from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
@@ -55,6 +59,7 @@ from tellapart.images.png_chunks import read_png_header, without_colours
 from tellapart.images.tiff_directory import TiffPage
 from tellapart.images.tiff_pages import check_tiff, find_picture
 from tellapart.images.tiff_samples import is_lossless
+from tellapart.native_stderr import NativeStderr
 from tellapart.records import ImageInfo
 
 _PIXELS = NDArray[np.uint8]
@@ -81,10 +86,27 @@ _DECODER_ERRORS = (
 # Each restart marker is there twice, so that the one that a file is cut in front of comes up, whichever it is.
 _FILL = b"\xaa\x55" * 64 + b"".join(bytes((0xFF, 0xD0 + number % 8)) + b"\xaa\x55" * 16 for number in range(16))
 _ZERO_RUN = bytes(64)
+# What libtiff may decode; an image of the caller's may come from a TIFF too.
+_BY_LIBTIFF = frozenset({"TIFF", "image"})
 _KIND_WORDS = ("unsupported", "not supported", "unknown")
 _CUT = "is cut off: the {} data ends before the picture does"
 _ADVICE = "Save it again as JPEG or PNG"
 _PROGRESSIVE_FRAME = 0xC2  # 0xC0 and 0xC1 are sequential, those above lossless or arithmetic
+
+
+# Memory that decoding and what follows take at their highest, in bytes a pixel, measured with 12 megapixels of each
+# (Pillow 13, OpenCV 5, 2026-11-28): Pillow holds colours in 4 bytes, hands out a copy, and a conversion is another.
+_JPEG_MEMORY = 7.0
+_MODE_MEMORY: Mapping[str, float] = {
+    **dict.fromkeys(("1", "L"), 6),
+    **dict.fromkeys(("P", "RGB", "YCbCr", "I;16", "I;16B", "I;16L"), 13),
+    **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa", "RGBX", "LAB", "HSV"), 17),
+    **dict.fromkeys(("CMYK", "I", "F"), 20),
+}
+_FORMAT_MEMORY: Mapping[str, float] = {"WEBP": 23, "AVIF": 18, "HEIC": 14, "JPEG 2000": 21}
+_ALPHA_MEMORY = 8
+_DEEP_PNG_MEMORY = {0: 8, 2: 17, 4: 14, 6: 21}
+_MOST_REDUCED = 8
 
 
 class Decoded(NamedTuple):
@@ -116,7 +138,7 @@ def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
     if found == "JPEG":
         header = read_jpeg_header(data)
         height, width, orientation = header.height, header.width, header.orientation
-        _check_pixels(height, width, limits)
+        _check_reductions(data, header, [_MOST_REDUCED], limits)
     elif found == "TIFF" and is_lossless(page := _find_tiff_picture(data, limits)[0]):
         height, width, orientation = page.height, page.width, page.orientation
     else:
@@ -188,14 +210,17 @@ def decode_for_each(
         images = _render(pixels, profile, orientation, sizes)
         return tuple(Decoded(image, info, 1 if found == "TIFF" else orientation, exif) for image in images)
     header = read_jpeg_header(data)
-    _check_pixels(header.height, header.width, limits)
     height, width = (header.height, header.width)[:: -1 if header.orientation >= 5 else 1]
     scales = [_reduction(header, size)[1] for size in sizes]
+    _check_reductions(data, header, set(scales), limits)
     size_of_scale = dict(zip(scales, sizes, strict=True))
     profile = header.icc if is_managed else b""
     rendered = {
         scale: _render(
-            _jpeg_channels(_decode_jpeg(data, header, size), header, profile), profile, header.orientation, [size]
+            _jpeg_channels(_decode_jpeg(data, header, size, limits), header, profile),
+            profile,
+            header.orientation,
+            [size],
         )[0]
         for scale, size in size_of_scale.items()
     }
@@ -231,7 +256,7 @@ def convert_image(
     Raises:
         ImageError: it has no pixels, or its file is damaged.
     """
-    _check_pixels(image.height, image.width, ImageLimits(max_pixels=2**40))
+    check_size(image.height, image.width, ImageLimits(max_pixels=2**40))
     with _pillow("image", b""):
         samples = samples_of_pillow(image.copy())
         orientation = _orientation(image, _exif(image, b""))
@@ -256,19 +281,21 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
     return found
 
 
-def _check_pixels(height: int, width: int, limits: ImageLimits) -> None:
-    """Nothing, if an image of this size may be decoded.
+def _check_reductions(data: bytes, header: JpegHeader, scales: Iterable[int], limits: ImageLimits) -> None:
+    """Nothing, if a JPEG may be decoded at each of these scales; what is counted is what is decoded.
 
     Raises:
         ImageError: it has no pixels, or too many.
     """
-    if height < 1 or width < 1:
-        raise ImageError(f"is damaged: its header states {width} x {height} pixels")
-    if height * width > limits.max_pixels:
-        raise ImageError(f"is too large: {width} x {height} pixels, and at most {limits.max_pixels:,} are read")
+    # Where a scan lacks components, or refines the one before, libjpeg holds all coefficients, of 2 bytes each.
+    is_held = header.frame_marker >= _PROGRESSIVE_FRAME or data[header.scan_start + 4] < header.num_components
+    held = 2 * header.num_coefficients if is_held else 0.0
+    for scale in scales:
+        height, width = -(-header.height // scale), -(-header.width // scale)
+        check_size(height, width, limits, _JPEG_MEMORY + held * scale * scale, len(data))
 
 
-def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None) -> _PIXELS:
+def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | None, limits: ImageLimits) -> _PIXELS:
     """The pixels of a JPEG as stored, not yet turned: grey, RGB or CMYK.
 
     A file that was cut, or lost a part to zeros in a crash or a broken download, is found by decoding it twice, with
@@ -286,6 +313,8 @@ def _decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | No
     if is_whole and (image := _decode_by_opencv(data, header, at_least)) is not None:
         return image
     kept = data[:end] if end >= 0 else data.rstrip(b"\x00")
+    held = 2 * header.num_coefficients if header.frame_marker >= _PROGRESSIVE_FRAME else 0.0
+    check_size(header.height, header.width, limits, _MODE_MEMORY["CMYK"] + held, len(data))
     with _pillow("JPEG", data):
         image = _decode_by_pillow(kept + EOI)
         if not is_whole and not np.array_equal(image, _decode_by_pillow(kept + _FILL + EOI)):
@@ -306,7 +335,8 @@ def _decode_by_opencv(data: bytes, header: JpegHeader, at_least: tuple[int, int]
     # The reduced flags for grey state the scale alone; IMREAD_COLOR_RGB beside them saves a pass over the pixels.
     flags = flag | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with NativeStderr():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # beyond OpenCV's own limits
         return None
     if image is None or image.shape != (-(-header.height // scale), -(-header.width // scale), 3):
@@ -339,7 +369,11 @@ def _reduction(header: JpegHeader, at_least: tuple[int, int] | None) -> tuple[in
 def _pillow(found: str, data: bytes) -> Iterator[None]:
     """A stretch in which Pillow works on `data`: its errors become `ImageError`s."""
     try:
-        yield
+        if found in _BY_LIBTIFF:
+            with NativeStderr(is_libtiff=True):
+                yield
+        else:
+            yield
     except ImageError:
         raise
     except _DECODER_ERRORS as exc:
@@ -368,14 +402,23 @@ def _open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.Image
         _DECODER_ERRORS: the header is damaged.
     """
     if found == "WEBP" and (size := webp_size(data)):
-        _check_pixels(*size, limits)  # Pillow's plugin makes the canvas when it opens the file
+        check_size(*size, limits, _FORMAT_MEMORY[found])  # Pillow's plugin makes the canvas when it opens the file
     if found == "TIFF":
         check_tiff(data)
-    if found == "JPEG 2000" and is_cut(data, found):  # OpenJPEG makes a picture of what is there
-        raise ImageError(_CUT.format(found))
+    if found == "JPEG 2000":
+        if is_cut(data, found):  # OpenJPEG makes a picture of what is there
+            raise ImageError(_CUT.format(found))
+        check_size(*wavelet_size(data), limits, _FORMAT_MEMORY[found], len(data))
+    check_work(data, found)
     photo = _PLUGINS[found](io.BytesIO(data))
     width, height = photo.size
-    _check_pixels(height, width, limits)
+    is_opaque = not photo.has_transparency_data
+    memory: float = _MODE_MEMORY[photo.mode if is_opaque else "RGBA"]
+    if found == "PNG" and data[24:25] == b"\x10":
+        memory = _DEEP_PNG_MEMORY.get(data[25], 0)
+    elif found in _FORMAT_MEMORY:
+        memory = _FORMAT_MEMORY[found] + (0 if is_opaque else _ALPHA_MEMORY)
+    check_size(height, width, limits, memory, len(data))
     return photo
 
 
@@ -405,7 +448,10 @@ def _find_tiff_picture(data: bytes, limits: ImageLimits) -> tuple[TiffPage, ...]
     """
     check_tiff(data)
     pages = find_picture(data)
-    _check_pixels(pages[0].height, pages[0].width, limits)
+    page = pages[0]
+    # In pieces, to bytes, to numbers, to 8 bits: four times what the file states, and three bytes a pixel.
+    num_bytes = sum(page.num_samples * max(page.bits, 8) for page in pages) / 8
+    check_size(page.height, page.width, limits, 4 * num_bytes + 3, len(data))
     return pages
 
 

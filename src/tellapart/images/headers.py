@@ -3,16 +3,28 @@
 JPEG: ITU-T T.81, annex B. Of the other formats what frames their pixels; TIFF is `tiff_header.py`'s.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.exif import read_orientation
 
 EOI = b"\xff\xd9"
 
 _JP2 = b"\x00\x00\x00\x0cjP  "
+_ADVICE = "Save it again as JPEG or PNG"
+# What is refused before it is decoded, for a photo from a stranger may be made to cost minutes and gigabytes. Cameras
+# and programs write far less: at most 64 scans, some 200 segments (an ICC profile and XMP in pieces), 8 kB a chunk.
+_MAX_SIDE = 65_535
+_MAX_MEMORY = 900_000_000
+_MAX_SEGMENTS, _MAX_SCANS, _MAX_CHUNKS, _MAX_BLOCKS = 2_000, 100, 100_000, 20_000
+_MAX_RLE_BYTES = 8_000_000
+_MAX_WAVELET_TILES = 10_000
+_MAX_WAVELET_CHANNELS = 5
+_MAX_GRID_PIXELS = 400_000_000
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOS = 0xDA
 _APP1, _APP2 = 0xE1, 0xE2
@@ -34,6 +46,7 @@ class JpegHeader(NamedTuple):
         bits: per sample, 8 in all but rare files.
         orientation: EXIF's number, 1 to 8.
         scan_start: offset of the first scan's marker.
+        num_coefficients: a pixel, of all components: 3 without subsampling, 1.5 with the usual one.
         exif: the first block of EXIF, which begins with `Exif`; empty where there is none.
         icc: its ICC profile, put together; empty where there is none, or a part of it is missing.
     """
@@ -45,6 +58,7 @@ class JpegHeader(NamedTuple):
     bits: int
     orientation: int
     scan_start: int
+    num_coefficients: float
     exif: bytes = b""
     icc: bytes = b""
 
@@ -63,7 +77,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     exif = xmp = b""
     profile_parts: dict[bytes, bytes] = {}
     position = 2
-    while True:
+    for number in itertools.count():
+        if number > _MAX_SEGMENTS:
+            raise ImageError(f"is a JPEG of more than {_MAX_SEGMENTS:,} segments. {_ADVICE}")
         found = _MARKER.search(data, position)
         if found is None:
             raise ImageError(_HEADER_CUT)
@@ -97,9 +113,17 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         bits=frame[0],
         orientation=read_orientation(exif, xmp),
         scan_start=position - 2,
+        num_coefficients=_count_coefficients(frame),
         exif=exif,
         icc=_join_profile(profile_parts) if profile_parts else b"",
     )
+
+
+def _count_coefficients(frame: bytes) -> float:
+    """Coefficients a pixel of the components in a frame header, by their sampling factors."""
+    factors = [(byte >> 4, byte & 15) for byte in frame[7 : 6 + 3 * frame[5] : 3]]
+    largest = max((across for across, _ in factors), default=1) * max((down for _, down in factors), default=1)
+    return sum(across * down for across, down in factors) / max(1, largest)
 
 
 def _join_profile(parts: dict[bytes, bytes]) -> bytes:
@@ -117,8 +141,12 @@ def find_end(data: bytes, scan_start: int) -> int:
 
     Thumbnails stand before the first scan and further pictures (MPO, motion photos) after that marker, so neither is
     mistaken for it.
+
+    Raises:
+        ImageError: there are more scans or segments than any program writes.
     """
     position = scan_start
+    num_scans = num_segments = 0
     while found := _SCAN_END.search(data, position):
         marker = data[found.start() + 1]
         if marker == 0xD9:
@@ -126,6 +154,10 @@ def find_end(data: bytes, scan_start: int) -> int:
         position = found.end()
         if marker not in _STANDALONE:
             position += int.from_bytes(data[position : position + 2], "big")
+            num_scans += marker == _SOS
+            num_segments += 1
+            if num_scans > _MAX_SCANS or num_segments > _MAX_SEGMENTS:
+                raise ImageError(f"is a JPEG of more than {_MAX_SCANS} scans or {_MAX_SEGMENTS:,} segments. {_ADVICE}")
     return -1
 
 
@@ -201,3 +233,143 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     if kind == b"VP8 ":
         return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
     return None
+
+
+def check_size(height: int, width: int, limits: ImageLimits, bytes_a_pixel: float = 0.0, num_bytes: int = 0) -> None:
+    """Nothing, if an image of this size may be decoded.
+
+    Args:
+        height, width: of what comes out of the decoder.
+        limits: the largest photo that is decoded.
+        bytes_a_pixel: memory that the decoder and what follows take, at their highest.
+        num_bytes: memory that they take beside it, such as a copy of the file.
+
+    Raises:
+        ImageError: it has no pixels, too many, or takes too much memory.
+    """
+    if height < 1 or width < 1:
+        raise ImageError(f"is damaged: its header states {width} x {height} pixels")
+    if height * width > limits.max_pixels:
+        raise ImageError(f"is too large: {width} x {height} pixels, and at most {limits.max_pixels:,} are read")
+    if max(height, width) > _MAX_SIDE:
+        raise ImageError(f"is too long: {width} x {height} pixels, and at most {_MAX_SIDE:,} a side are read")
+    memory = height * width * bytes_a_pixel + num_bytes
+    if memory > _MAX_MEMORY:
+        raise ImageError(
+            f"is too large: {width} x {height} pixels of this kind take {memory / 1e9:.1f} GB to decode, and at most"
+            f" {_MAX_MEMORY / 1e9:.1f} are used. Save it smaller, or as JPEG"
+        )
+
+
+def check_work(data: bytes, found: str) -> None:
+    """Nothing, if what frames the pixels of a photo that is no JPEG and no TIFF promises no endless work.
+
+    Args:
+        data: the whole file.
+        found: what `sniff_format` says of it.
+
+    Raises:
+        ImageError: it does.
+    """
+    if found == "PNG":
+        _check_count(data, "PNG", "chunks", _png_chunks(data), _MAX_CHUNKS)
+    elif found == "GIF":
+        _check_count(data, "GIF", "blocks before its picture", _gif_blocks(data), _MAX_BLOCKS)
+    elif found == "BMP" and data[14] >= 40 and data[30] in (1, 2) and len(data) > _MAX_RLE_BYTES:
+        raise ImageError(f"is a packed BMP of {len(data):,} bytes, and at most {_MAX_RLE_BYTES:,} are read. {_ADVICE}")
+    elif found == "JPEG 2000":
+        _check_wavelets(codestream_of(data))
+    elif found in ("HEIC", "AVIF") and (num_pixels := _grid_pixels(data)) > _MAX_GRID_PIXELS:
+        raise ImageError(
+            f"is a {found} whose tiles have {num_pixels:,} pixels, and at most {_MAX_GRID_PIXELS:,} are read. {_ADVICE}"
+        )
+
+
+def _check_count(data: bytes, found: str, what: str, pieces: Iterator[int], most: int) -> None:
+    if next(itertools.islice(pieces, most, None), None) is not None:
+        raise ImageError(f"is a {found} of more than {most:,} {what}. {_ADVICE}")
+
+
+def _png_chunks(data: bytes) -> Iterator[int]:
+    """The offset of each chunk."""
+    start = 8
+    while start + 8 <= len(data):
+        yield start
+        start += 12 + int.from_bytes(data[start : start + 4], "big")
+
+
+def _gif_blocks(data: bytes) -> Iterator[int]:
+    """The offset of each block of the extensions before the first picture, whose parts Pillow joins one by one."""
+    start = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    while data[start : start + 1] == b"!":
+        start += 2
+        while start < len(data) and data[start]:
+            yield start
+            start += 1 + data[start]
+        start += 1
+
+
+def _check_wavelets(codestream: bytes) -> None:
+    """Nothing, if a JPEG 2000 picture has few channels and tiles: SIZ marker, ITU-T T.800, annex A.5.1."""
+
+    def number(place: int) -> int:
+        return int.from_bytes(codestream[8 + 4 * place : 12 + 4 * place], "big")
+
+    width, height, tile_width, tile_height, tile_left, tile_top = (number(place) for place in (0, 1, 4, 5, 6, 7))
+    num_channels = int.from_bytes(codestream[40:42], "big")
+    if num_channels > _MAX_WAVELET_CHANNELS or min(tile_width, tile_height) < 1:
+        raise ImageError(f"is a JPEG 2000 of {num_channels:,} channels, a kind that is not read. {_ADVICE}")
+    num_tiles = -(-max(0, width - tile_left) // tile_width) * -(-max(0, height - tile_top) // tile_height)
+    if num_tiles > _MAX_WAVELET_TILES:
+        raise ImageError(
+            f"is a JPEG 2000 of {num_tiles:,} tiles, and at most {_MAX_WAVELET_TILES:,} are read. {_ADVICE}"
+        )
+
+
+def wavelet_size(data: bytes) -> tuple[int, int]:
+    """`(height, width)` that the coded picture in a JPEG 2000 file states, whatever its frame says."""
+    width, height, left, top = (int.from_bytes(codestream_of(data)[at : at + 4], "big") for at in (8, 12, 16, 20))
+    return height - top, width - left
+
+
+def _grid_pixels(data: bytes) -> int:
+    """Pixels of all tiles that the pictures in a HEIC or AVIF are put together of; 0 where none is.
+
+    Boxes `ispe`, `ipma` and `iref`: ISO/IEC 23008-12, sections 6.5.3, 9.3.1 and ISO/IEC 14496-12, section 8.11.12.
+    """
+    meta = next(((begin + 4, end) for kind, begin, end in boxes_of(data) if kind == b"meta"), None)
+    if meta is None:
+        return 0
+    inner = {kind: (begin, end) for kind, begin, end in boxes_of(data, *meta)}
+    if b"iprp" not in inner or b"iref" not in inner:
+        return 0
+    areas = _item_areas(data, *inner[b"iprp"])
+    start, end = inner[b"iref"]
+    size = 4 if data[start] else 2
+    num_pixels = 0
+    for kind, begin, stop in boxes_of(data, start + 4, end):
+        if kind == b"dimg":
+            places = range(begin + size + 2, min(stop, len(data)) - size + 1, size)
+            num_pixels += sum(areas.get(int.from_bytes(data[at : at + size], "big"), 0) for at in places)
+    return num_pixels
+
+
+def _item_areas(data: bytes, start: int, end: int) -> dict[int, int]:
+    """Pixels of each item that states its size."""
+    boxes = list(boxes_of(data, start, end))
+    properties = [box for kind, begin, stop in boxes if kind == b"ipco" for box in boxes_of(data, begin, stop)]
+    areas: dict[int, int] = {}
+    for begin in (begin for kind, begin, _ in boxes if kind == b"ipma"):
+        id_size, index_size = 4 if data[begin] else 2, 2 if data[begin + 3] & 1 else 1
+        at, num_items = begin + 8, int.from_bytes(data[begin + 4 : begin + 8], "big")
+        for _ in range(min(num_items, len(data) // 3)):
+            item, num_indices = int.from_bytes(data[at : at + id_size], "big"), data[at + id_size : at + id_size + 1]
+            at += id_size + 1
+            for _ in range(num_indices[0] if num_indices else 0):
+                index = int.from_bytes(data[at : at + index_size], "big") & (0x7FFF if index_size == 2 else 0x7F)
+                at += index_size
+                kind, place, _ = properties[index - 1] if 0 < index <= len(properties) else (b"", 0, 0)
+                if kind == b"ispe":
+                    width, height = (int.from_bytes(data[place + by : place + by + 4], "big") for by in (4, 8))
+                    areas[item] = width * height
+    return areas

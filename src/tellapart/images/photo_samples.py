@@ -115,7 +115,8 @@ def samples_of_pillow(image: Image.Image) -> Samples:
         return Samples(pixels[:, :, :3], pixels[:, :, 3], profile=profile)
     if image.mode in ("1", "L"):
         return Samples(np.asarray(image.convert("L"))[:, :, np.newaxis], profile=profile)
-    return Samples(np.asarray(image if image.mode == "CMYK" else image.convert("RGB")), profile=profile)
+    plain = image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
+    return Samples(np.asarray(plain), profile=profile)
 
 
 def _profile_of_pillow(image: Image.Image) -> bytes:
