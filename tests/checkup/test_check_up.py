@@ -152,7 +152,7 @@ def test_small_things_on_plain_ground_are_not_drawn(
 
 
 @pytest.mark.parametrize(
-    ("suffix", "levels"), [(".png", (0, 255)), (".jpg", (0, 255)), (".png", (40, 120, 200, 250)), (".bmp", (0, 1, 90))]
+    ("suffix", "levels"), [(".png", (0, 255)), (".jpg", (0, 255)), (".png", (40, 120, 200, 250)), (".bmp", (90, 140))]
 )
 def test_drawn_masks_of_any_kind_are_found(
     check: Callable[[Path], Checkup], photos_dir: Path, suffix: str, levels: tuple[int, ...]
