@@ -146,7 +146,10 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
                 for point in curve["fitted"]
             ),
             exponent_95=(number_of(curve["exponent_95"][0]), number_of(curve["exponent_95"][1])),
+            # A run of an earlier version says only how many photos its largest model learnt from.
+            num_photos=whole_of(curve.get("num_photos") or max(curve["measured"])[0], 1),
             sentence=text_of(curve["sentence"]),
+            gain=number_of(curve.get("gain", 0.0)),
         ),
         leak_accuracy=None if leak is None else number_of(leak, 0, 1),
     )
