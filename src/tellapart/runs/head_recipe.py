@@ -20,6 +20,7 @@ from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
+from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
@@ -81,8 +82,7 @@ class HeadRecipe:
         checkup = check_up(seen, self._config.seed, job.confirmed)
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
-            names = ", ".join(repr(name) for name in single[:5])
-            names += f" and {len(single) - 5} more" if single[5:] else ""
+            names = name_some(single)
             job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
         self._clock("check")
         return checkup
