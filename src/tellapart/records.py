@@ -195,7 +195,7 @@ class ModelEvaluation(Evaluation):
         known_paths: photos left out because the model has learnt from them, or from near copies of them.
         near_copy_paths: those of them that it has learnt from in another form only: encoded anew, resized, mirrored,
             turned or made brighter.
-        other_split_paths: other photos left out because the source has a test folder, and they stand outside of it.
+        other_split_paths: other photos left out because the source has a test split, and they are outside of it.
         skipped: files that took no part, with the reason.
         notes: what should be known about the figures, a sentence each.
     """

@@ -131,6 +131,40 @@ def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_d
     assert any(finding.is_problem for finding in check(photos_dir).findings if finding.kind == "masks")
 
 
+def draw_seed(number: int, ground: int, noise: float) -> np.ndarray:
+    """A small dark seed under even light on plain ground, as a microscope shows it: uint8 `(240, 240)`."""
+    generator = np.random.default_rng(number)
+    y, x = np.mgrid[:240, :240]
+    middle, radii = generator.integers(90, 150, 2), generator.integers(25, 45, 2)
+    distance = ((x - middle[0]) / radii[0]) ** 2 + ((y - middle[1]) / radii[1]) ** 2
+    light = 0.6 + 0.6 * np.sqrt(np.clip(1 - distance, 0, 1))
+    image = np.where(distance < 1, generator.integers(15, 40) * light, ground) + generator.normal(0, noise, (240, 240))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("ground", "noise"), [(190, 2.0), (190, 1.0), (255, 2.0), (240, 1.0)])
+def test_small_things_on_plain_ground_are_not_drawn(
+    check: Callable[[Path], Checkup], photos_dir: Path, ground: int, noise: float
+) -> None:
+    for number in range(10):
+        cv2.imwrite(str(classes_of(photos_dir)[0] / f"seed{number}.jpg"), draw_seed(number, ground, noise))
+    assert "masks" not in kinds(check(photos_dir))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "levels"), [(".png", (0, 255)), (".jpg", (0, 255)), (".png", (40, 120, 200, 250)), (".bmp", (0, 1, 90))]
+)
+def test_drawn_masks_of_any_kind_are_found(
+    check: Callable[[Path], Checkup], photos_dir: Path, suffix: str, levels: tuple[int, ...]
+) -> None:
+    for number in range(4):
+        mask = np.full((240, 240), levels[0], np.uint8)
+        for place, level in enumerate(levels[1:]):
+            cv2.ellipse(mask, (70 + 45 * place, 120), (35, 50 + number), 10 * number, 0, 360, level, -1)
+        cv2.imwrite(str(classes_of(photos_dir)[0] / f"mask{number}{suffix}"), mask)
+    assert finding_of(check(photos_dir), "masks") == [f"mask{number}{suffix}" for number in range(4)]
+
+
 def test_a_class_that_its_file_format_gives_away_is_shown_beside_the_others(
     check: Callable[[Path], Checkup], photos_dir: Path
 ) -> None:

@@ -397,7 +397,7 @@ def test_classes_that_would_be_read_as_splits_are_told(
 def test_the_marker_says_what_was_copied(photos_dir: Path, tmp_path: Path) -> None:
     fix(photos_dir, tmp_path / "out", drop_copies=True)
     marker = json.loads((tmp_path / "out/fixed.json").read_text())
-    assert (marker["kind"], marker["source"]) == ("tellapart cleaned copy", str(photos_dir))
+    assert (marker["kind"], marker["source"]) == ("tellapart cleaned copy", photos_dir.name)
 
 
 def test_photos_are_not_synced_one_by_one(paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_test_folder_that_was_learnt_from_leaves_nothing(
 ) -> None:
     shutil.copytree(animals_dir, tmp_path / "all/test")
     shutil.copytree(new_dir, tmp_path / "all/train")
-    with pytest.raises(DatasetError, match="all 24 photos of the test folder of"):
+    with pytest.raises(DatasetError, match="all 24 photos of the test split of"):
         tellapart.evaluate(run_dir, tmp_path / "all")
 
 

@@ -244,7 +244,7 @@ def _dense_labels(photos: PhotoSet) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 def checkup_to_json(checkup: Checkup) -> dict[str, Any]:
     """The check-up as a dict that `store.to_json_bytes` takes; photos are named by their paths."""
-    photos = checkup.photos
+    photos = checkup.photos.portable()
     names = photos.class_names
 
     def name(rows: Sequence[int]) -> list[str]:

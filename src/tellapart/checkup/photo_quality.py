@@ -28,6 +28,8 @@ _SHARE_OF_BRIGHTEST = 0.2
 # A drawn mask has so many grey levels at most, each in so much of its thumbnail at least, and little between them,
 # which is where cells of the thumbnail lie on an edge.
 _MASK_LEVELS, _LEAST_LEVEL = 6, 0.02
+# What is on the ground of a mask has so much without relief, and so much of it has one of the few levels.
+_LEAST_FLATNESS, _LEAST_OF_THINGS = 0.8, 0.4
 # Masks come in numbers; a single such picture may be one of the things to tell apart.
 _FEWEST_MASKS = 3
 
@@ -67,7 +69,7 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
 
 def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Pictures in a few flat colours, among photos."""
-    shares = [_share_in_few_levels(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
+    shares = [_share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
     rows = [row for row, share in enumerate(shares) if share >= thresholds.mask]
     if len(rows) > len(shares) / 2:  # then that is what the collection is about
         rows = []
@@ -196,8 +198,13 @@ def _light_of(facts: PhotoFacts) -> float:
     return max(facts.brightness, _SHARE_OF_BRIGHTEST * float(np.percentile(facts.thumbnail, 95)) / 255)
 
 
-def _share_in_few_levels(facts: PhotoFacts) -> float:
-    """The share of the thumbnail that has one of a few grey levels; 0 where there is only one of them."""
+def _share_drawn(facts: PhotoFacts) -> float:
+    """The share of the thumbnail that has one of a few grey levels.
+
+    0 where there is only one of them, or where what is on it has relief, as small things photographed on plain ground.
+    """
+    if facts.flatness < _LEAST_FLATNESS:
+        return 0.0
     counts: NDArray[np.int64] = np.bincount(facts.thumbnail.reshape(-1), minlength=256)
     shares = []
     for _ in range(_MASK_LEVELS):
@@ -206,4 +213,5 @@ def _share_in_few_levels(facts: PhotoFacts) -> float:
         shares.append(counts[near].sum() / facts.thumbnail.size)
         counts[near] = 0
     large = [share for share in shares if share >= _LEAST_LEVEL]
-    return float(sum(large)) if len(large) >= 2 else 0.0
+    is_drawn = len(large) >= 2 and sum(large[1:]) >= _LEAST_OF_THINGS * (1 - shares[0])
+    return float(sum(large)) if is_drawn else 0.0

@@ -65,7 +65,7 @@ def _describe_left_out(result: "ModelEvaluation") -> list[str]:
     if result.other_split_paths:
         num = len(result.other_split_paths)
         photos = "1 photo was" if num == 1 else f"{num:,} photos were"
-        lines.append(f"{photos} left out, because SOURCE has a test folder and they are not in it.")
+        lines.append(f"{photos} left out, because SOURCE has a test split and they are not in it.")
     return lines
 
 

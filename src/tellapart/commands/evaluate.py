@@ -22,8 +22,8 @@ from tellapart.settings import SourceSettings, source_config
 def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceSettings]) -> ModelEvaluation:
     """How the model fares on labelled photos that it has not learnt from; the others are left out, and named.
 
-    A photo that is a near copy of one it has learnt from is left out too. Of a source that has a test folder beside
-    other split folders, the test folder is meant. Classes are matched by name; the photos may lack some of the model's
+    A photo that is a near copy of one it has learnt from is left out too. Of a source that has a test split, that one
+    is meant. Classes are matched by name; the photos may lack some of the model's
     classes, and may be a single one.
 
     Args:
@@ -41,10 +41,10 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
     _check_classes(opened.source, opened.class_names, model.class_names)
     known = find_known_photos(model.path, opened)
     left_out = known.learnt | known.near_copies
-    asked = _rows_of_test_folder(opened)
+    asked = _rows_of_test_split(opened)
     rows = [row for row in asked if row not in left_out]
     if asked and not rows:
-        place = repr(opened.source) if len(asked) == len(opened) else f"the test folder of {opened.source!r}"
+        place = repr(opened.source) if len(asked) == len(opened) else f"the test split of {opened.source!r}"
         raise DatasetError(
             f"the model was trained on all {len(asked):,} photos of {place}, or on near copies of them, so nothing is"
             " left to measure it with. Give photos that it has not seen.",
@@ -62,8 +62,8 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
     )
 
 
-def _rows_of_test_folder(photos: PhotoSet) -> list[int]:
-    """The photos to measure with: those of the test folder where the source has one beside others, else all."""
+def _rows_of_test_split(photos: PhotoSet) -> list[int]:
+    """The photos to measure with: those of the test split where the source has one, else all."""
     in_test = [row for row, split in enumerate(photos.given_splits) if split == "test"]
     return in_test or list(range(len(photos)))
 

@@ -255,7 +255,9 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
             path=out_dir,
         )
     remove_partials(out_dir)
-    write_file(marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.source, "content": key}))
+    write_file(
+        marker, to_json_bytes({"kind": CLEANED_KIND, "source": cleaned.photos.portable().source, "content": key})
+    )
 
 
 def _read_key(marker: Path) -> str | None:

@@ -6,7 +6,7 @@ Every photo is really decoded, for a header says little about whether the rest o
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -135,12 +135,13 @@ def _make_files(show: Show) -> dict[str, bytes]:
     from tellapart.report.figures import figure_png
     from tellapart.report.grid import draw_grid
 
+    skipped = replace(show.photos, skipped=show.skipped).portable().skipped
     rows = _grid_rows(show)
     images = [_grid_image(show, row, max(_long_side(show, each) for each in rows)) for row in rows]
     files = {
         GRID_NAME: figure_png(draw_grid(images, [_grid_title(show.photos, row) for row in rows])),
         CLASSES_NAME: figure_png(draw_class_counts(show.counts)),
-        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in show.skipped)]),
+        SKIPPED_NAME: to_csv_bytes([("path", "reason"), *((item.path, item.reason) for item in skipped)]),
     }
     return {**files, MARKER_NAME: _marker_json(show, files)}
 
@@ -177,7 +178,7 @@ def _marker_json(show: Show, files: dict[str, bytes]) -> bytes:
     return to_json_bytes(
         {
             "schema": 1,
-            "source": show.photos.source,
+            "source": show.photos.portable().source,
             "num_photos": len(show.photos),
             "num_skipped": len(show.skipped),
             "class_counts": show.counts,

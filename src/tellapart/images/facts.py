@@ -23,7 +23,7 @@ THUMBNAIL_SIDE, CHROMA_SIDE = 48, 8
 # `(height, width)` that a photo is decoded at, at least: that of the usual backbones, which so share the decoding.
 FACTS_SIZE = (224, 224)
 # Raised when what is computed or its layout changes, so that what an earlier version left in a store is not used.
-_FACTS_VERSION = 2
+_FACTS_VERSION = 3
 FACTS_KIND = f"facts {_FACTS_VERSION}, decoder {DECODER_VERSION}"
 
 _PIXELS = NDArray[np.uint8]
@@ -36,6 +36,8 @@ _RIM_CELLS = 2
 _FRAME_RANGE, _FRAME_STEP = 8, 4
 # Difference of neighbours, in grey levels, that is noise.
 _STEP_NOISE = 0.5
+# Grey levels within which a pixel is of the ground, and within which its neighbours are as it is.
+_GROUND_RANGE, _NO_RELIEF = 8, 1
 # Below this are 3 in 5,448 ordinary photos, and 9 in 10 of those blurred by 1 % of their shorter side.
 BLURRED = 1.0
 
@@ -54,6 +56,7 @@ class PhotoFacts:
         brightness: mean luma, in `[0, 1]`.
         contrast: standard deviation of luma, in `[0, 0.5]`.
         sharpness: about 1 without a sharp edge, more with; see `measure_sharpness`.
+        flatness: share of what is on the ground that is of one level, in `[0, 1]`; see `measure_flatness`.
         border: float32, shape `(20,)`, in `[0, 1]`: for the top, bottom, left and right rim the mean of red, green and
             blue and the standard deviation of luma; then how far a frame of one colour reaches in from each side, as a
             share of it.
@@ -71,6 +74,7 @@ class PhotoFacts:
     brightness: float
     contrast: float
     sharpness: float
+    flatness: float
     border: NDArray[np.float32] = field(repr=False)
     thumbnail: NDArray[np.uint8] = field(repr=False)
     chroma: NDArray[np.uint8] = field(repr=False)
@@ -140,6 +144,7 @@ def measure_facts(decoded: Decoded, num_bytes: int) -> PhotoFacts:
         brightness=float(mean[0, 0]) / 255,
         contrast=float(deviation[0, 0]) / 255,
         sharpness=measure_sharpness(luma),
+        flatness=measure_flatness(luma),
         border=_describe_border(colours, thumbnail),
         thumbnail=thumbnail,
         chroma=_chroma(colours),
@@ -176,6 +181,27 @@ def measure_sharpness(luma: NDArray[np.uint8]) -> float:
     """
     near, far = (_step_energy(luma, step) for step in (1, 2))
     return 2 * math.sqrt(near) / (math.sqrt(far) + _STEP_NOISE)
+
+
+def measure_flatness(luma: _PIXELS) -> float:
+    """The share of what is not the ground that has no relief at all, in `[0, 1]`; 0 where there is nothing else.
+
+    What is drawn is flat but for its edges, and what is photographed has light, shade and noise, however plain the
+    ground that it lies on. Of drawn masks, saved as PNG or as JPEG with quality 75, nine in ten have more than 0.77;
+    of small dark things on plain ground, photographed with noise of one grey level or more, nine in ten less than 0.72
+    (30 each, 2026-11-28).
+
+    Args:
+        luma: uint8 `(height, width)`; not modified. Its commonest level is the ground.
+    """
+    ground = int(np.bincount(luma.reshape(-1), minlength=256).argmax())
+    is_thing = cv2.absdiff(luma, np.full_like(luma, ground)) > _GROUND_RANGE
+    square = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(is_thing.astype(np.uint8), square) > 0
+    if not inside.any():
+        return 0.0
+    relief = cv2.subtract(cv2.dilate(luma, square), cv2.erode(luma, square))
+    return float((relief[inside] <= _NO_RELIEF).mean())
 
 
 def _step_energy(luma: _PIXELS, step: int) -> float:

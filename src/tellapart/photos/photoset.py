@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
-from tellapart.photos.names import compare_names, name_some, natural_key
+from tellapart.photos.names import PortablePaths, compare_names, name_some, natural_key
 from tellapart.records import Skipped
 
 
@@ -86,6 +86,18 @@ class PhotoSet:
             places=tuple(self.places[row] for row in order),
             labels=None if self.labels is None else self.labels[order],
             given_splits=tuple(self.given_splits[row] for row in order) if self.given_splits else (),
+        )
+
+    def portable(self) -> "PhotoSet":
+        """The same photos for files that may travel: a path that was absolute begins at the source it is in."""
+        shorten = PortablePaths(self.sources or (self.source,), self.paths)
+        skipped = (Skipped(shorten(item.path), shorten.in_text(item.reason)) for item in self.skipped)
+        return replace(
+            self,
+            source=", ".join(map(shorten, self.sources or (self.source,))),
+            sources=tuple(map(shorten, self.sources)),
+            paths=tuple(map(shorten, self.paths)),
+            skipped=tuple(skipped),
         )
 
     def counts(self) -> dict[str, int]:

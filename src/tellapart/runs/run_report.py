@@ -61,7 +61,8 @@ def make_page(
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
     """
-    photos = checkup.photos
+    photos = checkup.photos.portable()
+    checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
     rows = rows_to_show(checkup.findings, checkup.suspects)
     enlarged = [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
     maps: dict[int, NDArray[np.float32]] = {}

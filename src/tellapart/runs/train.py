@@ -3,6 +3,7 @@
 `_train` tells the whole story; what is particular to a recipe is in `head_recipe.py` and `network_recipe.py`.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -111,9 +112,10 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     split = recipe.split(checkup)
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
-    write_split(job.run_dir, photos, split, checkup.seen.digests, checkup.group_numbers)
+    portable = photos.portable()
+    write_split(job.run_dir, portable, split, checkup.seen.digests, checkup.group_numbers)
     write_fingerprints(job.run_dir, checkup, split)
-    write_skipped(job.run_dir, photos.skipped)
+    write_skipped(job.run_dir, portable.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     fitted = recipe.fit(checkup, split)
@@ -122,7 +124,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     if fitted.measurement is not None:
-        write_predictions(job.run_dir, photos, checkup.seen.digests, fitted.measurement)
+        write_predictions(job.run_dir, portable, checkup.seen.digests, fitted.measurement)
     for name, content in fitted.make_files().items():
         write_file(job.run_dir / name, content)
     finish_run_file(job.run_dir, run_file, fitted.is_stopped)
@@ -171,10 +173,19 @@ def _metrics(config: RecipeConfig, checkup: Checkup, split: Split, fitted: Fitte
         "num_train": len(split.train),
         "num_skipped": len(checkup.photos.skipped),
         "class_names": list(checkup.photos.class_names),
-        **fitted.metrics,
-        "config": asdict(config),
+        **_without_folders(fitted.metrics),
+        "config": _without_folders(asdict(config)),
         "versions": fitted.bundle.versions,
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """The same without where a file, such as a backbone of one's own, is on this machine: only its name."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(item) for item in value]
+    return os.path.basename(value) if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, Any]) -> None:
