@@ -19,7 +19,14 @@ from tellapart.cli.app import app, main
 from tellapart.demo.drawing import write_demo_folder, write_demo_zips
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        REPOSITORY / "README.md",
+        REPOSITORY / "README.zh-CN.md",
+        REPOSITORY / "CONTRIBUTING.md",
+        *(REPOSITORY / "docs").rglob("*.md"),
+    ]
+)
 _BLOCK = re.compile(
     r"^(?: *<!-- test: (?P<mark>\w+) -->\n)?(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^ *```$", re.M | re.S
 )
@@ -217,3 +224,15 @@ def test_code_that_is_named_exists(page: Path) -> None:
     names = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", page.read_text(encoding="utf-8"))
     places = (REPOSITORY, REPOSITORY / "src/tellapart")
     assert [name for name in names if not any((place / name).exists() for place in places)] == []
+
+
+def test_both_readmes_have_the_same_commands_tables_and_links() -> None:
+    english, chinese = REPOSITORY / "README.md", REPOSITORY / "README.zh-CN.md"
+
+    def outline(page: Path) -> tuple[object, ...]:
+        text = page.read_text(encoding="utf-8")
+        commands = [commands_of(block) for block in blocks_of(page, "sh")]
+        links = sorted(set(re.findall(r"\]\(([^)]+)\)", text)) - {english.name, chinese.name})
+        return commands, links, len(re.findall("^## ", text, re.M)), len(re.findall(r"^\| ", text, re.M))
+
+    assert outline(english) == outline(chinese)

@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,9 @@ class Seen:
     error: str | None = None
 
 
-def of_photos(photos: tellapart.PhotoSet, skipped: Sequence[tellapart.Skipped] | None = None) -> Seen:
+def of_photos(photos: tellapart.PhotoSet) -> Seen:
     labels = [None] * len(photos) if photos.labels is None else [photos.class_names[one] for one in photos.labels]
-    left_out = photos.skipped if skipped is None else skipped
-    return Seen(dict(zip(photos.paths, labels, strict=True)), {item.path: item.reason for item in left_out})
+    return Seen(dict(zip(photos.paths, labels, strict=True)), {item.path: item.reason for item in photos.skipped})
 
 
 def refused(work: Callable[[], Seen]) -> Seen:
@@ -46,9 +45,10 @@ def refused(work: Callable[[], Seen]) -> Seen:
         return Seen({}, {}, str(exc))
 
 
-def seen_by_show(source: Path) -> Seen:
+def seen_by_show(source: Path, *, is_portable: bool = False) -> Seen:
     shown = tellapart.show(source)
-    return of_photos(shown.photos, shown.skipped)
+    photos = replace(shown.photos, skipped=shown.skipped)
+    return of_photos(photos.portable() if is_portable else photos)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -129,13 +129,14 @@ def check_doors(source: Path, tmp_path: Path, backbone: Path, cache_dir: str) ->
         return
     trained = refused(lambda: seen_by_train(source, tmp_path / "run", backbone, cache_dir))
     kept_unseen = {path for path, reason in trained.reasons.items() if TEST_SPLIT in reason}
-    assert trained.classes == {path: name for path, name in shown.classes.items() if path not in kept_unseen}
-    assert {path: one for path, one in trained.reasons.items() if path not in kept_unseen} == shown.reasons
+    written = refused(lambda: seen_by_show(source, is_portable=True))
+    assert trained.classes == {path: name for path, name in written.classes.items() if path not in kept_unseen}
+    assert {path: one for path, one in trained.reasons.items() if path not in kept_unseen} == written.reasons
     names = sorted({name for name in shown.classes.values() if name is not None})
     evaluation = tellapart.evaluate(model_of(names), source)
     assert evaluation.num_photos == len(kept_unseen or shown.classes)
     assert {score.class_name: score.num_photos for score in evaluation.per_class} == {
-        name: sum(one == name for path, one in shown.classes.items() if path in (kept_unseen or shown.classes))
+        name: sum(one == name for path, one in written.classes.items() if path in (kept_unseen or written.classes))
         for name in names
     }
     assert {item.path: item.reason for item in evaluation.skipped} == shown.reasons

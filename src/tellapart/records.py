@@ -188,6 +188,42 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """Whether a model is worth using, for a person who reads nothing else.
+
+    Attributes:
+        word: `Good`, `Usable with care`, `Not better than guessing` or `Too few photos to know`.
+        colour: `green`, `amber` or `red`.
+        sentence: what it does, in a sentence or two with numbers.
+        advice: whether to use it.
+        reasons: why the word is that, the first one decides.
+    """
+
+    word: str
+    colour: str
+    sentence: str
+    advice: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do next.
+
+    Attributes:
+        kind: the finding it is about, or `too_few`, `guessing`, `weak_class`, `more_photos` or `skipped`.
+        title: what it is about, in a few words.
+        action: what can be done about it today.
+        cost: share of all answers that may be wrong, or unknown, because of it.
+    """
+
+    kind: str
+    title: str
+    action: str
+    cost: float
+
+
+@dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
     """How right a model is on labelled photos that it has not learnt from.
 
@@ -197,6 +233,8 @@ class ModelEvaluation(Evaluation):
             turned or made brighter.
         other_split_paths: other photos left out because the source has a test split, and they are outside of it.
         skipped: files that took no part, with the reason.
+        verdict: whether the model is worth using, by these photos alone.
+        promise: what the training promised beside what came true; `None` where it promised nothing.
         notes: what should be known about the figures, a sentence each.
     """
 
@@ -204,6 +242,8 @@ class ModelEvaluation(Evaluation):
     near_copy_paths: tuple[str, ...]
     other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    verdict: Verdict
+    promise: str | None
     notes: tuple[str, ...]
 
     @property
@@ -292,6 +332,9 @@ class Shortcut:
         class_name: the class that the clue gives away most.
         recall: share of the photos of that class that the model finds.
         false_alarm_rate: share of the other photos that it takes for that class, the mean over their classes.
+        value: what the photos of the class have in common, as `camera Canon EOS 5D`; empty where no one thing is.
+        num_with, num_class: photos of the class with that value, of how many.
+        num_others_with, num_others: the same of all other photos.
     """
 
     clue: str
@@ -300,6 +343,11 @@ class Shortcut:
     class_name: str
     recall: float
     false_alarm_rate: float
+    value: str = ""
+    num_with: int = 0
+    num_class: int = 0
+    num_others_with: int = 0
+    num_others: int = 0
 
 
 @dataclass(frozen=True)
@@ -314,7 +362,8 @@ class Finding:
         examples: rows of all of them, those that belong together in one tuple, the first to be shown first; empty where
             a finding is about the collection as a whole.
         captions: what is to be said of each example; as many as there are examples.
-        is_problem: whether something should be mended; otherwise it is only good to know.
+        is_problem: whether something should be fixed; otherwise it is only good to know.
+        action: what its owner can do about it today; empty where there is nothing to do.
     """
 
     kind: str
@@ -324,6 +373,7 @@ class Finding:
     examples: tuple[tuple[int, ...], ...]
     captions: tuple[str, ...]
     is_problem: bool
+    action: str = ""
 
 
 @dataclass(frozen=True)
@@ -406,10 +456,14 @@ class LearningCurve:
         measured: number of photos and error of each model that was tried.
         fitted: the curve through them, at most to 4 times the photos there are.
         exponent_95: bootstrap interval of the exponent b of `error = a n^-b + c`.
+        num_photos: photos there are, all of them.
         sentence: what it says about more photos.
+        gain: how much lower the error would be with twice the photos; 0 where no gain is certain.
     """
 
     measured: tuple[tuple[int, float], ...]
     fitted: tuple[CurvePoint, ...]
     exponent_95: tuple[float, float]
+    num_photos: int
     sentence: str
+    gain: float = 0.0

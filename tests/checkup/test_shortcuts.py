@@ -1,12 +1,15 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tellapart.checkup.shortcuts import describe_shortcut, find_shortcuts
+from tellapart.checkup.shortcut_words import describe_shortcut, describe_strength, shortcut_action, with_value
+from tellapart.checkup.shortcuts import find_shortcuts
+from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.records import Shortcut
 
 PETS = ("cat", "dog")
@@ -177,12 +180,56 @@ def test_any_small_collection_is_judged_without_fault(labels: list[int], num_gro
 FORMAT = Shortcut("file format", 0.97, 0.5, "cat", 0.98, 0.04)
 
 
-def test_a_shortcut_is_told_in_one_sentence() -> None:
-    assert describe_shortcut(FORMAT) == (
-        "From the file format alone, without looking at the picture, 98% of the photos of 'cat' are recognised, and 4% "
-        "of the others are taken for it."
+def test_how_strong_a_shortcut_is_is_told_in_one_sentence() -> None:
+    assert describe_strength(FORMAT) == (
+        "By the file format alone, without the picture, 98% of 'cat' are found, and 4% of the others are taken for it."
     )
 
 
 def test_no_false_alarms_are_hardly_any() -> None:
-    assert "hardly any of the others" in describe_shortcut(replace(FORMAT, false_alarm_rate=0.001))
+    assert "hardly any of the others" in describe_strength(replace(FORMAT, false_alarm_rate=0.001))
+
+
+def draw_facts(
+    camera: str | None = None, size: tuple[int, int] = (480, 640), num_bytes: int = 90_000, file_format: str = "JPEG"
+) -> PhotoFacts:
+    photo = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    facts = facts_of(cv2.imencode(".png", photo)[1].tobytes())
+    height, width = size
+    return replace(facts, camera=camera, height=height, width=width, num_bytes=num_bytes, format=file_format)
+
+
+@pytest.mark.parametrize(
+    ("clue", "of_class", "of_others", "words"),
+    [
+        (
+            "camera",
+            {"camera": "Canon EOS 5D"},
+            {"camera": "Pixel 4"},
+            "All 25 photos of 'mould' were taken with camera",
+        ),
+        ("image size", {"size": (480, 640)}, {"size": (600, 800)}, "All 25 photos of 'mould' are 640x480 pixels"),
+        ("file format", {"file_format": "PNG"}, {"file_format": "JPEG"}, "All 25 photos of 'mould' are PNG files"),
+        ("file size", {"num_bytes": 20_000}, {"num_bytes": 90_000}, "All 25 photos of 'mould' are smaller than 90 kB"),
+    ],
+    ids=["camera", "size", "format", "bytes"],
+)
+def test_the_value_of_a_shortcut_is_named(clue: str, of_class: dict, of_others: dict, words: str) -> None:
+    facts = [draw_facts(**of_class)] * 25 + [draw_facts(**of_others)] * 75
+    labels = np.repeat([1, 0], [25, 75])
+    found = with_value(Shortcut(clue, 1.0, 0.5, "mould", 1.0, 0.0), facts, labels, 1)
+    assert describe_shortcut(found).startswith(words)
+    assert (found.num_with, found.num_class, found.num_others_with, found.num_others) == (25, 25, 0, 75)
+
+
+def test_what_to_do_about_one_camera_a_class_names_the_class() -> None:
+    assert shortcut_action(replace(FORMAT, clue="camera")) == (
+        "Photograph the other classes with it too, or 'cat' with the cameras of the others."
+    )
+
+
+def test_a_clue_without_one_value_is_named_by_itself() -> None:
+    cameras = ["a", "b", "c", "d", "e"]
+    facts = [draw_facts(camera=cameras[row % 5]) for row in range(100)]
+    found = with_value(Shortcut("camera", 0.9, 0.5, "cat", 0.9, 0.1), facts, np.arange(100) // 50, 1)
+    assert describe_shortcut(found) == "'cat' can be told by the camera alone"

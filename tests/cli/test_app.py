@@ -60,7 +60,9 @@ def test_training_says_what_it_did(
     assert "20 photos: cat 10, dog 10" in output
     assert "16 to train, 4 to validate" in output
     assert "epoch   1  loss" in output
-    assert "On 4 photos it had never seen it was right" in output
+    assert "Verdict: Too few photos to know. Do not rely on it yet." in output
+    assert "Always answering 'cat' gets 50%. Tested on 4 photos that were kept out of the training." in output
+    assert "Do this first: Add photos of 'cat' and 'dog'. Take 30 or more of each" in output
     config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
     assert (config["image_size"], config["channels"], config["augment"], config["seed"]) == ([46, 46], 1, None, 4)
 
@@ -299,8 +301,11 @@ def test_training_with_a_backbone_says_how_it_was_measured(
     assert run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", *flags) == 0
     output = capsys.readouterr().out
     assert "20 to train, validated by cross-validation" in output
-    assert "In cross-validation over 20 photos it was right" in output
-    assert "the model itself has learnt from all of them" in output
+    assert "Verdict: " in output
+    assert "Tested by cross-validation. The saved model was trained on all 20 photos." in output
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_bytes())
+    assert f"Verdict: {metrics['verdict']}. " in output
+    assert all(reason in output for reason in metrics["reasons"])
 
 
 def test_resume_keeps_the_settings_of_a_transfer_run(

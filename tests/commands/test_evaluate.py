@@ -99,6 +99,15 @@ def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: 
         "num_known": 0,
         "num_near_copies": 0,
         "num_other_splits": 0,
+        "verdict": "Too few photos to know",
+        "reasons": list(evaluation.verdict.reasons),
+        "promise": evaluation.promise,
+        "num_groups": evaluation.num_groups,
+        "balanced_accuracy": 0.5,
+        "balanced_interval_95": list(evaluation.balanced_interval_95),
+        "macro_f1": evaluation.macro_f1,
+        "constant_class": "blue",
+        "constant_accuracy": 0.5,
         "log_loss": evaluation.log_loss,
         "class_names": ["blue", "red"],
         "per_class": [
@@ -121,3 +130,13 @@ def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: 
         ],
         "confusion_matrix": [[2, 0], [2, 0]],
     }
+
+
+def test_copies_count_as_one_photo(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "blue", "blue", 3)
+    first = sorted((tmp_path / "unseen" / "blue").iterdir())[0]
+    for number in range(5):
+        (first.parent / f"again{number}.png").write_bytes(first.read_bytes())
+    evaluation = evaluate(model_dir, tmp_path / "unseen")
+    assert evaluation.num_photos == 8
+    assert evaluation.num_groups <= 3

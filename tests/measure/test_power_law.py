@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -66,10 +68,23 @@ def test_the_measured_errors_are_means_over_the_models_of_a_size() -> None:
 
 
 def test_a_steep_curve_promises_a_gain_in_a_sentence() -> None:
-    sentence = fit(draw_trials(power_law(10, 0.5, 0, SIZES), 2000)).sentence
-    assert sentence.startswith("Twice as many photos would probably bring the accuracy from 7")
-    assert sentence.endswith(").")
-    assert " % to about 8" in sentence
+    curve = fit(draw_trials(power_law(10, 0.5, 0, SIZES), 2000))
+    assert re.fullmatch(
+        r"Twice as many photos would prevent about 2\d\.\d% of the mistakes \(.* to .*\)\.", curve.sentence
+    )
+    assert curve.gain == pytest.approx(10 * 2000**-0.5 - 10 * 4000**-0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("num_photos", [40, 80, 150])
+def test_few_photos_leave_the_gain_unknown(num_photos: int) -> None:
+    sizes = tuple(int(share * num_photos) for share in (0.2, 0.35, 0.6, 0.9))
+    curve = fit(draw_trials(power_law(0.4, 0.3, 0, sizes), num_photos))
+    assert curve.sentence.startswith("Unknown: ")
+    assert curve.gain == 0
+
+
+def test_few_photos_without_a_mistake_leave_the_gain_unknown() -> None:
+    assert fit(draw_trials(dict.fromkeys((10, 20, 30, 40), -1.0), 50)).sentence.startswith("Unknown: ")
 
 
 def test_a_flat_curve_promises_no_gain() -> None:

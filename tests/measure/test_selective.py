@@ -128,7 +128,7 @@ def test_the_line_is_not_drawn_below_a_stretch_that_breaks_the_promise() -> None
 def test_the_sentence_says_how_many_photos_are_answered_and_measured() -> None:
     points = (SelectivePoint(0.0, 200, 20), SelectivePoint(0.8, 186, 4), SelectivePoint(0.9, 100, 1))
     assert describe_selective(points, 0.05) == (
-        "With `not_sure=0.05` it would answer 93 % of photos: of 200 it had not seen, it answered 186 and was wrong "
+        "With `not_sure=0.05` it would answer 93% of photos: of 200 it had not seen, it answered 186 and was wrong "
         "about 4 of these."
     )
 
@@ -139,7 +139,7 @@ def test_the_sentence_says_that_all_photos_are_answered() -> None:
 
 def test_the_sentence_does_not_round_up_to_all_photos() -> None:
     points = (SelectivePoint(0.0, 1000, 12), SelectivePoint(0.6, 998, 2))
-    assert "would answer nearly all photos" in describe_selective(points, 0.01)
+    assert "would answer 99.8% of photos" in describe_selective(points, 0.01)
 
 
 def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:

@@ -117,6 +117,38 @@ def test_the_keras_files_load_and_answer_the_same(tiny_config: ClassicConfig, tm
         np.testing.assert_allclose(np.asarray(other.predict_on_batch(images)), expected, atol=1e-6)
 
 
+def load_keras_files(files: dict[str, bytes], folder: Path) -> list[keras.Model]:
+    """The models of the files; the weights by themselves are loaded into one that was emptied."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    whole, older, emptied = (keras.models.load_model(folder / name) for name in ("model.keras", "model.h5", "model.h5"))
+    emptied.set_weights([np.zeros(weight.shape, np.float32) for weight in emptied.weights])
+    emptied.load_weights(folder / "model.weights.h5")
+    return [whole, older, emptied]
+
+
+@pytest.mark.parametrize("channels", [1, 3], ids=["grey", "colour"])
+@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_keras_files_of_two_views_compute_what_the_onnx_file_does(
+    name: str, num_classes: int, channels: int, tmp_path: Path
+) -> None:
+    shape, generator = (46, 64, channels), np.random.default_rng(2)
+    first, last = (NETWORKS[name](shape, num_classes, order) for order in ("channels_first", "channels_last"))
+    last.set_weights([generator.uniform(-0.05, 0.1, weight.shape) ** 2 for weight in last.weights])
+    for layer in last.layers:
+        for variance in [layer.moving_variance] if isinstance(layer, keras.layers.BatchNormalization) else []:
+            variance.assign(generator.uniform(0.5, 2, variance.shape))
+    last.layers[-1].set_weights([generator.normal(0, 1, weight.shape) for weight in last.layers[-1].weights])
+    first.set_weights(last.get_weights())
+    images = generator.integers(0, 256, (3, *shape), dtype=np.uint8)
+    expected = run_onnx(to_onnx(first, mirrored=True), images)
+    for model in load_keras_files(to_keras_files(last, tmp_path, mirrored=True), tmp_path):
+        found, mirrored = (np.asarray(model.predict_on_batch(view)) for view in (images, images[:, :, ::-1]))
+        np.testing.assert_allclose(found, expected[:, -found.shape[1] :], atol=1e-5)
+        np.testing.assert_allclose(mirrored, found, atol=1e-5)
+
+
 def test_temporary_files_lie_beside_the_run_and_nowhere_else(
     tiny_config: ClassicConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A builder of reports as a training would make them, for the tests of the page; photos are drawn."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
 from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.next_steps import rank_steps
+from tellapart.measure.verdict import judge
 from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
 from tellapart.report.model_section import answer_rows
 from tellapart.report.page import Report
@@ -40,7 +43,9 @@ def make_curve() -> LearningCurve:
         for n in np.geomspace(80, 3200, 24).round()
     ]
     measured = tuple((int(n), float(error)) for n, error in zip(sizes, errors, strict=True))
-    return LearningCurve(measured, tuple(fitted), (0.4, 0.7), "Twice as many photos would spare a third of mistakes.")
+    return LearningCurve(
+        measured, tuple(fitted), (0.4, 0.7), 880, "Twice as many photos would spare a third of mistakes."
+    )
 
 
 def simulate(num_classes: int, num_photos: int, error: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -109,7 +114,7 @@ def build_report(
         )
         for row in range(num_photos)
     }
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "source": "my photos",
         "made_on": "2026-11-24",
         "class_counts": {name: len(range(label, num_photos, num_classes)) for label, name in enumerate(names)},
@@ -125,4 +130,10 @@ def build_report(
         measurement = make_measurement(names, num_photos, method, error)
         values["measurement"] = measurement
         values["maps"] = {row: hump() for row in answer_rows(measurement)}
-    return Report(**(values | fields))
+    values |= fields
+    measured, findings = values["measurement"], values["findings"]
+    if measured is not None and "verdict" not in fields:
+        verdict = judge(measured.evaluation, findings, num_photos)
+        steps = rank_steps(verdict, measured.evaluation, findings, num_photos, measured.method.curve, 2)
+        values |= {"verdict": verdict, "steps": steps}
+    return Report(**values)

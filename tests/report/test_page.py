@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from tellapart.measure.measurement import Method, measure
 from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.number_words import percent, percent_range
 from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
-from tellapart.report.wording import percent
 
 MakeReport = Callable[..., Report]
 VOID = frozenset("area base br col hr img input link meta source wbr".split())
@@ -101,27 +101,64 @@ def bad_finding(title: str, num_photos: int, examples: tuple[tuple[int, ...], ..
 # What it says.
 
 
-def test_the_sentence_of_a_hold_out_is_one_to_repeat(make_report: MakeReport) -> None:
+def test_the_verdict_comes_first_with_its_reasons(make_report: MakeReport) -> None:
+    report = make_report(findings=())
+    text = render(report).text
+    assert report.verdict is not None
+    verdict = report.verdict
+    assert f"{verdict.word} {verdict.advice} {verdict.sentence} {' '.join(verdict.reasons)} Accuracy" in text
+
+
+def test_the_word_has_a_colour_and_stands_in_letters_too(page: Page) -> None:
+    (box,) = [one for one in page.named("div") if (one.get("class") or "").startswith("verdict")]
+    assert box["class"] in ("verdict green", "verdict amber", "verdict red")
+
+
+def test_the_head_says_accuracy_balanced_accuracy_and_the_constant_answer(make_report: MakeReport) -> None:
     report = make_report()
     assert report.measurement is not None
-    evaluation = replace(report.measurement.evaluation, accuracy=0.984, interval_95=(0.972, 0.991), num_photos=800)
-    text = render(replace(report, measurement=replace(report.measurement, evaluation=evaluation))).text
+    one = report.measurement.evaluation
     assert (
-        "On 800 photos it had never seen it was right 98.4 % of the time; "
-        "on new photos like these expect between 97.2 % and 99.1 %." in text
+        f"Accuracy {percent(one.accuracy)} (95% interval {percent_range(one.interval_95)})."
+        f" Balanced accuracy {percent(one.balanced_accuracy)}."
+        f" Always answering cat gets {percent(one.constant_accuracy)}. Tested on 400 photos" in render(report).text
     )
 
 
 def test_cross_validation_says_which_model_the_number_is_for(make_report: MakeReport) -> None:
     text = render(make_report(method="cross-validation")).text
-    assert "expect approximately between" in text
-    assert "The number is for models that each learnt from a part of the photos." in text
+    assert "95% interval about" in text
+    assert "Tested by cross-validation, with models trained on part of the photos. Yours was trained on all" in text
 
 
-def test_the_weightiest_problem_is_what_to_do_first(page: Page) -> None:
-    assert (
-        "Do this first 2 photos in more than one class. One of the labels is wrong. 1 more thing to mend" in page.text
-    )
+def test_what_costs_most_is_to_be_done_first(make_report: MakeReport) -> None:
+    report = make_report()
+    titles = [step.title for step in report.steps]
+    text = render(report).text
+    places = [text.index(f"{title}.", text.index("Do this first")) for title in titles]
+    assert places == sorted(places)
+    assert [step.cost for step in report.steps] == sorted((step.cost for step in report.steps), reverse=True)
+
+
+def test_copies_share_a_card_among_the_mistakes(make_report: MakeReport) -> None:
+    labels, predicted = np.arange(400) % 2, np.arange(400) % 2
+    predicted[:14:2] = 1
+    groups = np.where((np.arange(400) < 14) & (labels == 0), 0, np.arange(400))
+    shares = np.where(np.eye(2)[predicted] > 0, 0.9, 0.1).astype(np.float32)
+    found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"), groups)
+    text = render(make_report(measurement=found, maps={})).text
+    assert "Wrong with a probability of 80% or more." in text
+    assert "is cat (7 copies or photos of one burst)" in text
+
+
+def test_mistakes_below_the_stated_probability_are_not_called_sure(make_report: MakeReport) -> None:
+    labels, predicted = np.arange(400) % 2, np.arange(400) % 2
+    predicted[0] = 1
+    shares = np.where(np.eye(2)[predicted] > 0, 0.7, 0.3).astype(np.float32)
+    found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"))
+    text = render(make_report(measurement=found, maps={})).text
+    assert "Sure and wrong" not in text
+    assert "Wrong with a probability below 80%." in text
 
 
 def test_problems_come_before_what_is_good_to_know(page: Page) -> None:
@@ -143,13 +180,13 @@ def test_skipped_files_stand_under_their_reason(page: Page) -> None:
 
 def test_a_report_of_a_check_up_alone_has_no_numbers(make_report: MakeReport) -> None:
     page = render(make_report(measurement=None))
-    assert "2 things in these photos should be mended before a computer learns from them." in page.text
+    assert "Fix 2 problems before training." in page.text
     assert "Log-loss" not in page.text
 
 
 def test_a_clean_collection_is_called_clean(make_report: MakeReport) -> None:
     page = render(make_report(measurement=None, findings=(), suspects=(), skipped=(), clear=()))
-    assert "The check-up found nothing that has to be mended." in page.text
+    assert "No problems found in the photos." in page.text
 
 
 def test_photos_without_labels_can_be_shown(make_report: MakeReport) -> None:
@@ -164,27 +201,36 @@ def test_a_model_without_mistakes_is_said_to_have_none(make_report: MakeReport) 
     perfect = measure(np.arange(400), labels, np.eye(2, dtype=np.float32)[labels], ("cat", "dog"), Method("hold-out"))
     text = render(make_report(measurement=perfect)).text
     assert "It made no mistake on 400 photos." in text
-    assert "right 100 % of the time" in text
+    assert "It was right on 100% of 400 photos it had not seen." in text
 
 
 def test_not_sure_is_offered_with_what_it_costs(make_report: MakeReport) -> None:
     report = make_report()
     points = (SelectivePoint(0.0, 400, 20), SelectivePoint(0.9, 300, 2), SelectivePoint(0.99, 100, 0))
     text = render(replace(report, measurement=replace(report.measurement, selective=points))).text
-    assert "at most 5 % 75.0 % 2 of 300 0.900" in text
-    assert "at most 0.5 % too few photos to promise this" in text
+    assert "at most 5% 75.0% 2 of 300 0.900" in text
+    assert "at most 0.5% too often wrong to promise this" in text
+
+
+def test_a_promise_that_takes_more_photos_says_so(make_report: MakeReport) -> None:
+    report = make_report()
+    points = (SelectivePoint(0.0, 150, 0),)
+    text = render(replace(report, measurement=replace(report.measurement, selective=points))).text
+    assert "at most 0.5% too few photos to promise this" in text
 
 
 def test_a_class_without_photos_is_said_to_have_none(make_report: MakeReport) -> None:
     report = make_report(("cat", "dog", "owl"), num_photos=300)
-    lost = replace(report.measurement.evaluation.per_class[2], num_photos=0, recall=None, precision=None)
+    lost = replace(
+        report.measurement.evaluation.per_class[2], num_photos=0, recall=None, precision=None, recall_interval_95=None
+    )
     evaluation = replace(report.measurement.evaluation, per_class=(*report.measurement.evaluation.per_class[:2], lost))
     text = render(replace(report, measurement=replace(report.measurement, evaluation=evaluation))).text
     assert "owl 0 no photos never said" in text
 
 
 def test_what_a_leak_would_have_looked_like_is_said(page: Page) -> None:
-    assert "the accuracy would have looked like 99.1 %" in page.text
+    assert "accuracy would have looked like 99.1%" in page.text
 
 
 @pytest.mark.parametrize("missing", ["curve", "leak_accuracy"])
@@ -362,4 +408,4 @@ def test_every_class_has_an_interval_of_its_own(make_report: MakeReport) -> None
     score = report.measurement.evaluation.per_class[0]
     assert score.recall is not None
     low, high = wilson_interval(round(score.recall * score.num_photos), score.num_photos)
-    assert f"{percent(low)} to {percent(high)}" in render_report(report).decode()
+    assert percent_range((low, high), score.num_photos) in render_report(report).decode()

@@ -11,7 +11,7 @@ from tellapart.report.svg import BOTTOM, LEFT, RIGHT, TOP, curve_plot, make_rule
 
 
 def make_curve(measured: tuple[tuple[int, float], ...], fitted: tuple[CurvePoint, ...] = ()) -> LearningCurve:
-    return LearningCurve(measured, fitted, (0.1, 0.5), "More photos would help.")
+    return LearningCurve(measured, fitted, (0.1, 0.5), max(measured)[0], "More photos would help.")
 
 
 @given(low=st.floats(0, 1), span=st.floats(1e-4, 1e4))

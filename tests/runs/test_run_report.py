@@ -14,7 +14,7 @@ import pytest
 from tellapart.config import ClassicConfig, SourceConfig, TransferConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, DatasetError
-from tellapart.report import wording
+from tellapart.measure.number_words import percent
 from tellapart.runs.job import Run
 from tellapart.runs.run_report import rebuild_report
 from tellapart.runs.train import train
@@ -146,7 +146,9 @@ def test_a_photo_that_is_gone_is_named_and_grey(
     rebuild_report(run.run_dir, cache_dir=cache_dir, watcher=Watcher(on_note=notes.append))
     assert re.search(rf"^1 of the 25 photos .* no longer in .*{victim.name}.* in grey", notes[-1])
     metrics = json.loads((run.run_dir / "metrics.json").read_bytes())
-    assert wording.percent(metrics["validation_accuracy"]) in (run.run_dir / "report.html").read_text()
+    assert (
+        percent(metrics["validation_accuracy"], metrics["num_validation"]) in (run.run_dir / "report.html").read_text()
+    )
 
 
 def test_a_report_of_photos_that_are_all_gone_is_refused(

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 import tellapart
@@ -93,6 +94,15 @@ def test_the_bundle_answers_for_a_photo_as_for_its_mirror_image(scratch_run: Run
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     np.testing.assert_allclose(model.predict_proba(images), model.predict_proba(mirrored), atol=1e-5)
+
+
+def test_the_keras_files_and_the_onnx_file_compute_the_same(scratch_run: Run) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
+    session = onnxruntime.InferenceSession(scratch_run.run_dir / "model.onnx", providers=["CPUExecutionProvider"])
+    expected = session.run(["probabilities"], {"image": images})[0]
+    for name in ("model.keras", "model.h5"):
+        found = keras.models.load_model(scratch_run.run_dir / name).predict_on_batch(images)
+        np.testing.assert_allclose(np.asarray(found), expected, atol=1e-4)
 
 
 def test_the_bundle_says_where_it_looked(scratch_run: Run) -> None:

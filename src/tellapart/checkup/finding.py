@@ -93,12 +93,13 @@ def find_single(
     why: str,
     caption: Callable[[int], str] = lambda row: "",
     is_problem: bool = False,
+    action: str = "",
 ) -> Finding | None:
     """A finding about photos one by one."""
     if not rows:
         return None
     examples, captions = tuple((row,) for row in rows), tuple(caption(row) for row in rows)
-    return Finding(kind, title(len(rows)), why, len(rows), examples, captions, is_problem)
+    return Finding(kind, title(len(rows)), why, len(rows), examples, captions, is_problem, action)
 
 
 def count_words(number: int, one: str, many: str | None = None) -> str:

@@ -106,12 +106,13 @@ def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
     num = len({row for rows in some for row in rows})
     return Finding(
         "leak",
-        f"{count_words(num, 'photo')} of one moment in more than one of the folders train, validation and test",
+        f"{count_words(num, 'photo')} in one split folder with a copy in another",
         "A model recognises what it has learnt by heart, so such photos make it look better than it is; their copies "
         "are left out of what it is measured on.",
         num,
         *_show_groups(photos, some, lambda row: splits[row] or "no folder"),
         is_problem=True,
+        action="Delete these photos from the validation and test folders, or train on one folder without the split.",
     )
 
 
@@ -132,6 +133,7 @@ def _find_cross_class(photos: PhotoSet, groups: Groups) -> Finding | None:
         num,
         *_show_groups(photos, some),
         is_problem=True,
+        action="Keep each photo in one class: choose below, download decisions.csv, run `tellapart fix`.",
     )
 
 

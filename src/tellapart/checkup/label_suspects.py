@@ -21,6 +21,7 @@ from tellapart.checkup.finding import (
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
+from tellapart.measure.number_words import percent
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, LabelSuspect
 
@@ -152,10 +153,11 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
         tuple((suspect.row,) for suspect in suspects),
         tuple(
             f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
-            f" ({suspect.suggested_probability:.0%})"
+            f" ({percent(suspect.suggested_probability)})"
             for suspect in suspects
         ),
         is_problem=True,
+        action="Look at each and decide, download decisions.csv, run `tellapart fix`. It takes minutes.",
     )
 
 

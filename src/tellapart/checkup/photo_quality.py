@@ -59,6 +59,7 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
         lambda num: f"{count_words(num, 'picture')} of one colour",
         "There is nothing on them to learn from: a lens cap, or a placeholder for a photo that is gone.",
         is_problem=True,
+        action="Remove them: choose below, download decisions.csv, run `tellapart fix`.",
     )
     return judgement(
         finding,
@@ -80,6 +81,7 @@ def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
         "Among photos these are mostly masks or diagrams that lie beside them; take them out if they are none of the "
         "things to tell apart.",
         is_problem=len(rows) >= _FEWEST_MASKS,
+        action="Move the masks into another folder, outside the photos.",
     )
     return judgement(
         finding,

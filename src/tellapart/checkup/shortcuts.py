@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import Judgement, judgement, make_figure
+from tellapart.checkup.shortcut_words import describe_shortcuts, with_value
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.images.facts import PhotoFacts
 from tellapart.measure.splits import fold_numbers
-from tellapart.photos.photoset import PhotoSet
 from tellapart.randomness import named_generator
-from tellapart.records import Finding, Shortcut
+from tellapart.records import Shortcut
 
 # The border is a part of the picture, and a file is the larger the more there is on it (a handwritten 1 takes fewer
 # bytes than an 8), so both may well depend on what the picture shows.
@@ -35,8 +35,6 @@ _NUM_FOLDS = 5
 # were given once, and the answers about few photos of a class hang together: 20 classes of 5 photos without a shortcut
 # were warned in 5 of 100 drawings, 20 classes of 10 in 3 of 300, 5 classes of 12 in 5 of 300, larger ones in none.
 _FEWEST_PHOTOS = 10
-# Photos of each side that show a shortcut, taken from all over the collection.
-_NUM_OF_SIDE = 8
 # Photos looked at, in all and at least of each class.
 _MOST_PHOTOS, _MOST_OF_RARE = 2000, 20
 _LEAVES_A_CLASS, _FEWEST_LEAVES, _FEWEST_IN_LEAF = 3, 8, 3
@@ -105,16 +103,7 @@ def measure_clues(
                 _chance_of(shortcut, predicted, photos, seed) <= _FALSE_ALARMS / len(varying)
             )
             measured.append((shortcut, is_found))
-    return tuple(sorted(measured, key=lambda pair: -_given_away_by(pair[0])))
-
-
-def describe_shortcut(shortcut: Shortcut) -> str:
-    """What it says, as a sentence for a person who knows no statistics."""
-    wrongly = f"{shortcut.false_alarm_rate:.0%}" if shortcut.false_alarm_rate >= 0.005 else "hardly any"
-    return (
-        f"From the {shortcut.clue} alone, without looking at the picture, {shortcut.recall:.0%} of the photos of "
-        f"{shortcut.class_name!r} are recognised, and {wrongly} of the others are taken for it."
-    )
+    return tuple(sorted(measured, key=lambda pair: (-_given_away_by(pair[0]), pair[0].clue in _PARTS_OF_THE_PICTURE)))
 
 
 def judge_shortcuts(
@@ -138,40 +127,14 @@ def judge_shortcuts(
     reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
     least = thresholds.shortcut
     measured = measure_clues(clues_of(seen.facts), labels, groups, names, seed, reference, least)
-    shortcuts = [shortcut for shortcut, is_found in measured if is_found]
+    shortcuts = [
+        with_value(shortcut, seen.facts, labels, names.index(shortcut.class_name))
+        for shortcut, is_found in measured
+        if is_found
+    ]
     given_away = [_given_away_by(shortcut) for shortcut, _ in measured]
     figure = make_figure("shortcut", given_away, least, len(shortcuts), is_low_worst=False)
     return judgement(describe_shortcuts(shortcuts, seen.photos), figure=figure)
-
-
-def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Finding | None:
-    """The finding about what gives the classes away."""
-    if not shortcuts:
-        return None
-    shown = [pair for shortcut in shortcuts for pair in _show_shortcut(photos, shortcut)]
-    return Finding(
-        "shortcuts",
-        "Classes can be told apart without looking at what is on the photos",
-        "A model may learn this instead of what you mean, and then fail on photos that were made in another way. "
-        + " ".join(describe_shortcut(shortcut) for shortcut in shortcuts),
-        len(photos),
-        tuple(rows for rows, _ in shown),
-        tuple(caption for _, caption in shown),
-        is_problem=True,
-    )
-
-
-def _show_shortcut(photos: PhotoSet, shortcut: Shortcut) -> list[tuple[tuple[int, ...], str]]:
-    """The photos of the class that is given away, and the others; first some that lie far apart."""
-    assert photos.labels is not None
-    label = photos.class_names.index(shortcut.class_name)
-    sides = [
-        [row for row, one in enumerate(photos.labels.tolist()) if (one == label) is within] for within in (True, False)
-    ]
-    apart = [rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE] for rows in sides]
-    chosen = [tuple(dict.fromkeys([*some, *rows])) for some, rows in zip(apart, sides, strict=True)]
-    words = (f"{shortcut.class_name}, given away by its {shortcut.clue}", "the others")
-    return list(zip(chosen, words, strict=True))
 
 
 def _given_away_by(shortcut: Shortcut) -> float:

@@ -26,8 +26,10 @@ def evaluate(
     class_level: ClassLevel = None,
 ) -> None:
     """Measure the model in MODEL_DIR on the labelled photos in SOURCE that it was not trained on."""
+    from tellapart.cli.train import describe_verdict
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
+    from tellapart.measure.verdict import describe_accuracy
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
     from tellapart.store import to_json_bytes, write_file
 
@@ -38,12 +40,8 @@ def evaluate(
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
     console = make_console()
-    low, high = result.interval_95
-    print_line(
-        console,
-        f"On {result.num_photos:,} photos it was right {result.accuracy:.1%} of the time"
-        f" (95 % interval {low:.1%} to {high:.1%}); log-loss {result.log_loss:.3f}.",
-    )
+    for line in (*describe_verdict(result.verdict), describe_accuracy(result), result.promise):
+        print_line(console, line or "Training promised nothing to compare this with.")
     for line in _describe_left_out(result):
         print_line(console, line)
     for note in result.notes:
@@ -70,14 +68,19 @@ def _describe_left_out(result: "ModelEvaluation") -> list[str]:
 
 
 def _print_classes(console: "Console", result: "Evaluation") -> None:
-    def percent(value: float | None) -> str:
-        return "-" if value is None else f"{value:.1%}"
+    from tellapart.measure.number_words import percent, percent_range
 
     rows = [
-        (score.class_name, f"{score.num_photos:,}", percent(score.precision), percent(score.recall))
+        (
+            score.class_name,
+            f"{score.num_photos:,}",
+            "-" if score.recall is None else percent(score.recall, score.num_photos),
+            "-" if score.recall_interval_95 is None else percent_range(score.recall_interval_95, score.num_photos),
+            "-" if score.precision is None else percent(score.precision, score.num_photos),
+        )
         for score in result.per_class
     ]
-    print_table(console, ("class", "photos", "precision", "recall"), rows)
+    print_table(console, ("class", "photos", "found (recall)", "95% interval", "right (precision)"), rows)
     names = [score.class_name for score in result.per_class]
     if len(names) <= 12:
         matrix = zip(names, result.confusion_matrix, strict=True)

@@ -22,7 +22,7 @@ def fix(
     decisions: Annotated[
         Path | None,
         typer.Option(
-            help="The file downloaded from the report. It is also found in the folder of downloads, and in SOURCE.",
+            help="The file downloaded from the report. Its name is enough if it is in your downloads or in SOURCE.",
             metavar="FILE.csv",
         ),
     ] = None,

@@ -6,12 +6,14 @@ from tellapart.cli.output import make_console, print_line, print_table
 
 def summary(model: ModelDir) -> None:
     """Show the network in MODEL_DIR layer by layer, with shapes and parameter counts."""
+    from tellapart.images.preprocess import format_size
+    from tellapart.measure.number_words import count
     from tellapart.predict.bundle import read_bundle
 
     bundle = read_bundle(model)
     console = make_console()
-    height, width = bundle.preprocess.image_size
-    print_line(console, f"{model}: {bundle.recipe}, {height}x{width}x{bundle.preprocess.channels}")
+    size, channels = format_size(bundle.preprocess.image_size), count(bundle.preprocess.channels, "channel")
+    print_line(console, f"{model}: {bundle.recipe}, {size} pixels (width x height), {channels}")
     print_line(console, f"Classes: {', '.join(bundle.class_names)}")
     print_table(
         console,

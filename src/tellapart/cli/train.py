@@ -13,6 +13,7 @@ from tellapart.cli.output import make_console, print_line
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
+    from tellapart.records import Verdict
     from tellapart.runs.job import Run
 
 _STOPPED = 130
@@ -272,35 +273,45 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
 
 
 def describe_run(run: "Run") -> list[str]:
-    """What a person wants to know when a training is over, a line each."""
-    where = [f"The model, its pictures and its numbers are in {run.run_dir}", f"Look at {run.run_dir / 'report.html'}"]
-    if run.validation is None:
-        return ["How often it is right is unknown: that takes at least 2 different photos of a class.", *where]
-    low, high = run.validation.interval_95
-    photos = f"{run.validation.num_photos:,} photos"
-    if run.is_cross_validated:
-        return [
-            f"In cross-validation over {photos} it was right {run.validation.accuracy:.1%} of the time (95 % interval"
-            f" {low:.1%} to {high:.1%}, approximately); the model itself has learnt from all of them.",
-            *where,
-        ]
+    """What a person wants to know when a training is over, a line each: the verdict first."""
+    from tellapart.measure.number_words import count
+    from tellapart.measure.verdict import describe_accuracy
+
+    lines = [] if run.verdict is None else describe_verdict(run.verdict)
+    if run.validation is not None:
+        photos = count(run.validation.num_photos, "photo")
+        tested = f"Tested by cross-validation. The saved model was trained on all {photos}."
+        if not run.is_cross_validated:
+            tested = f"Tested on {photos} that were kept out of the training."
+        lines.append(f"{describe_accuracy(run.validation)} {tested}")
+    if run.steps:
+        lines.append(f"Do this first: {run.steps[0].title}. {run.steps[0].action}")
     return [
-        f"On {photos} it had never seen it was right {run.validation.accuracy:.1%} of the time; on new photos like"
-        f" these expect between {low:.1%} and {high:.1%}.",
-        *where,
+        *lines,
+        f"The model and its numbers are in {run.run_dir}",
+        f"Open the report: {run.run_dir / 'report.html'}",
     ]
+
+
+def describe_verdict(verdict: "Verdict") -> list[str]:
+    """The verdict on a model, a line each."""
+    why = [f"  {reason}" for reason in verdict.reasons if reason != verdict.sentence]
+    return [f"Verdict: {verdict.word}. {verdict.advice}", verdict.sentence, *why]
 
 
 def describe_more(run: "Run") -> str:
     """What a longer training from scratch may be worth."""
+    from tellapart.measure.number_words import percent
     from tellapart.training.plan import expect_from_more
 
     assert run.validation is not None
     accuracy = run.validation.accuracy
     if accuracy == 1.0:
         return "A longer training could not do better on these photos."
+    num = run.validation.num_photos
+    twice, four_times = (percent(expect_from_more(accuracy, times), num) for times in (2, 4))
     return (
-        f"It took {run.seconds / 60:.1f} minutes. Expect about {expect_from_more(accuracy, 2):.1%} from twice and about"
-        f" {expect_from_more(accuracy, 4):.1%} from four times the --minutes, if mistakes fall as they did with the"
+        f"It took {run.seconds / 60:.1f} minutes. Expect about {twice} from twice and about"
+        f" {four_times} from four times the --minutes, if mistakes fall as they did with the"
         " photos this was measured on (docs/how-it-works/from-scratch.md)."
     )

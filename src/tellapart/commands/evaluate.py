@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tellapart.errors import DatasetError
+from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.verdict import compare_with_promise, judge
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled
 from tellapart.predict.model import Model, load
 from tellapart.records import Evaluation, ModelEvaluation, Prediction, Skipped
 from tellapart.runs.learnt_photos import find_known_photos
+from tellapart.runs.run_tables import METRICS_NAME, read_metrics
 from tellapart.settings import SourceSettings, source_config
 
 
@@ -50,7 +53,7 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
             " left to measure it with. Give photos that it has not seen.",
             paths=[opened.source],
         )
-    evaluation, skipped = _measure(model, opened.take(rows))
+    evaluation, skipped = _measure(model, opened.take(rows), known.groups[rows])
     others = set(range(len(opened))) - set(asked) - left_out
     return ModelEvaluation(
         **vars(evaluation),
@@ -58,8 +61,20 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
         near_copy_paths=tuple(opened.paths[row] for row in sorted(known.near_copies)),
         other_split_paths=tuple(opened.paths[row] for row in sorted(others)),
         skipped=skipped,
+        verdict=judge(evaluation),
+        promise=_describe_promise(model.path, evaluation),
         notes=(*opened.notes, *known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
     )
+
+
+def _describe_promise(run_dir: Path | None, evaluation: Evaluation) -> str | None:
+    """What the training promised beside what came true; `None` where the run does not say, or promised nothing."""
+    try:
+        metrics = read_metrics(run_dir) if run_dir is not None and (run_dir / METRICS_NAME).is_file() else {}
+        low, high = metrics["validation_interval_95"]
+        return compare_with_promise((float(low), float(high)), evaluation)
+    except (BundleError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _rows_of_test_split(photos: PhotoSet) -> list[int]:
@@ -75,7 +90,7 @@ def _describe_validated(num_validated: int, num_photos: int) -> tuple[str, ...]:
     return (f"{which} were held out by the training, which has already measured the model on them.",)
 
 
-def _measure(model: Model, photos: PhotoSet) -> tuple[Evaluation, tuple[Skipped, ...]]:
+def _measure(model: Model, photos: PhotoSet, groups: NDArray[np.int64]) -> tuple[Evaluation, tuple[Skipped, ...]]:
     """How the model does on the photos, and what of them cannot be used.
 
     Raises:
@@ -94,7 +109,7 @@ def _measure(model: Model, photos: PhotoSet) -> tuple[Evaluation, tuple[Skipped,
             paths=[item.path for item in skipped],
         )
     labels, probabilities = np.array([numbers[row] for row in answers]), np.array(list(answers.values()))
-    return evaluate_probabilities(labels, probabilities, model.class_names), skipped
+    return evaluate_probabilities(labels, probabilities, model.class_names, groups[list(answers)]), skipped
 
 
 def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
@@ -108,6 +123,15 @@ def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
         "num_known": evaluation.num_known,
         "num_near_copies": len(evaluation.near_copy_paths),
         "num_other_splits": len(evaluation.other_split_paths),
+        "verdict": evaluation.verdict.word,
+        "reasons": list(evaluation.verdict.reasons),
+        "promise": evaluation.promise,
+        "num_groups": evaluation.num_groups,
+        "balanced_accuracy": evaluation.balanced_accuracy,
+        "balanced_interval_95": list(evaluation.balanced_interval_95),
+        "macro_f1": evaluation.macro_f1,
+        "constant_class": evaluation.constant_class,
+        "constant_accuracy": evaluation.constant_accuracy,
         "log_loss": fields["log_loss"],
         "class_names": [score.class_name for score in evaluation.per_class],
         "per_class": list(fields["per_class"]),

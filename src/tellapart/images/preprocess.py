@@ -179,5 +179,5 @@ def decode_thumbnail(data: bytes) -> _PIXELS:
 
 
 def format_size(image_size: tuple[int, int]) -> str:
-    """A `(height, width)` in pixels, as people read it."""
-    return f"{image_size[0]}x{image_size[1]}"
+    """A `(height, width)` in pixels as people read it, width first: `(480, 640)` is `640x480`."""
+    return f"{image_size[1]}x{image_size[0]}"

@@ -138,7 +138,10 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
             measured=tuple((int(number), float(error)) for number, error in curve["measured"]),
             fitted=tuple(CurvePoint(**point) for point in curve["fitted"]),
             exponent_95=(float(curve["exponent_95"][0]), float(curve["exponent_95"][1])),
+            # A run of an earlier version says only how many photos its largest model learnt from.
+            num_photos=int(curve.get("num_photos") or max(curve["measured"])[0]),
             sentence=str(curve["sentence"]),
+            gain=float(curve.get("gain", 0.0)),
         ),
         leak_accuracy=metrics["leak_accuracy"],
     )

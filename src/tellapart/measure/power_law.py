@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.measure.number_words import percent
 from tellapart.randomness import named_generator
 from tellapart.records import CurvePoint, LearningCurve
 
@@ -23,6 +24,8 @@ _PERCENTILES = (2.5, 50.0, 97.5)
 _WORTH = 0.1
 # The same, below which it is as good as nothing.
 _NOTHING = 0.02
+# Independent photos without a mistake from which there is nothing left to gain.
+_ENOUGH_WITHOUT_MISTAKES = 300
 _FLOATS = NDArray[np.float64]
 
 
@@ -68,6 +71,8 @@ def fit_learning_curve(trials: CurveTrials, seed: int) -> LearningCurve | None:
     curves = np.clip(curves, 0, 1)
     band = np.percentile(curves, _PERCENTILES, axis=0).T
     low, high = np.percentile(np.where(scale > 0, exponents, 0), _PERCENTILES[::2])
+    now, twice = (curves[:, places == number][:, 0] for number in (num_photos, 2 * num_photos))
+    sentence, gain = _describe(now, twice, len(np.unique(trials.groups)))
     return LearningCurve(
         measured=tuple((int(size), float(error)) for size, error in zip(sizes, errors, strict=True)),
         fitted=tuple(
@@ -75,7 +80,9 @@ def fit_learning_curve(trials: CurveTrials, seed: int) -> LearningCurve | None:
             for place, (least, middle, most) in zip(places, band, strict=True)
         ),
         exponent_95=(float(low), float(high)),
-        sentence=_describe(curves[:, places == num_photos][:, 0], curves[:, places == 2 * num_photos][:, 0]),
+        num_photos=num_photos,
+        sentence=sentence,
+        gain=gain,
     )
 
 
@@ -117,20 +124,22 @@ def _fit(sizes: _FLOATS, errors: _FLOATS, precision: _FLOATS) -> tuple[_FLOATS, 
     )
 
 
-def _describe(now: _FLOATS, twice: _FLOATS) -> str:
-    """What a person should know, from the resampled errors with as many photos as there are, and with twice as many."""
+def _describe(now: _FLOATS, twice: _FLOATS, num_groups: int) -> tuple[str, float]:
+    """What a person should know, and the gain where it is certain enough.
+
+    It is told in shares of the mistakes: the accuracy of these quick models is not that of the model itself.
+
+    Args:
+        now, twice: the resampled errors with as many photos as there are, and with twice as many.
+        num_groups: independent photos there are.
+    """
     error = float(np.median(now))
-    least, gain, most = np.percentile(now - twice, _PERCENTILES)
-    if most <= _WORTH * error or (gain <= _WORTH * error and least <= _NOTHING * error):
-        return "More photos like these would hardly help: no useful gain is expected."
-    digits = 0 if error >= 0.1 else 1
-    before, after = (f"{100 * (1 - share):.{digits}f}" for share in (error, float(np.median(twice))))
-    low, high = (f"{100 * (1 - share):.{digits}f}" for share in np.percentile(twice, _PERCENTILES[::-2]))
+    least, gain, most = (float(bound) for bound in np.percentile(now - twice, _PERCENTILES))
+    if error < 1 / max(1, num_groups) and num_groups < _ENOUGH_WITHOUT_MISTAKES:
+        return "Unknown: it makes too few mistakes here to say whether more photos would prevent any.", 0.0
+    if most <= _WORTH * error:
+        return "More photos like these would hardly help: no useful gain is expected.", 0.0
+    low, middle, high = (percent(min(1.0, max(0.0, bound / error)), num_groups) for bound in (least, gain, most))
     if least <= _NOTHING * error:
-        return (
-            f"Whether more photos would help is not clear yet: twice as many might bring the accuracy from "
-            f"{before} % to about {after} % ({low} to {high})."
-        )
-    return (
-        f"Twice as many photos would probably bring the accuracy from {before} % to about {after} % ({low} to {high})."
-    )
+        return f"Unknown: twice as many photos would prevent between none and {high} of the mistakes.", 0.0
+    return f"Twice as many photos would prevent about {middle} of the mistakes ({low} to {high}).", gain

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tellapart.measure.number_words import percent
 from tellapart.records import SelectivePoint
 
 _MOST_POINTS = 100
@@ -66,13 +67,13 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
     setting, num_photos = f"`not_sure={target_error:g}`", points[0].num_answered
     point = _point_for(points, target_error)
     if point is not None:
-        percent = f"{100 * point.num_answered / num_photos:.0f}"
-        share = "all" if point.threshold == 0 else "nearly all" if percent == "100" else f"{percent} % of"
+        answered = percent(point.num_answered / num_photos, num_photos)
+        share = "all" if point.threshold == 0 else f"{answered} of"
         return (
             f"With {setting} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
             f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."
         )
-    if 1 / (num_photos + 1) > target_error:
+    if is_too_few(points, target_error):
         return (
             f"With {setting} it would answer no photos: so low a rate of errors shows only on "
             f"{math.ceil(1 / target_error) - 1:,} photos or more, and it was measured on {num_photos:,}."
@@ -83,6 +84,14 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
         f"{num_photos:,} it had not seen, it was wrong about {best.num_wrong:,}, "
         "too many to promise so few errors on new photos."
     )
+
+
+def is_too_few(points: Sequence[SelectivePoint], target_error: float) -> bool:
+    """Whether no threshold could keep the promise even without a mistake: so low a rate needs more photos.
+
+    Where this is false and `threshold_for` gives `None`, the model is too often wrong where it is surest.
+    """
+    return not points or 1 / (points[0].num_answered + 1) > target_error
 
 
 def _point_for(points: Sequence[SelectivePoint], target_error: float) -> SelectivePoint | None:

@@ -144,13 +144,18 @@ def _map_weights(dense: _Layer) -> tuple[NDArray[np.float32], NDArray[np.float32
     return np.concatenate([-kernel / 2, kernel / 2], axis=1), np.concatenate([-bias / 2, bias / 2])
 
 
-def to_keras_files(model: keras.Model, work_dir: Path) -> dict[str, bytes]:
-    """The network in the three formats Keras users know, file name to content.
+def to_keras_files(model: keras.Model, work_dir: Path, mirrored: bool = False) -> dict[str, bytes]:
+    """The function that `to_onnx` writes, in the three formats Keras users know, file name to content.
 
     Args:
-        model: the network.
+        model: functional, of any data format.
         work_dir: folder that temporary files are made in, and taken from again.
+        mirrored: as for `to_onnx`.
+
+    Raises:
+        NotImplementedError: two views of a network that does not end in a dense layer.
     """
+    model = _with_both_views(model) if mirrored else model
     files = {}
     with temporary_folder(work_dir) as folder, _temporary_files_in(folder), _without_legacy_warning():
         for name in KERAS_FILE_NAMES:
@@ -161,6 +166,27 @@ def to_keras_files(model: keras.Model, work_dir: Path) -> dict[str, bytes]:
                 model.save(path)
             files[name] = path.read_bytes()
     return files
+
+
+def _with_both_views(model: keras.Model) -> keras.Model:
+    """The network looking at each image and at its mirror image, as a model of Keras' own layers alone.
+
+    HDF5 files hold layers only, and no layer of Keras' mirrors: a dense layer along the width does, with ones across.
+    """
+    last = model.layers[-1]
+    if not isinstance(last, keras.layers.Dense):
+        raise NotImplementedError(f"network {model.name!r} ends in no dense layer, so it cannot look at two views.")
+    linear = keras.layers.Dense(last.units, use_bias=last.use_bias, dtype="float32", name="logits")
+    one_view = keras.Model(model.input, linear(last.input), name=f"{model.name}_one_view")
+    linear.set_weights(last.get_weights())
+    width = model.input_shape[2]
+    across = keras.layers.Dense(width, use_bias=False, trainable=False, dtype="float32", name="mirror")
+    image = keras.Input(model.input_shape[1:], name="image")
+    columns = keras.layers.Permute((1, 3, 2), name="columns_last")(image)
+    mirrored = keras.layers.Permute((1, 3, 2), name="columns_back")(across(columns))
+    across.set_weights([np.eye(width, dtype=np.float32)[::-1]])
+    logits = keras.layers.Average(name="mean_logits")([one_view(image), one_view(mirrored)])
+    return keras.Model(image, keras.layers.Activation(last.activation, name=last.name)(logits), name=model.name)
 
 
 @contextmanager

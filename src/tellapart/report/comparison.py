@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tellapart.measure.mcnemar import describe_test
+from tellapart.measure.number_words import percent
 from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.figures import INK, PALETTE, drawable, new_figure, style_axes
 
@@ -71,17 +72,17 @@ def _draw_accuracy(axes: Axes, results: Sequence[RecipeResult]) -> None:
         axes.plot([low, high], [place, place], color=colour, linewidth=2, marker="|", markersize=9, markeredgewidth=2)
         axes.plot(accuracy, place, color=colour, marker="o", markersize=7)
         axes.annotate(
-            f"{accuracy * 100:.1f} %", (accuracy, place), xytext=(0, 6), textcoords="offset points",
-            ha="center", va="bottom", color=INK, fontsize=10,
+            percent(accuracy, result.validation.num_photos), (accuracy, place), xytext=(0, 6),
+            textcoords="offset points", ha="center", va="bottom", color=INK, fontsize=10,
         )  # fmt: skip
     style_axes(axes, grid_axis="x")
-    axes.set_title("Validation accuracy, 95 % interval", fontsize=12, loc="left", pad=10, color=INK)
+    axes.set_title("Validation accuracy, 95% interval", fontsize=12, loc="left", pad=10, color=INK)
     lowest = min(result.validation.interval_95[0] for result in results)
     highest = max(result.validation.interval_95[1] for result in results)
     room = max(0.01, 0.12 * (highest - lowest))
     axes.set_xlim(max(lowest - room, -0.02), min(highest + room, 1 + room / 2))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.3g} %" if share <= 1 else ""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.3g}%" if share <= 1 else ""))
 
 
 def _draw_amounts(axes: Axes, title: str, values: Sequence[float], units: _Units) -> None:

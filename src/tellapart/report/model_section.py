@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
-from tellapart.records import Evaluation
-from tellapart.report import wording
+from tellapart.measure.verdict import weakest_class
+from tellapart.records import ClassScore, Evaluation
 from tellapart.report.pictures import Album, ShownPhoto
 from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
 from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table
 
 MOST_CLASSES_OPEN = 20
 _MOST_MISTAKES, _MOST_UNSURE = 24, 12
+# From this probability on the model is said to be sure.
+SURE = 0.8
 _MOST_CLASSES_IN_ORDER = 12
 # Cells of the confusion matrix that get example photos.
 _MOST_CELLS = 40
@@ -75,13 +77,22 @@ class Matrix:
 
 @dataclass(frozen=True)
 class AnswerCard:
-    """A photo and what the model said of it; `heatmap_id` is `None` where nothing says where it looked."""
+    """A photo and what the model said of it.
+
+    Attributes:
+        photo: the photo, of several that belong together the first.
+        heatmap_id: of the picture where the model looked; `None` where there is none.
+        label, predicted: its class, and the one it was given.
+        probability: of the class it was given.
+        num_photos: photos of one group, such as copies, that the card stands for.
+    """
 
     photo: ShownPhoto
     heatmap_id: str | None
     label: int
     predicted: int
     probability: float
+    num_photos: int
 
 
 @dataclass(frozen=True)
@@ -90,29 +101,29 @@ class ModelView:
 
     Attributes:
         ruler: the interval beside guessing.
-        baseline_label, baseline: the most frequent class, and how often always naming it would be right.
         even_log_loss: the log-loss of giving every class the same chance, in nats.
         num_mistakes: all there are, of which `mistakes` are the surest.
         weakest: the class that is missed most, or `None`.
         class_order: the classes as the table lists them: the worst first where they are many.
         matrix, reliability, curve: figures; `None` where there is nothing to draw.
         not_sure: the table, and the line of it that the head mentions.
-        mistakes, unsure: photos with what the model said.
+        sure_mistakes, other_mistakes: wrong answers with a probability of at least `SURE`, and the others, the surest
+            first; `num_more` further ones are not shown. `unsure` has the lowest probabilities. Copies share a card.
     """
 
     ruler: Ruler
-    baseline_label: int
-    baseline: float
     even_log_loss: float
     num_mistakes: int
-    weakest: int | None
+    weakest: ClassScore | None
     class_order: tuple[int, ...]
     matrix: Matrix
     reliability: ReliabilityPlot | None
     curve: CurvePlot | None
     not_sure: tuple[NotSure, ...]
     offer: NotSure | None
-    mistakes: tuple[AnswerCard, ...]
+    sure_mistakes: tuple[AnswerCard, ...]
+    other_mistakes: tuple[AnswerCard, ...]
+    num_more: int
     unsure: tuple[AnswerCard, ...]
 
 
@@ -124,22 +135,22 @@ def make_view(measurement: Measurement, album: Album) -> ModelView:
         album: has the photos of `shown_rows`; now holds those that are shown.
     """
     evaluation, curve = measurement.evaluation, measurement.method.curve
-    label, baseline = wording.baseline_of(evaluation)
     not_sure = not_sure_table(measurement)
+    wrong = _answer_cards(measurement, _surest_mistakes(measurement), album)
     return ModelView(
-        ruler=make_ruler(evaluation.accuracy, evaluation.interval_95, baseline),
-        baseline_label=label,
-        baseline=baseline,
+        ruler=make_ruler(evaluation.accuracy, evaluation.interval_95, evaluation.constant_accuracy),
         even_log_loss=math.log(max(1, len(evaluation.per_class))),
         num_mistakes=int((~measurement.is_right).sum()),
-        weakest=wording.weakest_class(evaluation),
+        weakest=weakest_class(evaluation),
         class_order=_class_order(evaluation),
         matrix=make_matrix(evaluation, _examples(measurement), album),
         reliability=reliability_plot(measurement.reliability) if measurement.reliability.bins else None,
         curve=curve_plot(curve) if curve and curve.measured else None,
         not_sure=not_sure,
         offer=not_sure_offer(measurement, not_sure),
-        mistakes=_answer_cards(measurement, _surest_mistakes(measurement), album),
+        sure_mistakes=tuple(card for card in wrong if card.probability >= SURE),
+        other_mistakes=tuple(card for card in wrong if card.probability < SURE),
+        num_more=int((~measurement.is_right).sum()) - sum(card.num_photos for card in wrong),
         unsure=_answer_cards(measurement, _least_sure(measurement), album),
     )
 
@@ -159,12 +170,18 @@ def _surest_mistakes(measurement: Measurement) -> NDArray[np.int64]:
     """Places of the wrong answers it was surest of, the surest first."""
     wrong = np.flatnonzero(~measurement.is_right)
     best = measurement.probabilities.max(axis=1)
-    return wrong[np.argsort(-best[wrong], kind="stable")][:_MOST_MISTAKES]
+    return _fold(measurement, wrong[np.argsort(-best[wrong], kind="stable")])[:_MOST_MISTAKES]
 
 
 def _least_sure(measurement: Measurement) -> NDArray[np.int64]:
     """Places of the answers it was least sure of, right or wrong."""
-    return np.argsort(measurement.probabilities.max(axis=1), kind="stable")[:_MOST_UNSURE]
+    return _fold(measurement, np.argsort(measurement.probabilities.max(axis=1), kind="stable"))[:_MOST_UNSURE]
+
+
+def _fold(measurement: Measurement, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places without those that follow another of their group with the same label and the same answer."""
+    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)[places]
+    return places[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
 
 
 def _examples(measurement: Measurement) -> dict[tuple[int, int], list[int]]:
@@ -181,8 +198,16 @@ def _answer_cards(measurement: Measurement, places: NDArray[np.int64], album: Al
     rows, labels, predicted = (
         some[places].tolist() for some in (measurement.rows, measurement.labels, measurement.predicted)
     )
+    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)
     return tuple(
-        AnswerCard(album.show(row), album.show_heatmap(row), label, answer, float(best[place]))
+        AnswerCard(
+            album.show(row),
+            album.show_heatmap(row),
+            label,
+            answer,
+            float(best[place]),
+            int((keys == keys[place]).all(axis=1).sum()),
+        )
         for place, row, label, answer in zip(places, rows, labels, predicted, strict=True)
     )
 

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.measure import number_words
 from tellapart.measure.measurement import Measurement
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import Figure, Finding, LabelSuspect, Skipped
+from tellapart.records import Figure, Finding, LabelSuspect, Skipped, Step, Verdict
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
-from tellapart.report.model_section import ModelView, make_view
+from tellapart.report.model_section import SURE, ModelView, make_view
 from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, map_uri
 
 if TYPE_CHECKING:
     import jinja2
 
 _STYLE_NAME, _SCRIPT_NAME, _PAGE_NAME = "style.css", "script.js", "page.html"
-_MOST_REASONS, _MOST_PATHS = 30, 20
+_MOST_REASONS, _MOST_PATHS, _MOST_STEPS = 30, 20, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Report:
         facts: further lines about the training, such as its duration: what, and how much.
         clear: what the check-up looked for and did not find, a sentence each: `No copies were found.`
         figures: what the check-up measured, each beside its threshold.
+        verdict: on the model; `None` in the report of a check-up alone.
+        steps: what to do next, the costliest neglect first.
     """
 
     source: str
@@ -63,6 +66,8 @@ class Report:
     facts: tuple[tuple[str, str], ...] = ()
     clear: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    verdict: Verdict | None = None
+    steps: tuple[Step, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -93,6 +98,8 @@ def render_report(report: Report) -> bytes:
         num_problems=sum(card.finding.is_problem for card in cards),
         suspects=suspects,
         suspects_kind=SUSPECTS_KIND,
+        most_steps=_MOST_STEPS,
+        sure=SURE,
         skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
         model=model,
         pictures=album.pictures(),
@@ -122,11 +129,12 @@ def _make_environment() -> "jinja2.Environment":
     )
     environment.globals["frame"] = {"left": svg.LEFT, "right": svg.RIGHT, "top": svg.TOP, "bottom": svg.BOTTOM}
     environment.filters |= {
-        "percent": wording.percent,
-        "round_percent": wording.round_percent,
-        "count": wording.count,
+        "percent": number_words.percent,
+        "percent_range": number_words.percent_range,
+        "round_percent": number_words.round_percent,
+        "count": number_words.count,
         "shorten": wording.shorten,
-        "figure": wording.short_number,
+        "figure": number_words.short_number,
     }
     return environment
 
@@ -171,7 +179,7 @@ def _script_data(
         *(photo for card in cards for group in card.groups for photo in group.photos),
     ]
     if model is not None:
-        shown += [answer.photo for answer in (*model.mistakes, *model.unsure)]
+        shown += [answer.photo for answer in (*model.sure_mistakes, *model.other_mistakes, *model.unsure)]
     return {
         "classes": [printable(name) for name in report.class_names],
         "shown": [wording.shorten(name, 60) for name in report.class_names],

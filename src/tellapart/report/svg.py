@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tellapart.measure.number_words import percent, round_percent
 from tellapart.records import LearningCurve, Reliability
-from tellapart.report.wording import round_percent
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 378.0, 30.0, 236.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -96,7 +96,7 @@ def reliability_plot(reliability: Reliability) -> ReliabilityPlot:
             _y(one.accuracy, start, 1),
             _y(one.interval_95[0], start, 1),
             _y(one.interval_95[1], start, 1),
-            f"{one.num_photos:,} photos: said {one.mean_probability:.1%}, right {one.accuracy:.1%}",
+            f"{one.num_photos:,} photos: said {percent(one.mean_probability)}, right {percent(one.accuracy)}",
         )
         for one in bins
     )
@@ -112,8 +112,8 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
     Args:
         curve: with at least 1 measured model.
     """
-    now = max(number for number, _ in curve.measured)
-    numbers = [number for number, _ in curve.measured]
+    now = curve.num_photos
+    numbers = [now, *(number for number, _ in curve.measured)]
     numbers += [point.num_photos for point in curve.fitted[:1] + curve.fitted[-1:]]
     first, last = math.log(max(1, min(numbers))), math.log(max(2, *numbers))
     highest = max([error for _, error in curve.measured] + [point.high for point in curve.fitted[:1]])
@@ -123,7 +123,8 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
         return _x(math.log(max(1, number)), first, last), _y(min(error, highest), 0, highest)
 
     points = tuple(
-        Mark(*place(number, error), 0, 0, f"{number:,} photos: {error:.1%} wrong") for number, error in curve.measured
+        Mark(*place(number, error), 0, 0, f"{number:,} photos: {percent(error)} wrong")
+        for number, error in curve.measured
     )
     fitted = sorted(curve.fitted, key=lambda point: point.num_photos)
     line = [place(point.num_photos, point.error) for point in fitted]

@@ -1,4 +1,4 @@
-"""How the page says things: numbers in percent, counted nouns, names that can be shown, and what stands at its head.
+"""How the page says names that can hold anything, its title, and what "not sure" costs.
 
 Knows nothing of HTML; every text may hold anything, and is escaped where it is put into a template.
 """
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tellapart.measure.measurement import Measurement
-from tellapart.measure.selective import threshold_for
+from tellapart.measure.number_words import count
+from tellapart.measure.selective import is_too_few, threshold_for
 from tellapart.photos.names import printable
-from tellapart.records import Evaluation, SelectivePoint
+from tellapart.records import SelectivePoint
 
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
-_EXACT = 1e-9  # an interval that ends this close to 0 or 1 ends there
 # Controls, line ends, and the marks that turn the direction of what follows them.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _MOST_NAMES_IN_TITLE, _LONGEST_TITLE = 5, 60
@@ -26,40 +26,17 @@ class NotSure:
     Attributes:
         target_error: share of its answers that may be wrong.
         threshold: the least probability of an answer; `None` where no threshold keeps to the target.
+        is_too_few: whether that is so for want of photos, and not because it is too often wrong.
         answered: share of the photos that still get an answer.
         num_answered, num_wrong: those photos, and the wrong ones among them.
     """
 
     target_error: float
     threshold: float | None
+    is_too_few: bool
     answered: float
     num_answered: int
     num_wrong: int
-
-
-def percent(share: float) -> str:
-    """The share in percent with one decimal; 100 % and 0 % only where they are exact."""
-    if share <= _EXACT or share >= 1 - _EXACT:
-        return f"{round(share):.0%}".replace("%", " %")
-    return f"{min(99.9, max(0.1, share * 100)):.1f} %"
-
-
-def short_number(value: float | None) -> str:
-    """A measured number with three digits, or a dash where there is none: `0.0123`, `1.05`, `4,288`."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def round_percent(share: float) -> str:
-    """A share that somebody chose, without needless decimals: `5 %`, `0.5 %`."""
-    return f"{share * 100:g} %"
-
-
-def count(number: int, noun: str) -> str:
-    """The number with its noun: `1 photo`, `1,200 photos`, `2 classes`."""
-    ending = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
-    return f"{number:,} {noun}{ending * (number != 1)}"
 
 
 def visible(text: str) -> str:
@@ -87,25 +64,6 @@ def title_of(class_names: Sequence[str], *, is_checkup: bool) -> str:
     return f"Which of {count(len(names), 'class')}?"
 
 
-def baseline_of(evaluation: Evaluation) -> tuple[int, float]:
-    """The most frequent class, and how often always naming it would be right.
-
-    Args:
-        evaluation: of at least 1 photo.
-    """
-    sums = [sum(row) for row in evaluation.confusion_matrix]
-    label = max(range(len(sums)), key=sums.__getitem__)
-    return label, sums[label] / max(1, sum(sums))
-
-
-def weakest_class(evaluation: Evaluation) -> int | None:
-    """The class whose photos are most often missed; `None` where every class is found as well as the others."""
-    recalls = {label: score.recall for label, score in enumerate(evaluation.per_class) if score.recall is not None}
-    if len(set(recalls.values())) < 2:
-        return None
-    return min(recalls, key=lambda label: recalls[label] or 0.0)
-
-
 def not_sure_table(measurement: Measurement) -> tuple[NotSure, ...]:
     """For each target, what "not sure" costs; of those that hold without a single one, only the strictest."""
     rows: list[NotSure] = []
@@ -128,8 +86,8 @@ def not_sure_offer(measurement: Measurement, rows: tuple[NotSure, ...]) -> NotSu
 
 def _not_sure(measurement: Measurement, target: float, threshold: float | None) -> NotSure:
     if threshold is None:
-        return NotSure(target, None, 0.0, 0, 0)
+        return NotSure(target, None, is_too_few(measurement.selective, target), 0.0, 0, 0)
     none_left = SelectivePoint(threshold, 0, 0)
     point = next((point for point in measurement.selective if point.threshold >= threshold), none_left)
     num_photos = max(1, measurement.evaluation.num_photos)
-    return NotSure(target, threshold, point.num_answered / num_photos, point.num_answered, point.num_wrong)
+    return NotSure(target, threshold, False, point.num_answered / num_photos, point.num_answered, point.num_wrong)

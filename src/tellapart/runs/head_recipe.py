@@ -20,6 +20,7 @@ from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
+from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
@@ -31,11 +32,13 @@ from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
 
-# From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells.
+# From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells. So
+# it would where it left a class with fewer independent photos than this: its recall would be known to 25 points.
 _HOLD_OUT_FROM = 1000
 _HOLD_OUT_FRACTION = 0.2
-# Cross-validations below that: with one, the luck of its folds is in the figure.
-_NUM_REPEATS = 3
+_FEWEST_HELD_OUT = 30
+# Cross-validations elsewhere: with one, the luck of its folds is in the figure, which matters less with many photos.
+_NUM_REPEATS, _NUM_REPEATS_OF_MANY = 3, 1
 # Largest allowed difference between the bundle's probabilities and those computed from the embeddings.
 _PARITY_TOLERANCE = 1e-4
 # Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
@@ -79,8 +82,7 @@ class HeadRecipe:
         checkup = check_up(seen, self._config.seed, job.confirmed)
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
-            names = ", ".join(repr(name) for name in single[:5])
-            names += f" and {len(single) - 5} more" if single[5:] else ""
+            names = name_some(single)
             job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
         self._clock("check")
         return checkup
@@ -89,7 +91,8 @@ class HeadRecipe:
         """The photos held out; none for cross-validation, where all of them train."""
         photos, groups, fraction = checkup.photos, checkup.group_numbers, self._config.validation_fraction
         assert photos.labels is not None
-        is_large = len(photos) >= _HOLD_OUT_FROM and min(count_groups(photos.labels, groups)) >= 2
+        held_out = round(_HOLD_OUT_FRACTION * min(count_groups(photos.labels, groups)))
+        is_large = len(photos) >= _HOLD_OUT_FROM and held_out >= _FEWEST_HELD_OUT
         if fraction is None and given_split(photos) is None and not is_large:
             everything = np.arange(len(photos))
             return Split(everything, everything[:0])
@@ -144,7 +147,7 @@ class HeadRecipe:
             rows, num_repeats = split.validation, 1
             probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
         else:
-            num_repeats = _NUM_REPEATS
+            num_repeats = _NUM_REPEATS if len(photos) < _HOLD_OUT_FROM else _NUM_REPEATS_OF_MANY
             found = [cross_validate_head(data, config.folds, config.seed + number) for number in range(num_repeats)]
             mean: NDArray[np.float32] = np.stack(found).mean(axis=0)
             rows = np.flatnonzero(np.isfinite(mean).all(axis=1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tellapart.config import RecipeConfig, SourceConfig
 from tellapart.photos.photoset import PhotoSet
-from tellapart.records import EpochRecord, Evaluation, Skipped
+from tellapart.records import EpochRecord, Evaluation, Skipped, Step, Verdict
 from tellapart.runs.run_folder import RunFile
 from tellapart.watcher import Watcher
 
@@ -115,6 +115,8 @@ class Run:
         num_found_in_cache: photos whose embedding an earlier run had left.
         history: one record an epoch; empty where nothing is trained in epochs.
         is_stopped: the user stopped it before its last epoch.
+        verdict: whether the model is worth using; `None` in a run that was not assessed.
+        steps: what to do next, the costliest neglect first.
     """
 
     run_dir: Path
@@ -127,3 +129,5 @@ class Run:
     num_found_in_cache: int = 0
     history: tuple[EpochRecord, ...] = ()
     is_stopped: bool = False
+    verdict: Verdict | None = None
+    steps: tuple[Step, ...] = ()

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.checkup.check_up import Checkup
-from tellapart.checkup.duplicates import find_known
+from tellapart.checkup.duplicates import find_groups, find_known, group_numbers
 from tellapart.checkup.fingerprints import Fingerprints, fingerprint
+from tellapart.checkup.groups import keep_apart
 from tellapart.errors import BundleError
-from tellapart.images.facts import facts_of
+from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.measure.splits import Split
 from tellapart.photos.loading import digest_photo, map_photos
 from tellapart.photos.photoset import PhotoSet
@@ -32,9 +34,11 @@ class KnownPhotos:
         learnt: rows of photos that the model has learnt from, byte for byte.
         near_copies: rows of other photos that are near copies of one it has learnt from.
         validated: rows of photos that the training measured the model on.
+        groups: int64, shape `(len(photos),)`, equal for photos that belong together, such as copies and bursts.
         notes: what cannot be told, a sentence each.
     """
 
+    groups: NDArray[np.int64]
     learnt: frozenset[int] = frozenset()
     near_copies: frozenset[int] = frozenset()
     validated: frozenset[int] = frozenset()
@@ -64,24 +68,24 @@ def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
     """
     content = _read_content(run_dir)
     kept = _read_fingerprints(run_dir)
+
+    def look(data: bytes) -> tuple[str, PhotoFacts]:
+        return digest_photo(data), facts_of(data, photos.limits)
+
+    seen = {row: item for row, item in enumerate(map_photos(photos, look)) if not isinstance(item, Skipped)}
+    groups = _group_photos(photos, seen)
     if content is None and kept is None:
         note = (
             "this model does not come with the list of the photos it was trained on, so these photos may be among them."
         )
-        return KnownPhotos(notes=(note,))
+        return KnownPhotos(groups, notes=(note,))
     content = content or {}
-
-    def look(data: bytes) -> tuple[str, np.ndarray | None]:
-        digest = digest_photo(data)
-        is_needed = kept is not None and len(kept) > 0 and content.get(digest) != "train"
-        return digest, fingerprint(facts_of(data, photos.limits)) if is_needed else None
-
-    seen = {row: item for row, item in enumerate(map_photos(photos, look)) if not isinstance(item, Skipped)}
     of_split = {
         name: frozenset(row for row, (digest, _) in seen.items() if content.get(digest) == name)
         for name in ("train", "validation")
     }
-    asked = {row: one for row, (_, one) in seen.items() if one is not None}
+    is_needed = kept is not None and len(kept) > 0
+    asked = {row: fingerprint(facts) for row, (_, facts) in seen.items() if is_needed and row not in of_split["train"]}
     notes: tuple[str, ...] = ()
     near: frozenset[int] = frozenset()
     if kept is None:
@@ -97,7 +101,16 @@ def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
     elif asked:
         is_known = find_known(kept.thumbnails(), Fingerprints(np.stack(list(asked.values()))).thumbnails())
         near = frozenset(row for row, known in zip(asked, is_known, strict=True) if known)
-    return KnownPhotos(of_split["train"], near, of_split["validation"] - near, notes)
+    return KnownPhotos(groups, of_split["train"], near, of_split["validation"] - near, notes)
+
+
+def _group_photos(photos: PhotoSet, seen: dict[int, tuple[str, PhotoFacts]]) -> NDArray[np.int64]:
+    """Equal numbers for photos that belong together; a photo that cannot be decoded is alone."""
+    rows = list(seen)
+    found = find_groups([seen[row][0] for row in rows], [seen[row][1] for row in rows])
+    numbers = np.arange(len(photos)) + len(rows)
+    numbers[rows] = group_numbers(keep_apart(found, photos.take(rows)), len(rows))
+    return numbers
 
 
 def _read_content(run_dir: Path | None) -> dict[str, str] | None:

@@ -149,7 +149,7 @@ class NetworkRecipe:
             measurement=measurement,
             metrics=self._metrics(history, int(model.count_params()))
             | {"onnx_largest_difference": difference, "temperature": temperature},
-            make_files=lambda: to_keras_files(portable, self._job.run_dir),
+            make_files=lambda: to_keras_files(portable, self._job.run_dir, is_mirrored),
             history=history,
         )
 

@@ -20,17 +20,19 @@ from tellapart.errors import DatasetError
 from tellapart.images.gate import decode_for_each
 from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, format_size, resize_image, shrink_image
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.next_steps import rank_steps
 from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.loading import digest_photos, map_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.predict.model import Model, load
-from tellapart.records import EpochRecord, Skipped
+from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
+from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import RunFile, read_run_file, remembered_photos
 from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
@@ -57,12 +59,15 @@ def make_page(
     Args:
         checkup: of the photos that are there.
         measurement: of the model; its rows are those of the photos, and of `missing` behind them.
-        predictor: the model, which says where it looked.
+        predictor: the model, which says where it looked; `None` where only photos were checked.
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
     """
     photos = checkup.photos.portable()
     checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
+    skipped = photos.skipped
+    assessed = None if predictor is None else assess(checkup, measurement)
+    steps = rank_steps(None, None, checkup.findings, len(photos), num_skipped=len(skipped))
     rows = rows_to_show(checkup.findings, checkup.suspects)
     enlarged = [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
     maps: dict[int, NDArray[np.float32]] = {}
@@ -79,15 +84,17 @@ def make_page(
             made_on=datetime.date.today().isoformat(),
             class_counts=photos.counts(),
             num_photos=len(photos),
-            skipped=photos.skipped,
+            skipped=skipped,
             findings=checkup.findings,
-            suspects=checkup.suspects,
+            suspects=checkup.suspects if measurement is None else _as_measured(checkup.suspects, measurement),
             photos=_show(checkup, rows, large) | dict(enumerate(missing, start=len(photos))),
             measurement=measurement,
             maps=maps,
             facts=tuple(facts),
             clear=checkup.clear,
             figures=checkup.figures,
+            verdict=None if assessed is None else assessed.verdict,
+            steps=steps if assessed is None else assessed.steps,
         )
     )
 
@@ -221,6 +228,21 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     versions = metrics["versions"]
     facts += [(name, str(versions[name])) for name in ("tellapart", "python") if name in versions]
     return facts
+
+
+def _as_measured(suspects: Sequence[LabelSuspect], measurement: Measurement) -> tuple[LabelSuspect, ...]:
+    """The suspects with the probabilities that the rest of the page has for these photos, where it has any."""
+    place_of_row = {int(row): place for place, row in enumerate(measurement.rows)}
+    return tuple(
+        replace(
+            one,
+            label_probability=float(measurement.probabilities[place_of_row[one.row], one.label]),
+            suggested_probability=float(measurement.probabilities[place_of_row[one.row], one.suggested_label]),
+        )
+        if one.row in place_of_row
+        else one
+        for one in suspects
+    )
 
 
 def _show(checkup: Checkup, rows: Iterable[int], large: Mapping[int, NDArray[np.uint8]]) -> dict[int, ReportPhoto]:

@@ -21,6 +21,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.bundle import write_bundle
 from tellapart.records import PreparedRecord
+from tellapart.runs.assessment import assess
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
 from tellapart.runs.learnt_photos import write_fingerprints
 from tellapart.runs.outputs import check_outside
@@ -119,7 +120,8 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     fitted = recipe.fit(checkup, split)
-    metrics = _metrics(run_file.config, checkup, split, fitted)
+    assessment = assess(checkup, fitted.measurement)
+    metrics = _metrics(run_file.config, checkup, split, fitted) | assessment.to_json()
     # First what cannot be made again without training again; what fails after the bundle costs no more than itself.
     write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
@@ -141,6 +143,8 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         num_found_in_cache=metrics.get("num_found_in_cache", 0),
         history=fitted.history,
         is_stopped=fitted.is_stopped,
+        verdict=assessment.verdict,
+        steps=assessment.steps,
     )
 
 

@@ -1,0 +1,82 @@
+"""What to do next, ranked by what it costs not to: everything that was found, the model's own result included."""
+
+from collections.abc import Sequence
+
+from tellapart.measure.number_words import count, quote, quote_some
+from tellapart.measure.verdict import FEWEST_GROUPS, GUESSING, TOO_FEW, num_found, weakest_class
+from tellapart.records import Evaluation, Finding, LearningCurve, Step, Verdict
+
+# Photos of a class with which its recall is known to some 15 points.
+_GOOD_NUMBER = 30
+# A class or a file costs too little to be named below this share of all answers.
+_LEAST_COST = 0.005
+
+
+def rank_steps(
+    verdict: Verdict | None,
+    evaluation: Evaluation | None,
+    findings: Sequence[Finding],
+    num_photos: int,
+    curve: LearningCurve | None = None,
+    num_skipped: int = 0,
+) -> tuple[Step, ...]:
+    """What to do, the costliest neglect first; each with an action that is possible today.
+
+    The cost is the share of all answers that may be wrong, or unknown, because of it: 1 for a model that guesses or
+    that nothing is known of; for a class that is missed its share of misses over the number of classes; for a problem
+    of the photos the share of photos it concerns.
+
+    Args:
+        verdict: on the model; `None` where only photos were checked.
+        evaluation: of the model, if it was measured.
+        findings: of the check-up.
+        num_photos: of the check-up.
+        curve: whether more photos would help.
+        num_skipped: files that could not be used.
+    """
+    steps = [
+        Step(finding.kind, finding.title, finding.action, finding.num_photos / max(1, num_photos))
+        for finding in findings
+        if finding.is_problem
+    ]
+    if num_skipped >= _LEAST_COST * (num_skipped + num_photos):
+        steps.append(
+            Step(
+                "skipped",
+                f"{count(num_skipped, 'file')} could not be used",
+                "Read the reasons below. Save these files again as JPEG or PNG, or delete them.",
+                num_skipped / (num_skipped + num_photos) / 2,
+            )
+        )
+    if verdict is not None:
+        steps += _steps_of_model(verdict, evaluation, curve)
+    return tuple(sorted(steps, key=lambda step: -step.cost))
+
+
+def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, curve: LearningCurve | None) -> list[Step]:
+    if evaluation is None:
+        action = f"Add photos until each class has {_GOOD_NUMBER}, of different moments. Then train again."
+        return [Step("too_few", "Every class has only one photo", action, 1.0)]
+    if verdict.word == TOO_FEW:
+        few = [score for score in evaluation.per_class if score.num_groups < FEWEST_GROUPS]
+        names = quote_some([score.class_name for score in sorted(few, key=lambda score: score.num_groups)])
+        action = f"Take {_GOOD_NUMBER} or more of each, of different moments. Then train again."
+        return [Step("too_few", f"Add photos of {names}", action, 1.0)]
+    if verdict.word == GUESSING:
+        action = (
+            "Can you tell the classes apart in them? Then add photos, at least twice as many. If not, take closer or"
+            " sharper photos, or merge the classes."
+        )
+        return [Step("guessing", "Look at its mistakes", action, 1.0)]
+    steps = []
+    weakest = weakest_class(evaluation)
+    if weakest is not None and weakest.recall is not None:
+        cost = (1 - weakest.recall) / len(evaluation.per_class)
+        if cost >= _LEAST_COST:
+            missed = weakest.num_photos - num_found(weakest)
+            action = f"It missed {missed:,} of {weakest.num_photos:,}. Add photos like those, or check their labels."
+            steps.append(Step("weak_class", f"Add photos of {quote(weakest.class_name)}", action, cost))
+    if curve is not None and curve.gain:
+        action = f"{curve.sentence} Photograph more, then train again."
+        steps.append(Step("more_photos", "Add photos of all classes", action, curve.gain))
+    return steps

@@ -1,0 +1,59 @@
+"""How numbers are written wherever a person reads them: the page, the terminal, pictures and sentences. Pure Python."""
+
+from collections.abc import Sequence
+
+_EXACT = 1e-9  # a share that ends this close to 0 or 1 ends there
+# From fewer photos one decimal says more than they know.
+_FEWEST_FOR_DECIMALS = 201
+_MOST_NAMES, _LONGEST_NAME = 3, 40
+
+
+def percent(share: float, num_photos: int | None = None) -> str:
+    """The share in percent: `98.0%`; `100%` and `0%` only where they are exact.
+
+    Args:
+        share: in `[0, 1]`.
+        num_photos: photos that it was measured on; up to 200 there is no decimal, unless it would round to 0 or 100.
+    """
+    if share <= _EXACT or share >= 1 - _EXACT:
+        return f"{round(share):.0%}"
+    if num_photos is not None and num_photos < _FEWEST_FOR_DECIMALS and 0 < round(share * 100) < 100:
+        return f"{share * 100:.0f}%"
+    return f"{min(99.9, max(0.1, share * 100)):.1f}%"
+
+
+def percent_range(interval: tuple[float, float], num_photos: int | None = None) -> str:
+    """Both ends of an interval, as `percent` has them: `95.0% to 99.2%`."""
+    return " to ".join(percent(bound, num_photos) for bound in interval)
+
+
+def round_percent(share: float) -> str:
+    """A share that somebody chose, without needless decimals: `5%`, `0.5%`."""
+    return f"{share * 100:g}%"
+
+
+def short_number(value: float | None) -> str:
+    """A measured number with three digits, or a dash where there is none: `0.0123`, `1.05`, `4,288`."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def count(number: int, noun: str) -> str:
+    """The number with its noun: `1 photo`, `1,200 photos`, `2 classes`."""
+    ending = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
+    return f"{number:,} {noun}{ending * (number != 1)}"
+
+
+def quote(name: str) -> str:
+    """The name in quotes, without its middle where it is long, and with what cannot be printed written out."""
+    keep = _LONGEST_NAME // 2
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:keep]}…{name[-keep + 1 :]}")
+
+
+def quote_some(names: Sequence[str]) -> str:
+    """Up to 3 names in quotes, and how many more there are: `'cat', 'dog' and 4 more`."""
+    shown = [quote(name) for name in names[:_MOST_NAMES]]
+    if len(names) > _MOST_NAMES:
+        shown.append(f"{len(names) - _MOST_NAMES:,} more")
+    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)

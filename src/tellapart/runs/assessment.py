@@ -1,0 +1,37 @@
+"""What a training says of its own model on the first screen: the verdict, and what to do next."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tellapart.checkup.check_up import Checkup
+from tellapart.measure.measurement import Measurement
+from tellapart.measure.next_steps import rank_steps
+from tellapart.measure.verdict import judge
+from tellapart.records import Step, Verdict
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The verdict on a model, and what to do next, the costliest neglect first."""
+
+    verdict: Verdict
+    steps: tuple[Step, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of `metrics.json` that says it."""
+        return {
+            "verdict": self.verdict.word,
+            "verdict_sentence": self.verdict.sentence,
+            "reasons": list(self.verdict.reasons),
+            "next_steps": [asdict(step) for step in self.steps],
+        }
+
+
+def assess(checkup: Checkup, measurement: Measurement | None) -> Assessment:
+    """The assessment of a model by its measurement, `None` where there was nothing to measure, and its photos."""
+    evaluation = None if measurement is None else measurement.evaluation
+    curve = None if measurement is None else measurement.method.curve
+    num_photos = len(checkup.photos)
+    verdict = judge(evaluation, checkup.findings, num_photos)
+    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, curve, len(checkup.photos.skipped))
+    return Assessment(verdict, steps)
