@@ -1,10 +1,13 @@
+import errno
 import inspect
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import tellapart
@@ -17,6 +20,7 @@ from tellapart.errors import (
     ImageError,
     OutputError,
     TellapartError,
+    is_out_of_memory,
 )
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.sources import open_labelled
@@ -168,3 +172,31 @@ def test_a_setting_with_a_wrong_value_is_named() -> None:
         tellapart.ClassicConfig(learning_rate=-1)
 
     assert (error.value.field, error.value.value) == ("learning_rate", -1)
+
+
+def errors_of_libraries() -> list[Exception]:
+    errors: list[Exception] = [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")]
+    for act in (
+        lambda: np.empty((2**60,), np.uint8),
+        lambda: torch.empty(2**45),
+        lambda: cv2.resize(np.zeros((2, 2), np.uint8), (2**30, 2**30)),
+    ):
+        try:
+            act()
+        except Exception as exc:
+            errors.append(exc)
+    return errors
+
+
+@pytest.mark.parametrize("error", errors_of_libraries(), ids=lambda error: type(error).__module__)
+def test_a_library_that_found_no_memory_is_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("out of memory"), RuntimeError("shapes do not match"), ConfigError("not enough memory"), OSError()],
+    ids=repr,
+)
+def test_other_errors_are_not_taken_for_a_lack_of_memory(error: Exception) -> None:
+    assert not is_out_of_memory(error)

@@ -1,6 +1,6 @@
 """`python -m tellapart`, for where the folder of installed commands is not on the path."""
 
-from tellapart.cli.app import main
+from tellapart.cli.entry import main
 
 if __name__ == "__main__":
     main()

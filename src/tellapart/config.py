@@ -12,6 +12,8 @@ from tellapart.errors import ConfigError
 
 OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
+# Of the images that a network looks at, in pixels.
+MAX_SIDE = 4096
 # What `eyes` may say instead of the name of a network.
 EYES = ("auto", "quick", "best")
 # Each says where the labels of photos are, so that two of them would contradict each other.
@@ -321,7 +323,7 @@ def _check_image(image_size: tuple[int, int], channels: int) -> None:
             value=image_size,
         )
     for side in image_size:
-        check_whole("image_size", side, 16, 4096)
+        check_whole("image_size", side, 16, MAX_SIDE)
     if channels not in (1, 3):
         raise ConfigError(f"`channels` {channels!r} must be 3 (colour) or 1 (gray).", field="channels", value=channels)
 

@@ -12,8 +12,17 @@ Messages call a setting by its Python name in backticks, as `learning_rate`; the
 as one line, and exits with code 2.
 """
 
+import errno
 import os
+import re
 from collections.abc import Iterable
+
+# As NumPy, PyTorch, ONNX Runtime, OpenCV and the system say it.
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|(not enough|insufficient) memory|bad[ _]alloc|(failed|unable|can't|cannot|could not) (to )?allocate"
+    r"|smaller than requested bytes|can't start new thread",
+    re.IGNORECASE,
+)
 
 
 class TellapartError(Exception):
@@ -84,3 +93,13 @@ class OutputError(TellapartError, OSError):
 
 class DependencyError(TellapartError, ImportError):
     """A package that this command needs is not installed; `name` is that of its module."""
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Whether the error says that memory, of the machine or a GPU, did not suffice."""
+    if isinstance(exc, TellapartError):
+        return False
+    if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno == errno.ENOMEM):
+        return True
+    is_of_a_library = type(exc).__module__.partition(".")[0] in ("cv2", "onnxruntime", "torch")
+    return (is_of_a_library or type(exc) is RuntimeError) and _OUT_OF_MEMORY.search(str(exc)) is not None

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.errors import OutputError
+from tellapart.untrusted import read_regular
 
 _PARTIAL_PREFIX = ".tellapart-"
 _PARTIAL_SUFFIX = ".partial"
@@ -186,26 +187,28 @@ def write_files(folder: Path, files: Mapping[str, bytes], last: str) -> None:
     recover_files(folder, names, last)
 
 
-def read_files(folder: Path, names: Iterable[str], last: str) -> dict[str, bytes]:
-    """The content of each of `names` and of `last`, all from one set; writes nothing.
+def read_files(folder: Path, max_bytes: Mapping[str, int], last: str) -> dict[str, bytes]:
+    """The content of the files, all from one set; writes nothing.
 
     Args:
-        names: the file names of the set; may or may not include `last`.
+        folder: where they are.
+        max_bytes: file name of each file of the set to the largest size that is read, in bytes.
         last: as given to `write_files`.
 
     Raises:
         FileNotFoundError: a file of the set is missing; `filename` says which.
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or is no regular file of that size.
     """
     is_next = (folder / f"{last}{_NEXT_SUFFIX}").exists()
-    return {name: _read_one(folder / name, is_next) for name in dict.fromkeys([*names, last])}
+    return {name: _read_one(folder / name, is_next, most) for name, most in max_bytes.items()}
 
 
 def recover_files(folder: Path, names: Iterable[str], last: str) -> None:
     """A set whose writing was cut short stands under its plain names: the new one if it was complete, else the old.
 
     Args:
-        names, last: as for `read_files`.
+        names: the other files of the set; may or may not include `last`.
+        last: as given to `write_files`.
 
     Raises:
         OutputError: a file cannot be renamed.
@@ -368,13 +371,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_one(path: Path, is_next: bool) -> bytes:
+def _read_one(path: Path, is_next: bool, max_bytes: int) -> bytes:
     if is_next:
         try:
-            return path.with_name(f"{path.name}{_NEXT_SUFFIX}").read_bytes()
+            return read_regular(path.with_name(f"{path.name}{_NEXT_SUFFIX}"), max_bytes)
         except FileNotFoundError:
             pass
-    return path.read_bytes()
+    return read_regular(path, max_bytes)
 
 
 def _remove_quietly(path: Path) -> None:

@@ -255,31 +255,6 @@ def test_constants_that_are_also_listed_as_inputs_do_not_count_as_inputs() -> No
     assert run(wrap(data, PLAIN))["embedding"].shape == (3, 5)
 
 
-def branching_model(tensor: TensorProto) -> bytes:
-    """`result` = `image` times the constant `tensor`, multiplied in a branch of an `If`."""
-    node = helper.make_node("Mul", ["image", tensor.name], ["branch_result"])
-    branches = {
-        side: helper.make_graph([node], side, [], [info("branch_result", None)])
-        for side in ("then_branch", "else_branch")
-    }
-    nodes = [helper.make_node("If", ["yes"], ["result"], **branches)]
-    constants = [tensor, numpy_helper.from_array(np.array(True), "yes")]
-    graph = helper.make_graph(nodes, "if", [info("image", ["batch", 3, *SIZE])], [info("result", None)], constants)
-    return serialise(graph)
-
-
-def test_names_from_outside_of_a_branch_are_found_in_it() -> None:
-    two = numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "two")
-    results = run(wrap(branching_model(two), PLAIN))
-    np.testing.assert_allclose(results["embedding"], 2 * SCALED.mean((1, 2)), rtol=1e-5)
-
-
-def test_a_head_on_a_backbone_with_a_branch_finds_names_from_outside_of_it() -> None:
-    two = numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "two")
-    model = add_head(wrap(branching_model(two), PLAIN), np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
-    assert run(model)["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
-
-
 def test_the_same_file_gives_the_same_bytes() -> None:
     assert wrap(conv_model(), PLAIN) == wrap(conv_model(), PLAIN)
 
@@ -290,7 +265,7 @@ def test_the_same_file_gives_the_same_bytes() -> None:
         (b"", "damaged or no ONNX file. Download or export it again"),
         (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
         (conv_model()[:-40], "damaged or no ONNX file"),
-        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "does not load .*Export it again"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "damaged or no ONNX file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer, not the file itself. Download"),
     ],
     ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],
@@ -306,26 +281,16 @@ def external_tensor(name: str) -> TensorProto:
     return tensor
 
 
-def external_constant_in_a_branch() -> bytes:
-    inner = helper.make_node("Constant", [], ["branch_result"], value=external_tensor("hidden"))
-    branches = {
-        side: helper.make_graph([inner], side, [], [info("branch_result", None)])
-        for side in ("then_branch", "else_branch")
-    }
-    node = helper.make_node("If", ["yes"], ["result"], **branches)
-    yes = numpy_helper.from_array(np.array(True), "yes")
-    graph = helper.make_graph([node], "if", [info("image", ["batch", 3, *SIZE])], [info("result", None)], [yes])
+def external_model() -> bytes:
+    node = helper.make_node("Mul", ["image", "outer"], ["result"])
+    tensor = external_tensor("outer")
+    graph = helper.make_graph([node], "g", [info("image", ["batch", 3, *SIZE])], [info("result", None)], [tensor])
     return serialise(graph)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [branching_model(external_tensor("outer")), external_constant_in_a_branch()],
-    ids=["constant", "in a branch"],
-)
-def test_tensors_in_another_file_are_refused(data: bytes) -> None:
+def test_tensors_in_another_file_are_refused() -> None:
     with pytest.raises(BundleError, match=r"keeps its weights in another file.*onnx\.save"):
-        wrap(data)
+        wrap(external_model())
 
 
 def test_several_inputs_are_refused_and_named() -> None:
@@ -429,7 +394,7 @@ def test_a_graph_that_breaks_the_rules_of_onnx_is_refused() -> None:
 
 
 def test_a_file_too_large_for_onnx_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_onnx, "_MAX_ONNX_BYTES", 100)
+    monkeypatch.setattr(user_onnx, "MAX_ONNX_BYTES", user_onnx._ROOM_BYTES + 100)
     with pytest.raises(BundleError, match=r"has .* GB. Give an ONNX file of less than 2 GB"):
         wrap_onnx(conv_model(), "m.onnx", PLAIN)
 

@@ -131,6 +131,22 @@ def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_d
     assert any(finding.is_problem for finding in check(photos_dir).findings if finding.kind == "masks")
 
 
+def test_photos_whose_classes_are_in_question_are_checked_without_and_the_question_is_said(
+    photos_dir: Path, tiny_backbone: Path, source_config: SourceConfig
+) -> None:
+    for camera in ("cam1", "cam2"):
+        shutil.copytree(photos_dir, photos_dir.parent / "cameras" / camera)
+    notes: list[str] = []
+    checkup = check_photos(
+        photos_dir.parent / "cameras",
+        backbone=str(tiny_backbone),
+        cache_dir=source_config.cache_dir,
+        watcher=Watcher(on_note=notes.append),
+    )
+    assert checkup.photos.labels is None
+    assert any("`class_level=2`" in note for note in notes)
+
+
 def draw_seed(number: int, ground: int, noise: float) -> np.ndarray:
     """A small dark seed under even light on plain ground, as a microscope shows it: uint8 `(240, 240)`."""
     generator = np.random.default_rng(number)

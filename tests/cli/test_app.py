@@ -315,7 +315,7 @@ def test_resume_keeps_the_settings_of_a_transfer_run(
     assert run(monkeypatch, *shared, "--backbone", tiny_backbone, "--folds", 3, "--seed", 8) == 0
     assert run(monkeypatch, *shared, "--resume") == 0
     config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
-    assert (config["folds"], config["seed"], config["backbone"]) == (3, 8, str(tiny_backbone))
+    assert (config["folds"], config["seed"], config["backbone"]) == (3, 8, tiny_backbone.name)
 
 
 @pytest.mark.slow
@@ -355,3 +355,39 @@ def test_the_command_keeps_opencv_quiet(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(SystemExit):
         main()
     assert os.environ["OPENCV_LOG_LEVEL"] == "SILENT"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 3.20 TiB for an array"), "one step asked for 3.20 TiB. Close other programs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 512 bytes."), "512 bytes"),
+        (MemoryError(), "not enough memory. Close other programs, or use a machine with more memory."),
+    ],
+    ids=["NumPy", "PyTorch", "no words"],
+)
+def test_a_lack_of_memory_says_what_to_do(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str], **settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_app, "app", fail)
+    assert run(monkeypatch, "show", ".") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_advice_on_memory_names_the_flags_of_the_command_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("tellapart.runs.train.train", fail)
+    monkeypatch.setattr("tellapart.commands.show.show", fail)
+    assert run(monkeypatch, "train", tmp_path, "--out", tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert all(flag in said for flag in ("--per-class", "--eyes quick", "--image-size", "--batch-size"))
+    assert run(monkeypatch, "show", tmp_path) == 2
+    assert "--" not in capsys.readouterr().err.replace("--per-class", "")

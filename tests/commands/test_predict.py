@@ -14,6 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from tellapart.commands import predict
 from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
 from tellapart.photos.csv_table import read_table
@@ -143,6 +144,22 @@ def test_the_grid_is_a_png_of_the_photos_that_could_be_read(
     write_predictions(model_dir, paths, outputs=PredictOutputs(grid=tmp_path / "grid.png", limit=2))
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     assert [image.shape for image in drawn] == [(24, 31, 3), (24, 32, 3)]
+
+
+def test_a_photo_that_goes_before_the_grid_is_drawn_is_grey(
+    model_dir: Path, paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [paint(f"{number}.png", "red", (24, 30 + number)) for number in range(2)]
+    drawn, write_grid = keep_drawn(monkeypatch), predict._write_grid
+
+    def write_later(*arguments: object) -> None:
+        paths[0].unlink()
+        write_grid(*arguments)
+
+    monkeypatch.setattr(predict, "_write_grid", write_later)
+    write_predictions(model_dir, paths, outputs=PredictOutputs(grid=tmp_path / "grid.png"))
+    assert [len(np.unique(image)) > 1 for image in drawn] == [False, True]
+    assert drawn[0].min() == 200
 
 
 def keep_drawn(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:

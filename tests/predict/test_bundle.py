@@ -1,9 +1,11 @@
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from tellapart.images.preprocess import PreprocessSpec
 from tellapart.predict import bundle as bundle_module
 from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
 from tellapart.records import LayerRecord
-from tellapart.store import to_json_bytes
+from tellapart.store import sha256_hex, to_json_bytes
 
 MakeBundle = Callable[..., Bundle]
+COUNTS = st.integers(0, 2**63 - 1)
 
 
 def rewrite(model_dir: Path, **changes: Any) -> None:
@@ -25,6 +28,14 @@ def rewrite(model_dir: Path, **changes: Any) -> None:
     del described["sha256"]
     described["sha256"] = bundle_module._own_checksum(described)
     path.write_bytes(to_json_bytes(described))
+
+
+def sized(*sides: float) -> dict[str, Any]:
+    return {"image_size": list(sides), "channels": 3, "interpolation": "bicubic"}
+
+
+def point(threshold: Any, num_answered: int, num_wrong: int) -> dict[str, Any]:
+    return {"threshold": threshold, "num_answered": num_answered, "num_wrong": num_wrong}
 
 
 def message(model_dir: Path) -> str:
@@ -48,9 +59,7 @@ def test_the_folder_holds_two_files(model_dir: Path) -> None:
     image_size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
     channels=st.sampled_from([1, 3]),
     temperature=st.floats(1e-6, 1e6),
-    layers=st.lists(
-        st.builds(LayerRecord, st.text(), st.text(), st.lists(st.integers(0)).map(tuple), st.integers(0))
-    ).map(tuple),
+    layers=st.lists(st.builds(LayerRecord, st.text(), st.text(), st.lists(COUNTS).map(tuple), COUNTS)).map(tuple),
     versions=st.dictionaries(st.text(), st.text()),
 )
 def test_any_bundle_reads_back_the_same(
@@ -170,15 +179,34 @@ def test_what_is_not_a_json_object_is_damaged(model_dir: Path, data: bytes) -> N
         ({"class_names": "cat"}, "not a list of words"),
         ({"class_names": ["cat", "cat"]}, "each different"),
         ({"class_names": ["cat"]}, "at least two"),
-        ({"temperature": 0}, "a number above 0"),
-        ({"temperature": True}, "a number above 0"),
+        ({"temperature": 0}, "where a number from 1e-06 to 1e+06 belongs"),
+        ({"temperature": True}, "where a number from 1e-06"),
         ({"layers": [{"name": "a"}]}, "'output_shape' is missing"),
         ({"layers": None}, "is damaged"),
         ({"preprocess": {"image_size": [4, 6], "channels": 2, "interpolation": "bicubic"}}, "unknown preprocessing"),
-        ({"recipe": 3}, "3 where a word belongs"),
+        ({"recipe": 3}, "3 where text belongs"),
         ({"versions": []}, "is damaged"),
         ({"model": {"file": "../other.onnx", "sha256": "", "size_bytes": 1}}, "not 'model.onnx'"),
         ({"model": 5}, "is damaged"),
+        ({"preprocess": sized(2_000_000_000, 4)}, "a whole number from 1 to 4,096"),
+        ({"preprocess": sized(4, 0)}, "a whole number from 1 to 4,096"),
+        ({"preprocess": sized(4.0, 6)}, "a whole number from 1 to 4,096"),
+        ({"preprocess": sized(True, 6)}, "a whole number from 1 to 4,096"),
+        ({"preprocess": sized(4)}, "is damaged"),
+        ({"preprocess": sized(4, 10**18)}, "a whole number from 1 to 4,096"),
+        ({"temperature": 1e300}, "where a number from 1e-06"),
+        ({"temperature": 1e-300}, "where a number from 1e-06"),
+        ({"selective": [point(2, 1, 0)]}, "where a number from 0 to 1 belongs"),
+        ({"selective": [point("0.5", 1, 0)]}, "where a number from 0 to 1 belongs"),
+        ({"selective": [point(0, 0, 0)]}, "where a whole number from 1"),
+        ({"selective": [point(0, 5, 6)]}, "where a whole number from 0 to 5"),
+        ({"selective": [point(0.5, 5, 1), point(0.4, 3, 1)]}, "not thresholds that rise"),
+        ({"selective": [point(0, 5, 1), point(0.4, 7, 1)]}, "not thresholds that rise"),
+        ({"selective": 5}, "is damaged"),
+        ({"usual_distances": [1, 0.5]}, "distances that do not rise"),
+        ({"usual_distances": [1e300]}, "where a number from 0"),
+        ({"usual_distances": "12"}, "where a number from 0"),
+        ({"layers": [{"name": "a", "kind": "b", "output_shape": [-1], "num_parameters": 1}]}, "a whole number from 0"),
     ],
     ids=str,
 )
@@ -206,3 +234,40 @@ def test_a_bundle_whose_renames_were_cut_short_is_read(tmp_path: Path, make_bund
     (tmp_path / "new" / "bundle.json").rename(tmp_path / "old" / "bundle.json.next")
     (tmp_path / "new" / "model.onnx").rename(tmp_path / "old" / "model.onnx.next")
     assert read_bundle(tmp_path / "old") == new
+
+
+NUMBERS_BEYOND_JSON = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 400, "[" * 50 + "]" * 50]
+
+
+@pytest.mark.parametrize("field", ["temperature", "recipe", "schema", "selective", "usual_distances", "sha256"])
+@pytest.mark.parametrize("number", NUMBERS_BEYOND_JSON, ids=lambda text: text[:9])
+def test_numbers_that_json_does_not_have_are_damage(model_dir: Path, field: str, number: str) -> None:
+    path = model_dir / "bundle.json"
+    described = json.dumps(json.loads(path.read_bytes()) | {field: "HERE"})
+    path.write_text(described.replace('"HERE"', number))
+    assert "bundle.json' is damaged" in message(model_dir)
+
+
+def refused_model(operator: str) -> bytes:
+    graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["image"], ["y"])], "g", [], [])
+    return onnx.helper.make_model(graph).SerializeToString()
+
+
+def test_a_model_of_other_operators_is_named_though_its_checksum_fits(model_dir: Path) -> None:
+    data = refused_model("Loop")
+    (model_dir / "model.onnx").write_bytes(data)
+    rewrite(model_dir, model={"file": "model.onnx", "sha256": sha256_hex(data), "size_bytes": len(data)})
+    assert "model.onnx' is not run: it uses the operator 'Loop'" in message(model_dir)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.onnx"])
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe", "sparse", "folder", "loop"])
+def test_what_is_no_file_of_bounded_size_is_not_read(model_dir: Path, name: str, target: str) -> None:
+    os.mkfifo(model_dir / "pipe")
+    (model_dir / "folder").mkdir()
+    (model_dir / "loop").symlink_to("loop")
+    with (model_dir / "sparse").open("wb") as file:
+        file.truncate(10**10)
+    (model_dir / name).unlink()
+    (model_dir / name).symlink_to(target)
+    assert "cannot read the model folder" in message(model_dir)

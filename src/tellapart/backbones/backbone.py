@@ -17,6 +17,7 @@ from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 from tellapart.store import sha256_hex, write_file
+from tellapart.untrusted import MAX_ONNX_BYTES, read_regular
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
 _EXPORT_VERSION = 2
@@ -96,7 +97,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
     notes: list[str] = []
     for path in sorted(cache_dir.glob(f"{prefix}*{_ONNX_SUFFIX}")):
         with suppress(OSError):  # one that cannot be read is as good as none
-            model = path.read_bytes()
+            model = read_regular(path, MAX_ONNX_BYTES)
             if sha256_hex(model) == path.stem.removeprefix(prefix):
                 return model, notes
             notes.append(f"{str(path)!r} was damaged, and the backbone was made again.")
@@ -121,7 +122,7 @@ def _export(packaged: PackagedBackbone) -> bytes:
 def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
     """The backbone in an ONNX file, whose JSON is beside it or in one of the folders."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_ONNX_BYTES)
     except OSError as exc:
         raise ConfigError(
             f"`backbone` {name!r} cannot be read ({exc.strerror or exc}). Give the path of an ONNX file, "

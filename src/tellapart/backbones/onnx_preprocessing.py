@@ -18,14 +18,14 @@ In its place, as repositories of the Hugging Face Hub have them, `preprocessor_c
 `pretrained_cfg` of timm. Photos are always resized to the full input and nothing is cropped away.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import check_choice, check_whole
+from tellapart.config import MAX_SIDE, check_choice, check_whole
 from tellapart.errors import ConfigError
+from tellapart.untrusted import MAX_JSON_BYTES, parse_json, read_regular
 
 HUB_FILES = ("preprocessor_config.json", "config.json")
 EXAMPLE = '{"image_size": [224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
@@ -38,7 +38,6 @@ _CHOICES = {
     "pooling": ("mean", "first"),
 }
 _KEYS = ("image_size", "mean", "std", "scale", "output", *_CHOICES)
-_MAX_SIDE = 4096
 _LARGEST_NUMBER = 1e6
 _PER_CHANNEL = tuple[float, float, float]
 
@@ -85,7 +84,7 @@ def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | 
     candidates = [folder / name for name in HUB_FILES for folder in (model_path.parent, *folders)]
     for path in (model_path.with_suffix(".json"), *candidates):
         try:
-            data = path.read_bytes()
+            data = read_regular(path, MAX_JSON_BYTES)
         except (FileNotFoundError, IsADirectoryError):
             continue
         except OSError as exc:
@@ -102,8 +101,8 @@ def parse_preprocessing(data: bytes, source: str) -> OnnxPreprocessing:
         ConfigError: it is no JSON object, or says something wrong.
     """
     try:
-        value = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as exc:
+        value = parse_json(data)
+    except ValueError as exc:
         reason = str(exc).partition("\n")[0]
         raise ConfigError(f"{source!r} is not JSON ({reason}). Write a file such as {EXAMPLE}") from exc
     if not isinstance(value, dict):
@@ -163,7 +162,7 @@ def _image_size(value: Any, key: str, source: str) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
         raise _refused(key, value, source, "[height, width] in pixels, such as [224, 224]")
     for side in value:
-        check_whole(f'"{key}" in {source!r},', side, 1, _MAX_SIDE)
+        check_whole(f'"{key}" in {source!r},', side, 1, MAX_SIDE)
     return value[0], value[1]
 
 

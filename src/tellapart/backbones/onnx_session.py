@@ -15,12 +15,14 @@ from onnxruntime import InferenceSession as InferenceSession
 from onnxruntime import NodeArg as NodeArg
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from tellapart.errors import BundleError
+from tellapart.errors import BundleError, is_out_of_memory
 
 WHAT_TO_DO = "Copy the model folder again or train again"
 
-# Each is a direct subclass of `Exception`: ONNX Runtime has no common base.
+# Most are direct subclasses of `Exception`: ONNX Runtime has no common base, and pybind11 adds the last two.
 ORT_ERRORS = (
+    RuntimeError,
+    ValueError,
     ort_errors.EPFail,
     ort_errors.EngineError,
     ort_errors.Fail,
@@ -68,8 +70,12 @@ def signature(tensors: Sequence[NodeArg]) -> str:
     )
 
 
-def refused(found: str, exc: Exception, what_to_do: str = WHAT_TO_DO, path: Path | None = None) -> BundleError:
+def refused(
+    found: str, exc: Exception, what_to_do: str = WHAT_TO_DO, path: Path | None = None
+) -> BundleError | MemoryError:
     """The error to raise for one of ONNX Runtime's, such as "the model does not load", in one line."""
+    if is_out_of_memory(exc):
+        return MemoryError(f"{found}: {exc}")
     reason = " ".join(str(exc).split()).rstrip(".")
     reason = reason if len(reason) <= 200 else f"{reason[:197]}..."
     return BundleError(f"{found} in ONNX Runtime {onnxruntime.__version__}: {reason}. {what_to_do}.", path=path)

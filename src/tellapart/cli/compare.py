@@ -74,16 +74,17 @@ def _announce(console: "Console", recipe: str, watcher: "Watcher") -> "Watcher":
 
 def _print_table(console: "Console", result: "Comparison") -> None:
     from tellapart.cli.progress import format_seconds
+    from tellapart.measure.number_words import percent, percent_range
 
-    headers = ("recipe", "right", "95 % interval", "log-loss", "training", "photos/s", "model")
+    headers = ("recipe", "accuracy", "95% interval", "log-loss", "training", "photos/s", "model")
     rows = []
     for one in result.results:
-        low, high = one.validation.interval_95
+        num = one.validation.num_photos
         rows.append(
             (
                 one.recipe,
-                f"{one.validation.accuracy:.1%}",
-                f"{low:.1%} to {high:.1%}",
+                percent(one.validation.accuracy, num),
+                percent_range(one.validation.interval_95, num),
                 f"{one.validation.log_loss:.3f}",
                 format_seconds(one.train_seconds),
                 f"{one.photos_per_second:,.0f}",

@@ -41,6 +41,11 @@ def _add(parameters: Iterable[Any], on: dict[str, str], off: dict[str, str], bef
             off.setdefault(parameter.name, before + parameter.secondary_opts[-1])
 
 
+def is_own_flag(setting: str) -> bool:
+    """Whether the command that runs has a flag for the setting."""
+    return setting in _on
+
+
 def with_flags(text: str) -> str:
     """The text with the flags of the settings in backticks.
 

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tellapart.cli.flags import with_flags
@@ -91,4 +91,5 @@ def print_error(message: str) -> None:
     """One line on stderr, whatever is in the message."""
     encoding = sys.stderr.encoding or "utf-8"
     line = " ".join(visible(part, encoding) for part in message.split("\n"))
-    sys.stderr.write(f"tellapart: {line}{os.linesep}")
+    with suppress(OSError):  # a terminal that was closed, or a pipe that nobody reads
+        sys.stderr.write(f"tellapart: {line}{os.linesep}")

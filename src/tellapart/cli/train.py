@@ -10,13 +10,13 @@ import typer
 
 from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line
+from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from tellapart.records import Verdict
     from tellapart.runs.job import Run
 
-_STOPPED = 130
 # Photos measured on from which a guess at what more time brings is more than a guess.
 _ENOUGH_TO_ESTIMATE = 100
 _TRANSFER_PANEL = "Recipe transfer"
@@ -269,7 +269,7 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
             f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."
             f" Go on with: tellapart train --out {shlex.quote(str(out))} --resume",
         )
-        raise typer.Exit(_STOPPED)
+        raise typer.Exit(exit_code())
 
 
 def describe_run(run: "Run") -> list[str]:

@@ -51,6 +51,8 @@ def embed(
     opened = open_any_photos(photos, config)
     for note in opened.notes:
         watcher.on_note(note)
+    if opened.unlabelled_reason is not None:
+        watcher.on_note(f"the photos are taken as unlabelled: {opened.unlabelled_reason}")
     started = start_backbone(backbone, config.cache_dir, watcher)
     seen = look_at(opened, [Eye(started.embedder)], cache_dir=config.cache_dir, watcher=watcher)
     if not len(seen.photos):

@@ -6,7 +6,6 @@ completes it, and other photos are never mixed into it.
 """
 
 import glob
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -39,6 +38,7 @@ from tellapart.records import Skipped
 from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
+from tellapart.untrusted import read_json
 
 _DEFAULT_SPLIT = "train"
 # What a browser puts behind the name of a file that is there already.
@@ -263,7 +263,7 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
 def _read_key(marker: Path) -> str | None:
     """What an earlier run was made of; `None` where the file is not one of ours, or damaged."""
     try:
-        found = json.loads(marker.read_bytes())
+        found = read_json(marker)
     except (OSError, ValueError):
         return None
     return found.get("content") if isinstance(found, dict) and found.get("kind") == CLEANED_KIND else None

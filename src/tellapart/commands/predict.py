@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import ConfigError, DatasetError
+from tellapart.errors import ConfigError, DatasetError, ImageError
 from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
 from tellapart.photos.photoset import PhotoSet
@@ -35,6 +35,8 @@ Taker = Callable[[int, Result], None]
 
 # A photo in the grid is at most this large on paper; larger JPEGs are decoded at a reduced scale.
 _GRID_SIZE = (480, 480)
+# Stands for a photo that has gone.
+_GONE = np.full((48, 64, 3), 200, np.uint8)
 _COLUMNS = ("path", "predicted_class", "probability")
 
 
@@ -250,11 +252,14 @@ def _write_grid(
 
     images = []
     for row, prediction in shown:
-        data = photos.read(row)
-        image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
-        if heatmap:
-            seen = load_image(data, model.preprocess, photos.limits)
-            image = _draw_heatmap(model, image, seen, prediction.nearest_class)
+        try:
+            data = photos.read(row)
+            image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
+            if heatmap:
+                seen = load_image(data, model.preprocess, photos.limits)
+                image = _draw_heatmap(model, image, seen, prediction.nearest_class)
+        except ImageError:  # it has gone since it was predicted
+            image = _GONE
         images.append(image)
     titles = [f"{prediction.answer} {prediction.highest_probability:.2f}" for _, prediction in shown]
     write_file(path, figure_png(draw_grid(images, titles)))

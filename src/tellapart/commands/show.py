@@ -13,6 +13,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.errors import ImageError
 from tellapart.images.gate import decode_image, read_info
 from tellapart.images.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.loading import map_photos
@@ -157,11 +158,18 @@ def _grid_rows(show: Show) -> list[int]:
 
 
 def _grid_image(show: Show, row: int, longest: int) -> NDArray[np.uint8]:
-    """The photo reduced as all in the grid are, so that their sizes still compare, but not beyond recognition."""
+    """The photo reduced as all in the grid are, so that their sizes still compare, but not beyond recognition.
+
+    A photo that has gone meanwhile is grey.
+    """
     info, own = show.infos[row], _long_side(show, row)
     share = min(1.0, max(_GRID_SIDE / longest, _GRID_SMALLEST_SIDE / own))
     size = (max(1, round(info.height * share)), max(1, round(info.width * share)))
-    return resize_image(decode_image(show.photos.read(row), show.photos.limits, at_least=size), PreprocessSpec(size))
+    try:
+        image = decode_image(show.photos.read(row), show.photos.limits, at_least=size)
+    except ImageError:
+        return np.full((*size, 3), 200, np.uint8)
+    return resize_image(image, PreprocessSpec(size))
 
 
 def _long_side(show: Show, row: int) -> int:

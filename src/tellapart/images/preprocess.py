@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import ImageLimits
+from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.depth import SampleDepths
 from tellapart.images.gate import PillowImage, convert_image, decode_image, decode_photo
+from tellapart.untrusted import short_repr, whole_of
 
 _PIXELS = NDArray[np.uint8]
 AnyImage = str | Path | bytes | PillowImage | _PIXELS
@@ -101,12 +102,13 @@ class PreprocessSpec:
         Raises:
             KeyError, TypeError, ValueError: the dict is not one that `to_json` wrote.
         """
-        height, width = (int(side) for side in value["image_size"])
-        decoder = value.get("decoder", 2)
+        height, width = (whole_of(side, 1, MAX_SIDE) for side in value["image_size"])
+        decoder = whole_of(value.get("decoder", 2))
         is_known = value["channels"] in (1, 3) and value["interpolation"] == "bicubic" and decoder in _DECODERS
-        if not is_known or min(height, width) < 1:
-            raise ValueError(f"unknown preprocessing {value!r}")
-        return cls((height, width), value["channels"], decoder, SampleDepths.from_json(value.get("depths", {})))
+        if not is_known:
+            raise ValueError(f"unknown preprocessing {short_repr(value)}")
+        depths = SampleDepths.from_json(value.get("depths", {}))
+        return cls((height, width), 3 if value["channels"] == 3 else 1, decoder, depths)
 
 
 def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:

@@ -11,6 +11,7 @@ from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.measure.selective import selective_points
 from tellapart.records import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
+from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
 
 @dataclass(frozen=True)
@@ -126,22 +127,29 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
     """How a model was measured, as `measurement_to_json` has written it.
 
     Raises:
-        KeyError, TypeError, ValueError: something is missing or of another kind.
+        AttributeError, LookupError, TypeError, ValueError: something is missing or of another kind.
     """
-    curve = metrics["learning_curve"]
+    curve, name, leak = metrics["learning_curve"], metrics["validation_method"], metrics["leak_accuracy"]
+    if name not in ("hold-out", "cross-validation"):
+        raise ValueError(f"measured by {short_repr(name)}")
     return Method(
-        name=metrics["validation_method"],
-        num_repeats=metrics["num_repeats"],
+        name=name,
+        num_repeats=whole_of(metrics["num_repeats"], 1, 1_000_000),
         curve=None
         if curve is None
         else LearningCurve(
-            measured=tuple((int(number), float(error)) for number, error in curve["measured"]),
-            fitted=tuple(CurvePoint(**point) for point in curve["fitted"]),
-            exponent_95=(float(curve["exponent_95"][0]), float(curve["exponent_95"][1])),
+            measured=tuple((whole_of(number, 1), number_of(error, 0, 1)) for number, error in curve["measured"]),
+            fitted=tuple(
+                CurvePoint(
+                    whole_of(point["num_photos"], 1), *(number_of(point[key]) for key in ("error", "low", "high"))
+                )
+                for point in curve["fitted"]
+            ),
+            exponent_95=(number_of(curve["exponent_95"][0]), number_of(curve["exponent_95"][1])),
             # A run of an earlier version says only how many photos its largest model learnt from.
-            num_photos=int(curve.get("num_photos") or max(curve["measured"])[0]),
-            sentence=str(curve["sentence"]),
-            gain=float(curve.get("gain", 0.0)),
+            num_photos=whole_of(curve.get("num_photos") or max(curve["measured"])[0], 1),
+            sentence=text_of(curve["sentence"]),
+            gain=number_of(curve.get("gain", 0.0)),
         ),
-        leak_accuracy=metrics["leak_accuracy"],
+        leak_accuracy=None if leak is None else number_of(leak, 0, 1),
     )

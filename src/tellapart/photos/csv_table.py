@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tellapart.errors import DatasetError
 from tellapart.store import restore_cell
+from tellapart.untrusted import MAX_TABLE_BYTES, read_regular
 
 _DELIMITERS = (",", ";", "\t", "|")
 # The line by which Excel is told the delimiter.
@@ -60,7 +61,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
     """
     shown = f"{what} {str(path)!r}"
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path, MAX_TABLE_BYTES)
     except OSError as exc:
         raise DatasetError(
             f"{shown} cannot be read: {exc.strerror}. Check the path and its permissions.", paths=[path]

@@ -5,17 +5,27 @@ Its line ends and indents may be others: editors and version control change them
 `predict/model.py`'s.
 """
 
+import itertools
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tellapart.backbones.onnx_wire import has_external_data
+from tellapart.backbones.onnx_limits import OnnxRefusedError, check_onnx
 from tellapart.errors import BundleError, OutputError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.records import LayerRecord, SelectivePoint
 from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
+from tellapart.untrusted import (
+    MAX_JSON_BYTES,
+    MAX_ONNX_BYTES,
+    number_of,
+    parse_json,
+    reason_of,
+    short_repr,
+    text_of,
+    whole_of,
+)
 
 BUNDLE_FILE = "bundle.json"
 MODEL_FILE = "model.onnx"
@@ -23,6 +33,9 @@ RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
 _SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
+_MAX_BYTES = {MODEL_FILE: MAX_ONNX_BYTES, BUNDLE_FILE: MAX_JSON_BYTES}
+# Beyond these, dividing logits makes all probabilities the same, or 0 and 1.
+_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 1e-6, 1e6
 _WHAT_TO_DO = "Copy the folder again or train again"
 
 
@@ -113,7 +126,7 @@ def _read_both(model_dir: Path) -> dict[str, bytes]:
             path=model_dir,
         )
     try:
-        return read_files(model_dir, [MODEL_FILE], last=BUNDLE_FILE)
+        return read_files(model_dir, _MAX_BYTES, last=BUNDLE_FILE)
     except FileNotFoundError as exc:
         raise _missing(model_dir, Path(exc.filename or MODEL_FILE).name) from exc
     except OSError as exc:
@@ -147,9 +160,11 @@ def _missing(model_dir: Path, name: str) -> BundleError:
 
 def _load_json(model_dir: Path, data: bytes) -> dict[str, Any]:
     try:
-        described = json.loads(data.decode("utf-8-sig"))  # some editors put a mark before the text
-    except (ValueError, RecursionError) as exc:
+        described = parse_json(data)
+    except json.JSONDecodeError as exc:
         raise _damaged(model_dir / BUNDLE_FILE, "it is cut short or not JSON") from exc
+    except ValueError as exc:
+        raise _damaged(model_dir / BUNDLE_FILE, reason_of(exc)) from exc
     if not isinstance(described, dict):
         raise _damaged(model_dir / BUNDLE_FILE, f"it holds a {type(described).__name__} and not an object")
     return described
@@ -159,13 +174,13 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
     kind, schema = described.get("kind"), described.get("schema")
     if kind != _KIND or type(schema) is not int or schema < 1:
         raise BundleError(
-            f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {_short(kind)}, schema "
-            f"{_short(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA}. Give a folder made by `tellapart train`.",
+            f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {short_repr(kind)}, schema "
+            f"{short_repr(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA}. Give a folder made by `tellapart train`.",
             path=model_dir / BUNDLE_FILE,
         )
     if schema > _SCHEMA:
         raise BundleError(
-            f"{str(model_dir)!r} was made by a newer tellapart: schema {_short(schema)}, and this one reads up to "
+            f"{str(model_dir)!r} was made by a newer tellapart: schema {short_repr(schema)}, and this one reads up to "
             f"{_SCHEMA}. Update with `pip install --upgrade tellapart`.",
             path=model_dir,
         )
@@ -173,10 +188,7 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
 
 def _own_checksum(rest: dict[str, Any]) -> str:
     """SHA-256 over the canonical JSON: keys sorted, no spaces, ASCII only."""
-    try:
-        return sha256_hex(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii"))
-    except ValueError:
-        return "none: a number is not finite"
+    return sha256_hex(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii"))
 
 
 def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
@@ -192,18 +204,17 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
             preprocess=PreprocessSpec.from_json(described["preprocess"]),
             layers=tuple(_checked_layer(layer) for layer in described["layers"]),
             model=model,
-            versions={_text(name): _text(version) for name, version in described["versions"].items()},
-            recipe=_text(described["recipe"]),
-            temperature=_checked_temperature(described["temperature"]),
-            selective=tuple(_checked_point(point) for point in described.get("selective", ())),
-            usual_distances=tuple(_checked_distance(number) for number in described.get("usual_distances", ())),
+            versions={text_of(name): text_of(version) for name, version in described["versions"].items()},
+            recipe=text_of(described["recipe"]),
+            temperature=number_of(described["temperature"], _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE),
+            selective=_checked_points(described.get("selective", [])),
+            usual_distances=_checked_distances(described.get("usual_distances", [])),
         )
         if stated["file"] != MODEL_FILE:
-            raise ValueError(f"model file {_short(stated['file'])}, not {MODEL_FILE!r}")
+            raise ValueError(f"model file {short_repr(stated['file'])}, not {MODEL_FILE!r}")
         is_same = (stated["size_bytes"], stated["sha256"]) == (len(model), sha256_hex(model))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        reason = f"{exc} is missing" if isinstance(exc, KeyError) else " ".join(str(exc).split())
-        raise _damaged(model_dir / BUNDLE_FILE, reason) from exc
+        raise _damaged(model_dir / BUNDLE_FILE, reason_of(exc)) from exc
     if not is_same:
         raise _damaged(model_dir / MODEL_FILE, f"its bytes do not match the checksum in {BUNDLE_FILE}")
     _check_model(model_dir, model)
@@ -211,65 +222,51 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
 
 
 def _check_model(model_dir: Path, model: bytes) -> None:
+    path = model_dir / MODEL_FILE
     try:
-        is_external = has_external_data(model)
-    except ValueError as exc:
-        raise _damaged(model_dir / MODEL_FILE, f"it is not ONNX: {exc}") from exc
-    if is_external:
+        check_onnx(model)
+    except OnnxRefusedError as exc:
         raise BundleError(
-            f"{str(model_dir / MODEL_FILE)!r} keeps its weights in other files, which is refused. Give one ONNX "
-            "file with everything in it, or train again.",
-            path=model_dir / MODEL_FILE,
-        )
+            f"{str(path)!r} is not run: {exc}. Give a model that tellapart made, or train again.", path=path
+        ) from exc
+    except ValueError as exc:
+        raise _damaged(path, f"it is not ONNX: {reason_of(exc)}") from exc
 
 
 def _checked_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"class names {_short(value)}, not a list of words")
+        raise ValueError(f"class names {short_repr(value)}, not a list of words")
     if len(value) < 2 or len(set(value)) != len(value):
-        raise ValueError(f"class names {_short(value)}, not at least two, each different")
+        raise ValueError(f"class names {short_repr(value)}, not at least two, each different")
     return tuple(value)
 
 
 def _checked_layer(value: dict[str, Any]) -> LayerRecord:
-    shape = tuple(_count(side) for side in value["output_shape"])
-    return LayerRecord(_text(value["name"]), _text(value["kind"]), shape, _count(value["num_parameters"]))
+    shape = tuple(whole_of(side) for side in value["output_shape"])
+    return LayerRecord(text_of(value["name"]), text_of(value["kind"]), shape, whole_of(value["num_parameters"]))
 
 
-def _checked_temperature(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"temperature {_short(value)}, not a number above 0")
-    return float(value)
+def _checked_points(value: list[dict[str, Any]]) -> tuple[SelectivePoint, ...]:
+    """The points in order: the higher the threshold, the fewer photos are answered, and answered wrongly."""
+    points = tuple(
+        SelectivePoint(
+            number_of(point["threshold"], 0, 1),
+            num_answered := whole_of(point["num_answered"], 1),
+            whole_of(point["num_wrong"], 0, num_answered),
+        )
+        for point in value
+    )
+    for lower, higher in itertools.pairwise(points):
+        if lower.threshold >= higher.threshold or lower.num_answered < higher.num_answered:
+            raise ValueError(f"{short_repr(value)}, not thresholds that rise while fewer photos are answered")
+    return points
 
 
-def _checked_point(value: dict[str, Any]) -> SelectivePoint:
-    point = SelectivePoint(float(value["threshold"]), _count(value["num_answered"]), _count(value["num_wrong"]))
-    if not (0 <= point.threshold <= 1 and point.num_wrong <= point.num_answered):
-        raise ValueError(f"{_short(value)}, not a threshold from 0 to 1 and no more wrong than answered")
-    return point
-
-
-def _checked_distance(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"distance {_short(value)}, not a finite number")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{_short(value)} where a word belongs")
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{_short(value)} where a whole number belongs")
-    return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+def _checked_distances(value: list[Any]) -> tuple[float, ...]:
+    distances = tuple(number_of(number, 0) for number in value)
+    if list(distances) != sorted(distances):
+        raise ValueError("distances that do not rise")
+    return distances
 
 
 def _damaged(path: Path, reason: str) -> BundleError:

@@ -20,7 +20,7 @@ from tellapart.backbones.onnx_session import (
     signature,
 )
 from tellapart.backbones.onnx_wire import keep_outputs, output_names
-from tellapart.config import ImageLimits
+from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.softmax import temper
@@ -32,6 +32,8 @@ from tellapart.records import SelectivePoint
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
+# How far a sum of float32 or float16 may be from 1, and a probability from one half.
+_LARGEST_ERROR, _HALF = 0.01, 0.51
 _PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
 
 
@@ -207,6 +209,11 @@ class Model:
     def _probabilities_and_distance(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probabilities of one batch, and behind them a column with the distances."""
         probabilities, distances = self._run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
+        if distances.shape != (len(images),):
+            raise BundleError(
+                f"the model gives distances of shape {distances.shape} for {len(images)} photos. {WHAT_TO_DO}.",
+                path=self.path,
+            )
         return np.column_stack([self._checked(probabilities, len(images)), distances])
 
     def _checked(self, probabilities: NDArray[np.float32], num_images: int) -> NDArray[np.float32]:
@@ -217,12 +224,22 @@ class Model:
                 f"{len(self.class_names)} classes. {WHAT_TO_DO}.",
                 path=self.path,
             )
+        if abs(probabilities - 0.5).max() > _HALF or abs(probabilities.sum(axis=1) - 1).max() > _LARGEST_ERROR:
+            raise BundleError(f"the model gives numbers that are no probabilities. {WHAT_TO_DO}.", path=self.path)
         return temper(probabilities, self._temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
         (maps,) = self._run(self._session_for((_MAP,)), images)
-        return maps / np.float32(self._temperature)
+        is_known = maps.ndim == 4 and maps.shape[:2] == (len(images), len(self.class_names))
+        if not is_known or not maps.size or max(maps.shape) > MAX_SIDE:
+            raise BundleError(
+                f"the model gives maps of shape {maps.shape} for {len(images)} photos and {len(self.class_names)} "
+                f"classes. {WHAT_TO_DO}.",
+                path=self.path,
+            )
+        with np.errstate(over="ignore"):  # such a map shows nothing
+            return maps / np.float32(self._temperature)
 
     def _run(self, session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """All outputs of the session for a batch."""
@@ -280,7 +297,9 @@ def _check_session(
     fits_input = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and tuple(inputs[0].shape[1:]) == shape
     has_free_batch = fits_input and not isinstance(inputs[0].shape[0], int)
     fits_outputs = len(outputs) == len(output_shapes) and all(map(_fits, outputs, output_shapes))
-    if not (has_free_batch and fits_outputs):
+    # A map without places shows nothing.
+    has_places = all(side != 0 for output in outputs for side in output.shape)
+    if not (has_free_batch and fits_outputs and has_places):
         wanted = ", ".join(
             f"float ({', '.join(['batch', *('size' if side is None else str(side) for side in sides)])})"
             for sides in output_shapes

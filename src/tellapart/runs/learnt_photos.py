@@ -21,6 +21,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.runs.run_tables import SPLIT_NAME, read_rows
 from tellapart.store import write_file
+from tellapart.untrusted import read_regular, reason_of
 
 FINGERPRINTS_NAME = "fingerprints.bin"
 _MOST_BYTES = 1 << 30
@@ -129,11 +130,9 @@ def _read_fingerprints(run_dir: Path | None) -> Fingerprints | None:
         return None
     path = run_dir / FINGERPRINTS_NAME
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError("it is too large")
-        return Fingerprints.from_bytes(path.read_bytes())
+        return Fingerprints.from_bytes(read_regular(path, _MOST_BYTES))
     except (OSError, ValueError) as exc:
-        raise _damaged(path, str(exc)) from exc
+        raise _damaged(path, reason_of(exc)) from exc
 
 
 def _damaged(path: Path, reason: str) -> BundleError:

@@ -4,7 +4,6 @@
 """
 
 import codecs
-import json
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from tellapart.errors import OutputError
 from tellapart.images.formats import sniff_format
 from tellapart.photos.names import name_some
 from tellapart.store import check_folder_writable, check_writable, is_partial, output_error, to_csv_bytes
+from tellapart.untrusted import read_json
 
 # What a training leaves in its folder; any of these makes the folder that of a run.
 _RUN_MARKERS = ("run.json", "bundle.json")
@@ -99,8 +99,8 @@ def has_keys(*keys: str) -> Callable[[Path], bool]:
 
     def check(path: Path) -> bool:
         try:
-            found = json.loads(path.read_bytes())
-        except (ValueError, RecursionError):
+            found = read_json(path)
+        except ValueError:
             return False
         return isinstance(found, dict) and found.keys() >= set(keys)
 

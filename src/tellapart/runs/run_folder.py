@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.runs.outputs import LOCK_NAME, claim_dir
 from tellapart.store import output_error, to_json_bytes, write_file
+from tellapart.untrusted import number_of, read_json, reason_of, short_repr, text_of, whole_of
 
 if sys.platform == "win32":
     import msvcrt
@@ -208,27 +208,35 @@ def read_run_file(run_dir: Path) -> RunFile:
     """
     path = run_dir / RUN_FILE_NAME
     try:
-        value = json.loads(path.read_bytes())
+        value = read_json(path)
     except FileNotFoundError as exc:
         raise BundleError(
             f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`.",
             path=run_dir,
         ) from exc
     except (OSError, ValueError) as exc:
-        raise BundleError(f"{str(path)!r} cannot be read: {exc}. Train again into another folder.", path=path) from exc
+        reason = exc.strerror if isinstance(exc, OSError) else reason_of(exc)
+        raise BundleError(
+            f"{str(path)!r} cannot be read: {reason}. Train again into another folder.", path=path
+        ) from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
-            raise ValueError(f"kind {value['kind']!r}, schema {value['schema']!r}")
-        stored = (value[name] for name in ("source", "per_class", "photos_key", "state"))
-        source, per_class, photos_key, state = stored
-        if not isinstance(source, str):
-            source = tuple(map(str, source))
-        config, labels = _config_from(value["config"]), value.get("labels", {})
-        labels = {name: labels[name] for name in LABEL_SETTINGS if name in labels}
-        return RunFile(source, config, per_class, photos_key, state, value.get("views"), labels)
-    except (KeyError, TypeError, ValueError) as exc:
+            raise ValueError(f"kind {short_repr(value['kind'])}, schema {short_repr(value['schema'])}")
+        source, per_class, views = value["source"], value["per_class"], value.get("views")
+        labels = {name: value["labels"][name] for name in LABEL_SETTINGS if name in value.get("labels", {})}
+        SourceConfig(**labels)  # refuses what is no setting
+        return RunFile(
+            source=source if isinstance(source, str) else tuple(text_of(each) for each in source),
+            config=_config_from(value["config"]),
+            per_class=None if per_class is None else whole_of(per_class, 2),
+            photos_key=text_of(value["photos_key"]),
+            state=text_of(value["state"]),
+            views=None if views is None else number_of(views, 0),
+            labels=labels,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({exc}). Train again into another folder.",
+            f"{str(path)!r} is damaged or of another version ({reason_of(exc)}). Train again into another folder.",
             path=path,
         ) from exc
 

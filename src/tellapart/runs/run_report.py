@@ -35,8 +35,18 @@ from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
 from tellapart.runs.run_folder import RunFile, read_run_file, remembered_photos
-from tellapart.runs.run_tables import SKIPPED_NAME, SPLIT_NAME, read_metrics, read_predictions, read_rows
+from tellapart.runs.run_tables import (
+    DAMAGE,
+    METRICS_NAME,
+    SKIPPED_NAME,
+    SPLIT_NAME,
+    read_metrics,
+    read_predictions,
+    read_rows,
+    unreadable,
+)
 from tellapart.store import check_writable, to_json_bytes, write_file
+from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
 REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
@@ -164,7 +174,11 @@ def rebuild_report(
         return path
     check_writable(path)
     run_file, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
-    metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME)
+    metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME, "path", "class", "content")
+    try:
+        facts = _describe_training(metrics)
+    except DAMAGE as exc:
+        raise unreadable(run_dir / METRICS_NAME, exc) from exc
     named = remembered_photos(run_dir, run_file) if photos is None else photos
     found = open_any_photos(named, SourceConfig(cache_dir=cache_dir, **run_file.labels))
     decided = apply_own_decisions(found, watcher)
@@ -187,7 +201,7 @@ def rebuild_report(
     measurement = read_predictions(run_dir, row_of_path, predictor.class_names, metrics)
     grey = [ReportPhoto(row["path"], row["content"], row["class"], _GONE) for row in missing]
     write_file(run_dir / CHECK_NAME, to_json_bytes(checkup_to_json(checkup)))
-    write_file(path, make_page(checkup, measurement, predictor, _describe_training(metrics), grey))
+    write_file(path, make_page(checkup, measurement, predictor, facts, grey))
     return path
 
 
@@ -207,9 +221,9 @@ def _describe_eyes(eyes: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """What the report says about how the model was made."""
-    facts = [("recipe", metrics["recipe"])]
+    facts = [("recipe", text_of(metrics["recipe"]))]
     if "backbone" in metrics["config"]:
-        facts.append(("backbone", metrics["config"]["backbone"]))
+        facts.append(("backbone", text_of(metrics["config"]["backbone"])))
         facts += _describe_eyes(metrics.get("eyes", {}))
     facts.append(("photos it learnt from", f"{metrics['num_train']:,}"))
     facts.append(("photos it was measured on", f"{metrics['num_validation']:,}"))
@@ -311,12 +325,18 @@ def _photos_of_run(
                 found[number] = row
                 taken.add(row)
     there = [split[number] for number in sorted(found)]
+    try:
+        labels = [class_names.index(row["class"]) for row in there]
+    except ValueError as exc:
+        raise unreadable(run_dir / SPLIT_NAME, exc) from exc
     return replace(
         photos.take([found[number] for number in sorted(found)]),
         paths=tuple(row["path"] for row in there),
-        labels=np.array([class_names.index(row["class"]) for row in there], np.int64),
+        labels=np.array(labels, np.int64),
         class_names=class_names,
-        skipped=tuple(Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME)),
+        skipped=tuple(
+            Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME, "path", "reason")
+        ),
     )
 
 

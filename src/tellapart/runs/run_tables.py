@@ -1,7 +1,6 @@
 """The tables of a run: split, skipped files, history, and what the model said of each photo it had not seen."""
 
 import dataclasses
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -18,7 +17,10 @@ from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
+from tellapart.untrusted import read_json, reason_of
 
+# What the content of a damaged file raises.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 METRICS_NAME, PREDICTIONS_NAME, SPLIT_NAME, SKIPPED_NAME = "metrics.json", "predictions.csv", "split.csv", "skipped.csv"
 
 
@@ -94,18 +96,22 @@ def read_predictions(
     Raises:
         BundleError: a table is not there, or is damaged.
     """
-    if metrics["validation_accuracy"] is None:
+    if metrics.get("validation_accuracy") is None:
         return None
-    table = read_rows(run_dir / PREDICTIONS_NAME)
+    table, split = read_rows(run_dir / PREDICTIONS_NAME), read_rows(run_dir / SPLIT_NAME)
+    try:
+        method = method_from_json(metrics)
+    except DAMAGE as exc:
+        raise unreadable(run_dir / METRICS_NAME, exc) from exc
     try:
         rows = np.array([row_of_path[row["path"]] for row in table], np.int64)
         labels = np.array([class_names.index(row["class"]) for row in table], np.int64)
         said = np.array([[float(row[f"p_{name}"]) for name in class_names] for row in table], np.float32)
-        group_of_path = {row["path"]: int(row["group"]) for row in read_rows(run_dir / SPLIT_NAME)}
+        group_of_path = {row["path"]: int(row["group"]) for row in split}
         groups = np.array([group_of_path[row["path"]] for row in table], np.int64)
-        return measure(rows, labels, said, class_names, method_from_json(metrics), groups)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise _unreadable(run_dir / PREDICTIONS_NAME, exc) from exc
+        return measure(rows, labels, said, class_names, method, groups)
+    except DAMAGE as exc:
+        raise unreadable(run_dir / PREDICTIONS_NAME, exc) from exc
 
 
 def read_metrics(run_dir: Path) -> dict[str, Any]:
@@ -115,14 +121,16 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
         BundleError: it cannot be read.
     """
     try:
-        metrics: dict[str, Any] = json.loads((run_dir / METRICS_NAME).read_bytes())
+        metrics = read_json(run_dir / METRICS_NAME)
+        if not isinstance(metrics, dict):
+            raise ValueError(f"it holds a {type(metrics).__name__} and not an object")
     except (OSError, ValueError) as exc:
-        raise _unreadable(run_dir / METRICS_NAME, exc) from exc
+        raise unreadable(run_dir / METRICS_NAME, exc) from exc
     return metrics
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table of ours, by the names of its columns.
+def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a table of ours, by the names of its columns, which are these at least.
 
     Raises:
         BundleError: it cannot be read.
@@ -130,13 +138,16 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     try:
         table = read_table(path, delimiter=",")
     except DatasetError as exc:
-        raise _unreadable(path, exc) from exc
+        raise unreadable(path, exc) from exc
+    for column in columns:
+        if column not in table.header:
+            raise unreadable(path, KeyError(column))
     return [dict(zip(table.header, row.cells, strict=True)) for row in table.rows]
 
 
-def _unreadable(path: Path, exc: Exception) -> BundleError:
+def unreadable(path: Path, exc: Exception) -> BundleError:
+    """The error for a file of a run whose content is not what it was."""
     return BundleError(
-        f"{str(path)!r} cannot be read ({exc}), and the report cannot be rebuilt without it. Train again into "
-        "another folder.",
+        f"{str(path)!r} cannot be read ({reason_of(exc)}). Copy the folder again, or train again into another folder.",
         path=path,
     )

@@ -6,6 +6,7 @@ their checksums, and is written last; a kill at any moment leaves a manifest who
 
 import io
 import json
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,23 @@ from tellapart.errors import BundleError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord
 from tellapart.store import sha256_hex, to_json_bytes, write_file
+from tellapart.untrusted import number_of, read_json, read_regular, reason_of, whole_of
 
 _MANIFEST_NAME = "manifest.json"
 _NUM_KEPT = 2
+# Weights and two moments of each: 300 million parameters.
+_MAX_CHECKPOINT_BYTES = 4 * 1024**3
+# What reading a file with arrays of another kind raises.
+_DAMAGE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -87,11 +102,18 @@ def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
     entries = _read_manifest(checkpoint_dir)
     for entry in entries:
         try:
-            data = (checkpoint_dir / entry["file"]).read_bytes()
+            data = read_regular(checkpoint_dir / entry["file"], _MAX_CHECKPOINT_BYTES)
         except OSError:
             continue
         if sha256_hex(data) == entry["sha256"]:
-            return _from_bytes(data)
+            try:
+                return _from_bytes(data)
+            except (*_DAMAGE, MemoryError) as exc:
+                raise BundleError(
+                    f"the checkpoint {entry['file']!r} in {str(checkpoint_dir)!r} is damaged: {reason_of(exc)}. Train "
+                    "again with another `out`.",
+                    path=checkpoint_dir,
+                ) from exc
     if entries or any(checkpoint_dir.glob("epoch-*.npz")):
         raise BundleError(
             f"the checkpoints in {str(checkpoint_dir)!r} are damaged: none matches its checksum."
@@ -103,9 +125,9 @@ def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
 def _read_manifest(checkpoint_dir: Path) -> list[dict[str, str]]:
     """The entries of the manifest, newest first; none when it is missing or not readable."""
     try:
-        entries = json.loads((checkpoint_dir / _MANIFEST_NAME).read_bytes())
+        entries = read_json(checkpoint_dir / _MANIFEST_NAME)
         return [{"file": Path(entry["file"]).name, "sha256": str(entry["sha256"])} for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return []
 
 
@@ -130,10 +152,33 @@ def _to_bytes(state: TrainingState) -> bytes:
 
 
 def _from_bytes(data: bytes) -> TrainingState:
+    """The state that `_to_bytes` wrote; one of `_DAMAGE` where it did not."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        # Ours are not compressed, so that no member is larger than the file.
+        if any(member.file_size > member.compress_size for member in archive.infolist()):
+            raise ValueError("an array in it is compressed")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         names = sorted(arrays.files)
-        return TrainingState(
-            tuple(EpochRecord(**record) for record in json.loads(arrays["history"].tobytes())),
-            tuple(arrays[name] for name in names if name.startswith("variable_")),
-            tuple(arrays[name] for name in names if name.startswith("optimizer_")),
+        variables, optimizer_variables = (
+            tuple(_checked_array(arrays[name]) for name in names if name.startswith(prefix))
+            for prefix in ("variable_", "optimizer_")
         )
+        history = json.loads(arrays["history"].tobytes())
+    return TrainingState(tuple(_checked_record(record) for record in history), variables, optimizer_variables)
+
+
+def _checked_array(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"an array of {array.dtype} where numbers belong")
+    return array
+
+
+def _checked_record(record: dict[str, Any]) -> EpochRecord:
+    """The record of an epoch; losses are not finite after a training that diverged."""
+    for name, value in record.items():
+        if name.endswith("_loss") and isinstance(value, float):
+            continue
+        if value is not None or not name.startswith("validation_"):
+            number_of(value)
+    whole_of(record["epoch"], 1)
+    return EpochRecord(**record)

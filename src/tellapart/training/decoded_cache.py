@@ -6,7 +6,6 @@ a renamed folder or another image size can never give stale images. `image_write
 
 import contextlib
 import io
-import json
 import math
 import mmap
 import os
@@ -23,9 +22,12 @@ from tellapart.backbones.cache_folder import list_image_files
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import group_by_content
 from tellapart.photos.photoset import PhotoSet
+from tellapart.untrusted import MAX_TABLE_BYTES, open_regular, read_json
 
 # Least recently used files go first when the cache grows beyond this.
 _MAX_CACHE_BYTES = 16 * 1024**3
+# Two million photos of 512x512 pixels; the size itself is compared afterwards.
+_MAX_IMAGES_BYTES = 2 * 1024**4
 # Files of a run that was killed while decoding are removed by a later run, after a day.
 _STALE_SECONDS = 24 * 3600
 
@@ -98,12 +100,12 @@ def read_index(path: Path, settings: list[object], image_shape: tuple[int, ...])
     """
     images_path = path.with_suffix(".npy")
     try:
-        index = json.loads(path.read_bytes())
+        index = read_json(path, MAX_TABLE_BYTES)
         if not isinstance(index, Mapping) or index.get("settings") != settings:
             return None
         digests, depths = index["digests"], dict(index["depths"])
         header = npy_header((max(1, len(digests)), *image_shape))
-        with open(images_path, "rb") as file:
+        with open_regular(images_path, _MAX_IMAGES_BYTES) as file:
             is_whole = file.read(len(header)) == header
             num_bytes = os.fstat(file.fileno()).st_size
     except (OSError, ValueError, KeyError, TypeError):
