@@ -74,7 +74,8 @@ class ImageLimits:
 
     Attributes:
         max_bytes: size of the file, in bytes.
-        max_pixels: height times width as the header states it; 120 million covers today's 108-megapixel phones.
+        max_pixels: height times width of what is decoded, so a JPEG may have more where it is read at a reduced size;
+            120 million covers today's 108-megapixel phones.
     """
 
     max_bytes: int = 256 * 1024 * 1024

@@ -60,9 +60,12 @@ PALETTE = (chunk(b"PLTE", bytes(768)), chunk(b"tRNS", bytes(256)))
 SIZE_TAGS = ((256, 4, 1, 100), (257, 4, 1, 100))
 
 HOSTILE = {
-    "PNG of 16-bit RGBA": (png(10_000, 11_000, 6, 16), "is too large: 10000 x 11000 pixels of this kind take 2.3 GB"),
-    "PNG of RGBA": (png(10_000, 11_000, 6, 8), "take 1.9 GB to decode"),
-    "PNG of a palette with opacities": (png(10_000, 11_000, 3, 8, *PALETTE), "take 1.9 GB to decode"),
+    "PNG of 16-bit RGBA": (
+        png(10_000, 11_000, 6, 16),
+        "is too large: 10000 x 11000 pixels of this kind take 2,310 MB",
+    ),
+    "PNG of RGBA": (png(10_000, 11_000, 6, 8), "take 1,870 MB to decode"),
+    "PNG of a palette with opacities": (png(10_000, 11_000, 3, 8, *PALETTE), "take 1,870 MB to decode"),
     "PNG of a column": (png(1, 119_000_000, 2, 8), "is too long: 1 x 119000000 pixels, and at most 65,535 a side"),
     "PNG of a line": (png(119_000_000, 1, 0, 8), "is too long: 119000000 x 1 pixels"),
     "PNG of chunks": (png(9, 9, 2, 8, chunk(b"teSt", b"") * 100_001), "is a PNG of more than 100,000 chunks"),
@@ -70,7 +73,7 @@ HOSTILE = {
         b"\xff\xd8" + SEGMENT * 300_000 + encode("JPEG")[2:],
         "is a JPEG of more than 2,000 segments",
     ),
-    "JPEG whose coefficients are held": (jpeg(10_000, 11_000, progressive=True), "take 1.4 GB to decode"),
+    "JPEG whose coefficients are held": (jpeg(10_000, 11_000, progressive=True), "take 1,430 MB to decode"),
     "GIF of comments": (GIF[:13] + GIF_TABLE + COMMENT + b",", "is a GIF of more than 20,000 blocks"),
     "BMP in runs": (
         b"BM" + struct.pack("<IIIIiiHHII", 0, 0, 1078, 40, 9_000, 9_000, 1, 8, 1, 0) + bytes(9_000_000),

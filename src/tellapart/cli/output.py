@@ -31,7 +31,8 @@ def make_console(stderr: bool = False) -> "Console":
 
     console = Console(markup=False, emoji=False, highlight=False, stderr=stderr)
     if console.is_terminal:
-        return console
+        # Rich asks anew before each line, and the descriptor of stderr leads elsewhere while a photo is decoded.
+        return Console(markup=False, emoji=False, highlight=False, stderr=stderr, force_terminal=True)
     return Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=10_000)
 
 

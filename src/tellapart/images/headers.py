@@ -256,8 +256,8 @@ def check_size(height: int, width: int, limits: ImageLimits, bytes_a_pixel: floa
     memory = height * width * bytes_a_pixel + num_bytes
     if memory > _MAX_MEMORY:
         raise ImageError(
-            f"is too large: {width} x {height} pixels of this kind take {memory / 1e9:.1f} GB to decode, and at most"
-            f" {_MAX_MEMORY / 1e9:.1f} are used. Save it smaller, or as JPEG"
+            f"is too large: {width} x {height} pixels of this kind take {memory / 1e6:,.0f} MB to decode, and at most"
+            f" {_MAX_MEMORY / 1e6:,.0f} are used. Save it smaller, or as JPEG"
         )
 
 
