@@ -98,8 +98,8 @@ def run() -> int:
             print_error("stopped.")
             code = exit_code()
     except TellapartError as exc:
-        print_error(with_flags(str(exc)))
-        code = 2
+        print_error("stopped." if is_stopped() else with_flags(str(exc)))
+        code = exit_code() if is_stopped() else 2
     except TyperException as exc:
         print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, show what you can give.")
         code = 2
@@ -117,6 +117,9 @@ def run() -> int:
 
 def _explain_unexpected(exc: Exception) -> int:
     """The exit code for an error that no part of tellapart has raised on purpose."""
+    if is_stopped():  # an import that a signal breaks off may fail in its own words
+        print_error("stopped.")
+        return exit_code()
     if is_out_of_memory(exc):
         print_error(with_flags(f"there is not enough memory{_size_asked_for(exc)}. {_advice_on_memory()}"))
         code = 2

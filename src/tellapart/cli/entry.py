@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 
-from tellapart.cli.stopping import WORD, end_with, exit_code, signals_heeded
+from tellapart.cli.stopping import WORD, end_with, exit_code, is_stopped, signals_heeded
 
 
 def main() -> None:
@@ -13,7 +13,9 @@ def main() -> None:
             from tellapart.cli.app import run
 
             end_with(run())
-    except KeyboardInterrupt:  # before or after what `run` itself looks after
+    except BaseException:  # before or after what `run` itself looks after
+        if not is_stopped():
+            raise
         with suppress(OSError):
             sys.stderr.write(f"{WORD}\n")
         end_with(exit_code())
