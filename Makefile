@@ -1,6 +1,6 @@
 # Every target makes the environment first when it is missing: `make demo` and `make test` work on a fresh clone.
 # Variables: VENV (where the environment is), PYTHON (what makes it), TORCH_INDEX (the address of a package index with another build
-# of PyTorch), PHOTOS (what the benchmarks read), KILLS (see soak), MEMORY_FILES (see bench-transfer).
+# of PyTorch), PHOTOS (what the benchmarks read), KILLS and FILES (see soak), MEMORY_FILES (see bench-transfer).
 
 VENV ?= .venv
 ARTICLE_VENV ?= .venv-article
@@ -9,6 +9,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 TORCH_INDEX ?=
 PHOTOS ?= ../shared/data/cats-dogs/train
 KILLS ?= 100
+FILES ?= 2000
 MEMORY_FILES ?= 100000
 
 BIN := $(VENV)/bin
@@ -85,7 +86,7 @@ screenshot: $(READY)
 	$(BIN)/python docs/make_screenshot.py
 
 soak: $(READY)
-	TELLAPART_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest -q -m soak
+	TELLAPART_TEST_KILLS=$(KILLS) TELLAPART_TEST_FILES=$(FILES) $(BIN)/python -m pytest -q -m soak
 
 bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-check
 

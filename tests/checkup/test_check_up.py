@@ -365,7 +365,7 @@ def test_all_groups_of_copies_are_in_the_json(check: Callable[[Path], Checkup], 
     found = checkup_to_json(check(photos_dir))
     (copies,) = [finding for finding in found["findings"] if finding["kind"] == "copies"]
     assert sorted({path for group in copies["examples"] for path in group}) == sorted(
-        str(path) for path in first.iterdir()
+        path.relative_to(photos_dir.parent).as_posix() for path in first.iterdir()
     )
 
 
