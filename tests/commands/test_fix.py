@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tellapart.commands.fix import FixSummary, find_download, fix
-from tellapart.config import ImageLimits
+from tellapart.config import ImageLimits, TransferConfig
 from tellapart.errors import ConfigError, DatasetError, OutputError
 from tellapart.photos.decisions import find_decisions, read_decisions
 from tellapart.photos.loading import digest_photo
 from tellapart.photos.sources import open_photos
+from tellapart.runs.run_folder import RunFile, begin_run
 
 Paint = Callable[..., Path]
 
@@ -439,3 +440,10 @@ def test_the_newest_download_of_a_name_counts_and_others_do_not(
     assert find_download("decisions-ab.csv", []) == tmp_path / "decisions-ab (1).csv"
     assert find_download("gone.csv", []) == Path("gone.csv")
     assert find_download(tmp_path / "elsewhere.csv", []) == tmp_path / "elsewhere.csv"
+
+
+def test_the_folder_of_a_run_means_its_photos(photos_dir: Path, decide: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    begin_run(tmp_path / "run", RunFile(str(photos_dir), TransferConfig(), None, "key", "finished"), None)
+    summary = fix(tmp_path / "run", tmp_path / "out", decisions=decide("cat/1.png move dog"))
+    assert (summary.num_photos, summary.num_moved) == (6, 1)

@@ -181,7 +181,8 @@ def test_the_page_can_be_read_without_its_script(browser: Chrome, page_path: Pat
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert is_shown(browser.find_element(By.CSS_SELECTOR, "#surest .heat"))
     assert not is_shown(browser.find_element(By.CSS_SELECTOR, ".suspects .decision"))
-    assert "it was right" in browser.find_element(By.CSS_SELECTOR, ".sentence").text
+    assert browser.find_element(By.CSS_SELECTOR, ".verdict .word").text
+    assert "Accuracy" in browser.find_element(By.CSS_SELECTOR, "header.head").text
 
 
 def test_everything_is_open_in_print_and_nothing_is_left_to_click(page: Chrome) -> None:
@@ -345,3 +346,8 @@ def test_the_large_photo_fits_on_a_phone(page: Chrome) -> None:
     assert page.execute_script("return arguments[0].scrollWidth <= arguments[0].clientWidth", dialog)
     picture = dialog.find_element(By.CSS_SELECTOR, ".large-picture > :first-child")
     assert picture.size["height"] > 60
+
+
+def test_the_command_names_the_folder_that_the_page_is_in(page: Chrome, page_path: Path) -> None:
+    said = page.find_element(By.ID, "fix-command").text
+    assert said.startswith(f"tellapart fix {page_path.parent} --decisions decisions-")

@@ -133,7 +133,7 @@ def _find_cross_class(photos: PhotoSet, groups: Groups) -> Finding | None:
         num,
         *_show_groups(photos, some),
         is_problem=True,
-        action="Keep each photo in one class: choose below, download decisions.csv, run `tellapart fix`.",
+        action="Keep each photo in one class: choose below, download your decisions, run the command shown there.",
     )
 
 

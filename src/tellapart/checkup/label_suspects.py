@@ -157,7 +157,7 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
             for suspect in suspects
         ),
         is_problem=True,
-        action="Look at each and decide, download decisions.csv, run `tellapart fix`. It takes minutes.",
+        action="Look at each and decide, download your decisions, run the command shown there. It takes minutes.",
     )
 
 

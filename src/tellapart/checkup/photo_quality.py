@@ -59,7 +59,7 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
         lambda num: f"{count_words(num, 'picture')} of one colour",
         "There is nothing on them to learn from: a lens cap, or a placeholder for a photo that is gone.",
         is_problem=True,
-        action="Remove them: choose below, download decisions.csv, run `tellapart fix`.",
+        action="Remove them: choose below, download your decisions, run the command shown there.",
     )
     return judgement(
         finding,

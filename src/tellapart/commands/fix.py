@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import platformdirs
 
@@ -36,6 +36,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.records import Skipped
 from tellapart.runs.outputs import check_dir, check_outside, claim_dir
+from tellapart.runs.run_folder import RUN_FILE_NAME, read_run_file
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
 from tellapart.untrusted import read_json
@@ -98,7 +99,7 @@ def fix(
     Decisions that stand in the source itself are applied first: those named are about the photos as these leave them.
 
     Args:
-        photos: labelled photos, as for `open_photos`; not modified.
+        photos: labelled photos, as for `open_photos`, or the folder of a run, whose photos are meant; not modified.
         out: outside of the source; new, empty, or the copy of an earlier run with the same photos and decisions.
         decisions: the file of the decisions, or the name under which the report offered it: then it is looked for here,
             in the folders of the photos, and where a browser puts downloads. May be left out with `drop_copies`, or
@@ -112,6 +113,7 @@ def fix(
         DatasetError: the source or the decisions cannot be used, none of them is about the photos, or none is left.
         OutputError: the folder lies inside the source, holds something else, or cannot be written.
     """
+    photos, source = _photos_of_run(photos, source)
     config, out_dir, named = source_config(source), Path(out), source_paths(photos)
     for path in named:
         check_outside(out_dir, path)
@@ -146,6 +148,15 @@ def fix(
             *describe_surprises(cleaned.photos, places, out_dir),
         ),
     )
+
+
+def _photos_of_run(photos: Photos, settings: SourceSettings) -> tuple[Photos, SourceSettings]:
+    """The photos of a run and the settings of their labels where its folder was named; else both as they are."""
+    if not isinstance(photos, str | Path) or not (Path(photos) / RUN_FILE_NAME).is_file():
+        return photos, settings
+    run_file = read_run_file(Path(photos))
+    where: Photos = run_file.source if isinstance(run_file.source, str) else list(run_file.source)
+    return where, cast("SourceSettings", {**run_file.labels, **settings})
 
 
 def find_download(named: str | Path, sources: Sequence[str | Path]) -> Path:

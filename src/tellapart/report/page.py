@@ -107,7 +107,7 @@ def render_report(report: Report) -> bytes:
         script=script,
         policy=_policy(style, script),
         data=_script_data(report, cards, suspects, model)
-        | {"key": key, "download": decisions_name}
+        | {"key": key, "download": decisions_name, "is_run": model is not None}
         | {"large": album.large_pictures(), "maps": _maps(report.maps)},
         decisions_name=decisions_name,
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",

@@ -213,9 +213,21 @@
     document.getElementById("accepted").textContent = `${plural(taken.length, "suggestion")} accepted.${left}`;
   }
 
+  // A page of a run that is open as a file knows where the run is, and the run knows where its photos are: so the command
+  // works in whatever folder it is pasted.
+  function placeCommand() {
+    const command = document.getElementById("fix-command");
+    if (!command || !data.is_run || location.protocol !== "file:") return;
+    const path = decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "");
+    const isWindows = /^\/[A-Za-z]:\//.test(path);
+    const folder = isWindows ? `"${path.slice(1)}"` : /^[\w/.+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+    command.textContent = `tellapart fix ${folder} --decisions ${data.download} --out cleaned`;
+  }
+
   function startDecisions() {
     data = JSON.parse(document.getElementById("data").textContent);
     restore();
+    placeCommand();
     each("[data-script]", (part) => (part.hidden = false));
     each(".decide", makeSelect);
     each(".choose", makeChoice);
