@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,15 @@ def test_signals_are_those_of_before_after_the_block() -> None:
     assert [signal.getsignal(number) for number in ALL] == before
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """The handlers of a process that a shell has started in the foreground; in the background Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_signals")
 def test_the_first_signal_is_a_keyboard_interrupt_and_one_press_counts_once() -> None:
     with pytest.raises(KeyboardInterrupt), stopping.signals_heeded():
         signal.raise_signal(signal.SIGTERM)

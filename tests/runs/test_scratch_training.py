@@ -73,7 +73,7 @@ def test_the_run_says_what_it_is(scratch_run: Run) -> None:
     assert plan["image_size"] == [32, 48]
     assert plan["width"] == 16
     page = (scratch_run.run_dir / "report.html").read_text(encoding="utf-8")
-    assert "32x48" in page
+    assert "48x32" in page
     assert f"{metrics['num_parameters']:,}" in page
 
 
@@ -126,7 +126,7 @@ def test_the_bundle_is_as_sure_as_its_validation_photos_allow(
     assert "(temperature 0.50)" in (run.run_dir / "report.html").read_text(encoding="utf-8")
     model = tellapart.load(run.run_dir)
     with (run.run_dir / "predictions.csv").open(newline="", encoding="utf-8-sig") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
+        rows = {str(animals_dir.parent / row["path"]): row for row in csv.DictReader(file)}
     for answer in model.predict(list(rows)):
         assert float(rows[answer.path]["probability"]) == pytest.approx(max(answer.probabilities), abs=1e-4)
 
@@ -180,7 +180,7 @@ def test_the_plan_is_told_before_the_first_epoch(
 ) -> None:
     (note,) = notes_of(animals_dir, tmp_path / "run", TINY, source_config)
     assert note.startswith("the plan: 2 epochs at ")
-    assert "predicts at 32x48." in note
+    assert "predicts at 48x32." in note
 
 
 @pytest.mark.parametrize(("side", "is_said"), [(32, True), (96, False)])

@@ -114,8 +114,10 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
         named = [str(one) for one in source_paths(photos)]
         zips = [one for one in named if _kind_of(one) == "zip"]
         # Several zips are the parts of one collection, as download services pack it.
-        parts = [[one] for one in named if one not in zips] + [zips] * bool(zips)
-        parts.sort(key=lambda part: named.index(part[0]))
+        first_zip = next((row for row, one in enumerate(named) if one in zips), None)
+        parts = [
+            zips if row == first_zip else [one] for row, one in enumerate(named) if row == first_zip or one not in zips
+        ]
         result = join_photos(
             [_open_zips(part, config) if len(part) > 1 else _open_one(part[0], config) for part in parts]
         )
