@@ -1,4 +1,4 @@
-"""Draws photos, plants a few wrong labels, trains, and photographs the top of the report for the README.
+"""Trains on the photos of the demo, and photographs the top of the report for the README.
 
 Run by `make screenshot`; needs Chromium.
 """
@@ -13,19 +13,10 @@ from pathlib import Path
 import cv2
 
 from tellapart.cli.app import app
-from tellapart.demo.drawing import write_demo_folder
+from tellapart.demo.collection import unpack_collection
 
 PICTURE = Path(__file__).resolve().parent / "images/report.png"
 _WIDTH, _HEIGHT = 1000, 850
-
-
-def write_photos(photos_dir: Path) -> None:
-    """60 drawn photos a class, three of them in the wrong folder, one twice."""
-    write_demo_folder(photos_dir, 60, seed=1)
-    for path in sorted((photos_dir / "cat").iterdir())[:3]:
-        path.rename(photos_dir / "dog" / f"moved-{path.name}")
-    twin = sorted((photos_dir / "cat").iterdir())[10]
-    shutil.copy(twin, twin.with_name(f"twin-of-{twin.name}"))
 
 
 def main() -> None:
@@ -34,7 +25,7 @@ def main() -> None:
     if chromium is None:
         sys.exit("Chromium is not installed. Install it, e.g. `apt-get install chromium`.")
     with tempfile.TemporaryDirectory() as folder:
-        write_photos(Path(folder) / "photos")
+        unpack_collection(Path(folder))
         with contextlib.chdir(folder):  # so that the report names `photos`, not a temporary folder
             app(["train", "photos", "--out", "run"], standalone_mode=False)
         shot = Path(folder) / "shot.png"
