@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tellapart.checkup.shortcut_words import describe_shortcut, describe_strength, shortcut_action, with_value
-from tellapart.checkup.shortcuts import find_shortcuts
+from tellapart.checkup.shortcuts import measure_clues
 from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.records import Shortcut
 
 PETS = ("cat", "dog")
+
+
+def find_shortcuts(*arguments: object) -> tuple[Shortcut, ...]:
+    """The clues that are shortcuts; arguments as for `measure_clues`."""
+    return tuple(shortcut for shortcut, is_found in measure_clues(*arguments) if is_found)  # type: ignore[arg-type]
 
 
 def draw_sizes(num_photos: int, seed: int = 0) -> NDArray[np.float64]:

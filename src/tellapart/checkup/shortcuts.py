@@ -50,19 +50,6 @@ class _JudgedPhotos:
     num_classes: int
 
 
-def find_shortcuts(
-    clues: Mapping[str, NDArray[np.float64]],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    class_names: Sequence[str],
-    seed: int,
-    reference_accuracy: float | None = None,
-) -> tuple[Shortcut, ...]:
-    """The clues that give a class away, the one that gives most away first; see `measure_clues`."""
-    measured = measure_clues(clues, labels, groups, class_names, seed, reference_accuracy)
-    return tuple(shortcut for shortcut, is_found in measured if is_found)
-
-
 def measure_clues(
     clues: Mapping[str, NDArray[np.float64]],
     labels: NDArray[np.int64],
