@@ -32,7 +32,7 @@ def rank_steps(
         findings: of the check-up.
         num_photos: of the check-up.
         curve: whether more photos would help.
-        num_skipped: files that could not be used.
+        num_skipped: photos that could not be used.
     """
     steps = [
         Step(finding.kind, finding.title, finding.action, finding.num_photos / max(1, num_photos))
@@ -43,8 +43,8 @@ def rank_steps(
         steps.append(
             Step(
                 "skipped",
-                f"{count(num_skipped, 'file')} could not be used",
-                "Read the reasons below. Save these files again as JPEG or PNG, or delete them.",
+                f"{count(num_skipped, 'photo')} could not be used",
+                "The report lists the reasons. Save these photos again as JPEG or PNG, or delete them.",
                 num_skipped / (num_skipped + num_photos) / 2,
             )
         )

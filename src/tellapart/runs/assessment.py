@@ -1,13 +1,16 @@
 """What a training says of its own model on the first screen: the verdict, and what to do next."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from tellapart.checkup.check_up import Checkup
+from tellapart.images.formats import SUFFIXES
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
 from tellapart.measure.verdict import judge
-from tellapart.records import Step, Verdict
+from tellapart.records import Skipped, Step, Verdict
 
 
 @dataclass(frozen=True)
@@ -33,5 +36,11 @@ def assess(checkup: Checkup, measurement: Measurement | None) -> Assessment:
     curve = None if measurement is None else measurement.method.curve
     num_photos = len(checkup.photos)
     verdict = judge(evaluation, checkup.findings, num_photos)
-    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, curve, len(checkup.photos.skipped))
+    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, curve, _count_lost(checkup.photos.skipped))
     return Assessment(verdict, steps)
+
+
+def _count_lost(skipped: Sequence[Skipped]) -> int:
+    """How many of the files that were left out are photos by their name; the others, such as notes, are no loss."""
+    suffixes = {suffix for some in SUFFIXES.values() for suffix in some}
+    return sum(PurePath(item.path).suffix.lower() in suffixes for item in skipped)
