@@ -30,7 +30,7 @@ help:
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
-	@echo "make demo-photos               draws the photos of the demo anew"
+	@echo "make demo-photos               draws the photos of the demo again"
 	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"

@@ -25,7 +25,7 @@ _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 _LOCALE_DIR = Path(__file__).with_name("locale")
 
 
-class _State:
+class _Current:
     """The language of this process, and its catalogue; English has none."""
 
     language = ENGLISH
@@ -34,13 +34,13 @@ class _State:
 
 def gettext(message: str) -> str:
     """The message in the language of the process; imported as `_`."""
-    catalogue = _State.catalogue
+    catalogue = _Current.catalogue
     return message if catalogue is None else catalogue.gettext(message)
 
 
 def ngettext(singular: str, plural: str, num: int) -> str:
     """The form of the message that goes with `num`, in the language of the process."""
-    catalogue = _State.catalogue
+    catalogue = _Current.catalogue
     if catalogue is None:
         return singular if num == 1 else plural
     return catalogue.ngettext(singular, plural, num)
@@ -86,15 +86,15 @@ def use_language(name: str) -> LanguageSwitch:
             field="language",
             value=name,
         )
-    switch = LanguageSwitch(_State.language)
-    _State.catalogue = _load_catalogue(language)
-    _State.language = language
+    switch = LanguageSwitch(_Current.language)
+    _Current.catalogue = _load_catalogue(language)
+    _Current.language = language
     return switch
 
 
 def current_language() -> str:
     """The language of the process, as an HTML page names it: `en` or `zh`."""
-    return _State.language
+    return _Current.language
 
 
 def language_of_environment(environment: Mapping[str, str]) -> str:
