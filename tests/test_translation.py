@@ -246,4 +246,4 @@ def test_the_flag_is_stronger_than_the_environment() -> None:
 def test_a_language_that_is_missing_is_named_with_those_that_are_there() -> None:
     refused = run("show", "--language", "fr", "x")
     assert refused.returncode == 2
-    assert refused.stderr.strip() == "tellapart: There is no language 'fr'. Give one of en, zh."
+    assert refused.stderr.strip() == "tellapart: there is no language 'fr'. Give one of en, zh."

@@ -80,7 +80,7 @@ def use_language(name: str) -> LanguageSwitch:
     language = _language_of_tag(name)
     if language is None:
         raise ConfigError(
-            gettext("There is no language {value!r}. Give one of {names}.").format(
+            gettext("there is no language {value!r}. Give one of {names}.").format(
                 value=name, names=", ".join(LANGUAGES)
             ),
             field="language",

@@ -85,7 +85,7 @@ def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Model)
 
 def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
     (note,) = rule(predictor, not_sure=0.1).notes
-    assert "it would answer 60% of photos" in note
+    assert "the model answers 60% of photos" in note
 
 
 def test_more_false_alarms_leave_less_room(predictor: Model) -> None:

@@ -15,7 +15,6 @@ from scipy.stats import norm
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import (
     Judgement,
-    count_words,
     find_single,
     make_figure,
     scores_of_rows,
@@ -24,6 +23,8 @@ from tellapart.checkup.thresholds import CheckConfig
 from tellapart.measure.number_words import percent
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, LabelSuspect
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 _FLOATS = NDArray[np.float32] | NDArray[np.float64]
 # The other class must be this probable: a model that is seldom right about 60 classes suspected 81 of 300 right labels
@@ -146,18 +147,22 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
     names = photos.class_names
     return Finding(
         "label_suspects",
-        f"{count_words(len(suspects), 'label')} that may be wrong",
-        "A model that had not seen these photos was sure of another class; look at each, for it may be the model that "
-        "is wrong.",
+        ngettext("{num:,} label that may be wrong", "{num:,} labels that may be wrong", len(suspects)).format(
+            num=len(suspects)
+        ),
+        _("A model that had not seen these photos was sure of another class. Check each one, the model may be wrong."),
         len(suspects),
         tuple((suspect.row,) for suspect in suspects),
         tuple(
-            f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
-            f" ({percent(suspect.suggested_probability)})"
+            _("labelled {name}, looks like {suggested} ({probability})").format(
+                name=names[suspect.label],
+                suggested=names[suspect.suggested_label],
+                probability=percent(suspect.suggested_probability),
+            )
             for suspect in suspects
         ),
         is_problem=True,
-        action="Look at each and decide, download your decisions, run the command shown there. It takes minutes.",
+        action=_("Check each one and decide, download your decisions, run the command shown there. It takes minutes."),
     )
 
 
@@ -244,9 +249,13 @@ def describe_outliers(rows: Sequence[int]) -> Finding | None:
     return find_single(
         "outliers",
         rows,
-        lambda num: f"{count_words(num, 'photo')} unlike any other in the class",
-        "Often a screenshot, a document or a photo in the wrong folder; sometimes only a rare view, which is worth "
-        "keeping.",
+        lambda num: ngettext(
+            "{num:,} photo unlike any other in the class", "{num:,} photos unlike any other in the class", num
+        ).format(num=num),
+        _(
+            "Often a screenshot, a document or a photo in the wrong folder. Sometimes a rare view that is worth"
+            " keeping."
+        ),
     )
 
 

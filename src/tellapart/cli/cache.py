@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete all of it. It is made again when needed.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help=_("Delete all of it. It is made again when needed."))] = False,
     cache_dir: Annotated[
         str | None,
-        typer.Option(help="Folder to look at.", show_default="the user's cache folder", metavar="DIR"),
+        typer.Option(help=_("Folder to look at."), show_default=_("the user's cache folder"), metavar="DIR"),
     ] = None,
 ) -> None:
     """Show what tellapart keeps between runs, where, and how large it is, or clear it."""

@@ -24,16 +24,16 @@ _NUM_NAMED = 3
 def check(
     photos: LabelledSource,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with the photos themselves.", metavar="FILE")
+        Path | None, typer.Option("--html", help=_("Write a page with the photos themselves."), metavar="FILE")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
+        Path | None, typer.Option("--json", help=_("Write everything that was found."), metavar="FILE")
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Move a threshold, such as dark=0.1. Repeat for more.", metavar="NAME=VALUE"),
+        typer.Option("--set", help=_("Move a threshold, such as dark=0.1. Repeat for more."), metavar="NAME=VALUE"),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=_("Exit with code 2 if there are problems."))] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,

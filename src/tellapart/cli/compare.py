@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 def compare(
     photos: LabelledSource,
-    recipes: Annotated[str, typer.Option(help="Recipes to compare, comma-separated.")] = "classic,transfer",
+    recipes: Annotated[str, typer.Option(help=_("Recipes to compare, comma-separated."))] = "classic,transfer",
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
+        Path | None, typer.Option(help=_("Folder of the runs."), show_default="runs/SOURCE-compare", metavar="DIR")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="each recipe's own")
+        int | None,
+        typer.Option(help=_("Epochs of the recipes that train in epochs."), show_default=_("each recipe's own")),
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
-        float, typer.Option("--validation", help="Share of each class to measure all recipes on.")
+        float, typer.Option("--validation", help=_("Share of each class to measure all recipes on."))
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(help=_("Random seed."))] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,

@@ -10,7 +10,7 @@ from tellapart.cli.output import make_console, print_line
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the photos, the run and the answers.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help=_("Folder for the photos, the run and the answers."))] = Path("demo"),
     cache_dir: CacheDir = None,
 ) -> None:
     """Try it without photos: train on drawn cats and dogs, find the mistakes planted in them, predict new ones."""

@@ -13,11 +13,11 @@ from tellapart.cli.output import make_console, print_line
 def embed(
     photos: Annotated[
         list[str],
-        typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE"),
+        typer.Argument(help=_("Photos as for train, or without labels: a folder, zip or CSV."), metavar="SOURCE"),
     ],
-    out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
+    out: Annotated[Path, typer.Option(help=_("Where the vectors go."), metavar="FILE.npz")],
     backbone: Annotated[
-        str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")
+        str, typer.Option(help=_("efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME."))
     ] = "efficientnet-lite0@288",
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def evaluate(
     model: ModelDir,
     photos: Annotated[
-        list[str], typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")
+        list[str], typer.Argument(help=_("Labelled photos that the model has never seen."), metavar="SOURCE")
     ],
-    json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help=_("Write the numbers here."), metavar="FILE")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,

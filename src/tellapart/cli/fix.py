@@ -18,16 +18,16 @@ _SHOWN_SKIPPED = 5
 
 def fix(
     photos: LabelledSource,
-    out: Annotated[Path, typer.Option(help="Folder for the cleaned copy, outside of SOURCE.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help=_("Folder for the cleaned copy, outside of SOURCE."), metavar="DIR")],
     decisions: Annotated[
         Path | None,
         typer.Option(
-            help="The file downloaded from the report. Its name is enough if it is in your downloads or in SOURCE.",
+            help=_("The file downloaded from the report. Its name is enough if it is in your downloads or in SOURCE."),
             metavar="FILE.csv",
         ),
     ] = None,
     drop_copies: Annotated[
-        bool, typer.Option("--drop-copies", help="Copy only one of the byte-identical photos of a class.")
+        bool, typer.Option("--drop-copies", help=_("Copy only one of the byte-identical photos of a class."))
     ] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,

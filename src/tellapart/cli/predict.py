@@ -16,38 +16,40 @@ if TYPE_CHECKING:
 
 def predict(
     model: ModelDir,
-    photos: Annotated[list[str], typer.Argument(help="Photos, and folders and zips of photos.", metavar="SOURCE")],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write every prediction here.", metavar="FILE")] = None,
+    photos: Annotated[list[str], typer.Argument(help=_("Photos, and folders and zips of photos."), metavar="SOURCE")],
+    csv: Annotated[Path | None, typer.Option("--csv", help=_("Write every prediction here."), metavar="FILE")] = None,
     grid: Annotated[
-        Path | None, typer.Option(help="Draw the first photos with their class here.", metavar="FILE.png")
+        Path | None, typer.Option(help=_("Draw the first photos with their class here."), metavar="FILE.png")
     ] = None,
-    heatmap: Annotated[bool, typer.Option("--heatmap", help="Show in the grid where the model looked.")] = False,
+    heatmap: Annotated[bool, typer.Option("--heatmap", help=_("Show in the grid where the model looked."))] = False,
     sort_into: Annotated[
-        Path | None, typer.Option(help="Copy each photo into a folder per class in here.", metavar="DIR")
+        Path | None, typer.Option(help=_("Copy each photo into a folder per class in here."), metavar="DIR")
     ] = None,
     not_sure: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'not sure' so that at most this share of the other answers is wrong, e.g. 0.05.",
-            show_default="always answers",
+            help=_("Answer 'not sure' so that at most this share of the other answers is wrong, e.g. 0.05."),
+            show_default=_("always answers"),
             metavar="RATE",
         ),
     ] = None,
     none_of_these: Annotated[
         float | None,
         typer.Option(
-            help="Answer 'none of these' for photos unlike the training photos. RATE is the share of normal photos that"
-            " may be flagged by mistake, e.g. 0.05.",
-            show_default="always answers",
+            help=_(
+                "Answer 'none of these' for photos unlike the training photos. RATE is the share of normal photos that"
+                " may be flagged by mistake, e.g. 0.05."
+            ),
+            show_default=_("always answers"),
             metavar="RATE",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
+    limit: Annotated[int, typer.Option(help=_("Photos to print, and to draw in the grid."), min=0)] = 10,
     submission: Annotated[
         Path | None,
-        typer.Option(help="Kaggle's sample file. Its columns and order are kept.", metavar="SAMPLE.csv"),
+        typer.Option(help=_("Kaggle's sample file. Its columns and order are kept."), metavar="SAMPLE.csv"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the submission goes.", metavar="FILE")] = None,
+    out: Annotated[Path | None, typer.Option(help=_("Where the submission goes."), metavar="FILE")] = None,
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
     from tellapart.commands.predict import PredictOutputs, write_predictions

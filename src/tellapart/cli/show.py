@@ -20,7 +20,7 @@ def show(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="New folder for grid.png, classes.png and skipped.csv. Without it nothing is written."
+            "--out", help=_("New folder for grid.png, classes.png and skipped.csv. Without it nothing is written.")
         ),
     ] = None,
     labels_csv: LabelsCsv = None,

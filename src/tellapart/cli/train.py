@@ -33,36 +33,38 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
-            " scratch, in minutes. classic: the article's network and settings.",
+            help=_(
+                "transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
+                " scratch, in minutes. classic: the article's network and settings."
+            ),
             show_default="transfer",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.", show_default="runs/SOURCE-RECIPE", metavar="DIR")
+        Path | None, typer.Option(help=_("Folder of the run."), show_default="runs/SOURCE-RECIPE", metavar="DIR")
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
         float | None,
         typer.Option(
             "--validation",
-            help="Share of each class to validate with.",
-            show_default="0.2; transfer below 1,000 photos: cross-validation",
+            help=_("Share of each class to validate with."),
+            show_default=_("0.2; transfer below 1,000 photos: cross-validation"),
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help=_("Random seed."), show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
+        bool, typer.Option("--resume", help=_("Continue an interrupted or finished run up to --epochs."))
     ] = False,
     photos_now: Annotated[
         list[str] | None,
         typer.Option(
             "--photos",
-            help="With --resume: where the photos are now, if they were moved.",
-            show_default="where they were",
+            help=_("With --resume: where the photos are now, if they were moved."),
+            show_default=_("where they were"),
             metavar="SOURCE",
         ),
     ] = None,
@@ -70,29 +72,31 @@ def train(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.",
-            show_default="chosen by --eyes",
+            help=_("efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME."),
+            show_default=_("chosen by --eyes"),
             rich_help_panel=_TRANSFER_PANEL,
         ),
     ] = None,
     eyes: Annotated[
         str | None,
         typer.Option(
-            help="auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
-            " larger network on some of your photos. quick takes the smallest network. best tries more.",
+            help=_(
+                "auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
+                " larger network on some of your photos. quick takes the smallest network. best tries more."
+            ),
             show_default="auto",
             rich_help_panel=_TRANSFER_PANEL,
         ),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Number of folds.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
+        typer.Option(help=_("Number of folds."), show_default="5", rich_help_panel=_TRANSFER_PANEL),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="How long the whole training takes, instead of --epochs.",
-            show_default="by the number of photos",
+            help=_("How long the whole training takes, instead of --epochs."),
+            show_default=_("by the number of photos"),
             rich_help_panel=_SCRATCH_PANEL,
         ),
     ] = None,
@@ -100,7 +104,7 @@ def train(
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Treat mirrored photos as the same class.",
+            help=_("Treat mirrored photos as the same class."),
             show_default="flip",
             rich_help_panel=_SCRATCH_PANEL,
         ),
@@ -108,48 +112,48 @@ def train(
     rotations: Annotated[
         bool,
         typer.Option(
-            "--rotations", help="Treat photos turned by any angle as the same class.", rich_help_panel=_SCRATCH_PANEL
+            "--rotations", help=_("Treat photos turned by any angle as the same class."), rich_help_panel=_SCRATCH_PANEL
         ),
     ] = False,
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Pixels, or HEIGHTxWIDTH.",
-            show_default="classic: 150; scratch: by the time there is",
+            help=_("Pixels, or HEIGHTxWIDTH."),
+            show_default=_("classic: 150; scratch: by the time there is"),
             metavar="N",
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
     grayscale: Annotated[
         bool,
-        typer.Option("--grayscale", help="One channel instead of three.", rich_help_panel=_FROM_SCRATCH_PANEL),
+        typer.Option("--grayscale", help=_("One channel instead of three."), rich_help_panel=_FROM_SCRATCH_PANEL),
     ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the training photos.",
-            show_default="classic: 64; scratch: by the number of photos",
+            help=_("Passes over the training photos."),
+            show_default=_("classic: 64; scratch: by the number of photos"),
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_CLASSIC_PANEL)
+        int | None, typer.Option(help=_("Photos per step."), show_default="32", rich_help_panel=_CLASSIC_PANEL)
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            help="rmsprop, sgd, adam, adamw, adagrad or adadelta.",
+            help=_("rmsprop, sgd, adam, adamw, adagrad or adadelta."),
             show_default="rmsprop",
             rich_help_panel=_CLASSIC_PANEL,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Step size.", show_default="0.0001", rich_help_panel=_CLASSIC_PANEL),
+        typer.Option(help=_("Step size."), show_default="0.0001", rich_help_panel=_CLASSIC_PANEL),
     ] = None,
     no_augment: Annotated[
         bool,
-        typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_CLASSIC_PANEL),
+        typer.Option("--no-augment", help=_("Train on the photos as they are."), rich_help_panel=_CLASSIC_PANEL),
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from tellapart.measure.number_words import count, quote, quote_some
+from tellapart.measure.number_words import count_photos, quote, quote_some
 from tellapart.measure.verdict import FEWEST_GROUPS, GUESSING, TOO_FEW, num_found, weakest_class
 from tellapart.records import Evaluation, Finding, LearningCurve, Step, Verdict
+from tellapart.translation import gettext as _
 
 # Photos of a class with which its recall is known to some 15 points.
 _GOOD_NUMBER = 30
@@ -43,8 +44,8 @@ def rank_steps(
         steps.append(
             Step(
                 "skipped",
-                f"{count(num_skipped, 'photo')} could not be used",
-                "The report lists the reasons. Save these photos again as JPEG or PNG, or delete them.",
+                _("{photos} could not be used").format(photos=count_photos(num_skipped)),
+                _("The report lists the reasons. Save these photos again as JPEG or PNG, or delete them."),
                 num_skipped / (num_skipped + num_photos) / 2,
             )
         )
@@ -55,28 +56,31 @@ def rank_steps(
 
 def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, curve: LearningCurve | None) -> list[Step]:
     if evaluation is None:
-        action = f"Add photos until each class has {_GOOD_NUMBER}, of different moments. Then train again."
-        return [Step("too_few", "Every class has only one photo", action, 1.0)]
+        action = _("Add photos until each class has {num}, of different moments. Then train again.")
+        return [Step("too_few", _("Every class has only one photo"), action.format(num=_GOOD_NUMBER), 1.0)]
     if verdict.word == TOO_FEW:
         few = [score for score in evaluation.per_class if score.num_groups < FEWEST_GROUPS]
         names = quote_some([score.class_name for score in sorted(few, key=lambda score: score.num_groups)])
-        action = f"Take {_GOOD_NUMBER} or more of each, of different moments. Then train again."
-        return [Step("too_few", f"Add photos of {names}", action, 1.0)]
+        action = _("Take {num} or more of each, of different moments. Then train again.").format(num=_GOOD_NUMBER)
+        return [Step("too_few", _("Add photos of {names}").format(names=names), action, 1.0)]
     if verdict.word == GUESSING:
-        action = (
-            "Can you tell the classes apart in them? Then add photos, at least twice as many. If not, take closer or"
-            " sharper photos, or merge the classes."
+        action = _(
+            "Can you tell the classes apart in these photos? Then add at least twice as many photos. If not, take"
+            " closer or sharper photos, or merge the classes."
         )
-        return [Step("guessing", "Look at its mistakes", action, 1.0)]
+        return [Step("guessing", _("Look at the model's mistakes"), action, 1.0)]
     steps = []
     weakest = weakest_class(evaluation)
     if weakest is not None and weakest.recall is not None:
         cost = (1 - weakest.recall) / len(evaluation.per_class)
         if cost >= _LEAST_COST:
             missed = weakest.num_photos - num_found(weakest)
-            action = f"It missed {missed:,} of {weakest.num_photos:,}. Add photos like those, or check their labels."
-            steps.append(Step("weak_class", f"Add photos of {quote(weakest.class_name)}", action, cost))
+            action = _(
+                "The model missed {num_missed:,} of {num_photos:,}. Add photos like those, or check their labels."
+            ).format(num_missed=missed, num_photos=weakest.num_photos)
+            title = _("Add photos of {names}").format(names=quote(weakest.class_name))
+            steps.append(Step("weak_class", title, action, cost))
     if curve is not None and curve.gain:
-        action = f"{curve.sentence} Photograph more, then train again."
-        steps.append(Step("more_photos", "Add photos of all classes", action, curve.gain))
+        action = _("{sentence} Take more photos, then train again.").format(sentence=curve.sentence)
+        steps.append(Step("more_photos", _("Add photos of all classes"), action, curve.gain))
     return steps

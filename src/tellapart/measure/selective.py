@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tellapart.measure.number_words import percent
 from tellapart.records import SelectivePoint
+from tellapart.translation import gettext as _
 
 _MOST_POINTS = 100
 # Photos that are taken to have been wrong besides those that were, for the luck of the chosen threshold.
@@ -68,22 +69,33 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
     point = _point_for(points, target_error)
     if point is not None:
         answered = percent(point.num_answered / num_photos, num_photos)
-        share = "all" if point.threshold == 0 else f"{answered} of"
-        return (
-            f"With {setting} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
-            f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."
+        if point.threshold == 0:
+            said = _(
+                "With {setting} the model answers all photos. It answered {num_answered:,} of {num_photos:,} photos it"
+                " had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        else:
+            said = _(
+                "With {setting} the model answers {share} of photos. It answered {num_answered:,} of {num_photos:,}"
+                " photos it had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        return said.format(
+            setting=setting,
+            share=answered,
+            num_photos=num_photos,
+            num_answered=point.num_answered,
+            num_wrong=point.num_wrong,
         )
     if is_too_few(points, target_error):
-        return (
-            f"With {setting} it would answer no photos: so low a rate of errors shows only on "
-            f"{math.ceil(1 / target_error) - 1:,} photos or more, and it was measured on {num_photos:,}."
-        )
+        return _(
+            "With {setting} the model answers no photos. Such a low error rate can only be shown on {num_needed:,}"
+            " photos or more, and it was measured on {num_photos:,}."
+        ).format(setting=setting, num_needed=math.ceil(1 / target_error) - 1, num_photos=num_photos)
     best = points[int(np.argmin(_expected_errors(points)))]
-    return (
-        f"With {setting} it would answer no photos: of the {best.num_answered:,} it was surest about, among "
-        f"{num_photos:,} it had not seen, it was wrong about {best.num_wrong:,}, "
-        "too many to promise so few errors on new photos."
-    )
+    return _(
+        "With {setting} the model answers no photos. {num_wrong:,} of its {num_answered:,} surest answers were wrong,"
+        " too many to promise so few errors."
+    ).format(setting=setting, num_answered=best.num_answered, num_wrong=best.num_wrong)
 
 
 def is_too_few(points: Sequence[SelectivePoint], target_error: float) -> bool:
