@@ -76,7 +76,7 @@ def test_what_was_seen_is_found_again(
 ) -> None:
     cache = str(tmp_path / "cache")
     first = look_at(list_photos([photos_dir]), [Eye(embedder)], cache_dir=cache)
-    monkeypatch.setattr("tellapart.images.gate._read_samples", lambda *arguments: pytest.fail("it was decoded"))
+    monkeypatch.setattr("tellapart.images.gate.read_samples", lambda *arguments: pytest.fail("it was decoded"))
     (photos_dir / "cut.png").unlink()
     again = look_at(list_photos([photos_dir]), [Eye(embedder)], cache_dir=cache)
 
