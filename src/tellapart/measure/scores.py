@@ -148,8 +148,8 @@ class PairedTest:
 
     Attributes:
         first, second: names of the recipes.
-        num_only_first: photos that only the first got right.
-        num_only_second: photos that only the second got right.
+        num_only_first: photos that only the first got right; photos that belong together, such as copies, are one.
+        num_only_second: likewise of the second.
         p_value: how often chance alone splits their sum at least as unevenly, in `[0, 1]`.
     """
 
