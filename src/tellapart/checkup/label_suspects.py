@@ -6,7 +6,7 @@ imported where it is needed.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from tellapart.checkup.finding import (
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
-from tellapart.measure.number_words import percent
+from tellapart.measure.number_words import count_photos, percent
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, LabelSuspect
 from tellapart.translation import gettext as _
@@ -82,11 +82,11 @@ def judge_labels(
     photos, labels = seen.photos, seen.photos.labels
     assert labels is not None and seen.embeddings is not None
     bound = thresholds.wrong_label_of(probabilities.shape[1])
-    suspects = tuple(
-        one
-        for one in find_label_suspects(labels, probabilities, groups, bound)
-        if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed
-    )
+    found = find_label_suspects(labels, probabilities, groups, bound)
+    is_open = [
+        (digest, photos.class_names[label]) not in confirmed for digest, label in zip(seen.digests, labels, strict=True)
+    ]
+    suspects = tuple(_with_rows(one, rows) for one in found if (rows := [row for row in one.rows if is_open[row]]))
     oddness = measure_oddness(seen.embeddings, labels, groups)
     outliers = choose_outliers(oddness, thresholds.odd)
     likely = np.where(np.isfinite(oddness), norm.sf(oddness), np.nan)
@@ -96,7 +96,7 @@ def judge_labels(
     return suspects, Judgement(
         tuple(finding for finding in findings if finding is not None),
         (
-            scores_of_rows("label_suspect", of_label, [one.row for one in suspects]),
+            scores_of_rows("label_suspect", of_label, [row for one in suspects for row in one.rows]),
             scores_of_rows("outlier", likely, outliers),
         ),
         (
@@ -112,7 +112,7 @@ def find_label_suspects(
     groups: NDArray[np.int64] | None = None,
     bound: float | None = None,
 ) -> tuple[LabelSuspect, ...]:
-    """Photos whose label is probably wrong, the most suspicious first.
+    """Photos whose label is probably wrong, the most suspicious first; those of one group with one label as one.
 
     Confident learning (Northcutt, Jiang and Chuang 2021) says how many labels are wrong: a label counts as wrong where
     another class is at least as probable as it is, on average, for the photos labelled so. That many are suspected,
@@ -132,27 +132,37 @@ def find_label_suspects(
     suspected = _suspect(moments, CheckConfig(wrong_label=bound).wrong_label_of(probabilities.shape[1]))
     best = moments.probabilities.argmax(axis=1)
     suspects = []
-    for row, moment in zip(moments.rows.tolist(), moments.of_row.tolist(), strict=True):
-        if suspected[moment]:
-            label, suggested = int(moments.labels[moment]), int(best[moment])
-            label_probability, suggested_probability = moments.probabilities[moment, [label, suggested]].tolist()
-            suspects.append(LabelSuspect(row, label, suggested, label_probability, suggested_probability))
+    for moment in np.flatnonzero(suspected).tolist():
+        first, *others = moments.rows[moments.of_row == moment].tolist()
+        label, suggested = int(moments.labels[moment]), int(best[moment])
+        of_label, of_suggested = moments.probabilities[moment, [label, suggested]].tolist()
+        suspects.append(LabelSuspect(first, label, suggested, of_label, of_suggested, tuple(others)))
     return tuple(sorted(suspects, key=lambda suspect: (suspect.label_probability, suspect.row)))
+
+
+def _with_rows(suspect: LabelSuspect, rows: Sequence[int]) -> LabelSuspect:
+    """The suspect, for these of its photos alone."""
+    return replace(suspect, row=rows[0], other_rows=tuple(rows[1:]))
 
 
 def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> Finding | None:
     """The finding about labels that are probably wrong."""
     if not suspects:
         return None
-    names = photos.class_names
+    names, num_photos = photos.class_names, sum(len(one.rows) for one in suspects)
+    title = ngettext("{num:,} label that may be wrong", "{num:,} labels that may be wrong", len(suspects))
+    if num_photos > len(suspects):
+        title = ngettext(
+            "{num:,} label that may be wrong ({photos} with their copies)",
+            "{num:,} labels that may be wrong ({photos} with their copies)",
+            len(suspects),
+        )
     return Finding(
         "label_suspects",
-        ngettext("{num:,} label that may be wrong", "{num:,} labels that may be wrong", len(suspects)).format(
-            num=len(suspects)
-        ),
+        title.format(num=len(suspects), photos=count_photos(num_photos)),
         _("A model that had not seen these photos was sure of another class. Check each one, the model may be wrong."),
-        len(suspects),
-        tuple((suspect.row,) for suspect in suspects),
+        num_photos,
+        tuple(suspect.rows for suspect in suspects),
         tuple(
             _("labelled {name}, looks like {suggested} ({probability})").format(
                 name=names[suspect.label],
@@ -195,13 +205,6 @@ def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[n
     sums = np.zeros((len(moment_labels), probabilities.shape[1]))
     np.add.at(sums, of_row, probabilities[rows])
     return _Moments(rows, of_row, moment_labels, sums / sums.sum(axis=1, keepdims=True))
-
-
-def find_outliers(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Rows of photos that look like no other of their class, the oddest first; see `measure_oddness`."""
-    return choose_outliers(measure_oddness(embeddings, labels, groups))
 
 
 def choose_outliers(oddness: NDArray[np.float64], bound: float | None = None) -> tuple[int, ...]:

@@ -17,8 +17,8 @@ from tellapart.checkup.finding import (
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
+from tellapart.formats.photo_formats import SUFFIXES
 from tellapart.images.facts import PhotoFacts
-from tellapart.images.formats import SUFFIXES
 from tellapart.measure.number_words import join_words
 from tellapart.records import Finding
 from tellapart.translation import gettext as _

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tellapart.measure.number_words import percent
-from tellapart.records import SelectivePoint
+from tellapart.measure.scores import SelectivePoint
 from tellapart.translation import gettext as _
 
 _MOST_POINTS = 100

@@ -6,7 +6,8 @@ The rules stand in the order in which they win. All that is said is said here.
 from collections.abc import Sequence
 
 from tellapart.measure.number_words import count_photos, percent, percent_range, quote, quote_some
-from tellapart.records import ClassScore, Evaluation, Finding, Verdict
+from tellapart.measure.scores import ClassScore, Evaluation, Verdict
+from tellapart.records import Finding
 from tellapart.translation import gettext as _
 from tellapart.translation import gettext_noop, ngettext
 
@@ -236,8 +237,8 @@ def _doubtful(findings: Sequence[Finding], num_photos: int) -> tuple[str, ...]:
     if num_photos and num_doubtful >= _MOST_DOUBT * num_photos:
         share = percent(num_doubtful / num_photos, num_photos)
         said = ngettext(
-            "{num:,} label of {num_photos:,} may be wrong ({share}).",
-            "{num:,} labels of {num_photos:,} may be wrong ({share}).",
+            "{num:,} photo of {num_photos:,} may have a wrong label ({share}).",
+            "{num:,} photos of {num_photos:,} may have a wrong label ({share}).",
             num_doubtful,
         )
         reasons.append(said.format(num=num_doubtful, num_photos=num_photos, share=share))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tellapart.measure import number_words
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.scores import Step, Verdict
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import Figure, Finding, LabelSuspect, Skipped, Step, Verdict
+from tellapart.records import Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import SURE, ModelView, make_view
@@ -179,22 +180,22 @@ def _script_data(
     model: ModelView | None,
 ) -> dict[str, Any]:
     """What the script needs to know of every photo that can be decided on; all texts can be encoded."""
-    shown = [
-        *(photo for _, photo in suspects),
-        *(photo for card in cards for group in card.groups for photo in group.photos),
-    ]
+    rows = {row for suspect, _ in suspects for row in suspect.rows}
+    rows |= {photo.row for card in cards for group in card.groups for photo in group.photos}
     if model is not None:
-        shown += [answer.photo for answer in (*model.sure_mistakes, *model.other_mistakes, *model.unsure)]
+        answers = (*model.sure_mistakes, *model.other_mistakes, *model.unsure)
+        rows |= {row for answer in answers for row in (answer.photo.row, *answer.other_rows)}
     return {
         "classes": [printable(name) for name in report.class_names],
         "shown": [wording.shorten(name, 60) for name in report.class_names],
         "counts": list(report.class_counts.values()),
         "suggested": {
-            str(photo.row): [suspect.suggested_label, round(suspect.suggested_probability, 4)]
-            for suspect, photo in suspects
+            str(row): [suspect.suggested_label, round(suspect.suggested_probability, 4)]
+            for suspect, _ in suspects
+            for row in suspect.rows
         },
         "photos": {
-            str(photo.row): [photo.content, printable(photo.path), printable(photo.class_name or "")]
-            for photo in sorted(shown, key=lambda photo: photo.row)
+            str(row): [photo.content, printable(photo.path), printable(photo.class_name or "")]
+            for row, photo in ((row, report.photos[row]) for row in sorted(rows))
         },
     }
