@@ -8,6 +8,8 @@ import typer
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelPattern, LabelsCsv, ModelDir
 from tellapart.cli.output import make_console, print_line, print_note, print_table
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,13 +37,13 @@ def evaluate(
 
     if json is not None:
         is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
-        check_output_files([OutputFile(json, "json", "an evaluation", is_own)], [*photos, labels_csv])
+        check_output_files([OutputFile(json, "json", _("an evaluation"), is_own)], [*photos, labels_csv])
     result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
     console = make_console()
     for line in (*describe_verdict(result.verdict), describe_accuracy(result), result.promise):
-        print_line(console, line or "Training promised nothing to compare this with.")
+        print_line(console, line or _("Training promised no accuracy to compare with."))
     for line in _describe_left_out(result):
         print_line(console, line)
     for note in result.notes:
@@ -49,7 +51,12 @@ def evaluate(
     _print_classes(console, result)
     if skipped := result.skipped:
         reason = with_flags(skipped[0].reason)
-        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {reason}")
+        said = ngettext(
+            "{num:,} file skipped: {path}: {reason}",
+            "{num:,} files skipped. The first one is {path}: {reason}",
+            len(skipped),
+        )
+        print_line(console, said.format(num=len(skipped), path=skipped[0].path, reason=reason))
 
 
 def _describe_left_out(result: "ModelEvaluation") -> list[str]:
@@ -57,13 +64,26 @@ def _describe_left_out(result: "ModelEvaluation") -> list[str]:
     lines: list[str] = []
     if result.num_known:
         near = len(result.near_copy_paths)
-        copies = f" ({near:,} of them near copies)" if near else ""
-        photos = "1 photo was" if result.num_known == 1 else f"{result.num_known:,} photos were"
-        lines.append(f"{photos} left out, because the model was trained on them{copies}.")
+        said = ngettext(
+            "{num:,} photo was left out, because the model was trained on it.",
+            "{num:,} photos were left out, because the model was trained on them.",
+            result.num_known,
+        )
+        if near:
+            said = ngettext(
+                "{num:,} photo was left out, because the model was trained on it or a near-copy.",
+                "{num:,} photos were left out, because the model was trained on them ({near:,} are near-copies).",
+                result.num_known,
+            )
+        lines.append(said.format(num=result.num_known, near=near))
     if result.other_split_paths:
         num = len(result.other_split_paths)
-        photos = "1 photo was" if num == 1 else f"{num:,} photos were"
-        lines.append(f"{photos} left out, because SOURCE has a test split and they are not in it.")
+        said = ngettext(
+            "{num:,} photo was left out, because SOURCE has a test split and the photo is not in it.",
+            "{num:,} photos were left out, because SOURCE has a test split and they are not in it.",
+            num,
+        )
+        lines.append(said.format(num=num))
     return lines
 
 
@@ -80,9 +100,11 @@ def _print_classes(console: "Console", result: "Evaluation") -> None:
         )
         for score in result.per_class
     ]
-    print_table(console, ("class", "photos", "found (recall)", "95% interval", "right (precision)"), rows)
+    print_table(
+        console, (_("class"), _("photos"), _("found (recall)"), _("95% interval"), _("right (precision)")), rows
+    )
     names = [score.class_name for score in result.per_class]
     if len(names) <= 12:
         matrix = zip(names, result.confusion_matrix, strict=True)
-        print_line(console, "\nRows: what it is; columns: what the model says")
+        print_line(console, "\n" + _("Rows: what the photo is. Columns: what the model says."))
         print_table(console, ("", *names), [(name, *(f"{num:,}" for num in row)) for name, row in matrix])

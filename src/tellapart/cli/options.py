@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tellapart.translation import gettext as _
+
 SOURCE_HELP = "Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source."
 LabelledSource = Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE")]
 ModelDir = Annotated[Path, typer.Argument(help=_("Folder that `tellapart train` made."), metavar="MODEL_DIR")]
@@ -16,7 +18,7 @@ ClassLevel = Annotated[
     int | None,
     typer.Option(
         help=_("Which folder of each path is the class: 1 for the folders directly in SOURCE, 2 for those inside."),
-        show_default=_("found by the folders"),
+        show_default=_("found from the folders"),
         metavar="N",
     ),
 ]

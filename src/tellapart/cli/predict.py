@@ -9,6 +9,9 @@ from tellapart.cli.options import ModelDir
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
+from tellapart.measure.number_words import count_photos
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from tellapart.commands.predict import PredictOutputs, PredictSummary
@@ -55,7 +58,9 @@ def predict(
     from tellapart.commands.predict import PredictOutputs, write_predictions
 
     if (submission is None) != (out is None):
-        raise ConfigError("`submission` and `out` go together: the sample file, and where the submission is written.")
+        raise ConfigError(
+            _("give `submission` and `out` together: the sample file, and where to write the submission.")
+        )
     both = (submission, out) if submission is not None and out is not None else None
     outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
@@ -69,25 +74,36 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
     console = make_console()
     if summary.submission is not None and outputs.submission is not None:
         written = summary.submission
-        print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
-    for _, item in summary.first[: outputs.limit]:
+        print_line(
+            console,
+            _("Submission with {num_rows:,} rows in {path} ({meaning})").format(
+                num_rows=written.num_rows, path=outputs.submission[1], meaning=written.meaning
+            ),
+        )
+    for _row, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
-    print_line(console, f"{summary.counts.total():,} photos: {parts}")
+    said = _("{photos}: {classes}").format(photos=count_photos(summary.counts.total()), classes=parts)
+    print_line(console, said)
     for note in summary.notes:
         print_note(console, note)
     if summary.sorted_photos is not None:
         copied = summary.sorted_photos
-        kept = f", {copied.num_kept:,} were there already" if copied.num_kept else ""
-        print_line(console, f"{copied.num_copied:,} photos copied into {outputs.sort_into}{kept}")
+        said = _("{photos} copied into {folder}")
+        if copied.num_kept:
+            said = _("{photos} copied into {folder}, {num_there:,} were there already")
+        photos = count_photos(copied.num_copied)
+        print_line(console, said.format(photos=photos, folder=outputs.sort_into, num_there=copied.num_kept))
         for path, place in copied.elsewhere[: max(outputs.limit, 1)]:
-            print_line(console, f"left in {place}, sorted there before: {path}")
+            print_line(console, _("left in {folder}, sorted there before: {path}").format(folder=place, path=path))
         if copied.elsewhere:
-            num = "1 photo was" if len(copied.elsewhere) == 1 else f"{len(copied.elsewhere):,} photos were"
-            print_note(
-                console,
-                f"{num} already in the folder of another class and got no second copy. Move them by hand, or sort into "
-                "a new folder.",
+            said = ngettext(
+                "{num:,} photo was already in the folder of another class and was not copied again. Move it by hand, or"
+                " sort into a new folder.",
+                "{num:,} photos were already in the folder of another class and were not copied again. Move them by"
+                " hand, or sort into a new folder.",
+                len(copied.elsewhere),
             )
-        print_skipped(console, "not copied", copied.lost[: max(outputs.limit, 1)], len(copied.lost))
-    print_skipped(console, "skipped", summary.first_skipped, summary.num_skipped)
+            print_note(console, said.format(num=len(copied.elsewhere)))
+        print_skipped(console, _("not copied"), copied.lost[: max(outputs.limit, 1)], len(copied.lost))
+    print_skipped(console, _("skipped"), summary.first_skipped, summary.num_skipped)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line, print_note
-from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
+from tellapart.records import EpochRecord, Finding, PreparedRecord, StepRecord
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,8 +41,8 @@ def watch_prediction(now: Callable[[], float] = time.monotonic) -> Iterator[Call
             if moment >= next_shown or num_done == num_photos:
                 next_shown = moment + _LIVE_SECONDS
                 seconds_left = (moment - started) / num_done * (num_photos - num_done)
-                what = f"photo {num_done:,}/{num_photos:,}"
-                progress.show(what, num_done, num_photos, f"{format_seconds(seconds_left)} left")
+                what = _photo_text(num_done, num_photos)
+                progress.show(what, num_done, num_photos, _time_left(seconds_left))
 
         yield show
 
@@ -69,10 +70,16 @@ def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress"
         on_prepared=lambda record: _print_prepared(console, record),
         on_checked=lambda findings: _print_findings(console, findings),
         on_embedded=lambda record: progress.show(
-            f"photo {record.num_done:,}/{record.num_photos:,}", record.num_done, record.num_photos, _embed_text(record)
+            _photo_text(record.num_done, record.num_photos),
+            record.num_done,
+            record.num_photos,
+            _time_left(record.seconds_left),
         ),
         on_step=lambda record: progress.show(
-            f"epoch {record.epoch}/{record.num_epochs}", record.step, record.num_steps, _step_text(record)
+            _("epoch {epoch}/{num_epochs}").format(epoch=record.epoch, num_epochs=record.num_epochs),
+            record.step,
+            record.num_steps,
+            _step_text(record),
         ),
         on_epoch=lambda record: _print_epoch(console, record),
         on_note=lambda text: print_note(console, text),
@@ -84,7 +91,7 @@ class _LiveProgress:
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
-        self._task = progress.add_task("", state="reading photos", total=None)
+        self._task = progress.add_task("", state=_("reading photos"), total=None)
 
     def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
         self._progress.update(self._task, description=what, completed=num_done, total=num_all, state=state)
@@ -110,21 +117,28 @@ def format_seconds(seconds: float) -> str:
     """A duration as a person says it: `42 s`, `3 min 05 s`, `2 h 07 min`."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s").format(seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return _("{minutes} min {seconds:02d} s").format(minutes=whole // 60, seconds=whole % 60)
+    return _("{hours} h {minutes:02d} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
 def _step_text(record: StepRecord) -> str:
-    return (
-        f"step {record.step}/{record.num_steps}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}"
-        f"  {format_seconds(record.seconds_left)} left"
+    return _("step {step}/{num_steps}  loss {loss:.3f}  accuracy {accuracy:.3f}  {time} left").format(
+        step=record.step,
+        num_steps=record.num_steps,
+        loss=record.train_loss,
+        accuracy=record.train_accuracy,
+        time=format_seconds(record.seconds_left),
     )
 
 
-def _embed_text(record: EmbedRecord) -> str:
-    return f"{format_seconds(record.seconds_left)} left"
+def _photo_text(num_done: int, num_photos: int) -> str:
+    return _("photo {num_done:,}/{num_photos:,}").format(num_done=num_done, num_photos=num_photos)
+
+
+def _time_left(seconds: float) -> str:
+    return _("{time} left").format(time=format_seconds(seconds))
 
 
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:

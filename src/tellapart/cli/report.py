@@ -6,6 +6,7 @@ import typer
 
 from tellapart.cli.options import CacheDir, ModelDir
 from tellapart.cli.output import make_console, print_line
+from tellapart.translation import gettext as _
 
 
 def report(

@@ -12,6 +12,7 @@ from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPatter
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from tellapart.measure.scores import Verdict
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 
 # Photos measured on from which a guess at what more time brings is more than a guess.
 _ENOUGH_TO_ESTIMATE = 100
-_TRANSFER_PANEL = "Recipe transfer"
-_SCRATCH_PANEL = "Recipe scratch"
-_FROM_SCRATCH_PANEL = "Recipes scratch and classic"
-_CLASSIC_PANEL = "Recipe classic"
+_TRANSFER_PANEL = _("Recipe transfer")
+_SCRATCH_PANEL = _("Recipe scratch")
+_FROM_SCRATCH_PANEL = _("Recipes scratch and classic")
+_CLASSIC_PANEL = _("Recipe classic")
 
 
 def train(
     photos: Annotated[
         list[str] | None,
-        typer.Argument(help=f"{SOURCE_HELP} With --resume it may be left out.", metavar="SOURCE", show_default=False),
+        typer.Argument(
+            help=_("{source} Not needed with --resume.").format(source=SOURCE_HELP),
+            metavar="SOURCE",
+            show_default=False,
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -49,7 +54,7 @@ def train(
         typer.Option(
             "--validation",
             help=_("Share of each class to validate with."),
-            show_default=_("0.2; transfer below 1,000 photos: cross-validation"),
+            show_default=_("0.2, transfer below 1,000 photos: cross-validation"),
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help=_("Random seed."), show_default="0")] = None,
@@ -119,7 +124,7 @@ def train(
         str | None,
         typer.Option(
             help=_("Pixels, or HEIGHTxWIDTH."),
-            show_default=_("classic: 150; scratch: by the time there is"),
+            show_default=_("classic: 150, scratch: by the time there is"),
             metavar="N",
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
@@ -132,7 +137,7 @@ def train(
         int | None,
         typer.Option(
             help=_("Passes over the training photos."),
-            show_default=_("classic: 64; scratch: by the number of photos"),
+            show_default=_("classic: 64, scratch: by the number of photos"),
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
@@ -198,11 +203,15 @@ def choose_sources(
         ConfigError: they are given twice or not at all.
     """
     if photos_now and (photos or not resume):
-        why = "SOURCE already says where the photos are" if photos else "without --resume, SOURCE says where they are"
-        raise ConfigError(f"`photos_now` has no effect here: {why}. Leave `photos_now` out.", field="photos_now")
+        said = _("`photos_now` works only with `resume`. Leave `photos_now` out.")
+        if photos:
+            said = _("SOURCE already says where the photos are. Leave `photos_now` out.")
+        raise ConfigError(said, field="photos_now")
     if not (photos or photos_now) and not (resume and out is not None):
-        more = ", or the folder of the run with `out`" if resume else ""
-        raise ConfigError(f"Missing argument 'SOURCE'. Give the photos to train on{more}.", field="photos")
+        said = _("SOURCE is missing. Give the photos to train on.")
+        if resume:
+            said = _("SOURCE is missing. Give the photos to train on, or the folder of the run with `out`.")
+        raise ConfigError(said, field="photos")
     return photos or photos_now
 
 
@@ -215,7 +224,9 @@ def parse_image_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
         raise ConfigError(
-            f"`image_size` {text!r} is not a size. Give pixels, as 150, or HEIGHTxWIDTH, as 150x200.",
+            _("`image_size` {text!r} is not a size. Give pixels, as 150, or HEIGHTxWIDTH, as 150x200.").format(
+                text=text
+            ),
             field="image_size",
             value=text,
         )
@@ -244,7 +255,9 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
         return candidates[first_free]
     if first_free == 0:
         raise DatasetError(
-            f"`resume` finds no run of {sources[0]!r} at {str(candidates[0])!r}. Name the run with `out`."
+            _("`resume` finds no run of {source!r} at {folder!r}. Give the folder of the run with `out`.").format(
+                source=sources[0], folder=str(candidates[0])
+            )
         )
     return candidates[first_free - 1]
 
@@ -267,40 +280,44 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
     if config.recipe == "scratch" and not run.is_stopped and is_known:
         print_line(console, describe_more(run))
     if run.is_stopped:
-        num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
-        print_line(
-            console,
-            f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."
-            f" Go on with: tellapart train --out {shlex.quote(str(out))} --resume",
-        )
+        said = _("Stopped after epoch {epoch}. You can use the model as it is. To continue: {command}")
+        num_epochs = config.epochs if config.recipe == "classic" else None
+        if num_epochs is not None:
+            said = _(
+                "Stopped after epoch {epoch} of {num_epochs}. You can use the model as it is. To continue: {command}"
+            )
+        command = f"tellapart train --out {shlex.quote(str(out))} --resume"
+        print_line(console, said.format(epoch=len(run.history), num_epochs=num_epochs, command=command))
         raise typer.Exit(exit_code())
 
 
 def describe_run(run: "Run") -> list[str]:
     """What a person wants to know when a training is over, a line each: the verdict first."""
-    from tellapart.measure.number_words import count
+    from tellapart.measure.number_words import count_photos
     from tellapart.measure.verdict import describe_accuracy
 
     lines = [] if run.verdict is None else describe_verdict(run.verdict)
     if run.validation is not None:
-        photos = count(run.validation.num_photos, "photo")
-        tested = f"Tested by cross-validation. The saved model was trained on all {photos}."
+        tested = _("Tested by cross-validation. The saved model was trained on all {photos}.")
         if not run.is_cross_validated:
-            tested = f"Tested on {photos} that were kept out of the training."
-        lines.append(f"{describe_accuracy(run.validation)} {tested}")
+            tested = _("Tested on {photos} that were not used for training.")
+        lines.append(describe_accuracy(run.validation))
+        lines.append(tested.format(photos=count_photos(run.validation.num_photos)))
     if run.steps:
-        lines.append(f"Do this first: {run.steps[0].title}. {run.steps[0].action}")
+        said = _("Do this first: {title}. {action}")
+        lines.append(said.format(title=run.steps[0].title, action=run.steps[0].action))
     return [
         *lines,
-        f"The model and its numbers are in {run.run_dir}",
-        f"Open the report: {run.run_dir / 'report.html'}",
+        _("The model and its numbers are in {folder}").format(folder=run.run_dir),
+        _("Open the report: {path}").format(path=run.run_dir / "report.html"),
     ]
 
 
 def describe_verdict(verdict: "Verdict") -> list[str]:
     """The verdict on a model, a line each."""
     why = [f"  {reason}" for reason in verdict.reasons if reason != verdict.sentence]
-    return [f"Verdict: {verdict.word}. {verdict.advice}", verdict.sentence, *why]
+    said = _("Verdict: {word}. {advice}").format(word=_(verdict.word), advice=verdict.advice)
+    return [said, verdict.sentence, *why]
 
 
 def describe_more(run: "Run") -> str:
@@ -311,11 +328,10 @@ def describe_more(run: "Run") -> str:
     assert run.validation is not None
     accuracy = run.validation.accuracy
     if accuracy == 1.0:
-        return "A longer training could not do better on these photos."
+        return _("A longer training cannot do better on these photos.")
     num = run.validation.num_photos
     twice, four_times = (percent(expect_from_more(accuracy, times), num) for times in (2, 4))
-    return (
-        f"It took {run.seconds / 60:.1f} minutes. Expect about {twice} from twice and about"
-        f" {four_times} from four times the --minutes, if mistakes fall as they did with the"
-        " photos this was measured on (docs/how-it-works/from-scratch.md)."
-    )
+    return _(
+        "The training took {minutes:.1f} minutes. Expect about {twice} with twice the --minutes and about {four_times}"
+        " with four times the --minutes. This estimate comes from other photos (docs/how-it-works/from-scratch.md)."
+    ).format(minutes=run.seconds / 60, twice=twice, four_times=four_times)

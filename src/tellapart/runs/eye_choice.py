@@ -23,6 +23,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.randomness import named_generator
 from tellapart.runs.held_out import load_chosen
 from tellapart.runs.job import TrainJob
+from tellapart.translation import gettext as _
 
 _LARGER_BACKBONE = "efficientnet-lite2"
 # Every fourth photo is looked at by all, so that the whole takes about three times as long as with the quick one alone.
@@ -110,8 +111,10 @@ def _candidates(eyes: str) -> list[str]:
     if eyes not in EYES:
         if find_packaged(eyes) is None:
             raise ConfigError(
-                f"`eyes` {eyes!r} is not known. Give {', '.join(EYES)}, or a built-in network such as "
-                f"{DEFAULT_BACKBONE!r}. Other networks are named with `backbone`.",
+                _(
+                    "`eyes` {value!r} is not known. Give {names}, or a built-in network such as {example!r}. For other"
+                    " networks use `backbone`."
+                ).format(value=eyes, names=", ".join(EYES), example=DEFAULT_BACKBONE),
                 field="eyes",
                 value=eyes,
             )

@@ -31,6 +31,7 @@ from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
+from tellapart.translation import gettext as _
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells. So
 # it would where it left a class with fewer independent photos than this: its recall would be known to 25 points.
@@ -83,7 +84,11 @@ class HeadRecipe:
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
             names = name_some(single)
-            job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
+            job.watcher.on_note(
+                _("there is a single photo of {names}, so their recall is unknown. Add photos of them.").format(
+                    names=names
+                )
+            )
         self._clock("check")
         return checkup
 
@@ -117,8 +122,10 @@ class HeadRecipe:
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained head by {difference:.2g} in a probability, more"
-                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. Try another `backbone`."
+                _(
+                    "the exported model differs from the trained head by {difference:.2g} in a probability, more than"
+                    " {most:g}, so no bundle was written. Try another `backbone`."
+                ).format(difference=difference, most=_PARITY_TOLERANCE)
             )
         self._clock("finish")
         metrics = {

@@ -21,6 +21,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.runs.run_tables import SPLIT_NAME, read_rows
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_regular, reason_of
 
 FINGERPRINTS_NAME = "fingerprints.bin"
@@ -76,8 +77,9 @@ def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
     seen = {row: item for row, item in enumerate(map_photos(photos, look)) if not isinstance(item, Skipped)}
     groups = _group_photos(photos, seen)
     if content is None and kept is None:
-        note = (
-            "this model does not come with the list of the photos it was trained on, so these photos may be among them."
+        note = _(
+            "this model has no list of the photos it was trained on, so these photos may be among them. Copy the whole"
+            " run folder to have them left out."
         )
         return KnownPhotos(groups, notes=(note,))
     content = content or {}
@@ -91,13 +93,18 @@ def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
     near: frozenset[int] = frozenset()
     if kept is None:
         notes = (
-            "this run has no fingerprints of the photos it was trained on, so near copies of them are not recognised."
-            " Train again to have them left out.",
+            _(
+                "this run has no fingerprints of the photos it was trained on, so near-copies of them are not"
+                " recognised. Train again to have them left out."
+            ),
         )
     elif not len(kept):
         notes = (
-            "the photos this model was trained on look nearly alike, so near copies of them cannot be recognised. Only"
-            " byte-identical ones are left out.",
+            _(
+                "the photos this model was trained on look nearly the same, so near-copies of them cannot be"
+                " recognised."
+                " Only identical files are left out."
+            ),
         )
     elif asked:
         is_known = find_known(kept.thumbnails(), Fingerprints(np.stack(list(asked.values()))).thumbnails())
@@ -121,7 +128,7 @@ def _read_content(run_dir: Path | None) -> dict[str, str] | None:
     try:
         return {row["content"]: row["split"] for row in read_rows(run_dir / SPLIT_NAME)}
     except KeyError as exc:
-        raise _damaged(run_dir / SPLIT_NAME, f"it has no column {exc}") from exc
+        raise _damaged(run_dir / SPLIT_NAME, _("it has no column {name}").format(name=exc)) from exc
 
 
 def _read_fingerprints(run_dir: Path | None) -> Fingerprints | None:
@@ -136,4 +143,7 @@ def _read_fingerprints(run_dir: Path | None) -> Fingerprints | None:
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
-    return BundleError(f"{str(path)!r} is damaged: {reason}. Copy the folder again or train again.", path=path)
+    return BundleError(
+        _("{path!r} is damaged: {reason}. Copy the folder again or train again.").format(path=str(path), reason=reason),
+        path=path,
+    )

@@ -42,6 +42,7 @@ from tellapart.training.checkpoints import capture_state, load_checkpoint, resto
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -138,8 +139,10 @@ class NetworkRecipe:
         difference = float(np.abs(probabilities - expected).max())
         if not difference <= _PARITY_TOLERANCE:
             raise TellapartError(
-                f"the exported model differs from the trained one by {difference:.2g} in a probability, more"
-                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. The Keras model is in the checkpoints."
+                _(
+                    "the exported model differs from the trained one by {difference:.2g} in a probability, more than"
+                    " {most:g}, so no bundle was written. The Keras model is in the checkpoints."
+                ).format(difference=difference, most=_PARITY_TOLERANCE)
             )
         temperature, measurement = self._measure(probabilities, data, checkup)
         bundle = replace(bundle, temperature=temperature, selective=measurement.selective)

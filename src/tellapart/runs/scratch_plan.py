@@ -31,6 +31,7 @@ from tellapart.training.plan import (
 )
 from tellapart.training.recipes import batch_size, check_image_size, compile_network, make_scratch_network
 from tellapart.training.step import measure_photos_per_second
+from tellapart.translation import gettext as _
 
 # Photos whose headers say how large the photos of a collection are.
 _NUM_LOOKED_AT = 25
@@ -137,26 +138,25 @@ def _length(config: ScratchConfig, views_per_second: float | None, num_train: in
 
 def describe_plan(plan: Plan, config: ScratchConfig, facts: Sequence[PhotoFacts]) -> str:
     """The plan in a sentence; then what a user may want to set otherwise."""
-    about = "about " if plan.seconds is not None else ""
-    phases = [f"{_count(phase.epochs)} at {format_size(phase.image_size)} pixels" for phase in plan.phases]
-    whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
-    said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {format_size(plan.image_size)}."
+    phases = [
+        _("{num:.3g} epochs at {size} pixels").format(num=phase.epochs, size=format_size(phase.image_size))
+        for phase in plan.phases
+    ]
+    said = _("the plan: {num:.3g} epochs: {phases}. The model predicts at {size} pixels.")
+    if plan.seconds is not None:
+        said = _("the plan: about {num:.3g} epochs: {phases}. The model predicts at {size} pixels.")
+    said = said.format(num=plan.num_epochs, phases=_(", then ").join(phases), size=format_size(plan.image_size))
     if config.flip:
-        said += (
-            " Photos are also shown mirrored. If that changes their class, as it does with letters, pass `flip=False`."
-        )
+        mirrored = _("Mirrored photos count as the same class. If they do not, as with letters, give `flip=False`.")
+        said = f"{said} {mirrored}"
     shrinking = _median_side([one.height * one.width for one in facts]) / math.sqrt(math.prod(plan.image_size))
     if not _SHRUNK_MUCH <= shrinking < math.inf:
         return said
-    return (
-        f"{said} Each pixel stands for {shrinking:.0f}x{shrinking:.0f} pixels of a photo. If your classes differ in"
-        " such small details, pass a larger `image_size`, and the time for it."
-    )
-
-
-def _count(epochs: float) -> str:
-    text = f"{epochs:.3g}"
-    return f"{text} epoch{'' if text == '1' else 's'}"
+    shrunk = _(
+        "Photos are shrunk {times:.0f} times. If your classes differ in small details, give a larger `image_size`, and"
+        " the time for it."
+    ).format(times=shrinking)
+    return f"{said} {shrunk}"
 
 
 def _seconds_left(config: ScratchConfig, views_per_second: float, data: FitData, job: TrainJob) -> float:
@@ -169,8 +169,10 @@ def _seconds_left(config: ScratchConfig, views_per_second: float, data: FitData,
     if seconds < _LEAST_LEFT * config.minutes * 60:
         least = math.ceil((over + at_end) / (1 - _LEAST_LEFT) / 6) / 10
         raise ConfigError(
-            f"`minutes` {config.minutes:g} is too short. Reading these photos took {over:.0f} s, and measuring and"
-            f" writing the result will take about {at_end:.0f} s. Pass at least `minutes={least:g}`.",
+            _(
+                "`minutes` {minutes:g} is too short. Reading these photos took {reading:.0f} s, and testing and writing"
+                " take about {writing:.0f} s. Give at least `minutes={least:g}`."
+            ).format(minutes=config.minutes, reading=over, writing=at_end, least=least),
             field="minutes",
             value=config.minutes,
         )

@@ -38,6 +38,7 @@ from tellapart.runs.run_folder import (
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
 from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
 from tellapart.store import remove_partials, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 
@@ -85,7 +86,7 @@ def train(
         config, of_recipe = recipe_config(of_recipe, config), {}
     if photos is None:
         if not resume:
-            raise ConfigError("`photos` is missing. Give the photos to train on.", field="photos")
+            raise ConfigError(_("`photos` is missing. Give the photos to train on."), field="photos")
         photos = remembered_photos(run_dir, read_run_file(run_dir))
     for named in source_paths(photos):
         check_outside(run_dir, Path(named))
@@ -157,7 +158,9 @@ def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
             from tellapart.runs.head_recipe import HeadRecipe
         except ModuleNotFoundError as exc:
             raise DependencyError(
-                f"training needs {exc.name}, which is not installed. Install it with: pip install 'tellapart[train]'",
+                _("training needs {name}, which is not installed. Install it with: {command}").format(
+                    name=exc.name, command="pip install 'tellapart[train]'"
+                ),
                 name=exc.name,
             ) from exc
         yield HeadRecipe(job)
@@ -202,8 +205,10 @@ def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, 
         write_curves(job.run_dir, fitted.history)
     except Exception as exc:  # whatever it is, hours of training are worth more than a picture
         job.watcher.on_note(
-            f"the report could not be made: {exc or type(exc).__name__}. The model is complete. Make the report with"
-            f" `tellapart report {job.run_dir}`."
+            _(
+                "the report could not be made: {error}. The model is complete. Make the report with"
+                " `tellapart report {folder}`."
+            ).format(error=str(exc) or type(exc).__name__, folder=job.run_dir)
         )
 
 
@@ -214,7 +219,9 @@ def _recipe_settings(
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already. Give `resume=True` to continue it, or another `out`.",
+                _("there is a run in {folder!r} already. Give `resume=True` to continue it, or another `out`.").format(
+                    folder=str(run_dir)
+                ),
                 path=run_dir,
             )
         return recipe_config(settings, config), None
