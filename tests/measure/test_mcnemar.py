@@ -63,7 +63,7 @@ def test_swapping_the_answers_swaps_the_names_in_the_sentence(num_only_first: in
 def test_the_better_one_is_better_in_whatever_order_they_are_given(num_only_first: int, num_only_second: int) -> None:
     first, second = answers(num_only_first, 2 * num_only_first + num_only_second + 20)
     for test in (compare_paired("a", "b", first, second), compare_paired("b", "a", second, first)):
-        assert describe_test(test).startswith("b is better than a; ")
+        assert describe_test(test).startswith("b is better than a: ")
 
 
 def test_no_photo_that_only_one_got_right_gives_a_p_value_of_one() -> None:

@@ -41,7 +41,7 @@ def test_a_model_that_finds_both_classes_is_good() -> None:
     assert verdict.sentence.startswith(
         "The model was right on 92% of 200 photos it had not seen. On similar photos expect 88%"
     )
-    assert any("'dog': the model found 90 (90%, between 83% and 94%) of 100" in reason for reason in verdict.reasons)
+    assert any("'dog': it found 90 (90%, between 83% and 94%) of 100" in reason for reason in verdict.reasons)
 
 
 @pytest.mark.parametrize("seed", range(8))

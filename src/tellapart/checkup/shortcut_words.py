@@ -126,9 +126,9 @@ def describe_strength(shortcut: Shortcut) -> str:
         )
     return said.format(
         clue=_(_WORDS[shortcut.clue].clue),
-        found=percent(shortcut.recall),
+        found=percent(shortcut.recall, shortcut.num_class),
         name=quote(shortcut.class_name),
-        wrong=percent(shortcut.false_alarm_rate),
+        wrong=percent(shortcut.false_alarm_rate, shortcut.num_others),
     )
 
 

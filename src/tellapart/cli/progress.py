@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line, print_note
+from tellapart.measure.number_words import count_photos
 from tellapart.records import EpochRecord, Finding, PreparedRecord, StepRecord
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,32 +145,47 @@ def _time_left(seconds: float) -> str:
 
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:
     classes = ", ".join(f"{name} {num:,}" for name, num in record.counts.items())
-    print_line(console, f"{sum(record.counts.values()):,} photos: {classes}")
+    said = _("{photos}: {classes}")
+    print_line(console, said.format(photos=count_photos(sum(record.counts.values())), classes=classes))
     if record.num_skipped:
-        files = "1 file" if record.num_skipped == 1 else f"{record.num_skipped:,} files"
-        print_line(console, f"{files} skipped; skipped.csv in the run folder says why")
-    rest = f"{record.num_validation:,} to validate" if record.num_validation else "validated by cross-validation"
-    print_line(console, f"{record.num_train:,} to train, {rest}")
+        said = ngettext(
+            "{num:,} file skipped, skipped.csv in the run folder says why",
+            "{num:,} files skipped, skipped.csv in the run folder says why",
+            record.num_skipped,
+        )
+        print_line(console, said.format(num=record.num_skipped))
+    said = _("Training on {photos}, testing by cross-validation")
+    if record.num_validation:
+        said = _("Training on {photos}, testing on {num_test:,}")
+    print_line(console, said.format(photos=count_photos(record.num_train), num_test=record.num_validation))
 
 
 def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
     """What should be fixed, a line each, and how much else there is to know."""
     for finding in findings:
         if finding.is_problem:
-            print_line(console, f"check-up: {finding.title}")
+            print_line(console, _("check-up: {title}").format(title=finding.title))
     others = sum(not finding.is_problem for finding in findings)
     if others:
-        print_line(console, f"check-up: {others} other thing{'s' * (others != 1)} to know; report.html shows all of it")
+        said = ngettext("check-up: {num} more note in report.html", "check-up: {num} more notes in report.html", others)
+        print_line(console, said.format(num=others))
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:
-    validation = ""
+    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy:.3f}  {speed:.0f} photos/s")
     if record.validation_loss is not None:
-        validation = (
-            f"  validation loss {record.validation_loss:.3f}  validation accuracy {record.validation_accuracy:.3f}"
+        said = _(
+            "epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy:.3f}  validation loss {validation_loss:.3f}"
+            "  validation accuracy {validation_accuracy:.3f}  {speed:.0f} photos/s"
         )
     print_line(
         console,
-        f"epoch {record.epoch:3d}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}{validation}"
-        f"  {record.images_per_second:.0f} photos/s",
+        said.format(
+            epoch=record.epoch,
+            loss=record.train_loss,
+            accuracy=record.train_accuracy,
+            validation_loss=record.validation_loss,
+            validation_accuracy=record.validation_accuracy,
+            speed=record.images_per_second,
+        ),
     )

@@ -132,7 +132,7 @@ def claimed(run_dir: Path) -> Iterator[None]:
 def _lock_folder(run_dir: Path) -> int:
     """The open lock file of the folder, which no other training has."""
     path = run_dir / LOCK_NAME
-    for _ in range(_MOST_TRIES):
+    for _try in range(_MOST_TRIES):
         claim_dir(run_dir, RUN_FILE_NAME)
         try:
             descriptor, is_ours = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True

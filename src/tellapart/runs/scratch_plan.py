@@ -32,6 +32,7 @@ from tellapart.training.plan import (
 from tellapart.training.recipes import batch_size, check_image_size, compile_network, make_scratch_network
 from tellapart.training.step import measure_photos_per_second
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 # Photos whose headers say how large the photos of a collection are.
 _NUM_LOOKED_AT = 25
@@ -139,13 +140,15 @@ def _length(config: ScratchConfig, views_per_second: float | None, num_train: in
 def describe_plan(plan: Plan, config: ScratchConfig, facts: Sequence[PhotoFacts]) -> str:
     """The plan in a sentence; then what a user may want to set otherwise."""
     phases = [
-        _("{num:.3g} epochs at {size} pixels").format(num=phase.epochs, size=format_size(phase.image_size))
+        ngettext(
+            "{num:.3g} epoch at {size} pixels", "{num:.3g} epochs at {size} pixels", 1 if phase.epochs == 1 else 2
+        ).format(num=phase.epochs, size=format_size(phase.image_size))
         for phase in plan.phases
     ]
-    said = _("the plan: {num:.3g} epochs: {phases}. The model predicts at {size} pixels.")
+    said = _("the plan: {phases}. The model predicts at {size} pixels.")
     if plan.seconds is not None:
-        said = _("the plan: about {num:.3g} epochs: {phases}. The model predicts at {size} pixels.")
-    said = said.format(num=plan.num_epochs, phases=_(", then ").join(phases), size=format_size(plan.image_size))
+        said = _("the plan: about {phases}. The model predicts at {size} pixels.")
+    said = said.format(phases=_(", then ").join(phases), size=format_size(plan.image_size))
     if config.flip:
         mirrored = _("Mirrored photos count as the same class. If they do not, as with letters, give `flip=False`.")
         said = f"{said} {mirrored}"
