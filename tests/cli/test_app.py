@@ -58,7 +58,7 @@ def test_training_says_what_it_did(
     output = capsys.readouterr().out
     assert code == 0
     assert "20 photos: cat 10, dog 10" in output
-    assert "16 to train, 4 to validate" in output
+    assert "Training on 16 photos, testing on 4 photos." in output
     assert "epoch   1  loss" in output
     assert "Verdict: Too few photos to know. Do not rely on it yet." in output
     assert "Always answering 'cat' gets 50%. Tested on 4 photos that were kept out of the training." in output
@@ -300,9 +300,9 @@ def test_training_with_a_backbone_says_how_it_was_measured(
     flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache"]
     assert run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", *flags) == 0
     output = capsys.readouterr().out
-    assert "20 to train, validated by cross-validation" in output
+    assert "Training on 20 photos, testing by cross-validation." in output
     assert "Verdict: " in output
-    assert "Tested by cross-validation. The saved model was trained on all 20 photos." in output
+    assert "Tested by cross-validation. The saved model was trained on all photos." in output
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_bytes())
     assert f"Verdict: {metrics['verdict']}. " in output
     assert all(reason in output for reason in metrics["reasons"])

@@ -70,11 +70,16 @@ def weakest_class(evaluation: Evaluation) -> ClassScore | None:
     return min(known, key=lambda score: score.recall or 0.0)
 
 
-def describe_accuracy(evaluation: Evaluation) -> str:
-    """Accuracy, balanced accuracy and the best constant answer, in three short sentences."""
-    num = evaluation.num_photos
+def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -> str:
+    """Accuracy, balanced accuracy and the best constant answer, in three short sentences.
+
+    Args:
+        evaluation: of photos the model has not seen.
+        is_approximate: whether it comes from cross-validation, whose interval is approximate.
+    """
+    num, about = evaluation.num_photos, "about " if is_approximate else ""
     return (
-        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {percent_range(evaluation.interval_95, num)})."
+        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {about}{percent_range(evaluation.interval_95, num)})."
         f" Balanced accuracy {percent(evaluation.balanced_accuracy, num)}."
         f" Always answering {quote(evaluation.constant_class)} gets {percent(evaluation.constant_accuracy, num)}."
     )
