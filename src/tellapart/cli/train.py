@@ -15,7 +15,7 @@ from tellapart.errors import ConfigError, DatasetError
 from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
-    from tellapart.records import Verdict
+    from tellapart.measure.scores import Verdict
     from tellapart.runs.job import Run
 
 # Photos measured on from which a guess at what more time brings is more than a guess.
