@@ -128,7 +128,7 @@ def test_report_says_where_the_page_is_and_opens_it_when_asked(
 def test_what_more_time_may_bring_is_said_in_multiples_of_it(run_dir: Path) -> None:
     labels = np.arange(800) % 2
     accuracy = evaluate_probabilities(labels, np.eye(2)[(labels + (np.arange(800) < 80)) % 2], ("cat", "dog"))
-    said = describe_more(Run(run_dir, accuracy, (), (), False, (), seconds=600.0))
+    said = describe_more(Run(run_dir, accuracy, (), (), (), False, (), seconds=600.0))
     assert re.match(r"It took 10\.0 minutes\. Expect about 92\.\d% from twice and about 94\.\d% from four times", said)
 
 

@@ -183,7 +183,7 @@ class _Looker:
             if data is not None and look.first_row == row:
                 contents.append((look, data))
         kinds = [self._kind(name) for name in (FACTS_KIND, *(eye.kind for eye in self._eyes))]
-        known = self._store.find([look.digest for look, _ in contents], [LEVELS_KIND, *kinds])
+        known = self._store.find([look.digest for look, _data in contents], [LEVELS_KIND, *kinds])
         seen: list[tuple[_Look, dict[int, _PIXELS]]] = []
         for look, data in contents:
             try:

@@ -78,9 +78,10 @@ def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -
         evaluation: of photos the model has not seen.
         is_approximate: whether it comes from cross-validation, whose interval is approximate.
     """
-    num, about = evaluation.num_photos, "about " if is_approximate else ""
+    num = evaluation.num_photos
+    bounds = f"{'about ' if is_approximate else ''}{percent_range(evaluation.interval_95, num)}"
     return (
-        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {about}{percent_range(evaluation.interval_95, num)})."
+        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {bounds})."
         f" Balanced accuracy {percent(evaluation.balanced_accuracy, num)}."
         f" Always answering {quote(evaluation.constant_class)} gets {percent(evaluation.constant_accuracy, num)}."
     )

@@ -234,7 +234,7 @@ def _native_side(photos: PhotoSet) -> float:
 
 def _sample_rows(num_photos: int) -> list[int]:
     """Rows of up to 25 photos, evenly chosen."""
-    return np.unique(np.linspace(0, num_photos - 1, _NUM_LOOKED_AT).astype(int)).tolist()
+    return [int(row) for row in np.unique(np.linspace(0, num_photos - 1, _NUM_LOOKED_AT).astype(int))]
 
 
 def _median_side(areas: Sequence[int]) -> float:
