@@ -19,38 +19,40 @@ if TYPE_CHECKING:
 def serve(
     models: Annotated[
         list[str],
-        typer.Argument(help="Folder that `tellapart train` made, with a name for it.", metavar="NAME=MODEL_DIR"),
+        typer.Argument(help=_("Folder that `tellapart train` made, with a name for it."), metavar="NAME=MODEL_DIR"),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen at. Other than your own machine needs a token.")] = (
+    host: Annotated[str, typer.Option(help=_("Address to listen at. Other than your own machine needs a token."))] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="Port to listen at. 0 takes a free one.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help=_("Port to listen at. 0 takes a free one."), min=0, max=65535)] = 8000,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(help="Web page that may call the server.", metavar="ORIGIN")
+        list[str] | None, typer.Option(help=_("Web page that may call the server."), metavar="ORIGIN")
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="Name by which clients may call the server.", metavar="NAME")
+        list[str] | None, typer.Option(help=_("Name by which clients may call the server."), metavar="NAME")
     ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
-            help="File with the token that clients must send.", show_default="TELLAPART_TOKEN", metavar="FILE"
+            help=_("File with the token that clients must send."), show_default="TELLAPART_TOKEN", metavar="FILE"
         ),
     ] = None,
     max_wait_ms: Annotated[
-        int, typer.Option(help="Refuse a photo that would wait longer than this.", min=0, metavar="MS")
+        int, typer.Option(help=_("Refuse a photo that would wait longer than this."), min=0, metavar="MS")
     ] = 250,
     not_sure: Annotated[
         float | None,
         typer.Option(
-            help="Let the models answer 'not sure', as for predict.", show_default="always answers", metavar="RATE"
+            help=_("Let the models answer 'not sure', as for predict."),
+            show_default=_("always answers"),
+            metavar="RATE",
         ),
     ] = None,
     none_of_these: Annotated[
         float | None,
         typer.Option(
-            help="Let the models answer 'none of these', as for predict.",
-            show_default="always answers",
+            help=_("Let the models answer 'none of these', as for predict."),
+            show_default=_("always answers"),
             metavar="RATE",
         ),
     ] = None,

@@ -32,7 +32,9 @@ class ServiceMetrics:
         self.refused = Counter("tellapart_refused", "Requests refused.", ("reason",), registry=registry)
         self.takeovers = Counter("tellapart_takeovers", "New bundles seen.", ("model", "result"), registry=registry)
         self.waited = Histogram("tellapart_queue_seconds", "Waiting for a worker.", buckets=_SECONDS, registry=registry)
-        self.worked = Histogram("tellapart_work_seconds", "Decoding and predicting.", buckets=_SECONDS, registry=registry)
+        self.worked = Histogram(
+            "tellapart_work_seconds", "Decoding and predicting.", buckets=_SECONDS, registry=registry
+        )
 
     def add_gauges(self, gauges: Iterable[tuple[str, str, Callable[[], float]]]) -> None:
         """Nothing; each name, with its meaning, shows what its function gives at the moment of asking."""
