@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fastapi.responses import JSONResponse
 
 from tellapart.errors import BundleError, ConfigError, DatasetError, ImageError, is_out_of_memory
-from tellapart.images.formats import sniff_format
+from tellapart.formats.photo_formats import sniff_format
 from tellapart.translation import gettext as _
 
 
