@@ -140,6 +140,7 @@ def check(
             ),
             paths=[item.path for item in skipped],
         )
+    watcher.on_stage(_("checking the photos"))
     return check_up(seen, seed, decided.confirmed, check_config)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line, print_note
 from tellapart.measure.number_words import count_photos
-from tellapart.records import EpochRecord, Finding, PreparedRecord, StepRecord
+from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
 
@@ -43,8 +43,7 @@ def watch_prediction(now: Callable[[], float] = time.monotonic) -> Iterator[Call
             if moment >= next_shown or num_done == num_photos:
                 next_shown = moment + _LIVE_SECONDS
                 seconds_left = (moment - started) / num_done * (num_photos - num_done)
-                what = _photo_text(num_done, num_photos)
-                progress.show(what, num_done, num_photos, _time_left(seconds_left))
+                progress.show(_count_text(num_done, num_photos), num_done, num_photos, _left_text(seconds_left))
 
         yield show
 
@@ -69,16 +68,12 @@ def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress"
     from tellapart.watcher import Watcher
 
     return Watcher(
+        on_stage=progress.show_stage,
         on_prepared=lambda record: _print_prepared(console, record),
         on_checked=lambda findings: _print_findings(console, findings),
-        on_embedded=lambda record: progress.show(
-            _photo_text(record.num_done, record.num_photos),
-            record.num_done,
-            record.num_photos,
-            _time_left(record.seconds_left),
-        ),
+        on_embedded=lambda record: _show_photos(progress, record),
         on_step=lambda record: progress.show(
-            _("epoch {epoch}/{num_epochs}").format(epoch=record.epoch, num_epochs=record.num_epochs),
+            _("epoch {num_done}/{num_all}").format(num_done=record.epoch, num_all=record.num_epochs),
             record.step,
             record.num_steps,
             _step_text(record),
@@ -93,7 +88,10 @@ class _LiveProgress:
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
-        self._task = progress.add_task("", state=_("reading photos"), total=None)
+        self._task = progress.add_task(_("finding photos"), state="", total=None)
+
+    def show_stage(self, text: str) -> None:
+        self._progress.reset(self._task, description=text, total=None, state="")
 
     def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
         self._progress.update(self._task, description=what, completed=num_done, total=num_all, state=state)
@@ -107,12 +105,18 @@ class _PlainProgress:
         self._now = now
         self._last_shown = now()
 
+    def show_stage(self, text: str) -> None:
+        self._show_seldom(text)
+
     def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
         if num_done == num_all:
             self._last_shown = self._now()
+        self._show_seldom(f"{what}, {state}")
+
+    def _show_seldom(self, text: str) -> None:
         if self._now() - self._last_shown >= _PLAIN_SECONDS:
             self._last_shown = self._now()
-            print_line(self._console, f"  {what}, {state}")
+            print_line(self._console, f"  {text}")
 
 
 def format_seconds(seconds: float) -> str:
@@ -125,67 +129,83 @@ def format_seconds(seconds: float) -> str:
     return _("{hours} h {minutes:02d} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
 
 
+def _show_photos(progress: "_PlainProgress | _LiveProgress", record: EmbedRecord) -> None:
+    what = _count_text(record.num_done, record.num_photos)
+    progress.show(what, record.num_done, record.num_photos, _left_text(record.seconds_left) if record.num_done else "")
+
+
+def _count_text(num_done: int, num_photos: int) -> str:
+    return _("photo {num_done:,}/{num_all:,}").format(num_done=num_done, num_all=num_photos)
+
+
+def _left_text(seconds: float) -> str:
+    return _("{duration} left").format(duration=format_seconds(seconds))
+
+
 def _step_text(record: StepRecord) -> str:
-    return _("step {step}/{num_steps}  loss {loss:.3f}  accuracy {accuracy:.3f}  {time} left").format(
+    return _("step {step}/{num_steps}  loss {loss:.3f}  accuracy {accuracy}  {left}").format(
         step=record.step,
         num_steps=record.num_steps,
         loss=record.train_loss,
-        accuracy=record.train_accuracy,
-        time=format_seconds(record.seconds_left),
+        accuracy=_percent(record.train_accuracy),
+        left=_left_text(record.seconds_left),
     )
 
 
-def _photo_text(num_done: int, num_photos: int) -> str:
-    return _("photo {num_done:,}/{num_photos:,}").format(num_done=num_done, num_photos=num_photos)
-
-
-def _time_left(seconds: float) -> str:
-    return _("{time} left").format(time=format_seconds(seconds))
-
-
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:
-    classes = ", ".join(f"{name} {num:,}" for name, num in record.counts.items())
-    said = _("{photos}: {classes}")
-    print_line(console, said.format(photos=count_photos(sum(record.counts.values())), classes=classes))
+    num = sum(record.counts.values())
+    classes = ", ".join(f"{name} {number:,}" for name, number in record.counts.items())
+    print_line(console, _("{photos}: {classes}").format(photos=count_photos(num), classes=classes))
     if record.num_skipped:
         said = ngettext(
-            "{num:,} file skipped, skipped.csv in the run folder says why",
-            "{num:,} files skipped, skipped.csv in the run folder says why",
+            "{num:,} file skipped. skipped.csv in the run folder says why.",
+            "{num:,} files skipped. skipped.csv in the run folder says why.",
             record.num_skipped,
         )
         print_line(console, said.format(num=record.num_skipped))
-    said = _("Training on {photos}, testing by cross-validation")
+    photos = count_photos(record.num_train)
     if record.num_validation:
-        said = _("Training on {photos}, testing on {num_test:,}")
-    print_line(console, said.format(photos=count_photos(record.num_train), num_test=record.num_validation))
+        said = _("Training on {photos}, testing on {others}.")
+        others = count_photos(record.num_validation)
+        print_line(console, said.format(photos=photos, others=others))
+    else:
+        print_line(console, _("Training on {photos}, testing by cross-validation.").format(photos=photos))
 
 
 def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
     """What should be fixed, a line each, and how much else there is to know."""
     for finding in findings:
         if finding.is_problem:
-            print_line(console, _("check-up: {title}").format(title=finding.title))
-    others = sum(not finding.is_problem for finding in findings)
-    if others:
-        said = ngettext("check-up: {num} more note in report.html", "check-up: {num} more notes in report.html", others)
-        print_line(console, said.format(num=others))
+            print_line(console, _("Problem: {title}.").format(title=finding.title))
+    num = sum(not finding.is_problem for finding in findings)
+    if num:
+        said = ngettext(
+            "{num} note about the photos in report.html", "{num} notes about the photos in report.html", num
+        )
+        print_line(console, said.format(num=num))
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:
-    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy:.3f}  {speed:.0f} photos/s")
-    if record.validation_loss is not None:
+    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}  {speed:.0f} photos/s")
+    if record.validation_loss is not None and record.validation_accuracy is not None:
         said = _(
-            "epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy:.3f}  validation loss {validation_loss:.3f}"
-            "  validation accuracy {validation_accuracy:.3f}  {speed:.0f} photos/s"
+            "epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}  validation loss {validation_loss:.3f}  validation"
+            " accuracy {validation_accuracy}  {speed:.0f} photos/s"
         )
     print_line(
         console,
         said.format(
             epoch=record.epoch,
             loss=record.train_loss,
-            accuracy=record.train_accuracy,
+            accuracy=_percent(record.train_accuracy),
             validation_loss=record.validation_loss,
-            validation_accuracy=record.validation_accuracy,
+            validation_accuracy=_percent(record.validation_accuracy or 0.0),
             speed=record.images_per_second,
         ),
     )
+
+
+def _percent(share: float) -> str:
+    from tellapart.measure.number_words import percent
+
+    return f"{percent(share):>6}"

@@ -68,8 +68,8 @@ def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
     rows = [(_("smallest"), _shape_text(summary.smallest), ""), (_("median"), _shape_text(summary.median), "")]
     rows += [(_("largest"), _shape_text(summary.largest), "")]
     rows += [(_("common"), _shape_text(shape), f"{num:,}") for shape, num in summary.commonest]
-    print_table(console, (_("shape"), _("width x height"), _("photos")), rows)
-    said = ngettext("{num:,} different shape", "{num:,} different shapes", summary.num_shapes)
+    print_table(console, (_("size"), _("width x height"), _("photos")), rows)
+    said = ngettext("{num:,} different size", "{num:,} different sizes", summary.num_shapes)
     print_line(console, said.format(num=summary.num_shapes))
     formats = ", ".join(f"{name} {num:,}" for name, num in summary.formats.items())
     print_line(console, _("Formats: {formats}").format(formats=formats))
@@ -88,4 +88,5 @@ def _print_skipped(console: "Console", result: "Show") -> None:
 
 
 def _shape_text(shape: tuple[int, int]) -> str:
+    """Width first, as people read sizes; `shape` is `(height, width)`."""
     return f"{shape[1]:,} x {shape[0]:,}"

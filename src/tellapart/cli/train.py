@@ -298,18 +298,22 @@ def describe_run(run: "Run") -> list[str]:
 
     lines = [] if run.verdict is None else describe_verdict(run.verdict)
     if run.validation is not None:
-        tested = _("Tested by cross-validation. The saved model was trained on all {photos}.")
-        if not run.is_cross_validated:
-            tested = _("Tested on {photos} that were not used for training.")
-        lines.append(describe_accuracy(run.validation))
-        lines.append(tested.format(photos=count_photos(run.validation.num_photos)))
+        photos = count_photos(run.validation.num_photos)
+        if run.is_cross_validated:
+            tested = _("Tested by cross-validation. The saved model was trained on all photos.")
+        else:
+            tested = _("Tested on {photos} that were kept out of the training.").format(photos=photos)
+        lines.append(f"{describe_accuracy(run.validation, is_approximate=run.is_cross_validated)} {tested}")
+    folder = shlex.quote(str(run.run_dir))
     if run.steps:
-        said = _("Do this first: {title}. {action}")
-        lines.append(said.format(title=run.steps[0].title, action=run.steps[0].action))
+        step = run.steps[0]
+        lines.append(_("Do this first: {title}. {action}").format(title=step.title, action=step.action))
+    if run.verdict is not None and run.verdict.colour != "red":
+        lines.append(_("Classify new photos: {command}").format(command=f"tellapart predict {folder} PHOTOS"))
     return [
         *lines,
-        _("The model and its numbers are in {folder}").format(folder=run.run_dir),
-        _("Open the report: {path}").format(path=run.run_dir / "report.html"),
+        _("Model and numbers: {path}").format(path=run.run_dir),
+        _("Report: {path}").format(path=run.run_dir / "report.html"),
     ]
 
 

@@ -74,13 +74,24 @@ def weakest_class(evaluation: Evaluation) -> ClassScore | None:
     return min(known, key=lambda score: score.recall or 0.0)
 
 
-def describe_accuracy(evaluation: Evaluation) -> str:
-    """Accuracy, balanced accuracy and the best constant answer, in three short sentences."""
+def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -> str:
+    """Accuracy, balanced accuracy and the best constant answer, in three short sentences.
+
+    Args:
+        evaluation: of photos the model has not seen.
+        is_approximate: whether it comes from cross-validation, whose interval is approximate.
+    """
     num = evaluation.num_photos
-    return _(
+    said = _(
         "Accuracy {accuracy} (95% interval {interval}). Balanced accuracy {balanced}. Always answering {name} gets"
         " {constant}."
-    ).format(
+    )
+    if is_approximate:
+        said = _(
+            "Accuracy {accuracy} (95% interval about {interval}). Balanced accuracy {balanced}. Always answering {name}"
+            " gets {constant}."
+        )
+    return said.format(
         accuracy=percent(evaluation.accuracy, num),
         interval=percent_range(evaluation.interval_95, num),
         balanced=percent(evaluation.balanced_accuracy, num),

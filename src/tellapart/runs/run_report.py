@@ -192,7 +192,10 @@ def rebuild_report(
             ).format(num=len(split), folder=str(run_dir), source=found.source),
             paths=source_paths(found),
         )
-    checkup = check_up(_look_again(there, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
+    seen = _look_again(there, run_file, cache_dir, watcher)
+    watcher.on_stage(_("checking the photos"))
+    checkup = check_up(seen, run_file.config.seed, decided.confirmed)
+    watcher.on_stage(_("writing the report"))
     row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
