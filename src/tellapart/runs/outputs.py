@@ -175,7 +175,9 @@ def check_dir(path: Path, marker: str, setting: str = "out") -> None:
 def _refused_dir(path: Path, exc: OSError, setting: str) -> OutputError:
     """What to tell the user when the operating system refuses a folder."""
     return OutputError(
-        _("{message} Or give another folder as `{setting}`.").format(message=output_error(path, exc), setting=setting),
+        _("{message}, or give another folder as `{setting}`.").format(
+            message=str(output_error(path, exc)).rstrip(".。"), setting=setting
+        ),
         path=path,
     )
 
@@ -191,8 +193,8 @@ def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> No
     if any(is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
         raise OutputError(
             _(
-                "`{setting}` {path!r} is inside {source!r}, so what is written there would count as photos. Give a"
-                " folder outside of it."
+                "`{setting}` {path!r} is inside the photos of {source!r}, so what is written there would count as"
+                " photos. Give a folder outside of them."
             ).format(setting=setting, path=str(out_dir), source=str(source)),
             path=out_dir,
         )
@@ -203,16 +205,17 @@ def _check_source(file: OutputFile, source: Path, folders: Sequence[Path]) -> No
     shown = str(file.path)
     if not folders and _is_same(file.path, source):
         raise OutputError(
-            _("`{setting}` {path!r} is a file that is read here. Give another path.").format(
-                setting=file.setting, path=shown
-            ),
+            _(
+                "`{setting}` {path!r} is a file that is read here, and writing would destroy it. Give another path."
+            ).format(setting=file.setting, path=shown),
             path=file.path,
         )
     if any(is_inside(file.path, folder) for folder in folders):
         raise OutputError(
-            _("`{setting}` {path!r} is inside {source!r}, where nothing is written. Give a path outside of it.").format(
-                setting=file.setting, path=shown, source=str(source)
-            ),
+            _(
+                "`{setting}` {path!r} is inside the photos of {source!r}, where nothing is written. Give a path"
+                " outside of them."
+            ).format(setting=file.setting, path=shown, source=str(source)),
             path=file.path,
         )
 
@@ -243,7 +246,7 @@ def _check_content(file: OutputFile) -> None:
         ) from exc
     if found is not None:
         raise OutputError(
-            _("`{setting}` {path!r} is an image ({format}) and is not overwritten. Give another path.").format(
+            _("`{setting}` {path!r} is an image ({format}), and writing would destroy it. Give another path.").format(
                 setting=file.setting, path=shown, format=found
             ),
             path=file.path,
