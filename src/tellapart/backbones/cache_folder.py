@@ -22,6 +22,7 @@ import platformdirs
 
 from tellapart.backbones.backbone import EXPORTED_NAME
 from tellapart.backbones.photo_store import PhotoStore, list_store_files
+from tellapart.translation import gettext as _
 
 # Where versions before 0.2 kept embeddings and facts.
 _EARLIER_STORES = ("embeddings.sqlite3", "facts.sqlite3")
@@ -128,9 +129,9 @@ def measure_cache(cache_dir: str | None = None) -> CacheState:
     with PhotoStore(store_path(root)) as store:
         num_seen = store.num_photos()
     parts = (
-        CachePart("decoded photos", images_dir(root), num_sets, _total_bytes(image_files)),
-        CachePart("seen photos", store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
-        CachePart("backbones", backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
+        CachePart(_("decoded photos"), images_dir(root), num_sets, _total_bytes(image_files)),
+        CachePart(_("what is known of photos"), store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
+        CachePart(_("backbones"), backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
     )
     return CacheState(root, parts, store.note)
 
@@ -186,7 +187,7 @@ def _list_repositories(root: Path) -> list[Path]:
 
 def _list_within(folder: Path) -> list[Path]:
     """All files below the folder; links are files, and lead nowhere else."""
-    return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sorted(Path(parent) / name for parent, _unused, names in os.walk(folder) for name in names)
 
 
 def _total_bytes(files: Sequence[Path]) -> int:
@@ -220,6 +221,6 @@ def _delete_files(files: Sequence[Path]) -> tuple[int, list[Path]]:
 
 
 def _remove_empty_folders(folder: Path) -> None:
-    for parent, _, _ in os.walk(folder, topdown=False):
+    for parent, _unused, _unused in os.walk(folder, topdown=False):
         with contextlib.suppress(OSError):  # something has come into it
             os.rmdir(parent)

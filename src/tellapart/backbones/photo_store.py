@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from tellapart.translation import gettext as _
+
 # "tell" in ASCII, and where it stands in the file: how a database of ours is told from another program's.
 _APPLICATION_ID, _ID_PLACE = 0x74656C6C, 68
 _SQLITE_HEAD, _HEAD_BYTES = b"SQLite format 3\x00", 100
@@ -171,7 +173,7 @@ class PhotoStore:
                 if not isinstance(used, int) or abs(now - used) > _DAY_SECONDS:
                     self._stale.add(digest)
         if num_bad:
-            self._tell("held damaged entries, which are computed again")
+            self._tell(_("held damaged entries, which are computed again"))
         return found
 
     def _add(self, connection: sqlite3.Connection, items: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -179,7 +181,7 @@ class PhotoStore:
             (bytes.fromhex(digest), kind, value) for digest, kinds in items.items() for kind, value in kinds.items()
         ]
         with _transaction(connection):
-            _note_use(connection, self._stale.union(digest for digest, _, _ in rows))
+            _note_use(connection, self._stale.union(digest for digest, _unused, _unused in rows))
             connection.executemany(
                 "INSERT OR REPLACE INTO seen (digest, kind, value, checksum) VALUES (?, ?, ?, ?)",
                 ((*row, _checksum(*row)) for row in rows),
@@ -190,7 +192,7 @@ class PhotoStore:
 
     def _attempt(self, act: Callable[[sqlite3.Connection], _Answer], otherwise: _Answer) -> _Answer:
         """What `act` gives, from a store made again where need be; `otherwise` where the store cannot be used."""
-        for _ in range(_MAX_TRIES):
+        for _unused in range(_MAX_TRIES):
             try:
                 return act(self._open())
             except KeyboardInterrupt:
@@ -199,10 +201,10 @@ class PhotoStore:
             except _NotUsableError as exc:
                 return self._go_without(str(exc), otherwise)
             except _OtherVersionError:
-                if not self._replace("is of another version of tellapart"):
+                if not self._replace(_("is of another version of tellapart")):
                     return otherwise
             except OSError as exc:
-                return self._go_without(f"cannot be used ({exc.strerror})", otherwise)
+                return self._go_without(_("cannot be used ({strerror})").format(strerror=exc.strerror), otherwise)
             except sqlite3.Error as exc:
                 code = getattr(exc, "sqlite_errorcode", None)
                 if code is None:  # Python's own complaint: a defect of ours, no fault of the file
@@ -211,20 +213,24 @@ class PhotoStore:
                     self._disconnect()
                 elif code & 0xFF in _LOCKED:
                     self._seconds_to_wait = 0.0
-                    return self._go_without("is locked by another program", otherwise)
+                    return self._go_without(_("is locked by another program"), otherwise)
                 elif code & 0xFF not in _DAMAGED:
-                    return self._go_without(f"cannot be used ({exc})", otherwise)
-                elif not self._replace("was damaged"):
+                    return self._go_without(_("cannot be used ({exc})").format(exc=exc), otherwise)
+                elif not self._replace(_("was damaged")):
                     return otherwise
-        return self._go_without("cannot be used (other programs replace it all the time)", otherwise)
+        return self._go_without(_("cannot be used (other programs replace it all the time)"), otherwise)
 
     def _go_without(self, trouble: str, otherwise: _Answer) -> _Answer:
         self._disconnect()
-        self._tell(f"{trouble}. The photos are read without it. To use another folder, set `cache_dir`")
+        self._tell(
+            _("{trouble}. The photos are read without it. To use another folder, set `cache_dir`").format(
+                trouble=trouble
+            )
+        )
         return otherwise
 
     def _tell(self, what: str) -> None:
-        self.note = self.note or f"the store of seen photos {str(self._path)!r} {what}."
+        self.note = self.note or _("the store of seen photos {path!r} {what}.").format(path=str(self._path), what=what)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -233,7 +239,7 @@ class PhotoStore:
             # that it does not know and leaves it alone. The other way about it would take the new one for the old.
             self._opened_file = _file_identity(self._path)
             if self._opened_file is not None and os.path.getsize(self._path) and not is_store(self._path):
-                raise _NotUsableError("is not a store of tellapart and stays as it is")
+                raise _NotUsableError(_("is not a store of tellapart and stays as it is"))
             self._connection = _connect(self._path, self._seconds_to_wait)
             _make_tables(self._connection)
         return self._connection
@@ -252,13 +258,17 @@ class PhotoStore:
         try:
             if _file_identity(self._path) == self._opened_file:
                 if not is_store(self._path):
-                    return self._go_without(f"{trouble} and is no longer known as a store of tellapart", False)
+                    return self._go_without(
+                        _("{trouble} and is no longer known as a store of tellapart").format(trouble=trouble), False
+                    )
                 self._set_aside()
-                self._tell(f"{trouble} and is made again")
+                self._tell(_("{trouble} and is made again").format(trouble=trouble))
         except FileNotFoundError:  # another process was faster
             pass
         except OSError as exc:
-            return self._go_without(f"{trouble} and cannot be replaced ({exc.strerror})", False)
+            return self._go_without(
+                _("{trouble} and cannot be replaced ({strerror})").format(trouble=trouble, strerror=exc.strerror), False
+            )
         finally:
             self._disconnect()
         return True
@@ -326,7 +336,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
                 for statement in _SCHEMA:
                     connection.execute(statement)
     if _number(connection, "PRAGMA application_id") != _APPLICATION_ID:
-        raise _NotUsableError("is not a store of tellapart and stays as it is")
+        raise _NotUsableError(_("is not a store of tellapart and stays as it is"))
     if _number(connection, "PRAGMA user_version") != _SCHEMA_VERSION:
         raise _OtherVersionError
 

@@ -20,6 +20,8 @@ from tellapart.records import Evaluation, ModelEvaluation, Prediction, Skipped
 from tellapart.runs.learnt_photos import find_known_photos
 from tellapart.runs.run_tables import METRICS_NAME, read_metrics
 from tellapart.settings import SourceSettings, source_config
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 
 def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceSettings]) -> ModelEvaluation:
@@ -47,10 +49,19 @@ def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceS
     asked = _rows_of_test_split(opened)
     rows = [row for row in asked if row not in left_out]
     if asked and not rows:
-        place = repr(opened.source) if len(asked) == len(opened) else f"the test split of {opened.source!r}"
+        message = (
+            _(
+                "the model was trained on all {num:,} photos of {source!r}, or on near-copies of them. "
+                "Give photos that the model has not seen."
+            )
+            if len(asked) == len(opened)
+            else _(
+                "the model was trained on all {num:,} photos of the test split of {source!r}, or on "
+                "near-copies of them. Give photos that the model has not seen."
+            )
+        )
         raise DatasetError(
-            f"the model was trained on all {len(asked):,} photos of {place}, or on near copies of them, so nothing is"
-            " left to measure it with. Give photos that it has not seen.",
+            message.format(num=len(asked), source=opened.source),
             paths=[opened.source],
         )
     evaluation, skipped = _measure(model, opened.take(rows), known.groups[rows])
@@ -86,8 +97,15 @@ def _rows_of_test_split(photos: PhotoSet) -> list[int]:
 def _describe_validated(num_validated: int, num_photos: int) -> tuple[str, ...]:
     if not num_validated:
         return ()
-    which = "All of these photos" if num_validated == num_photos else f"{num_validated:,} of these photos"
-    return (f"{which} were held out by the training, which has already measured the model on them.",)
+    if num_validated == num_photos:
+        return (_("The training held out all of these photos, and has already measured the model on them."),)
+    return (
+        ngettext(
+            "The training held out {num:,} of these photos, and has already measured the model on it.",
+            "The training held out {num:,} of these photos, and has already measured the model on them.",
+            num_validated,
+        ).format(num=num_validated),
+    )
 
 
 def _measure(model: Model, photos: PhotoSet, groups: NDArray[np.int64]) -> tuple[Evaluation, tuple[Skipped, ...]]:
@@ -103,9 +121,14 @@ def _measure(model: Model, photos: PhotoSet, groups: NDArray[np.int64]) -> tuple
     skipped = predictions.skipped
     if not answers:
         raise DatasetError(
-            f"none of the {len(photos):,} photos of {photos.source!r} can be read, the first because: "
-            f"{skipped[0].reason if skipped else 'there are none'}. Give photos in JPEG, PNG or another common format. "
-            "`tellapart show` lists the reasons.",
+            _(
+                "none of the {num_photos:,} photos of {source!r} can be read. The first: {reason}. Give "
+                "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+            ).format(
+                num_photos=len(photos),
+                source=photos.source,
+                reason=skipped[0].reason if skipped else _("there are no photos"),
+            ),
             paths=[item.path for item in skipped],
         )
     labels, probabilities = np.array([numbers[row] for row in answers]), np.array(list(answers.values()))
@@ -145,10 +168,17 @@ def _check_classes(source: str, found: Sequence[str], known: Sequence[str]) -> N
         return
     by_lower = {name.lower(): name for name in known}
     nearest = difflib.get_close_matches(unknown[0].lower(), by_lower, n=1)
-    hint = f" Did you mean {by_lower[nearest[0]]!r} by {unknown[0]!r}?" if nearest else ""
-    words = "class" if len(unknown) == 1 else "classes"
+    found = ngettext(
+        "{source!r} has the class {unknown}, which the model does not know.",
+        "{source!r} has the classes {unknown}, which the model does not know.",
+        len(unknown),
+    ).format(source=source, unknown=name_some(unknown))
+    legal = _("The model knows {known}.").format(known=name_some(known, 20))
+    hint = _("Did you mean {known!r} by {unknown!r}?").format(
+        known=by_lower[nearest[0]] if nearest else "", unknown=unknown[0]
+    )
+    what_to_do = _("Rename the classes, or leave these photos out.")
     raise DatasetError(
-        f"{source!r} has the {words} {name_some(unknown)}, which the model does not know. It knows "
-        f"{name_some(known, 20)}.{hint} Rename the classes, or leave these photos out.",
+        " ".join([found, legal, *([hint] if nearest else []), what_to_do]),
         paths=[source],
     )
