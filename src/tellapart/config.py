@@ -53,11 +53,18 @@ def check_range(name: str, value: float, low: float, high: float, *, open_ends: 
     is_number = isinstance(value, (int, float))
     if is_number and (low < value < high if open_ends else low <= value <= high):
         return
-    if open_ends:
+    if not is_number and open_ends:
         reason = _("must be a number above {low:,} and below {high:,}.")
-    else:
+    elif not is_number:
         reason = _("must be a number between {low:,} and {high:,}.")
-    raise _refused(name, value, reason.format(low=low, high=high))
+    elif open_ends:
+        reason = _("must be above {low:,} and below {high:,}.")
+    else:
+        reason = _("must be between {low:,} and {high:,}.")
+    reason = reason.format(low=low, high=high)
+    if is_number and (low, high) == (0, 1) and 1 < value <= 100:
+        reason += " " + _("For {percent:g}%, write {share:g}.").format(percent=value, share=value / 100)
+    raise _refused(name, value, reason)
 
 
 def check_whole(name: str, value: int, low: int, high: int) -> None:

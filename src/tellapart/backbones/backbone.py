@@ -71,9 +71,7 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         _(
             "`backbone` {name!r} is not known. Did you mean {nearest!r}? Give one of {known}, the path "
             "of a FILE.onnx, or hf:OWNER/NAME."
-        ).format(
-            name=name, nearest=nearest[0], packaged_backbones=", ".join(PACKAGED_BACKBONES), hub_prefix=HUB_PREFIX
-        ),
+        ).format(name=name, nearest=nearest[0], known=", ".join(PACKAGED_BACKBONES)),
         field="backbone",
         value=name,
     )
@@ -92,7 +90,7 @@ def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
             reason = str(exc) if isinstance(exc, OutputError) else f"{exc.strerror or exc}."
             notes.append(
                 _(
-                    "The backbone can't be kept in {cache_dir!r}: {reason} The next run makes it again. "
+                    "The backbone cannot be kept in {cache_dir!r}: {reason} The next run makes it again. "
                     "Choose another `cache_dir`."
                 ).format(cache_dir=str(cache_dir), reason=reason)
             )
@@ -135,7 +133,7 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
     except OSError as exc:
         raise ConfigError(
             _(
-                "`backbone` {name!r} can't be read ({reason}). Give the path of an ONNX file, {known}, or "
+                "`backbone` {name!r} cannot be read ({reason}). Give the path of an ONNX file, {known}, or "
                 "hf:OWNER/NAME."
             ).format(
                 name=name,

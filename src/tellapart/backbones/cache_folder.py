@@ -130,7 +130,7 @@ def measure_cache(cache_dir: str | None = None) -> CacheState:
         num_seen = store.num_photos()
     parts = (
         CachePart(_("decoded photos"), images_dir(root), num_sets, _total_bytes(image_files)),
-        CachePart(_("what is known of photos"), store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
+        CachePart(_("seen photos"), store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
         CachePart(_("backbones"), backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
     )
     return CacheState(root, parts, store.note)

@@ -64,7 +64,7 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise OutputError(
                 _(
-                    "{shown} can't be downloaded to {cache_dir!r} ({reason}). Free some space there, or "
+                    "{shown} cannot be downloaded to {cache_dir!r} ({reason}). Free some space there, or "
                     "choose another `cache_dir`."
                 ).format(shown=shown, cache_dir=str(cache_dir), reason=exc.strerror or exc),
                 path=cache_dir,
@@ -98,24 +98,23 @@ def _explain(exc: Exception, errors: Any, repository: str, revision: str) -> str
     """What is wrong and what to do, behind the name of the repository."""
     # A gated repository is also one that was not found, so the order counts.
     if isinstance(exc, errors.GatedRepoError):
-        return _(
-            "is gated. Ask its owner for access on the page of the repository, log in with `hf auth login`, and try again."
-        )
+        return _("is gated. Ask for access on the page of the repository, log in with `hf auth login`, and try again.")
     status = exc.response.status_code if isinstance(exc, errors.HfHubHTTPError) else None
     # The Hub answers 401 for what is private and for what does not exist alike.
     if isinstance(exc, errors.RepositoryNotFoundError) or status == 401:
         return _(
-            "was not found. Check the spelling of {repository!r}. If the repository is private, log in with `hf auth login`."
+            "was not found. Check the spelling of {repository!r}. If the repository is private, "
+            "log in with `hf auth login`."
         ).format(repository=repository)
     if isinstance(exc, errors.RevisionNotFoundError):
         return _(
             "has no revision {revision!r}. Give a branch, tag or commit after the @, or leave the revision out."
         ).format(revision=revision)
     if status is not None:
-        return _("can't be downloaded: the Hub answered with HTTP status {status}. Try again later.").format(
+        return _("cannot be downloaded: the Hub answered with HTTP status {status}. Try again later.").format(
             status=status
         )
     return _(
-        "is not on this machine, and the Hub can't be reached. The first use needs the internet. "
+        "is not on this machine, and the Hub cannot be reached. The first use needs the internet. "
         "Check the connection, or give the path of an ONNX file."
     )

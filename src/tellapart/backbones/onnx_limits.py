@@ -200,7 +200,7 @@ def _check_node(model: bytes, fields: list[WireField], operators: Collection[str
         )
 
 
-def _check_attribute(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_attribute(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     if _text(model, fields, 1) in _PAD_ATTRIBUTES:
         largest = max((abs(number) for number in _whole_numbers(model, fields, 8)), default=0)
         if largest > _LARGEST_SIDE:
@@ -211,7 +211,7 @@ def _check_attribute(model: bytes, fields: list[WireField], _: Collection[str]) 
             )
 
 
-def _check_tensor(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_tensor(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     """The tensor is of numbers, within the bound, and as large as its content."""
     numbers = {field.number: field.value for field in fields if field.size is None}
     if numbers.get(14, 0) != 0 or any(field.number == 13 for field in fields):
@@ -231,7 +231,7 @@ def _check_tensor(model: bytes, fields: list[WireField], _: Collection[str]) -> 
         raise ValueError("a tensor has not the values that its shape says")
 
 
-def _check_shape(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_shape(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     """A shape that the file states holds no more than a tensor may, free sides left out."""
     sides: list[int] = []
     for side in fields:

@@ -90,7 +90,7 @@ def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | 
             continue
         except OSError as exc:
             raise ConfigError(
-                _("{path!r} can't be read ({reason}). Check its permissions.").format(
+                _("{path!r} cannot be read ({reason}). Check its permissions.").format(
                     path=str(path), reason=exc.strerror or exc
                 )
             ) from exc

@@ -151,7 +151,7 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
         data = read_regular(path, _MAX_WEIGHT_BYTES)
     except OSError as exc:
         raise BundleError(
-            _("The weights of `backbone` {name!r} at {path!r} can't be read ({reason}). {what_to_do}").format(
+            _("The weights of `backbone` {name!r} at {path!r} cannot be read ({reason}). {what_to_do}").format(
                 name=backbone.name, path=str(path), reason=exc.strerror, what_to_do=repair
             ),
             path=path,

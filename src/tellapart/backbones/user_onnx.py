@@ -25,7 +25,6 @@ from tellapart.errors import BundleError, ConfigError, TellapartError
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList, prefix_names
 from tellapart.photos.names import name_some
 from tellapart.translation import gettext as _
-from tellapart.translation import gettext_noop
 from tellapart.untrusted import MAX_ONNX_BYTES
 
 _USER_PREFIX = "backbone/"
@@ -274,7 +273,7 @@ def _to_bytes(model: ModelProto, outputs: list[str]) -> bytes:
 
 def _probe(model: bytes, image_size: tuple[int, int], shown: str) -> NDArray[np.floating]:
     """What the output is for two black photos."""
-    session = open_session(model, 0, shown, _WHAT_TO_DO)
+    session = open_session(model, 0, shown, _("Export it again"))
     try:
         (found,) = session.run(None, {INPUT_NAME: np.zeros((2, *image_size, 3), np.uint8)})
     except ORT_ERRORS as exc:

@@ -130,9 +130,7 @@ def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], gr
 def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
     if num_classes < 2:
         raise DatasetError(
-            _("A classifier needs at least 2 classes, and there is {num_classes}. Add photos of another class.").format(
-                num_classes=num_classes
-            )
+            _("A classifier needs at least 2 classes. Add photos of another class.")
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
@@ -145,8 +143,8 @@ def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
             ngettext(
                 "Of {total:,} classes, {num:,} has no photo to train on (number {numbers}). Add photos, or leave this "
                 "class out.",
-                "Of {total:,} classes, {num:,} have no photo to train on (numbers {numbers}). Add photos, or leave these "
-                "classes out.",
+                "Of {total:,} classes, {num:,} have no photo to train on (numbers {numbers}). Add photos, or leave "
+                "these classes out.",
                 len(empty),
             ).format(total=num_classes, num=len(empty), numbers=_shown(empty))
         )

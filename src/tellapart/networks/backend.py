@@ -50,7 +50,6 @@ _import_keras()
 import keras as keras  # noqa: E402
 from keras.src.backend.common import global_state  # noqa: E402
 
-
 # Keras has a function that sets these two, and none that puts them back.
 _KERAS_STATE = ("global_random_seed", "global_seed_generator")
 

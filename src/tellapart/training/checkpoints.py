@@ -112,7 +112,8 @@ def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
             except (*_DAMAGE, MemoryError) as exc:
                 raise BundleError(
                     _(
-                        "the checkpoint {file!r} in {checkpoint_dir!r} is damaged: {reason}. Train again with another `out`."
+                        "the checkpoint {file!r} in {checkpoint_dir!r} is damaged: {reason}. "
+                        "Train again with another `out`."
                     ).format(file=entry["file"], checkpoint_dir=str(checkpoint_dir), reason=reason_of(exc)),
                     path=checkpoint_dir,
                 ) from exc

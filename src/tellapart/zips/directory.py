@@ -249,7 +249,7 @@ def _unicode_name(raw_name: bytes, flags: int, field: bytes) -> str | None:
 
 def _refuse_damaged(path: Path, found: str) -> NoReturn:
     raise DatasetError(
-        _("archive {path!r} can't be read: {found}. The file may be cut off. Download or pack it again.").format(
+        _("archive {path!r} cannot be read: {found}. The file may be cut off. Download or pack it again.").format(
             path=str(path), found=found
         ),
         paths=[path],
