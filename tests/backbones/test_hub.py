@@ -192,7 +192,7 @@ def test_without_network_and_nothing_fetched_the_message_says_what_to_do(
     server: StandIn, gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_endpoint(monkeypatch, gone)
-    with pytest.raises(BundleError, match=r"^`backbone` 'hf:someone/net' .*cannot be reached.*first use needs the internet"):
+    with pytest.raises(BundleError, match=r"^`backbone` 'hf:someone/net' .*cannot be reached.*needs the internet"):
         fetch_backbone(NAME, tmp_path)
 
 

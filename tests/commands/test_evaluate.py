@@ -61,7 +61,7 @@ def test_an_unreadable_photo_and_a_stray_file_do_not_shift_the_labels(
 def test_an_unknown_class_is_named_with_the_nearest_known_one(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint_folder(paint, "Reds", "red", 2)
     paint_folder(paint, "blue", "blue", 2)
-    with pytest.raises(DatasetError, match="the class 'Reds'.*The model knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
+    with pytest.raises(DatasetError, match="the class 'Reds'.*knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
         evaluate(model_dir, tmp_path / "unseen")
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tellapart.commands.fix import FixSummary, find_download, fix
 from tellapart.config import ImageLimits, TransferConfig
+from tellapart.decisions.decisions import find_decisions, read_decisions
 from tellapart.errors import ConfigError, DatasetError, OutputError
-from tellapart.photos.decisions import find_decisions, read_decisions
 from tellapart.photos.loading import digest_photo
 from tellapart.photos.sources import open_photos
 from tellapart.runs.run_folder import RunFile, begin_run
@@ -214,7 +214,7 @@ def test_a_copy_made_with_other_decisions_is_not_written_into(
 ) -> None:
     fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png move dog"))
     before = contents(tmp_path / "out")
-    with pytest.raises(OutputError, match="out' holds a copy of other photos, or a copy made with other decisions.*`out`"):
+    with pytest.raises(OutputError, match="out' holds a copy .*made with other decisions.*`out`"):
         fix(photos_dir, tmp_path / "out", decisions=decide("cat/1.png remove"))
     assert contents(tmp_path / "out") == before
 

@@ -165,9 +165,7 @@ def test_an_id_that_fits_two_photos_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_for_three_classes_are_explained(tmp_path: Path) -> None:
-    refuse(
-        tmp_path, "id,label\n1,0.5\n", THREE, ZOO, "holds '0.5', and the model has 3 classes.*if there are two"
-    )
+    refuse(tmp_path, "id,label\n1,0.5\n", THREE, ZOO, "holds '0.5', and the model has 3 classes.*if there are two")
 
 
 def test_names_the_model_does_not_know_are_named(tmp_path: Path) -> None:

@@ -21,12 +21,13 @@ from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.config import DEFAULT_BACKBONE
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError, DependencyError
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos
 from tellapart.records import Figure, Finding, LabelSuspect, PhotoGroup
 from tellapart.settings import CheckSettings, source_config, split_settings
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def check(
             "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
             paths=[item.path for item in skipped],
         )
+    watcher.on_stage(_("checking the photos"))
     return check_up(seen, seed, decided.confirmed, check_config)
 
 

@@ -129,9 +129,7 @@ def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], gr
 
 def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
     if num_classes < 2:
-        raise DatasetError(
-            _("A classifier needs at least 2 classes. Add photos of another class.")
-        )
+        raise DatasetError(_("A classifier needs at least 2 classes. Add photos of another class."))
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
             f"The labels run from {labels.min()} to {labels.max()}. Give numbers from 0 to {num_classes - 1} for "

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.scores import ClassScore, Evaluation
 from tellapart.measure.verdict import weakest_class
-from tellapart.records import ClassScore, Evaluation
 from tellapart.report.pictures import Album, ShownPhoto
 from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
 from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table

@@ -16,12 +16,12 @@ from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError
 from tellapart.images.gate import decode_for_each
 from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, format_size, resize_image, shrink_image
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.loading import digest_photos, map_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
@@ -46,6 +46,7 @@ from tellapart.runs.run_tables import (
     unreadable,
 )
 from tellapart.store import check_writable, to_json_bytes, write_file
+from tellapart.translation import gettext
 from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
@@ -189,7 +190,10 @@ def rebuild_report(
             " needs them. Say where they are now with `photos`.",
             paths=source_paths(found),
         )
-    checkup = check_up(_look_again(there, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
+    seen = _look_again(there, run_file, cache_dir, watcher)
+    watcher.on_stage(gettext("checking the photos"))
+    checkup = check_up(seen, run_file.config.seed, decided.confirmed)
+    watcher.on_stage(gettext("writing the report"))
     row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
