@@ -74,7 +74,7 @@ def signature(tensors: Sequence[NodeArg]) -> str:
 
 
 def refused(
-    found: str, exc: Exception, what_to_do: str = WHAT_TO_DO, path: Path | None = None
+    found: str, exc: Exception, what_to_do: str | None = None, path: Path | None = None
 ) -> BundleError | MemoryError:
     """The error to raise for one of ONNX Runtime's, such as "the model does not load", in one line."""
     if is_out_of_memory(exc):

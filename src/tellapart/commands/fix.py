@@ -188,14 +188,14 @@ def _read_steps(
     if named is not None and not any(is_named):
         steps.append((read_decisions(named), True))
     if not drop_copies and not any(decisions.rows for decisions, _unused in steps):
-        found = (
+        problem = (
             _("{file!r} holds no decision, so there is nothing to fix.").format(file=str(named))
             if named is not None
             else _("No decisions were given, so there is nothing to fix.")
         )
         what_to_do = _("Give the file that you downloaded from the report as `decisions`, or give `drop_copies=True`.")
         raise ConfigError(
-            f"{found} {what_to_do}",
+            f"{problem} {what_to_do}",
             field="decisions",
             value=named,
         )
