@@ -124,7 +124,7 @@ def add_values(
     """
     rows = [(bytes.fromhex(digest), kind, value) for digest, kinds in items.items() for kind, value in kinds.items()]
     with _transaction(connection):
-        note_use(connection, used.union(digest for digest, _unused, _unused in rows))
+        note_use(connection, used.union(row[0] for row in rows))
         connection.executemany(
             "INSERT OR REPLACE INTO seen (digest, kind, value, checksum) VALUES (?, ?, ?, ?)",
             ((*row, _checksum(*row)) for row in rows),
