@@ -129,8 +129,8 @@ class HeadRecipe:
                     " was written. Try another `backbone`."
                 ).format(difference=f"{difference:.2g}")
             )
-        if (note := describe_difference(difference)) is not None:
-            self._job.watcher.on_note(note)
+        if (told := describe_difference(difference)) is not None:
+            self._job.watcher.on_note(told)
         self._clock("finish")
         metrics = {
             "num_embedded": len(checkup.photos) - self._num_found,
