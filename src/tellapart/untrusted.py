@@ -41,10 +41,7 @@ def open_regular(path: str | Path, max_bytes: int) -> BinaryIO:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, _("it is a folder"), str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, _("it is a pipe, socket or device, not a file"), str(path))
+        check_regular(status, path)
         if status.st_size > max_bytes:
             message = _("it has {found:,.0f} MB, and at most {most:,.0f} MB are read")
             raise OSError(errno.EFBIG, message.format(found=status.st_size / 1e6, most=max_bytes / 1e6), str(path))
@@ -52,6 +49,22 @@ def open_regular(path: str | Path, max_bytes: int) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_regular(status: os.stat_result, path: str | Path) -> None:
+    """Nothing, if what stands at the path is a regular file.
+
+    Args:
+        status: of what a link leads to.
+        path: for the error.
+
+    Raises:
+        OSError: it is a folder, pipe, socket or device; `strerror` says which.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, _("it is a folder"), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, _("it is a pipe, socket or device, not a file"), str(path))
 
 
 def read_regular(path: str | Path, max_bytes: int) -> bytes:
