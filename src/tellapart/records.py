@@ -101,9 +101,10 @@ class Prediction:
         path: of the photo; `image 0` for the first of the images that were given as pixels, bytes or Pillow images.
         nearest_class: the class with the highest probability, whether or not that is an answer.
         probabilities: in the order of the model's `class_names`, summing to 1.
-        distance: how unlike the photos of the training it is, where that was asked for.
+        distance: how unlike the photos of the training it is, where the model can tell.
         doubt: the answer in place of a class, `not sure` or `none of these`; `None` where the model answers.
         shown_doubt: the doubt in words that are no class of the model; `None` where `doubt` itself is none.
+        by_dial: class and probability that a dial names in place of the nearest class; `None` where it names none.
     """
 
     path: str
@@ -112,16 +113,24 @@ class Prediction:
     distance: float | None = None
     doubt: str | None = None
     shown_doubt: str | None = None
+    by_dial: tuple[str, float] | None = None
 
     @property
     def class_name(self) -> str | None:
-        """The nearest class where that is the answer, `None` where the model does not answer."""
-        return None if self.doubt else self.nearest_class
+        """The class that it answers, `None` where it does not answer."""
+        return None if self.doubt else self.forced_class
 
     @property
     def probability(self) -> float | None:
         """That of `class_name`; `None` where the model does not answer."""
-        return None if self.doubt else self.highest_probability
+        if self.doubt:
+            return None
+        return self.highest_probability if self.by_dial is None else self.by_dial[1]
+
+    @property
+    def forced_class(self) -> str:
+        """The class that it answers, or would answer if it had to."""
+        return self.nearest_class if self.by_dial is None else self.by_dial[0]
 
     @property
     def highest_probability(self) -> float:
@@ -130,8 +139,8 @@ class Prediction:
 
     @property
     def answer(self) -> str:
-        """The nearest class, or the doubt in words that are no class of the model."""
-        return self.shown_doubt or self.doubt or self.nearest_class
+        """The class that it answers, or the doubt in words that are no class of the model."""
+        return self.shown_doubt or self.doubt or self.forced_class
 
 
 @dataclass(frozen=True)
@@ -404,11 +413,62 @@ class SelectivePoint:
         threshold: the least probability of a predicted class that counts as sure.
         num_answered: photos with at least that.
         num_wrong: those of them it was wrong about.
+        num_independent: photos without copies that tell as much as those answered; `None` counts every photo.
     """
 
     threshold: float
     num_answered: int
     num_wrong: int
+    num_independent: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold on the probability of one class does.
+
+    Attributes:
+        threshold: the least probability from which a photo is called that class.
+        num_missed: photos of the class with less.
+        num_false_alarms: other photos with that or more.
+    """
+
+    threshold: float
+    num_missed: int
+    num_false_alarms: int
+
+
+@dataclass(frozen=True)
+class OperatingCurve:
+    """How one class was told from the rest at many thresholds, on photos the model had not seen.
+
+    Attributes:
+        class_name: the class.
+        num_photos, num_others: photos of the class, and all others; at least 1 each.
+        num_independent, num_others_independent: photos without copies that tell as much, which intervals count.
+        points: the lowest threshold first.
+    """
+
+    class_name: str
+    num_photos: int
+    num_others: int
+    num_independent: float
+    num_others_independent: float
+    points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A threshold for one class: a photo is of that class from this probability on, else the most probable other one.
+
+    Attributes:
+        class_name: the class.
+        threshold: in `[0, 1]`.
+        max_missed: the share of its photos that may be missed, where the threshold was chosen by that.
+    """
+
+    class_name: str
+    threshold: float
+    max_missed: float | None = None
 
 
 @dataclass(frozen=True)

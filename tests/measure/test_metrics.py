@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score
 
 from tellapart.errors import DatasetError
-from tellapart.measure.metrics import evaluate_probabilities, grouped_interval, wilson_interval
+from tellapart.measure.intervals import grouped_interval, wilson_interval
+from tellapart.measure.metrics import evaluate_probabilities
 
 CLASSES = ("cat", "dog", "fox")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
-from tellapart.config import SourceConfig, TransferConfig
+from tellapart.config import AnswerConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
 from tellapart.predict.bundle import read_bundle
@@ -34,8 +34,7 @@ def predictor(headed: Run) -> Model:
 
 
 def rule(model: Model, not_sure: float | None = None, none_of_these: float | None = None) -> AnswerRule:
-    distances = model.usual_distances if model.has_distances else ()
-    return AnswerRule(not_sure, none_of_these, model.selective, distances)
+    return AnswerRule(AnswerConfig(not_sure=not_sure, none_of_these=none_of_these), model._bundle)
 
 
 def said(probability: float, distance: float | None = None) -> Prediction:
@@ -45,7 +44,6 @@ def said(probability: float, distance: float | None = None) -> Prediction:
 def test_without_a_rate_every_photo_is_answered(predictor: Model) -> None:
     strict = rule(predictor)
     assert strict.apply(said(0.51, 1e9)).answer == "cat"
-    assert not strict.needs_distances
 
 
 def test_a_bundle_brings_along_how_the_model_did_when_it_was_sure(headed: Run) -> None:
@@ -72,7 +70,6 @@ def test_a_rate_that_cannot_be_promised_answers_nothing(predictor: Model) -> Non
 
 def test_further_away_than_usual_is_none_of_these(predictor: Model) -> None:
     strict = rule(predictor, none_of_these=0.05)
-    assert strict.needs_distances
     assert strict.apply(said(0.99, strict.largest_distance * 1.01 + 1)).answer == NONE_OF_THESE
     assert strict.apply(said(0.99, strict.largest_distance)).answer == "cat"
 
@@ -95,7 +92,7 @@ def test_more_false_alarms_leave_less_room(predictor: Model) -> None:
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])
 def test_a_rate_is_between_0_and_1(rate: float) -> None:
     with pytest.raises(ConfigError, match="`not_sure`"):
-        AnswerRule(rate, None, (), ())
+        AnswerConfig(not_sure=rate)
 
 
 def test_a_network_without_distances_cannot_say_none_of_these(trained: Run) -> None:
@@ -115,7 +112,8 @@ def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, anim
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}
     assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == {NOT_SURE, NONE_OF_THESE}
-    assert all(float(row["distance"]) > 0 and row["predicted_class"] for row in rows)
+    assert all(float(row["distance"]) > 0 and row["nearest_class"] for row in rows)
+    assert {(row["predicted_class"], row["probability"]) for row in rows} == {("", "")}
 
 
 def test_where_the_model_does_not_answer_there_is_no_class_and_the_nearest_is_still_told(predictor: Model) -> None:
@@ -151,7 +149,7 @@ def test_classes_that_are_called_like_a_doubt_are_told_from_it_everywhere(
     for row in rows:
         by_answer.setdefault(row["answer"], set()).add(said[row["path"]].doubt)
 
-    assert {row["predicted_class"] for row in rows} <= set(names)
+    assert {row["nearest_class"] for row in rows} <= set(names)
     assert all(len(doubts) == 1 for doubts in by_answer.values())
     assert (
         len({answer.casefold() for answer in by_answer})

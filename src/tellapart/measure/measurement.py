@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.operating import operating_curves
 from tellapart.measure.selective import selective_points
-from tellapart.records import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
+from tellapart.records import CurvePoint, Evaluation, LearningCurve, OperatingCurve, Reliability, SelectivePoint
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
 
@@ -61,6 +63,12 @@ class Measurement:
         """The most probable class of each photo, shape `(n,)`."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
+    @cached_property
+    def operating(self) -> tuple[OperatingCurve, ...]:
+        """How each class is told from the rest at many thresholds; only of classes that have photos."""
+        names = [score.class_name for score in self.evaluation.per_class]
+        return operating_curves(self.labels, self.probabilities, names, self.groups)
+
     @property
     def is_right(self) -> NDArray[np.bool_]:
         """Whether the most probable class is the label, shape `(n,)`."""
@@ -95,7 +103,7 @@ def measure(
         method=method,
         evaluation=evaluate_probabilities(labels, probabilities, class_names, groups),
         reliability=measure_reliability(labels, probabilities, groups),
-        selective=selective_points(labels, probabilities),
+        selective=selective_points(labels, probabilities, groups),
     )
 
 

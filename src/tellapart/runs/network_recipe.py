@@ -142,7 +142,12 @@ class NetworkRecipe:
                 f" than {_PARITY_TOLERANCE:g}, so no bundle was written. The Keras model is in the checkpoints."
             )
         temperature, measurement = self._measure(probabilities, data, checkup)
-        bundle = replace(bundle, temperature=temperature, selective=measurement.selective)
+        bundle = replace(
+            bundle,
+            temperature=temperature,
+            selective=measurement.selective,
+            operating=measurement.operating,
+        )
         return Fitted(
             bundle=bundle,
             predictor=Model(bundle),
