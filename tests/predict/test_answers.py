@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
@@ -77,6 +78,39 @@ def test_further_away_than_usual_is_none_of_these(predictor: Model) -> None:
 def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Model) -> None:
     with pytest.raises(ConfigError, match=r"`none_of_these` 0.004 asks for fewer false alarms.*such as 0.05"):
         rule(predictor, none_of_these=0.004)
+
+
+def test_many_photos_that_look_unfamiliar_are_named_with_what_answers(predictor: Model, animals_dir: Path) -> None:
+    near = replace(predictor._bundle, usual_distances=tuple(np.linspace(0, 1e-6, 201)))
+    predictions = Model(near).predict(animals_dir)
+    num_photos = len(list(predictions))
+    assert predictions.notes == (
+        f"{num_photos} of {num_photos} photos look unlike the training photos. Such photos are answered 'none of "
+        "these' with `none_of_these=0.05`.",
+    )
+
+
+def test_photos_like_those_of_the_training_are_not_called_unfamiliar(predictor: Model, animals_dir: Path) -> None:
+    predictions = predictor.predict(animals_dir)
+    assert len(list(predictions)) == len(predictions)
+    assert predictions.notes == ()
+
+
+def test_whoever_asks_for_none_of_these_is_told_no_more(predictor: Model, animals_dir: Path) -> None:
+    near = replace(predictor._bundle, usual_distances=tuple(np.linspace(0, 1e-6, 201)))
+    predictions = Model(near).predict(animals_dir, none_of_these=0.05)
+    assert {prediction.doubt for prediction in predictions} == {NONE_OF_THESE}
+    assert predictions.notes == ()
+
+
+def test_every_photo_has_its_distance_where_the_model_can_tell(predictor: Model, animals_dir: Path) -> None:
+    assert all(prediction.distance is not None for prediction in predictor.predict(animals_dir))
+
+
+def test_a_network_that_cannot_tell_gives_no_distance(trained: Run, animals_dir: Path) -> None:
+    predictions = Model(read_bundle(trained.run_dir)).predict(animals_dir)
+    assert {prediction.distance for prediction in predictions} == {None}
+    assert predictions.notes == ()
 
 
 def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
@@ -166,3 +200,11 @@ def test_a_doubt_keeps_its_words_where_no_class_has_them() -> None:
 
 def test_a_doubt_gets_other_words_than_any_class() -> None:
     assert name_doubts(("Not sure", "not sure (no answer)"))[NOT_SURE] == "not sure (no answer) (no answer)"
+
+
+@pytest.mark.parametrize("rates", [(None, None), (0.2, 0.3)], ids=["always", "with doubts"])
+def test_one_image_is_answered_as_among_others(rates: tuple[float | None, float | None], predictor: Model) -> None:
+    images = np.random.default_rng(4).integers(0, 256, (5, *predictor.preprocess.shape), dtype=np.uint8)
+    maker = predictor.answer_maker(*rates)
+    together = list(predictor.predict(images, not_sure=rates[0], none_of_these=rates[1]))
+    assert [predictor.answer(image, maker).answer for image in images] == [one.answer for one in together]

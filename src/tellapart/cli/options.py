@@ -33,7 +33,7 @@ Threshold = Annotated[
 MaxMissed = Annotated[
     str | None,
     typer.Option(
-        help="The largest --threshold that misses at most this share of the photos of one class, e.g. cracked=0.02.",
+        help="The largest threshold that misses at most this share of the photos of one class, e.g. cracked=0.02.",
         show_default=False,
         metavar="CLASS=SHARE",
     ),

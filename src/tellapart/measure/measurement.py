@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.operating import operating_curves
+from tellapart.measure.operating import operating_curves, operating_to_json
 from tellapart.measure.selective import selective_points
 from tellapart.records import CurvePoint, Evaluation, LearningCurve, OperatingCurve, Reliability, SelectivePoint
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
@@ -128,6 +128,7 @@ def measurement_to_json(measurement: Measurement | None) -> dict[str, Any]:
         "num_repeats": method and method.num_repeats,
         "learning_curve": method and method.curve and asdict(method.curve),
         "leak_accuracy": method and method.leak_accuracy,
+        "operating_points": None if measurement is None else operating_to_json(measurement.operating),
     }
 
 

@@ -33,6 +33,14 @@ def round_percent(share: float) -> str:
     return f"{share * 100:g}%"
 
 
+def per_thousand(share: float) -> str:
+    """The share of 1,000: `20`, `0.4`; `0` and `1,000` only where they are exact."""
+    if share <= _EXACT or share >= 1 - _EXACT:
+        return f"{round(share) * 1000:,}"
+    number = share * 1000
+    return f"{max(0.1, number):.1f}" if number < 9.95 else f"{min(999, round(number))}"
+
+
 def short_number(value: float | None) -> str:
     """A measured number with three digits, or a dash where there is none: `0.0123`, `1.05`, `4,288`."""
     if value is None:

@@ -4,6 +4,7 @@ Needs NumPy only, for a threshold may be chosen at every prediction.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,28 @@ def point_without_misses(curve: OperatingCurve) -> OperatingPoint:
 def num_needed(max_missed: float) -> int:
     """Independent photos of a class from which so small a share can be promised, if none of them is missed."""
     return int(np.ceil(1 / max_missed - 1 - 1e-9))
+
+
+def table_points(curve: OperatingCurve) -> tuple[OperatingPoint, ...]:
+    """What the round thresholds of a table do."""
+    return tuple(point_at(curve, threshold) for threshold in TABLE_THRESHOLDS)
+
+
+def operating_to_json(curves: Sequence[OperatingCurve]) -> dict[str, list[dict[str, Any]]]:
+    """The part of `metrics.json` with the table of each class: photos missed and false alarms, of 1,000 each."""
+    return {
+        curve.class_name: [
+            {
+                "threshold": point.threshold,
+                "missed_per_1000": 1000 * point.num_missed / curve.num_photos,
+                "missed_per_1000_95": [1000 * bound for bound in missed_interval(curve, point)],
+                "false_alarms_per_1000": 1000 * point.num_false_alarms / curve.num_others,
+                "false_alarms_per_1000_95": [1000 * bound for bound in false_alarm_interval(curve, point)],
+            }
+            for point in table_points(curve)
+        ]
+        for curve in curves
+    }
 
 
 def point_at(curve: OperatingCurve, threshold: float) -> OperatingPoint:

@@ -26,10 +26,10 @@ from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
-from tellapart.predict.answers import AnswerRule, Predictions
+from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
-from tellapart.records import Dial, SelectivePoint
+from tellapart.records import Dial, Prediction, SelectivePoint
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
@@ -173,12 +173,42 @@ class Model:
             DatasetError: a path does not exist, or something is no photo; raised at once, not while iterating.
             BundleError: the model fails.
         """
-        config = AnswerConfig(threshold, max_missed, not_sure, none_of_these)
-        rule, inputs = AnswerRule(config, self._bundle), Inputs(photos, limits)
+        maker = self.answer_maker(not_sure, none_of_these, threshold, max_missed)
+        inputs = Inputs(photos, limits)
         numbers = map_images(
             inputs.paths, lambda row: inputs.load(row, self.preprocess), self._numbers, _BATCH_SIZE, self._num_threads
         )
-        return Predictions(inputs, self.class_names, rule, numbers)
+        return Predictions(inputs, maker, numbers)
+
+    def answer_maker(
+        self,
+        not_sure: float | None = None,
+        none_of_these: float | None = None,
+        threshold: ClassNumber | None = None,
+        max_missed: ClassNumber | None = None,
+    ) -> AnswerMaker:
+        """What `predict` with these settings makes its answers with.
+
+        Raises:
+            ConfigError: a setting has a value it cannot have, or this model cannot keep to it.
+        """
+        config = AnswerConfig(threshold, max_missed, not_sure, none_of_these)
+        return AnswerMaker(self.class_names, AnswerRule(config, self._bundle))
+
+    def answer(self, image: NDArray[np.uint8], maker: AnswerMaker, path: str = "") -> Prediction:
+        """What `predict` answers for one image, in the calling thread.
+
+        Args:
+            image: uint8, shape `preprocess.shape`; not modified.
+            maker: as `answer_maker` makes it.
+            path: of the photo.
+
+        Raises:
+            DatasetError: the image has another shape or dtype.
+            BundleError: the model fails.
+        """
+        (numbers,) = self._numbers(self._check_images(image)[:1])
+        return maker.make(path, numbers)
 
     def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The images as a batch."""
