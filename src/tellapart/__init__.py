@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from tellapart.errors import ImageError as ImageError
     from tellapart.errors import OutputError as OutputError
     from tellapart.errors import TellapartError as TellapartError
+    from tellapart.measure.scores import Comparison as Comparison
+    from tellapart.measure.scores import Evaluation as Evaluation
+    from tellapart.measure.scores import ModelEvaluation as ModelEvaluation
     from tellapart.photos.photoset import PhotoSet as PhotoSet
     from tellapart.photos.sources import open_photos as open_photos
     from tellapart.predict.answers import Predictions as Predictions
     from tellapart.predict.model import Model as Model
     from tellapart.predict.model import load as load
-    from tellapart.records import Comparison as Comparison
     from tellapart.records import EpochRecord as EpochRecord
-    from tellapart.records import Evaluation as Evaluation
     from tellapart.records import Finding as Finding
-    from tellapart.records import ModelEvaluation as ModelEvaluation
     from tellapart.records import Prediction as Prediction
     from tellapart.records import Skipped as Skipped
     from tellapart.records import StepRecord as StepRecord
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from tellapart.runs.run_report import rebuild_report as rebuild_report
     from tellapart.runs.train import train as train
     from tellapart.training.augment import augment as augment
+    from tellapart.translation import use_language as use_language
     from tellapart.watcher import Watcher as Watcher
 
     __version__: str
@@ -76,11 +77,13 @@ _HOMES = {
     "photos.sources": "open_photos",
     "predict.answers": "Predictions",
     "predict.model": "Model load",
-    "records": "Comparison EpochRecord Evaluation Finding ModelEvaluation Prediction Skipped StepRecord",
+    "measure.scores": "Comparison Evaluation ModelEvaluation",
+    "records": "EpochRecord Finding Prediction Skipped StepRecord",
     "runs.job": "Run",
     "runs.run_report": "rebuild_report",
     "runs.train": "train",
     "training.augment": "augment",
+    "translation": "use_language",
     "watcher": "Watcher",
 }
 _HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()}

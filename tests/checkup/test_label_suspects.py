@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tellapart.checkup.label_suspects import find_label_suspects, find_outliers
+from tellapart.checkup.label_suspects import choose_outliers, find_label_suspects, measure_oddness
 
 
 def draw_probabilities(
@@ -92,7 +92,7 @@ def test_photos_of_one_moment_are_suspected_together_or_not_at_all() -> None:
     labels[:3], groups[:3] = 1, 0
     probabilities = draw_probabilities(truth, 2, 4.0)
     probabilities[:3] = [(0.999, 0.001), (0.9, 0.1), (0.999, 0.001)]
-    assert {suspect.row for suspect in find_label_suspects(labels, probabilities, groups)} == {0, 1, 2}
+    assert [suspect.rows for suspect in find_label_suspects(labels, probabilities, groups)] == [(0, 1, 2)]
     assert 1 not in {suspect.row for suspect in find_label_suspects(labels, probabilities)}
 
 
@@ -124,6 +124,13 @@ def draw_embeddings(labels: NDArray[np.int64], num_features: int = 64, seed: int
     generator = np.random.default_rng(seed)
     means = generator.gamma(1.0, 1.0, (int(labels.max(initial=0)) + 1, num_features))
     return (means[labels] * generator.gamma(4.0, 0.25, (len(labels), num_features))).astype(np.float32)
+
+
+def find_outliers(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> tuple[int, ...]:
+    """Rows of the photos that look like no other of their class, by their embeddings alone."""
+    return choose_outliers(measure_oddness(embeddings, labels, groups))
 
 
 def test_a_photo_like_no_other_of_its_class_is_found() -> None:

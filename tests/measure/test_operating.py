@@ -24,7 +24,7 @@ from tellapart.measure.operating import (
     point_for_missed,
     point_without_misses,
 )
-from tellapart.records import OperatingCurve, OperatingPoint
+from tellapart.measure.scores import OperatingCurve, OperatingPoint
 
 # Of the probabilities that photos of the class get.
 OF_CLASS = (4, 1.5)

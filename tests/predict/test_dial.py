@@ -14,12 +14,13 @@ from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.config import AnswerConfig, DialConfig
 from tellapart.errors import BundleError, ConfigError
 from tellapart.measure.operating import operating_curves
+from tellapart.measure.scores import OperatingCurve, SelectivePoint
 from tellapart.predict import bundle as bundle_module
 from tellapart.predict.answers import AnswerRule
 from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
 from tellapart.predict.dial import apply_dial, choose_dial, describe_dial
 from tellapart.predict.model import Model, load
-from tellapart.records import Dial, OperatingCurve, Prediction, SelectivePoint
+from tellapart.records import Dial, Prediction
 
 MakeBundle = Callable[..., Bundle]
 Paint = Callable[..., Path]

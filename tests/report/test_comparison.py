@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.records import Comparison, PairedTest, RecipeResult
+from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.measurement import Method, measure
 from tellapart.measure.number_words import percent, percent_range
-from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
+from tellapart.measure.scores import SelectivePoint
+from tellapart.records import Finding, LabelSuspect, Skipped
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
 
@@ -148,7 +149,7 @@ def test_copies_share_a_card_among_the_mistakes(make_report: MakeReport) -> None
     found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"), groups)
     text = render(make_report(measurement=found, maps={})).text
     assert "Wrong with a probability of 80% or more." in text
-    assert "is cat (7 copies or photos of one burst)" in text
+    assert "is cat (7 photos: copies or one burst)" in text
 
 
 def test_mistakes_below_the_stated_probability_are_not_called_sure(make_report: MakeReport) -> None:

@@ -21,8 +21,8 @@ from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.config import DEFAULT_BACKBONE
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError, DependencyError
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos
 from tellapart.records import Figure, Finding, LabelSuspect, PhotoGroup
@@ -264,12 +264,13 @@ def checkup_to_json(checkup: Checkup) -> dict[str, Any]:
         "groups": [{"kind": group.kind, "photos": name(group.rows)} for group in checkup.groups],
         "label_suspects": [
             {
-                "photo": photos.paths[one.row],
+                "photo": photos.paths[row],
                 "class": names[one.label],
                 "suggested_class": names[one.suggested_label],
                 "class_probability": one.label_probability,
                 "suggested_probability": one.suggested_probability,
             }
             for one in checkup.suspects
+            for row in one.rows
         ],
     }

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Unpack
 
 from tellapart.config import DialConfig
+from tellapart.measure.scores import OperatingCurve
 from tellapart.predict.bundle import RUN_FILE, read_bundle, write_bundle
 from tellapart.predict.dial import choose_dial, describe_dial
-from tellapart.records import Dial, OperatingCurve
+from tellapart.records import Dial
 from tellapart.runs.run_folder import claimed
 from tellapart.settings import DialSettings
 

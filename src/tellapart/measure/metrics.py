@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 
 from tellapart.errors import DatasetError
 from tellapart.measure.intervals import grouped_interval
-from tellapart.records import ClassScore, Evaluation
+from tellapart.measure.scores import ClassScore, Evaluation
 
 _SUM_TOLERANCE = 1e-3
 

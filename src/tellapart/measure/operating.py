@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.intervals import num_independent, score_interval
-from tellapart.records import OperatingCurve, OperatingPoint
+from tellapart.measure.scores import OperatingCurve, OperatingPoint
 
 # Thresholds that a person would type. Near the ends, where the probabilities of a good model are, they lie closer.
 _ENDS = (0.001, 0.002, 0.003, 0.005, 0.007)

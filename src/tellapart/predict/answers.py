@@ -16,12 +16,13 @@ from tellapart.config import AnswerConfig
 from tellapart.errors import ConfigError
 from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.number_words import count, quote
+from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, threshold_for
 from tellapart.photos.names import same_name_key
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.dial import apply_dial, choose_dial, describe_dial
 from tellapart.predict.inputs import Inputs
-from tellapart.records import Dial, Prediction, SelectivePoint, Skipped
+from tellapart.records import Dial, Prediction, Skipped
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)

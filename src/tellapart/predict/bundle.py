@@ -12,7 +12,9 @@ from typing import Any
 
 from tellapart.backbones.onnx_limits import OnnxRefusedError, check_onnx
 from tellapart.errors import BundleError, OutputError
+from tellapart.file_set import read_files, write_files
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.scores import OperatingCurve, SelectivePoint
 from tellapart.predict.bundle_parts import (
     curve_to_json,
     read_curve,
@@ -22,8 +24,8 @@ from tellapart.predict.bundle_parts import (
     read_names,
     read_points,
 )
-from tellapart.records import Dial, LayerRecord, OperatingCurve, SelectivePoint
-from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
+from tellapart.records import Dial, LayerRecord
+from tellapart.store import sha256_hex, to_json_bytes
 from tellapart.untrusted import (
     MAX_JSON_BYTES,
     MAX_ONNX_BYTES,

@@ -7,7 +7,8 @@ import itertools
 from dataclasses import asdict, astuple, fields, replace
 from typing import Any
 
-from tellapart.records import Dial, LayerRecord, OperatingCurve, OperatingPoint, SelectivePoint
+from tellapart.measure.scores import OperatingCurve, OperatingPoint, SelectivePoint
+from tellapart.records import Dial, LayerRecord
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
 

@@ -20,8 +20,9 @@ from tellapart.measure.operating import (
     point_for_missed,
     point_without_misses,
 )
+from tellapart.measure.scores import OperatingCurve
 from tellapart.photos.names import class_name as to_class_name
-from tellapart.records import Dial, OperatingCurve
+from tellapart.records import Dial
 
 
 def choose_dial(

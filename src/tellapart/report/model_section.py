@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.scores import ClassScore, Evaluation
 from tellapart.measure.verdict import weakest_class
-from tellapart.records import ClassScore, Evaluation
 from tellapart.report.pictures import Album, ShownPhoto
 from tellapart.report.svg import CurvePlot, ReliabilityPlot, Ruler, curve_plot, make_ruler, reliability_plot
 from tellapart.report.wording import NotSure, not_sure_offer, not_sure_table
@@ -84,7 +84,7 @@ class AnswerCard:
         heatmap_id: of the picture where the model looked; `None` where there is none.
         label, predicted: its class, and the one it was given.
         probability: of the class it was given.
-        num_photos: photos of one group, such as copies, that the card stands for.
+        other_rows: further photos of its group, such as copies, that the card stands for.
     """
 
     photo: ShownPhoto
@@ -92,7 +92,12 @@ class AnswerCard:
     label: int
     predicted: int
     probability: float
-    num_photos: int
+    other_rows: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The photo, and those that the card stands for besides."""
+        return (self.photo.row, *self.other_rows)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def make_view(measurement: Measurement, album: Album) -> ModelView:
         offer=not_sure_offer(measurement, not_sure),
         sure_mistakes=tuple(card for card in wrong if card.probability >= SURE),
         other_mistakes=tuple(card for card in wrong if card.probability < SURE),
-        num_more=int((~measurement.is_right).sum()) - sum(card.num_photos for card in wrong),
+        num_more=int((~measurement.is_right).sum()) - sum(len(card.rows) for card in wrong),
         unsure=_answer_cards(measurement, _least_sure(measurement), album),
     )
 
@@ -162,8 +167,10 @@ def answer_rows(measurement: Measurement) -> list[int]:
 
 
 def shown_rows(measurement: Measurement) -> list[int]:
-    """Rows of all photos that the page shows for the model, some of them more than once."""
-    return [*answer_rows(measurement), *(row for rows in _examples(measurement).values() for row in rows)]
+    """Rows of all photos that the page shows for the model, or that a photo it shows stands for, each once."""
+    folded = _folded_rows(measurement, np.concatenate([_surest_mistakes(measurement), _least_sure(measurement)]))
+    shown = [*folded, *_examples(measurement).values()]
+    return list(dict.fromkeys([*answer_rows(measurement), *(row for rows in shown for row in rows)]))
 
 
 def _surest_mistakes(measurement: Measurement) -> NDArray[np.int64]:
@@ -180,8 +187,23 @@ def _least_sure(measurement: Measurement) -> NDArray[np.int64]:
 
 def _fold(measurement: Measurement, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """The places without those that follow another of their group with the same label and the same answer."""
-    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)[places]
-    return places[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
+    return places[np.sort(np.unique(_cards_of(measurement)[places], return_index=True)[1])]
+
+
+def _cards_of(measurement: Measurement) -> NDArray[np.int64]:
+    """Equal numbers for photos of one group with the same label and the same answer, int64, shape `(n,)`."""
+    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)
+    return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
+
+def _folded_rows(measurement: Measurement, places: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """For each place the rows of the other photos that it stands for."""
+    cards = _cards_of(measurement)
+    of_card = {int(card): np.flatnonzero(cards == card) for card in np.unique(cards[places])}
+    return [
+        tuple(measurement.rows[other].item() for other in of_card[int(cards[place])] if other != place)
+        for place in places.tolist()
+    ]
 
 
 def _examples(measurement: Measurement) -> dict[tuple[int, int], list[int]]:
@@ -198,17 +220,10 @@ def _answer_cards(measurement: Measurement, places: NDArray[np.int64], album: Al
     rows, labels, predicted = (
         some[places].tolist() for some in (measurement.rows, measurement.labels, measurement.predicted)
     )
-    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)
+    others = _folded_rows(measurement, places)
     return tuple(
-        AnswerCard(
-            album.show(row),
-            album.show_heatmap(row),
-            label,
-            answer,
-            float(best[place]),
-            int((keys == keys[place]).all(axis=1).sum()),
-        )
-        for place, row, label, answer in zip(places, rows, labels, predicted, strict=True)
+        AnswerCard(album.show(row), album.show_heatmap(row), label, answer, float(best[place]), folded)
+        for place, row, label, answer, folded in zip(places, rows, labels, predicted, others, strict=True)
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tellapart.config import DialConfig, RecipeConfig, SourceConfig
+from tellapart.measure.scores import Evaluation, Step, Verdict
 from tellapart.photos.photoset import PhotoSet
-from tellapart.records import Dial, EpochRecord, Evaluation, Skipped, Step, Verdict
+from tellapart.records import Dial, EpochRecord, Skipped
 from tellapart.runs.run_folder import RunFile
 from tellapart.watcher import Watcher
 
@@ -110,6 +111,7 @@ class Run:
         validation: how the model does on photos it has not learnt from; `None` when every class has a single photo.
         validation_paths: the photos behind `validation`, in order.
         is_right: whether the model was right on each of them.
+        validation_groups: a number for each of them, equal for photos that belong together, such as copies.
         is_cross_validated: whether `validation` comes from models like this one, each trained without a part of the
             photos, while this one is trained on all of them.
         skipped: files that were left out, and why.
@@ -127,6 +129,7 @@ class Run:
     validation: Evaluation | None
     validation_paths: tuple[str, ...]
     is_right: tuple[bool, ...] = field(repr=False)
+    validation_groups: tuple[int, ...] = field(repr=False)
     is_cross_validated: bool
     skipped: tuple[Skipped, ...]
     seconds: float

@@ -13,10 +13,10 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import DialConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
@@ -143,6 +143,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         validation=None if measurement is None else measurement.evaluation,
         validation_paths=() if measurement is None else tuple(photos.paths[row] for row in measurement.rows),
         is_right=() if measurement is None else tuple(measurement.is_right.tolist()),
+        validation_groups=() if measurement is None else tuple(measurement.groups.tolist()),
         is_cross_validated=measurement is not None and measurement.method.name == "cross-validation",
         skipped=photos.skipped,
         seconds=fitted.seconds_before + time.perf_counter() - job.started,
