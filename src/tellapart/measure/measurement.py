@@ -66,6 +66,15 @@ class Measurement:
         """Whether the most probable class is the label, shape `(n,)`."""
         return np.asarray(self.predicted == self.labels)
 
+    def without_copies(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places without those that follow another of their group with the same label and the same answer.
+
+        Args:
+            places: int64, shape `(m,)`: numbers into `rows`, in any order.
+        """
+        keys = np.stack([self.groups, self.labels, self.predicted], axis=1)[places]
+        return places[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
+
 
 def measure(
     rows: NDArray[np.int64],
