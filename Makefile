@@ -18,7 +18,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-check
 
 help:
@@ -29,7 +29,8 @@ help:
 	@echo "make wheel    builds dist/tellapart-*.whl, and tries it in an environment of its own"
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
-	@echo "make demo-photos               draws the photos of the demo anew"
+	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
+	@echo "make demo-photos               draws the photos of the demo again"
 	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
@@ -81,6 +82,9 @@ reference: $(READY)
 
 results: $(READY)
 	$(BIN)/python benchmarks/make_results.py
+
+messages: $(READY)
+	$(BIN)/python translations/make_messages.py
 
 screenshot: $(READY)
 	$(BIN)/python docs/make_screenshot.py

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from tellapart.runs.run_report import rebuild_report as rebuild_report
     from tellapart.runs.train import train as train
     from tellapart.training.augment import augment as augment
+    from tellapart.translation import use_language as use_language
     from tellapart.watcher import Watcher as Watcher
 
     __version__: str
@@ -78,6 +79,7 @@ _HOMES = {
     "runs.run_report": "rebuild_report",
     "runs.train": "train",
     "training.augment": "augment",
+    "translation": "use_language",
     "watcher": "Watcher",
 }
 _HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()}

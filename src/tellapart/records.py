@@ -277,8 +277,8 @@ class PairedTest:
 
     Attributes:
         first, second: names of the recipes.
-        num_only_first: photos that only the first got right.
-        num_only_second: photos that only the second got right.
+        num_only_first: photos that only the first got right; photos that belong together, such as copies, are one.
+        num_only_second: likewise of the second.
         p_value: how often chance alone splits their sum at least as unevenly, in `[0, 1]`.
     """
 
@@ -311,13 +311,26 @@ class PhotoGroup:
 
 @dataclass(frozen=True)
 class LabelSuspect:
-    """A photo whose label is probably wrong; the probabilities are those of a model that had not seen it."""
+    """A photo whose label is probably wrong; the probabilities are those of a model that had not seen it.
+
+    Attributes:
+        row: the photo, of several that belong together, such as copies, the first.
+        label, suggested_label: the label it has, and the one it may have.
+        label_probability, suggested_probability: of both, the mean over the photos that belong together.
+        other_rows: the others of them with the same label.
+    """
 
     row: int
     label: int
     suggested_label: int
     label_probability: float
     suggested_probability: float
+    other_rows: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The photo, and those that belong together with it."""
+        return (self.row, *self.other_rows)
 
 
 @dataclass(frozen=True)

@@ -137,3 +137,18 @@ def test_the_figure_is_within_rounding_of_the_p_value_and_has_two_digits(p_value
     figure = told(p_value).rsplit(" ", 1)[1].replace(",", "")
     assert len(figure.rstrip("0")) <= 2
     assert abs(int(figure) - 1 / p_value) <= max(0.5, 0.05 / p_value)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40), st.integers(1, 9))
+def test_copies_of_photos_change_nothing(pairs: list[tuple[bool, bool]], num_copies: int) -> None:
+    first, second = np.array(pairs, bool).reshape(-1, 2).T
+    groups = np.repeat(np.arange(len(pairs)), num_copies)
+    copied = compare_paired("a", "b", np.repeat(first, num_copies), np.repeat(second, num_copies), groups)
+    assert copied == compare_paired("a", "b", first, second)
+
+
+def test_a_group_counts_for_the_recipe_that_got_more_of_it_right() -> None:
+    first, second = np.array([True, True, False, True, False]), np.array([False, False, True, False, True])
+    test = compare_paired("a", "b", first, second, np.array([0, 0, 0, 1, 1]))
+    assert (test.num_only_first, test.num_only_second, test.p_value) == (1, 0, 1.0)

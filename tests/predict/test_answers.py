@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
@@ -168,3 +169,11 @@ def test_a_doubt_keeps_its_words_where_no_class_has_them() -> None:
 
 def test_a_doubt_gets_other_words_than_any_class() -> None:
     assert name_doubts(("Not sure", "not sure (no answer)"))[NOT_SURE] == "not sure (no answer) (no answer)"
+
+
+@pytest.mark.parametrize("rates", [(None, None), (0.2, 0.3)], ids=["always", "with doubts"])
+def test_one_image_is_answered_as_among_others(rates: tuple[float | None, float | None], predictor: Model) -> None:
+    images = np.random.default_rng(4).integers(0, 256, (5, *predictor.preprocess.shape), dtype=np.uint8)
+    maker = predictor.answer_maker(*rates)
+    together = list(predictor.predict(images, not_sure=rates[0], none_of_these=rates[1]))
+    assert [predictor.answer(image, maker).answer for image in images] == [one.answer for one in together]

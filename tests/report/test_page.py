@@ -148,7 +148,7 @@ def test_copies_share_a_card_among_the_mistakes(make_report: MakeReport) -> None
     found = measure(np.arange(400), labels, shares, ("cat", "dog"), Method("hold-out"), groups)
     text = render(make_report(measurement=found, maps={})).text
     assert "Wrong with a probability of 80% or more." in text
-    assert "is cat (7 copies or photos of one burst)" in text
+    assert "is cat (7 photos: copies or one burst)" in text
 
 
 def test_mistakes_below_the_stated_probability_are_not_called_sure(make_report: MakeReport) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tellapart.records import LabelSuspect
 from tellapart.report.page import Report, render_report
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
@@ -287,6 +288,17 @@ def test_a_group_is_decided_at_once(page: Chrome) -> None:
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", slot)
     select.select_by_value("first")
     assert decided(page) == f"{len(rows)} photos decided: 1 keep, {len(rows) - 1} remove"
+
+
+def test_copies_share_a_decision(
+    browser: Chrome, tmp_path: Path, make_report: Callable[..., Report], download_dir: Path
+) -> None:
+    path = tmp_path / "copies.html"
+    path.write_bytes(render_report(make_report(suspects=(LabelSuspect(4, 0, 1, 0.01, 0.97, (6, 8)),))))
+    browser.set_window_size(1280, 900)
+    browser.get(path.as_uri())
+    choose(browser, 4, "remove")
+    assert [row[3] for row in download(browser, download_dir)[1:]] == ["remove"] * 3
 
 
 def test_the_large_photo_fits_on_a_phone(page: Chrome) -> None:

@@ -68,7 +68,7 @@ const seen = (element, box, node) => {
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   const element = node.parentElement;
-  if (!node.data.trim() || !element.checkVisibility() || element.closest("script, style, .skip, option, title")) continue;
+  if (!node.data.trim() || !element.checkVisibility() || element.closest("script, style, .skip, option")) continue;
   let pinned = false, isForEars = false;
   for (let one = element; one; one = one.parentElement) {
     pinned ||= ["fixed", "sticky"].includes(getComputedStyle(one).position);

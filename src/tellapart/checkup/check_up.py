@@ -264,12 +264,13 @@ def checkup_to_json(checkup: Checkup) -> dict[str, Any]:
         "groups": [{"kind": group.kind, "photos": name(group.rows)} for group in checkup.groups],
         "label_suspects": [
             {
-                "photo": photos.paths[one.row],
+                "photo": photos.paths[row],
                 "class": names[one.label],
                 "suggested_class": names[one.suggested_label],
                 "class_probability": one.label_probability,
                 "suggested_probability": one.suggested_probability,
             }
             for one in checkup.suspects
+            for row in one.rows
         ],
     }

@@ -6,7 +6,7 @@ imported where it is needed.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,11 +81,11 @@ def judge_labels(
     photos, labels = seen.photos, seen.photos.labels
     assert labels is not None and seen.embeddings is not None
     bound = thresholds.wrong_label_of(probabilities.shape[1])
-    suspects = tuple(
-        one
-        for one in find_label_suspects(labels, probabilities, groups, bound)
-        if (seen.digests[one.row], photos.class_names[one.label]) not in confirmed
-    )
+    found = find_label_suspects(labels, probabilities, groups, bound)
+    is_open = [
+        (digest, photos.class_names[label]) not in confirmed for digest, label in zip(seen.digests, labels, strict=True)
+    ]
+    suspects = tuple(_with_rows(one, rows) for one in found if (rows := [row for row in one.rows if is_open[row]]))
     oddness = measure_oddness(seen.embeddings, labels, groups)
     outliers = choose_outliers(oddness, thresholds.odd)
     likely = np.where(np.isfinite(oddness), norm.sf(oddness), np.nan)
@@ -95,7 +95,7 @@ def judge_labels(
     return suspects, Judgement(
         tuple(finding for finding in findings if finding is not None),
         (
-            scores_of_rows("label_suspect", of_label, [one.row for one in suspects]),
+            scores_of_rows("label_suspect", of_label, [row for one in suspects for row in one.rows]),
             scores_of_rows("outlier", likely, outliers),
         ),
         (
@@ -111,7 +111,7 @@ def find_label_suspects(
     groups: NDArray[np.int64] | None = None,
     bound: float | None = None,
 ) -> tuple[LabelSuspect, ...]:
-    """Photos whose label is probably wrong, the most suspicious first.
+    """Photos whose label is probably wrong, the most suspicious first; those of one group with one label as one.
 
     Confident learning (Northcutt, Jiang and Chuang 2021) says how many labels are wrong: a label counts as wrong where
     another class is at least as probable as it is, on average, for the photos labelled so. That many are suspected,
@@ -131,26 +131,33 @@ def find_label_suspects(
     suspected = _suspect(moments, CheckConfig(wrong_label=bound).wrong_label_of(probabilities.shape[1]))
     best = moments.probabilities.argmax(axis=1)
     suspects = []
-    for row, moment in zip(moments.rows.tolist(), moments.of_row.tolist(), strict=True):
-        if suspected[moment]:
-            label, suggested = int(moments.labels[moment]), int(best[moment])
-            label_probability, suggested_probability = moments.probabilities[moment, [label, suggested]].tolist()
-            suspects.append(LabelSuspect(row, label, suggested, label_probability, suggested_probability))
+    for moment in np.flatnonzero(suspected).tolist():
+        first, *others = moments.rows[moments.of_row == moment].tolist()
+        label, suggested = int(moments.labels[moment]), int(best[moment])
+        of_label, of_suggested = moments.probabilities[moment, [label, suggested]].tolist()
+        suspects.append(LabelSuspect(first, label, suggested, of_label, of_suggested, tuple(others)))
     return tuple(sorted(suspects, key=lambda suspect: (suspect.label_probability, suspect.row)))
+
+
+def _with_rows(suspect: LabelSuspect, rows: Sequence[int]) -> LabelSuspect:
+    """The suspect, for these of its photos alone."""
+    return replace(suspect, row=rows[0], other_rows=tuple(rows[1:]))
 
 
 def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> Finding | None:
     """The finding about labels that are probably wrong."""
     if not suspects:
         return None
-    names = photos.class_names
+    names, num_photos = photos.class_names, sum(len(one.rows) for one in suspects)
+    title = f"{count_words(len(suspects), 'label')} that may be wrong"
+    if num_photos > len(suspects):
+        title += f" ({count_words(num_photos, 'photo')} with their copies)"
     return Finding(
         "label_suspects",
-        f"{count_words(len(suspects), 'label')} that may be wrong",
-        "A model that had not seen these photos was sure of another class; look at each, for it may be the model that "
-        "is wrong.",
-        len(suspects),
-        tuple((suspect.row,) for suspect in suspects),
+        title,
+        "A model that had not seen these photos was sure of another class. Check each one; the model may be wrong.",
+        num_photos,
+        tuple(suspect.rows for suspect in suspects),
         tuple(
             f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
             f" ({percent(suspect.suggested_probability)})"

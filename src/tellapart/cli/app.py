@@ -4,11 +4,15 @@ Exit codes: 0 done, 1 a defect of tellapart, 2 something the user can fix; stopp
 129 with SIGHUP.
 """
 
+import functools
+import inspect
 import os
 import re
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -29,16 +33,55 @@ from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heed
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
 from tellapart.errors import OutputError, TellapartError, is_out_of_memory
+from tellapart.translation import LANGUAGES, use_language
+from tellapart.translation import gettext as _
 
 _INTERRUPTED = 130
+LANGUAGE_HELP = _("Language of messages and reports: {names}.").format(names=", ".join(LANGUAGES))
+
+
+def _choose_language(name: str | None) -> None:
+    if name is not None:
+        use_language(name)
+
+
+_Language = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        help=LANGUAGE_HELP,
+        metavar="NAME",
+        show_default=_("the system's"),
+        callback=_choose_language,
+        is_eager=True,
+    ),
+]
+
+
+def _with_language(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with `--language`, which may so stand behind its name too."""
+
+    @functools.wraps(command)
+    def run_command(*args: Any, language: str | None = None, **values: Any) -> None:
+        command(*args, **values)
+
+    signature = inspect.signature(command)
+    flag = inspect.Parameter("language", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Language)
+    run_command.__annotations__ = {**command.__annotations__, "language": _Language}
+    run_command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), flag]
+    )
+    return run_command
+
 
 app = typer.Typer(
-    help="Train your computer to sort your photos into classes. Nothing leaves your machine.",
+    help=_("Train your computer to sort your photos into classes. Nothing leaves your machine."),
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (show, check, fix, train, report, summary, predict, evaluate, compare, embed, cache, demo):
-    app.command()(command)
+    help_text = inspect.getdoc(command) or command.__name__
+    app.command(help=_(help_text))(_with_language(command))
 
 
 def _print_version(is_asked: bool) -> None:
@@ -52,7 +95,10 @@ def _print_version(is_asked: bool) -> None:
 @app.callback()
 def _options(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help=_("Print the version."), callback=_print_version, is_eager=True
+    ),
+    language: _Language = None,
 ) -> None:
     choose_flags(context)
 

@@ -182,7 +182,10 @@ def _time_prediction(predictor: Model, photos: PhotoSet) -> float:
 
 
 def _test(first: str, second: str, runs: dict[str, Run]) -> PairedTest:
-    return compare_paired(first, second, np.array(runs[first].is_right), np.array(runs[second].is_right))
+    one, other = runs[first], runs[second]
+    return compare_paired(
+        first, second, np.array(one.is_right), np.array(other.is_right), np.array(one.validation_groups)
+    )
 
 
 def comparison_rows(comparison: Comparison) -> list[Sequence[object]]:

@@ -1,8 +1,8 @@
 """Is one recipe better than another on the same photos, or was it luck: McNemar's test, and its result in words.
 
 Two accuracies on the same photos cannot be compared by their intervals, for both rest on the same easy and hard photos.
-Only the photos that exactly one of the two got right tell them apart. Called by `commands/compare.py`; the words are
-also drawn by `report/comparison.py`.
+Only the photos that exactly one of the two got right tell them apart, and copies of a photo tell no more than one.
+Called by `commands/compare.py`; the words are also drawn by `report/comparison.py`.
 """
 
 import numpy as np
@@ -19,17 +19,24 @@ _NEARLY_ALWAYS = 0.95
 
 
 def compare_paired(
-    first: str, second: str, first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]
+    first: str,
+    second: str,
+    first_right: NDArray[np.bool_],
+    second_right: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None = None,
 ) -> PairedTest:
     """The exact two-sided test whether two recipes are equally often right (McNemar 1947).
 
     Under chance each photo that exactly one of them got right is as likely to be the first's as the second's: a
-    binomial with `p = 1/2`. Without such photos the p-value is 1.
+    binomial with `p = 1/2`. Photos of a group, such as copies, are right or wrong together, so a group counts once: for
+    the recipe that got more of its photos right, and for neither where they got as many. That is the sign test of
+    groups (Dixon and Mood 1946), which is McNemar's where every photo is alone. Without such groups the p-value is 1.
 
     Args:
         first, second: names of the recipes.
         first_right, second_right: whether each photo's prediction is its label, bool, shape `(n,)`, the photos in the
             same order; not modified.
+        groups: ints, shape `(n,)`, equal for photos that belong together; `None` where none do.
 
     Raises:
         DatasetError: the arrays are not bool of one and the same shape `(n,)`.
@@ -40,8 +47,9 @@ def compare_paired(
                 f"the answers of {name!r} are {right.dtype} of shape {right.shape}. Give bool of shape (n,), with the "
                 f"same n for {first!r} and {second!r}: compare recipes on the same photos."
             )
-    num_only_first = int((first_right & ~second_right).sum())
-    num_only_second = int((second_right & ~first_right).sum())
+    every_photo = np.arange(len(first_right)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    lead = np.bincount(every_photo.reshape(-1), first_right.astype(np.float64) - second_right)
+    num_only_first, num_only_second = int((lead > 0).sum()), int((lead < 0).sum())
     num_discordant = num_only_first + num_only_second
     p_value = float(binomtest(num_only_first, num_discordant, 0.5).pvalue) if num_discordant else 1.0
     return PairedTest(first, second, num_only_first, num_only_second, min(1.0, p_value))

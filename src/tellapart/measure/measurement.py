@@ -66,14 +66,19 @@ class Measurement:
         """Whether the most probable class is the label, shape `(n,)`."""
         return np.asarray(self.predicted == self.labels)
 
+    @property
+    def cards(self) -> NDArray[np.int64]:
+        """Equal numbers for photos of one group with the same label and the same answer, int64, shape `(n,)`."""
+        keys = np.stack([self.groups, self.labels, self.predicted], axis=1)
+        return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
     def without_copies(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The places without those that follow another of their group with the same label and the same answer.
+        """The places without those that follow another of the same card.
 
         Args:
             places: int64, shape `(m,)`: numbers into `rows`, in any order.
         """
-        keys = np.stack([self.groups, self.labels, self.predicted], axis=1)[places]
-        return places[np.sort(np.unique(keys, axis=0, return_index=True)[1])]
+        return places[np.sort(np.unique(self.cards[places], return_index=True)[1])]
 
 
 def measure(

@@ -200,7 +200,7 @@ def _doubtful(findings: Sequence[Finding], num_photos: int) -> tuple[str, ...]:
     num_doubtful += of_kind["cross_class"].num_photos // 2 if "cross_class" in of_kind else 0
     if num_photos and num_doubtful >= _MOST_DOUBT * num_photos:
         share = percent(num_doubtful / num_photos, num_photos)
-        reasons.append(f"{count(num_doubtful, 'label')} of {num_photos:,} may be wrong ({share}).")
+        reasons.append(f"{count(num_doubtful, 'photo')} of {num_photos:,} may have a wrong label ({share}).")
     return tuple(reasons)
 
 

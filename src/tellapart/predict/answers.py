@@ -5,7 +5,8 @@ It says `not sure` where it would be wrong too often, and `none of these` where 
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,39 @@ def name_doubts(class_names: Sequence[str]) -> dict[str, str]:
     return shown
 
 
+@dataclass(frozen=True)
+class AnswerMaker:
+    """What turns the numbers of a model into its answer; the only place that does.
+
+    Attributes:
+        class_names: the classes of the model.
+        rule: when the model may answer.
+    """
+
+    class_names: Sequence[str]
+    rule: AnswerRule
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """All there may be: the classes, then the doubts in words that are no class."""
+        return (*self.class_names, *(self._shown_doubts[doubt] for doubt in self.rule.doubts))
+
+    def make(self, path: str, numbers: NDArray[np.float32]) -> Prediction:
+        """The answer for a photo, from a row of probabilities, with or without a distance behind them."""
+        num_classes = len(self.class_names)
+        probabilities = numbers[:num_classes]
+        distance = float(numbers[num_classes]) if len(numbers) > num_classes else None
+        best = self.class_names[int(probabilities.argmax())]
+        prediction = self.rule.apply(Prediction(path, best, tuple(probabilities.tolist()), distance))
+        if prediction.doubt is None or self._shown_doubts[prediction.doubt] == prediction.doubt:
+            return prediction
+        return replace(prediction, shown_doubt=self._shown_doubts[prediction.doubt])
+
+    @cached_property
+    def _shown_doubts(self) -> dict[str, str]:
+        return name_doubts(self.class_names)
+
+
 class Predictions(Iterator[Prediction]):
     """A prediction for each photo that can be read, in order, made while they are read.
 
@@ -97,27 +131,20 @@ class Predictions(Iterator[Prediction]):
 
     Args:
         inputs: what is predicted.
-        class_names: the classes of the model.
-        rule: when the model may answer.
-        numbers: for each of the inputs a row of probabilities, with a distance behind them where `rule` needs it, or
+        maker: turns numbers into answers.
+        numbers: for each of the inputs a row of probabilities, with a distance behind them where the rule needs it, or
             why there is none.
 
     Attributes:
         doubts, notes: as in `AnswerRule`.
-        answers: all there may be: the classes, then the doubts in words that are no class.
+        answers: as in `AnswerMaker`.
     """
 
     def __init__(
-        self,
-        inputs: Inputs,
-        class_names: Sequence[str],
-        rule: AnswerRule,
-        numbers: Generator[NDArray[np.float32] | Skipped, None, None],
+        self, inputs: Inputs, maker: AnswerMaker, numbers: Generator[NDArray[np.float32] | Skipped, None, None]
     ) -> None:
-        self.doubts, self.notes = rule.doubts, rule.notes
-        self._inputs, self._class_names, self._rule, self._numbers = inputs, class_names, rule, numbers
-        self._shown_doubts = name_doubts(class_names)
-        self.answers = (*class_names, *(self._shown_doubts[doubt] for doubt in rule.doubts))
+        self.doubts, self.notes, self.answers = maker.rule.doubts, maker.rule.notes, maker.answers
+        self._inputs, self._maker, self._numbers = inputs, maker, numbers
         self._skipped: list[Skipped] = []
         self._items = self._read()
 
@@ -148,20 +175,10 @@ class Predictions(Iterator[Prediction]):
                 self._skipped.append(numbers)
                 yield row, numbers
             else:
-                prediction = self._rule.apply(self._prediction(self._inputs.paths[row], numbers))
-                shown = self._shown_doubts.get(prediction.doubt or "")
-                yield row, prediction if shown == prediction.doubt else replace(prediction, shown_doubt=shown)
+                yield row, self._maker.make(self._inputs.paths[row], numbers)
         for number, skipped in enumerate(self._inputs.skipped, len(self._inputs)):
             self._skipped.append(skipped)
             yield number, skipped
-
-    def _prediction(self, path: str, numbers: NDArray[np.float32]) -> Prediction:
-        """From a row of probabilities, with or without a distance behind them."""
-        num_classes = len(self._class_names)
-        probabilities = numbers[:num_classes]
-        distance = float(numbers[num_classes]) if len(numbers) > num_classes else None
-        best = self._class_names[int(probabilities.argmax())]
-        return Prediction(path, best, tuple(probabilities.tolist()), distance)
 
 
 def _least_probability(not_sure: float, selective: Sequence[SelectivePoint]) -> float:

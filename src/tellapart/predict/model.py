@@ -25,10 +25,10 @@ from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
-from tellapart.predict.answers import AnswerRule, Predictions
+from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
-from tellapart.records import SelectivePoint
+from tellapart.records import Prediction, SelectivePoint
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
@@ -169,13 +169,40 @@ class Model:
             DatasetError: a path does not exist, or something is no photo; raised at once, not while iterating.
             BundleError: the model fails.
         """
-        rule = AnswerRule(not_sure, none_of_these, self.selective, self.usual_distances if self.has_distances else ())
+        maker = self.answer_maker(not_sure, none_of_these)
         inputs = Inputs(photos, limits)
-        work = self._probabilities_and_distance if rule.needs_distances else self._probabilities
+        work = self._numbers_for(maker.rule)
         numbers = map_images(
             inputs.paths, lambda row: inputs.load(row, self.preprocess), work, _BATCH_SIZE, self._num_threads
         )
-        return Predictions(inputs, self.class_names, rule, numbers)
+        return Predictions(inputs, maker, numbers)
+
+    def answer_maker(self, not_sure: float | None = None, none_of_these: float | None = None) -> AnswerMaker:
+        """What `predict` with these rates makes its answers with.
+
+        Raises:
+            ConfigError: a rate cannot be kept by this model.
+        """
+        distances = self.usual_distances if self.has_distances else ()
+        return AnswerMaker(self.class_names, AnswerRule(not_sure, none_of_these, self.selective, distances))
+
+    def answer(self, image: NDArray[np.uint8], maker: AnswerMaker, path: str = "") -> Prediction:
+        """What `predict` answers for one image, in the calling thread.
+
+        Args:
+            image: uint8, shape `preprocess.shape`; not modified.
+            maker: as `answer_maker` makes it.
+            path: of the photo.
+
+        Raises:
+            DatasetError: the image has another shape or dtype.
+            BundleError: the model fails.
+        """
+        (numbers,) = self._numbers_for(maker.rule)(self._check_images(image)[:1])
+        return maker.make(path, numbers)
+
+    def _numbers_for(self, rule: AnswerRule) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        return self._probabilities_and_distance if rule.needs_distances else self._probabilities
 
     def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The images as a batch."""

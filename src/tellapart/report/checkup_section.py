@@ -53,7 +53,7 @@ def suspect_lines(suspects: Sequence[LabelSuspect], album: Album) -> tuple[tuple
 def rows_to_show(findings: Iterable[Finding], suspects: Sequence[LabelSuspect]) -> list[int]:
     """The photos that the page shows of a check-up."""
     rows = [row for finding in findings for shown in _shown_examples(finding) for row in shown]
-    return [*rows, *(suspect.row for suspect in suspects[:_MOST_SUSPECTS])]
+    return [*rows, *(row for suspect in suspects[:_MOST_SUSPECTS] for row in suspect.rows)]
 
 
 def _shown_examples(finding: Finding) -> list[tuple[int, ...]]:

@@ -30,7 +30,7 @@ class AnswerCard:
         map_state: `clear`, or why there is nothing to see: `none`, `coarse` or `flat`.
         label, predicted: its class, and the one it was given.
         probability: of the class it was given.
-        num_photos: photos of one group, such as copies, that the card stands for.
+        other_rows: further photos of its group, such as copies, that the card stands for.
     """
 
     photo: ShownPhoto
@@ -39,7 +39,12 @@ class AnswerCard:
     label: int
     predicted: int
     probability: float
-    num_photos: int
+    other_rows: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The photo, and those that the card stands for besides."""
+        return (self.photo.row, *self.other_rows)
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def make_view(measurement: Measurement, album: Album) -> ModelView:
         offer=not_sure_offer(measurement, not_sure),
         sure_mistakes=tuple(card for card in wrong if card.probability >= SURE),
         other_mistakes=tuple(card for card in wrong if card.probability < SURE),
-        num_more=int((~measurement.is_right).sum()) - sum(card.num_photos for card in wrong),
+        num_more=int((~measurement.is_right).sum()) - sum(len(card.rows) for card in wrong),
         unsure=_answer_cards(measurement, _least_sure(measurement), album),
     )
 
@@ -117,9 +122,10 @@ def answer_rows(measurement: Measurement) -> list[int]:
 
 
 def shown_rows(measurement: Measurement) -> list[int]:
-    """Rows of all photos that the page shows for the model, some of them more than once."""
-    examples = (row for rows in examples_of_cells(measurement).values() for row in rows)
-    return [*answer_rows(measurement), *examples, *summary_rows(measurement)]
+    """Rows of all photos that the page shows for the model, or that a photo it shows stands for, each once."""
+    folded = _folded_rows(measurement, np.concatenate([_surest_mistakes(measurement), _least_sure(measurement)]))
+    shown = [*folded, *examples_of_cells(measurement).values(), summary_rows(measurement)]
+    return list(dict.fromkeys([*answer_rows(measurement), *(row for rows in shown for row in rows)]))
 
 
 def _surest_mistakes(measurement: Measurement) -> NDArray[np.int64]:
@@ -134,12 +140,22 @@ def _least_sure(measurement: Measurement) -> NDArray[np.int64]:
     return measurement.without_copies(np.argsort(measurement.probabilities.max(axis=1), kind="stable"))[:_MOST_UNSURE]
 
 
+def _folded_rows(measurement: Measurement, places: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """For each place the rows of the other photos that it stands for."""
+    cards = measurement.cards
+    of_card = {int(card): np.flatnonzero(cards == card) for card in np.unique(cards[places])}
+    return [
+        tuple(measurement.rows[other].item() for other in of_card[int(cards[place])] if other != place)
+        for place in places.tolist()
+    ]
+
+
 def _answer_cards(measurement: Measurement, places: NDArray[np.int64], album: Album) -> tuple[AnswerCard, ...]:
     best = measurement.probabilities.max(axis=1)
     rows, labels, predicted = (
         some[places].tolist() for some in (measurement.rows, measurement.labels, measurement.predicted)
     )
-    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)
+    others = _folded_rows(measurement, places)
     return tuple(
         AnswerCard(
             album.show(row),
@@ -148,7 +164,7 @@ def _answer_cards(measurement: Measurement, places: NDArray[np.int64], album: Al
             label,
             answer,
             float(best[place]),
-            int((keys == keys[place]).all(axis=1).sum()),
+            folded,
         )
-        for place, row, label, answer in zip(places, rows, labels, predicted, strict=True)
+        for place, row, label, answer, folded in zip(places, rows, labels, predicted, others, strict=True)
     )

@@ -23,6 +23,7 @@ from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import SURE, ModelView, make_view
 from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, judge_map, map_uri
+from tellapart.translation import current_language, gettext, ngettext
 
 if TYPE_CHECKING:
     import jinja2
@@ -95,6 +96,7 @@ def render_report(report: Report) -> bytes:
     style, script = _source(environment, _STYLE_NAME), _source(environment, _SCRIPT_NAME)
     page = environment.get_template(_PAGE_NAME).render(
         report=report,
+        language=current_language(),
         title=wording.title_of(report.class_names, is_checkup=model is None),
         cards=cards,
         num_problems=sum(card.finding.is_problem for card in cards),
@@ -130,7 +132,10 @@ def _make_environment() -> "jinja2.Environment":
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True  # how a sentence is broken into lines is no part of it
+    environment.install_gettext_callables(gettext, ngettext)  # type: ignore[attr-defined]
     environment.globals["frame"] = {"left": svg.LEFT, "right": svg.RIGHT, "top": svg.TOP, "bottom": svg.BOTTOM}
     environment.filters |= {
         "percent": number_words.percent,
@@ -181,22 +186,22 @@ def _script_data(
     model: ModelView | None,
 ) -> dict[str, Any]:
     """What the script needs to know of every photo that can be decided on; all texts can be encoded."""
-    shown = [
-        *(photo for _, photo in suspects),
-        *(photo for card in cards for group in card.groups for photo in group.photos),
-    ]
+    rows = {row for suspect, _ in suspects for row in suspect.rows}
+    rows |= {photo.row for card in cards for group in card.groups for photo in group.photos}
     if model is not None:
-        shown += [answer.photo for answer in (*model.sure_mistakes, *model.other_mistakes, *model.unsure)]
+        answers = (*model.sure_mistakes, *model.other_mistakes, *model.unsure)
+        rows |= {row for answer in answers for row in (answer.photo.row, *answer.other_rows)}
     return {
         "classes": [printable(name) for name in report.class_names],
         "shown": [wording.shorten(name, 60) for name in report.class_names],
         "counts": list(report.class_counts.values()),
         "suggested": {
-            str(photo.row): [suspect.suggested_label, round(suspect.suggested_probability, 4)]
-            for suspect, photo in suspects
+            str(row): [suspect.suggested_label, round(suspect.suggested_probability, 4)]
+            for suspect, _ in suspects
+            for row in suspect.rows
         },
         "photos": {
-            str(photo.row): [photo.content, printable(photo.path), printable(photo.class_name or "")]
-            for photo in sorted(shown, key=lambda photo: photo.row)
+            str(row): [photo.content, printable(photo.path), printable(photo.class_name or "")]
+            for row, photo in ((row, report.photos[row]) for row in sorted(rows))
         },
     }

@@ -22,7 +22,7 @@ _LEAST_SPAN = 0.01
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and the number that stands there: in the `middle`, or with its `end` where there is an edge."""
+    """A place on an axis and the number there: its `middle`, or its `end` where the drawing ends."""
 
     place: float
     text: str

@@ -108,6 +108,7 @@ class Run:
         validation: how the model does on photos it has not learnt from; `None` when every class has a single photo.
         validation_paths: the photos behind `validation`, in order.
         is_right: whether the model was right on each of them.
+        validation_groups: a number for each of them, equal for photos that belong together, such as copies.
         is_cross_validated: whether `validation` comes from models like this one, each trained without a part of the
             photos, while this one is trained on all of them.
         skipped: files that were left out, and why.
@@ -123,6 +124,7 @@ class Run:
     validation: Evaluation | None
     validation_paths: tuple[str, ...]
     is_right: tuple[bool, ...] = field(repr=False)
+    validation_groups: tuple[int, ...] = field(repr=False)
     is_cross_validated: bool
     skipped: tuple[Skipped, ...]
     seconds: float

@@ -48,29 +48,41 @@
     }
   }
 
-  function decide(row, decision, newClass = -1) {
-    undone.push([row, decisions.get(row)]);
-    if (decision) decisions.set(row, { decision, newClass });
+  function set(row, decided) {
+    if (decided && decided.decision) decisions.set(row, decided);
     else decisions.delete(row);
     (painters.get(row) || []).forEach((paint) => paint());
+  }
+
+  // The photos that a photo stands for where it is shown: copies share a row and a decision.
+  function rowsOf(place, row) {
+    const together = place.closest("[data-together]");
+    const rows = together ? together.dataset.together.split(" ") : [];
+    return [row, ...rows.filter((one) => one !== row && canDecide(one))];
+  }
+
+  function decide(rows, decision, newClass = -1) {
+    undone.push(rows.map((row) => [row, decisions.get(row)]));
+    rows.forEach((row) => set(row, { decision, newClass }));
     store();
     report();
   }
 
   function undoLast() {
-    const [row, before] = undone.pop() || [];
-    if (row === undefined) return null;
-    decide(row, before ? before.decision : "", before ? before.newClass : -1);
-    undone.pop();
-    return row;
+    const last = undone.pop();
+    if (last === undefined) return null;
+    last.forEach(([row, before]) => set(row, before));
+    store();
+    report();
+    return last[0][0];
   }
 
   const canDecide = (row) => data.photos[row] !== undefined && data.photos[row][2] !== "";
 
   // A move to the class that it has means: keep.
-  function chooseClass(row, index) {
-    if (data.classes[index] === data.photos[row][2]) decide(row, "keep");
-    else decide(row, "move", index);
+  function chooseClass(rows, index) {
+    if (data.classes[index] === data.photos[rows[0]][2]) decide(rows, "keep");
+    else decide(rows, "move", index);
   }
 
   function summary() {
@@ -130,7 +142,7 @@
     if (classes.length) select.append(element("optgroup", { label: "Move to" }, ...classes));
     select.addEventListener("change", () => {
       const [decision, newClass] = select.value.split(" ");
-      decide(row, decision, newClass === undefined ? -1 : Number(newClass));
+      decide(rowsOf(slot, row), decision, newClass === undefined ? -1 : Number(newClass));
     });
     slot.append(select);
     slot.hidden = false;
@@ -157,7 +169,7 @@
     fields.querySelector(".move").append(select);
     const choose = () => {
       const decision = Object.keys(inputs).find((name) => inputs[name].checked);
-      decide(row, decision, decision === "move" ? Number(select.value) : -1);
+      decide(rowsOf(slot, row), decision, decision === "move" ? Number(select.value) : -1);
     };
     Object.values(inputs).forEach((input) => input.addEventListener("change", choose));
     select.addEventListener("change", () => {
@@ -165,7 +177,7 @@
       choose();
     });
     undo.addEventListener("click", () => {
-      decide(row, "");
+      decide(rowsOf(slot, row), "");
       inputs.keep.focus();
     });
     slot.append(fields);
@@ -189,9 +201,9 @@
     select.addEventListener("change", () => {
       const [choice, index] = select.value.split(" ");
       rows.forEach((row, place) => {
-        if (choice === "class") chooseClass(row, Number(index));
-        else if (choice === "first") decide(row, place ? "remove" : "keep");
-        else decide(row, choice);
+        if (choice === "class") chooseClass([row], Number(index));
+        else if (choice === "first") decide([row], place ? "remove" : "keep");
+        else decide([row], choice);
       });
       select.value = "";
     });
@@ -207,7 +219,7 @@
     open.forEach(([row]) => leaving.set(data.photos[row][2], (leaving.get(data.photos[row][2]) || 0) + 1));
     const stays = new Set([...leaving].filter(([name, number]) => number >= data.counts[data.classes.indexOf(name)] / 10).map(([name]) => name));
     const taken = open.filter(([row]) => !stays.has(data.photos[row][2]));
-    taken.forEach(([row, [index]]) => decide(row, "move", index));
+    taken.forEach(([row, [index]]) => decide([row], "move", index));
     const names = [...stays].map((name) => data.shown[data.classes.indexOf(name)]).join(", ");
     const left = stays.size ? ` Look yourself at ${names}: a tenth of the class or more would move.` : "";
     document.getElementById("accepted").textContent = `${plural(taken.length, "suggestion")} accepted.${left}`;
@@ -236,7 +248,7 @@
     document.getElementById("download").addEventListener("click", download);
     document.getElementById("clear").addEventListener("click", () => {
       if (!window.confirm("Forget all decisions?")) return;
-      for (const row of [...decisions.keys()]) decide(row, "");
+      decide([...decisions.keys()], "");
     });
     if (decisions.size) report();
   }
@@ -306,7 +318,7 @@
       show();
     };
     const move = element("select", { "aria-label": "Move to class" });
-    move.addEventListener("change", () => move.value !== "" && settle(() => chooseClass(row, Number(move.value))));
+    move.addEventListener("change", () => move.value !== "" && settle(() => chooseClass(rowsOf(list[place], row), Number(move.value))));
     const legend = document.querySelector(".legend") ? document.querySelector(".legend").cloneNode(true) : element("p");
     const paintMap = () => {
       picture.classList.toggle("mapped", isMapShown);
@@ -335,8 +347,8 @@
     const detail = button("Full resolution", "d", toggleDetail);
     detail.title = "The part where it looked, at the photo's own resolution";
     const deciding = element("p", { class: "buttons" },
-      button("Keep", "k", () => settle(() => decide(row, "keep"))),
-      button("Remove", "r", () => settle(() => decide(row, "remove"))),
+      button("Keep", "k", () => settle(() => decide(rowsOf(list[place], row), "keep"))),
+      button("Remove", "r", () => settle(() => decide(rowsOf(list[place], row), "remove"))),
       element("label", {}, "Move to ", move));
     const keys = element("p", { class: "small" });
     dialog.append(
@@ -428,8 +440,8 @@
         ArrowRight: () => step(1),
         h: toggleMap,
         d: toggleDetail,
-        k: () => settle(() => decide(row, "keep")),
-        r: () => settle(() => decide(row, "remove")),
+        k: () => settle(() => decide(rowsOf(list[place], row), "keep")),
+        r: () => settle(() => decide(rowsOf(list[place], row), "remove")),
         m: () => canDecide(row) && move.focus(),
         z: () => {
           const back = undoLast();
@@ -439,7 +451,7 @@
         },
       };
       const isClass = /^[1-9]$/.test(event.key) && Number(event.key) <= data.classes.length;
-      const action = isClass ? () => settle(() => chooseClass(row, Number(event.key) - 1)) : actions[event.key];
+      const action = isClass ? () => settle(() => chooseClass(rowsOf(list[place], row), Number(event.key) - 1)) : actions[event.key];
       if (!action) return;
       event.preventDefault();
       action();
