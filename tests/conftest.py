@@ -1,7 +1,8 @@
-"""Fixtures that several test folders share: a model that sees only colour, and photos of one colour."""
+"""Fixtures that several test folders share: a model that sees only colour, photos of one colour, and drawn sources."""
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from tellapart.cache.image_writer import ImageWriter
 from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
@@ -24,7 +26,6 @@ from tellapart.photos.loading import digest_photos
 from tellapart.photos.sources import open_photos
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
-from tellapart.training.image_writer import ImageWriter
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 TINY = ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8)
 SHORT = replace(TINY, learning_rate=1e-3)
+# Files that begin like photos, which listing never decodes.
+JPEG_BYTES = b"\xff\xd8\xff\xe0" + bytes(60)
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
@@ -53,6 +56,35 @@ def colour_model(class_names: Sequence[str], image_size: tuple[int, int] = (4, 6
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes files, JPEG-like unless told otherwise, below a folder `mine`, and gives that folder."""
+    root = tmp_path / "mine"
+
+    def write(*names: str, data: bytes = JPEG_BYTES) -> Path:
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return root
+
+    return write
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a zip of JPEG-like members and gives its path."""
+
+    def write(*names: str, to: str = "mine.zip", data: bytes = JPEG_BYTES) -> Path:
+        path = tmp_path / to
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, data)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tellapart.errors import OutputError
+from tellapart.file_set import read_files, recover_files, write_files
 from tellapart.store import (
     escape_cell,
     is_partial,
     open_whole,
-    read_files,
-    recover_files,
     remove_partials,
     restore_cell,
     sha256_hex,
@@ -30,7 +29,6 @@ from tellapart.store import (
     to_csv_bytes,
     to_json_bytes,
     write_file,
-    write_files,
 )
 
 NAMES = ("weights", "optimizer", "manifest")

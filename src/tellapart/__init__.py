@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from tellapart.errors import ImageError as ImageError
     from tellapart.errors import OutputError as OutputError
     from tellapart.errors import TellapartError as TellapartError
+    from tellapart.measure.scores import Comparison as Comparison
+    from tellapart.measure.scores import Evaluation as Evaluation
+    from tellapart.measure.scores import ModelEvaluation as ModelEvaluation
     from tellapart.photos.photoset import PhotoSet as PhotoSet
     from tellapart.photos.sources import open_photos as open_photos
     from tellapart.predict.answers import Predictions as Predictions
     from tellapart.predict.model import Model as Model
     from tellapart.predict.model import load as load
-    from tellapart.records import Comparison as Comparison
     from tellapart.records import EpochRecord as EpochRecord
-    from tellapart.records import Evaluation as Evaluation
     from tellapart.records import Finding as Finding
-    from tellapart.records import ModelEvaluation as ModelEvaluation
     from tellapart.records import Prediction as Prediction
     from tellapart.records import Skipped as Skipped
     from tellapart.records import StepRecord as StepRecord
@@ -74,7 +74,8 @@ _HOMES = {
     "photos.sources": "open_photos",
     "predict.answers": "Predictions",
     "predict.model": "Model load",
-    "records": "Comparison EpochRecord Evaluation Finding ModelEvaluation Prediction Skipped StepRecord",
+    "measure.scores": "Comparison Evaluation ModelEvaluation",
+    "records": "EpochRecord Finding Prediction Skipped StepRecord",
     "runs.job": "Run",
     "runs.run_report": "rebuild_report",
     "runs.train": "train",

@@ -1,18 +1,7 @@
 """The one way tellapart writes a file: whole or not at all, also when the disk fills up or the power goes.
 
-Checkpoints, bundles and every result file go through `write_file`, `open_whole` or `write_files`. What is inside the
-files belongs to the callers.
-
-Several files as one set. `write_files` first writes each file beside its place as `<name>.next`, the file called `last`
-after all others, and then renames each to `<name>`, `last` again after all others. So there are three states, and
-the reader needs no more than the names to tell them apart:
-
-    no `<last>.next`             the files under their plain names are the set; any other `.next` is a leftover
-    `<last>.next`                the new set is complete: a file is `<name>.next` where that exists, else `<name>`
-    `<last>.next` renamed        the new set stands under its plain names
-
-`read_files` reads by that rule and changes nothing; `recover_files` finishes the renames. A set always has the same
-names.
+Checkpoints, bundles and every result file go through `write_file` or `open_whole`; several files that belong together
+are `file_set.py`'s. What is inside the files belongs to the callers.
 """
 
 import csv
@@ -23,18 +12,16 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tellapart.errors import OutputError
-from tellapart.untrusted import read_regular
 
 _PARTIAL_PREFIX = ".tellapart-"
 _PARTIAL_SUFFIX = ".partial"
-_NEXT_SUFFIX = ".next"
 
 _BYTE_ORDER_MARK = "\ufeff"
 # What a spreadsheet takes for the beginning of a formula, alone or behind apostrophes of ours.
@@ -155,80 +142,8 @@ def open_whole(path: Path, *, is_synced: bool = True) -> Iterator[PartialFile]:
     Raises:
         OutputError: the file cannot be written.
     """
-    with _open_partial(path, path, is_synced) as file:
+    with open_partial(path, path, is_synced) as file:
         yield file
-
-
-def write_files(folder: Path, files: Mapping[str, bytes], last: str) -> None:
-    """The folder holds all of `files` as one set; on any failure a reader finds the old set or the new one, whole.
-
-    Args:
-        folder: exists already.
-        files: file name to content; the names never change from one writing of a set to the next.
-        last: the name in `files` whose content vouches for the others, with their checksums.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    assert last in files, f"{last!r} is not among the files"
-    names = [name for name in files if name != last]
-    recover_files(folder, names, last)
-    for name in files:
-        _check_replaceable(folder / name, folder / name)
-    try:
-        for name in [*names, last]:
-            with _open_partial(folder / f"{name}{_NEXT_SUFFIX}", folder / name, is_synced=True) as file:
-                file.write(files[name])
-    except BaseException:
-        # `last` goes first: without it the other `.next` files mean nothing.
-        for name in [last, *names]:
-            _remove_quietly(folder / f"{name}{_NEXT_SUFFIX}")
-        raise
-    recover_files(folder, names, last)
-
-
-def read_files(folder: Path, max_bytes: Mapping[str, int], last: str) -> dict[str, bytes]:
-    """The content of the files, all from one set; writes nothing.
-
-    Args:
-        folder: where they are.
-        max_bytes: file name of each file of the set to the largest size that is read, in bytes.
-        last: as given to `write_files`.
-
-    Raises:
-        FileNotFoundError: a file of the set is missing; `filename` says which.
-        OSError: a file cannot be read, or is no regular file of that size.
-    """
-    is_next = (folder / f"{last}{_NEXT_SUFFIX}").exists()
-    return {name: _read_one(folder / name, is_next, most) for name, most in max_bytes.items()}
-
-
-def recover_files(folder: Path, names: Iterable[str], last: str) -> None:
-    """A set whose writing was cut short stands under its plain names: the new one if it was complete, else the old.
-
-    Args:
-        names: the other files of the set; may or may not include `last`.
-        last: as given to `write_files`.
-
-    Raises:
-        OutputError: a file cannot be renamed.
-    """
-    final = folder / f"{last}{_NEXT_SUFFIX}"
-    if not final.exists():
-        return
-    target = folder / last
-    try:
-        for name in names:
-            target = folder / name
-            pending = folder / f"{name}{_NEXT_SUFFIX}"
-            if name != last and pending.exists():
-                os.replace(pending, target)
-        _sync_folder(folder)
-        target = folder / last
-        os.replace(final, target)
-        _sync_folder(folder)
-    except OSError as exc:
-        raise output_error(target, exc) from exc
 
 
 def sync_folder(folder: Path) -> None:
@@ -254,7 +169,7 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _remove_quietly(folder)
+        remove_quietly(folder)
 
 
 def is_partial(name: str) -> bool:
@@ -269,7 +184,7 @@ def remove_partials(folder: Path) -> int:
     """
     leftovers = [path for path in folder.iterdir() if is_partial(path.name)] if folder.is_dir() else []
     for path in leftovers:
-        _remove_quietly(path)
+        remove_quietly(path)
     return len(leftovers)
 
 
@@ -286,7 +201,7 @@ def check_writable(path: Path) -> None:
         OutputError: its folder does not exist or may not be written to, or there is something that is not replaced.
     """
     target = Path(os.path.realpath(path))
-    _check_replaceable(target, path)
+    check_replaceable(target, path)
     with _telling(path):
         check_folder_writable(target.parent)
 
@@ -305,8 +220,12 @@ def check_folder_writable(folder: Path) -> None:
         raise OSError(errno.EACCES, "Permission denied")
 
 
-def _check_replaceable(target: Path, shown: Path) -> None:
-    """Renaming would also replace a device such as `/dev/null`, or a file its owner has protected."""
+def check_replaceable(target: Path, shown: Path) -> None:
+    """Nothing, if a file may stand where `target` is: renaming would also replace a device or a protected file.
+
+    Raises:
+        OutputError: it may not; the message names the place as `shown`.
+    """
     try:
         is_there = target.exists()
     except OSError as exc:
@@ -322,10 +241,10 @@ def _check_replaceable(target: Path, shown: Path) -> None:
 
 
 @contextmanager
-def _open_partial(path: Path, shown: Path, is_synced: bool) -> Iterator[PartialFile]:
+def open_partial(path: Path, shown: Path, is_synced: bool) -> Iterator[PartialFile]:
     """`open_whole`, whose errors name the file as `shown`."""
     target = Path(os.path.realpath(path))
-    _check_replaceable(target, shown)
+    check_replaceable(target, shown)
     partial = target.with_name(f"{_PARTIAL_PREFIX}{secrets.token_hex(6)}{_PARTIAL_SUFFIX}")
     try:
         with _telling(shown):
@@ -342,7 +261,7 @@ def _open_partial(path: Path, shown: Path, is_synced: bool) -> Iterator[PartialF
             if is_synced:
                 _sync_folder(target.parent)
     finally:
-        _remove_quietly(partial)
+        remove_quietly(partial)
 
 
 @contextmanager
@@ -371,16 +290,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_one(path: Path, is_next: bool, max_bytes: int) -> bytes:
-    if is_next:
-        try:
-            return read_regular(path.with_name(f"{path.name}{_NEXT_SUFFIX}"), max_bytes)
-        except FileNotFoundError:
-            pass
-    return read_regular(path, max_bytes)
-
-
-def _remove_quietly(path: Path) -> None:
+def remove_quietly(path: Path) -> None:
+    """The file or folder is gone, where it can be removed."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

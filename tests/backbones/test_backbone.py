@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 
 from tellapart.backbones import backbone as backbone_module
-from tellapart.backbones.backbone import EXPORTED_NAME, Backbone, open_backbone
+from tellapart.backbones.backbone import Backbone, open_backbone
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone
+from tellapart.cache.cache_folder import EXPORTED_NAME
 from tellapart.errors import BundleError, ConfigError
 from tellapart.store import sha256_hex
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.backbones import photo_pass
-from tellapart.backbones.cache_folder import store_path
 from tellapart.backbones.embedder import Embedder, start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
-from tellapart.backbones.photo_store import PhotoStore
+from tellapart.cache.cache_folder import store_path
+from tellapart.cache.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.facts import facts_of
 from tellapart.images.preprocess import PreprocessSpec, load_image

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from tellapart.checkup.label_suspects import find_label_suspects, find_outliers
+from tellapart.checkup.label_suspects import choose_outliers, find_label_suspects, measure_oddness
 
 
 def draw_probabilities(
@@ -124,6 +124,13 @@ def draw_embeddings(labels: NDArray[np.int64], num_features: int = 64, seed: int
     generator = np.random.default_rng(seed)
     means = generator.gamma(1.0, 1.0, (int(labels.max(initial=0)) + 1, num_features))
     return (means[labels] * generator.gamma(4.0, 0.25, (len(labels), num_features))).astype(np.float32)
+
+
+def find_outliers(
+    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> tuple[int, ...]:
+    """Rows of the photos that look like no other of their class, by their embeddings alone."""
+    return choose_outliers(measure_oddness(embeddings, labels, groups))
 
 
 def test_a_photo_like_no_other_of_its_class_is_found() -> None:

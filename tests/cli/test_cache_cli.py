@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.backbones.photo_store import PhotoStore
+from tellapart.cache.photo_store import PhotoStore
 from tellapart.cli.app import main
 from tellapart.cli.cache import format_bytes
 

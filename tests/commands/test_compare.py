@@ -7,7 +7,8 @@ import pytest
 from tellapart.commands.compare import CompareConfig, compare
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError, OutputError
-from tellapart.records import Comparison, EpochRecord
+from tellapart.measure.scores import Comparison
+from tellapart.records import EpochRecord
 from tellapart.watcher import Watcher
 
 CONFIG = CompareConfig(epochs=1, validation_fraction=0.25)

@@ -10,8 +10,8 @@ import pytest
 
 from tellapart.commands.fix import FixSummary, find_download, fix
 from tellapart.config import ImageLimits, TransferConfig
+from tellapart.decisions.decisions import find_decisions, read_decisions
 from tellapart.errors import ConfigError, DatasetError, OutputError
-from tellapart.photos.decisions import find_decisions, read_decisions
 from tellapart.photos.loading import digest_photo
 from tellapart.photos.sources import open_photos
 from tellapart.runs.run_folder import RunFile, begin_run

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from tellapart.config import ImageLimits
+from tellapart.formats.icc import is_srgb, make_rgb_profile, profile_space
 from tellapart.images.colour import has_other_colours, to_srgb
 from tellapart.images.gate import convert_image, decode_for_each, decode_image, decode_photo
-from tellapart.images.icc import is_srgb, make_rgb_profile, profile_space
 
 HEIGHT, WIDTH = 48, 96
 # Large fields, so that lossy formats keep their middles.

@@ -184,7 +184,7 @@ def test_a_photo_takes_the_depth_of_its_collection() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_levels_of_ordinary_photos_are_not_measured(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tellapart.images.gate._read_samples", lambda *arguments: pytest.fail("it was decoded"))
+    monkeypatch.setattr("tellapart.images.gate.read_samples", lambda *arguments: pytest.fail("it was decoded"))
     for kind in ("JPEG", "PNG", "TIFF", "BMP"):
         file = io.BytesIO()
         Image.new(mode, (9, 9)).save(file, kind)

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
-from tellapart.images.formats import PHOTO_SUFFIXES, sniff_format
+from tellapart.formats.photo_formats import PHOTO_SUFFIXES, sniff_format
 from tellapart.images.gate import decode_image, read_info
 from tellapart.records import ImageInfo
 

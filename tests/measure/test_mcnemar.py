@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
 from tellapart.measure.mcnemar import compare_paired, describe_test
-from tellapart.records import PairedTest
+from tellapart.measure.scores import PairedTest
 
 
 def answers(num_only_first: int, num_only_second: int, num_both: int = 5) -> tuple[NDArray[np.bool_], ...]:

@@ -7,8 +7,9 @@ import pytest
 
 from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.measure.next_steps import rank_steps
+from tellapart.measure.scores import Evaluation, LearningCurve, Step
 from tellapart.measure.verdict import judge
-from tellapart.records import Evaluation, Finding, LearningCurve, Step
+from tellapart.records import Finding
 
 PETS = {"cat": 100, "dog": 100}
 CURVE = LearningCurve((), (), (0.4, 0.6), 200, "Twice as many photos would prevent about 30% of the mistakes.", 0.02)

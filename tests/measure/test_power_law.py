@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
-from tellapart.records import CurvePoint, LearningCurve
+from tellapart.measure.scores import CurvePoint, LearningCurve
 
 
 def draw_trials(

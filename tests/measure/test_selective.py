@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, selective_points, threshold_for
-from tellapart.records import SelectivePoint
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float32]]
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.scores import Evaluation
 from tellapart.measure.verdict import GOOD, GUESSING, TOO_FEW, WITH_CARE, compare_with_promise, describe_accuracy, judge
-from tellapart.records import Evaluation, Finding
+from tellapart.records import Finding
 
 
 def draw_model(sizes: dict[str, int], found: dict[str, float], copies: int = 1, seed: int | None = None) -> Evaluation:

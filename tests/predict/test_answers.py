@@ -10,10 +10,11 @@ import pytest
 from tellapart.commands.predict import PredictOutputs, write_predictions
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
+from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
 from tellapart.predict.bundle import read_bundle
 from tellapart.predict.model import Model
-from tellapart.records import Prediction, SelectivePoint
+from tellapart.records import Prediction
 from tellapart.runs.job import Run
 from tellapart.runs.train import train
 

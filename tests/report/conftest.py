@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
 from tellapart.measure.measurement import Measurement, Method, measure
 from tellapart.measure.next_steps import rank_steps
+from tellapart.measure.scores import CurvePoint, LearningCurve
 from tellapart.measure.verdict import judge
-from tellapart.records import CurvePoint, Finding, LabelSuspect, LearningCurve, Skipped
+from tellapart.records import Finding, LabelSuspect, Skipped
 from tellapart.report.model_section import answer_rows
 from tellapart.report.page import Report
 from tellapart.report.pictures import ReportPhoto

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from tellapart.measure.metrics import evaluate_probabilities, wilson_interval
-from tellapart.records import Comparison, PairedTest, RecipeResult
+from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from tellapart.measure.measurement import Method, measure
 from tellapart.measure.metrics import wilson_interval
 from tellapart.measure.number_words import percent, percent_range
-from tellapart.records import Finding, LabelSuspect, SelectivePoint, Skipped
+from tellapart.measure.scores import SelectivePoint
+from tellapart.records import Finding, LabelSuspect, Skipped
 from tellapart.report.page import Report, render_report
 from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.records import CurvePoint, LearningCurve, Reliability, ReliabilityBin
+from tellapart.measure.scores import CurvePoint, LearningCurve, Reliability, ReliabilityBin
 from tellapart.report.svg import (
     BOTTOM,
     LEFT,

@@ -1,7 +1,6 @@
 """Fixtures for zips: what `zipfile` writes, and what it never would."""
 
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +8,6 @@ from pathlib import Path
 import pytest
 
 JPEG_BYTES = b"\xff\xd8\xff\xe0" + bytes(60)
-
-
-@pytest.fixture
-def pack(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a zip of JPEG-like members and gives its path."""
-
-    def write(*names: str, to: str = "mine.zip", data: bytes = JPEG_BYTES) -> Path:
-        path = tmp_path / to
-        with zipfile.ZipFile(path, "w") as archive:
-            for name in names:
-                archive.writestr(name, data)
-        return path
-
-    return write
 
 
 @pytest.fixture

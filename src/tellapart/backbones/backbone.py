@@ -7,7 +7,6 @@ them.
 """
 
 import difflib
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from tellapart.untrusted import MAX_ONNX_BYTES, read_regular
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
 _EXPORT_VERSION = 2
 _ONNX_SUFFIX = ".onnx"
-# What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
-EXPORTED_NAME = re.compile(r"[a-z0-9@+-]+-v\d+-[0-9a-f]{64}\.onnx")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.backbone import Backbone, open_backbone
-from tellapart.backbones.cache_folder import backbones_dir, cache_root
 from tellapart.backbones.onnx_session import ORT_ERRORS, open_session, refused, signature
+from tellapart.cache.cache_folder import backbones_dir, cache_root
 from tellapart.errors import BundleError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.store import sha256_hex

@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.cache_folder import cache_root, store_path
 from tellapart.backbones.embedder import Embedder
-from tellapart.backbones.photo_store import PhotoStore
 from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.cache.cache_folder import cache_root, store_path
+from tellapart.cache.photo_store import PhotoStore
 from tellapart.errors import ImageError
 from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_depths
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.photo_store import PhotoStore
+from tellapart.cache.photo_store import PhotoStore
 from tellapart.images.depth import SampleDepths
 from tellapart.images.facts import PhotoFacts
 from tellapart.images.gate import decode_photo

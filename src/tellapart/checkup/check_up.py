@@ -21,8 +21,8 @@ from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.config import DEFAULT_BACKBONE
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError, DependencyError
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos
 from tellapart.records import Figure, Finding, LabelSuspect, PhotoGroup

@@ -199,13 +199,6 @@ def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[n
     return _Moments(rows, of_row, moment_labels, sums / sums.sum(axis=1, keepdims=True))
 
 
-def find_outliers(
-    embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
-) -> tuple[int, ...]:
-    """Rows of photos that look like no other of their class, the oddest first; see `measure_oddness`."""
-    return choose_outliers(measure_oddness(embeddings, labels, groups))
-
-
 def choose_outliers(oddness: NDArray[np.float64], bound: float | None = None) -> tuple[int, ...]:
     """Rows of the oddest photos, the oddest first.
 

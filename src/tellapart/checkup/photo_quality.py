@@ -18,8 +18,8 @@ from tellapart.checkup.finding import (
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
+from tellapart.formats.photo_formats import SUFFIXES
 from tellapart.images.facts import PhotoFacts
-from tellapart.images.formats import SUFFIXES
 from tellapart.records import Finding
 
 # A photo is as light as its mean, or as this share of its brightest twentieth: white strokes on black are bright enough

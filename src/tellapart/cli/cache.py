@@ -9,7 +9,7 @@ from tellapart.cli.output import make_console, print_line, print_note, print_tab
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.backbones.cache_folder import CacheState
+    from tellapart.cache.cache_folder import CacheState
 
 
 def cache(
@@ -20,7 +20,7 @@ def cache(
     ] = None,
 ) -> None:
     """Show what tellapart keeps between runs, where, and how large it is, or clear it."""
-    from tellapart.backbones.cache_folder import clear_cache, measure_cache
+    from tellapart.cache.cache_folder import clear_cache, measure_cache
     from tellapart.photos.names import list_some
 
     console = make_console()

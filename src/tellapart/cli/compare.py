@@ -11,7 +11,7 @@ from tellapart.cli.output import make_console, print_line, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.records import Comparison
+    from tellapart.measure.scores import Comparison
     from tellapart.watcher import Watcher
 
 

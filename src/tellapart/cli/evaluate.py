@@ -12,7 +12,7 @@ from tellapart.cli.output import make_console, print_line, print_note, print_tab
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.records import Evaluation, ModelEvaluation
+    from tellapart.measure.scores import Evaluation, ModelEvaluation
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
-    from tellapart.records import Verdict
+    from tellapart.measure.scores import Verdict
     from tellapart.runs.job import Run
 
 # Photos measured on from which a guess at what more time brings is more than a guess.

@@ -19,12 +19,13 @@ from tellapart.config import (
     check_choice,
 )
 from tellapart.errors import ConfigError, DatasetError
+from tellapart.file_set import write_files
 from tellapart.measure.mcnemar import compare_paired
+from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.bundle import MODEL_FILE
 from tellapart.predict.model import Model, load
-from tellapart.records import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png
 from tellapart.runs.job import Run
@@ -32,7 +33,7 @@ from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.settings import CompareSettings, source_config, split_settings
-from tellapart.store import to_csv_bytes, to_json_bytes, write_file, write_files
+from tellapart.store import to_csv_bytes, to_json_bytes, write_file
 from tellapart.watcher import Watcher
 
 MARKER_NAME, TABLE_NAME, FIGURE_NAME = "comparison.json", "comparison.csv", "comparison.png"

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.scores import Evaluation, ModelEvaluation
 from tellapart.measure.verdict import compare_with_promise, judge
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled
 from tellapart.predict.model import Model, load
-from tellapart.records import Evaluation, ModelEvaluation, Prediction, Skipped
+from tellapart.records import Prediction, Skipped
 from tellapart.runs.learnt_photos import find_known_photos
 from tellapart.runs.run_tables import METRICS_NAME, read_metrics
 from tellapart.settings import SourceSettings, source_config

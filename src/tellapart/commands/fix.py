@@ -18,10 +18,7 @@ import platformdirs
 from tellapart.commands.cleaned_names import describe_surprises
 from tellapart.commands.copying import PhotoCopier, copy_name, folder_names
 from tellapart.config import ImageLimits
-from tellapart.errors import ConfigError, DatasetError, OutputError
-from tellapart.images.gate import read_info
-from tellapart.photos.decision_table import CLEANED_KIND
-from tellapart.photos.decisions import (
+from tellapart.decisions.decisions import (
     Applied,
     Decision,
     Decisions,
@@ -30,7 +27,10 @@ from tellapart.photos.decisions import (
     find_decisions,
     read_decisions,
 )
+from tellapart.errors import ConfigError, DatasetError, OutputError
+from tellapart.images.gate import read_info
 from tellapart.photos.loading import digest_photo, map_photos
+from tellapart.photos.misplaced import CLEANED_KIND
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ImageError
+from tellapart.file_set import write_files
 from tellapart.images.gate import decode_image, read_info
 from tellapart.images.preprocess import PreprocessSpec, resize_image
 from tellapart.photos.loading import map_photos
@@ -22,7 +23,7 @@ from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.records import ImageInfo, Skipped
 from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.settings import SourceSettings, source_config
-from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes, write_files
+from tellapart.store import sha256_hex, to_csv_bytes, to_json_bytes
 
 GRID_NAME, CLASSES_NAME, SKIPPED_NAME, MARKER_NAME = "grid.png", "classes.png", "skipped.csv", "show.json"
 

@@ -13,10 +13,10 @@ from threadpoolctl import threadpool_limits
 from tellapart.heads.head_data import HeadData, check_embeddings
 from tellapart.heads.linear_models import LinearModel, even_out_lengths, fit_lda, make_examples
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
+from tellapart.measure.scores import LearningCurve
 from tellapart.measure.splits import fold_numbers
 from tellapart.photos.loading import num_cores
 from tellapart.randomness import named_generator
-from tellapart.records import LearningCurve
 
 # Shares of the photos that models learn from, besides all but those of one fold.
 _SHARES = (0.1, 0.2, 0.35, 0.6)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from tellapart.images.icc import Space, is_srgb, profile_space
+from tellapart.formats.icc import Space, is_srgb, profile_space
 
 _PIXELS = NDArray[np.uint8]
 _MODES: dict[Space, str] = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
-from tellapart.images.exif import read_shot
+from tellapart.formats.exif import read_shot
 from tellapart.images.gate import Decoded, decode_photo
 from tellapart.images.preprocess import DECODER_VERSION
 

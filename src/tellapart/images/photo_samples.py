@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from tellapart.errors import ImageError
-from tellapart.images.icc import MAX_PROFILE_BYTES
+from tellapart.formats.icc import MAX_PROFILE_BYTES
+from tellapart.formats.png_chunks import NUM_CHANNELS, PngHeader, as_rgba, profile_of_numbers
+from tellapart.formats.tiff_directory import ADVICE, TiffPage
 from tellapart.images.pixels import Samples
-from tellapart.images.png_chunks import NUM_CHANNELS, PngHeader, as_rgba, profile_of_numbers
-from tellapart.images.tiff_directory import ADVICE, TiffPage
 from tellapart.images.tiff_samples import describe_samples, is_lossless, join_channels, read_samples
 
 _DEEP_PNG_BITS = 16

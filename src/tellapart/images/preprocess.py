@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.depth import SampleDepths
-from tellapart.images.gate import PillowImage, convert_image, decode_image, decode_photo
+from tellapart.images.gate import convert_image, decode_image, decode_photo
+from tellapart.images.pillow_decoder import PillowImage
 from tellapart.untrusted import short_repr, whole_of
 
 _PIXELS = NDArray[np.uint8]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from tellapart.errors import ImageError
+from tellapart.formats.tiff_directory import ADVICE, TiffPage
 from tellapart.images.pixels import Samples
-from tellapart.images.tiff_directory import ADVICE, TiffPage
 
 _BYTES = NDArray[np.uint8]
 

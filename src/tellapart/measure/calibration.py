@@ -12,9 +12,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from tellapart.measure.metrics import grouped_interval
+from tellapart.measure.scores import Reliability, ReliabilityBin
 from tellapart.measure.softmax import softmax, to_logits
 from tellapart.randomness import named_generator
-from tellapart.records import Reliability, ReliabilityBin
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 # Photos that are taken to have been wrong besides those that were. Log-loss on the other photos of two data sets, 10 to

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from tellapart.errors import DatasetError
-from tellapart.records import PairedTest
+from tellapart.measure.scores import PairedTest
 
 SIGNIFICANCE = 0.05
 _SMALLEST_SAID = 1e-6

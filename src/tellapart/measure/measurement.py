@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
+from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
 from tellapart.measure.selective import selective_points
-from tellapart.records import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from tellapart.errors import DatasetError
-from tellapart.records import ClassScore, Evaluation
+from tellapart.measure.scores import ClassScore, Evaluation
 
 _Z_95 = 1.959963984540054  # the 0.975 quantile of the standard normal distribution
 _SUM_TOLERANCE = 1e-3

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tellapart.measure.number_words import count, quote, quote_some
+from tellapart.measure.scores import Evaluation, LearningCurve, Step, Verdict
 from tellapart.measure.verdict import FEWEST_GROUPS, GUESSING, TOO_FEW, num_found, weakest_class
-from tellapart.records import Evaluation, Finding, LearningCurve, Step, Verdict
+from tellapart.records import Finding
 
 # Photos of a class with which its recall is known to some 15 points.
 _GOOD_NUMBER = 30

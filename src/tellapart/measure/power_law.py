@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.number_words import percent
+from tellapart.measure.scores import CurvePoint, LearningCurve
 from tellapart.randomness import named_generator
-from tellapart.records import CurvePoint, LearningCurve
 
 # With fewer sizes three numbers go through the points exactly, whatever they are.
 _FEWEST_SIZES = 4

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tellapart.measure.number_words import percent
-from tellapart.records import SelectivePoint
+from tellapart.measure.scores import SelectivePoint
 
 _MOST_POINTS = 100
 # Photos that are taken to have been wrong besides those that were, for the luck of the chosen threshold.

@@ -6,7 +6,8 @@ The rules stand in the order in which they win. All that is said is said here.
 from collections.abc import Sequence
 
 from tellapart.measure.number_words import count, percent, percent_range, quote, quote_some
-from tellapart.records import ClassScore, Evaluation, Finding, Verdict
+from tellapart.measure.scores import ClassScore, Evaluation, Verdict
+from tellapart.records import Finding
 
 GOOD, WITH_CARE = "Good", "Usable with care"
 GUESSING, TOO_FEW = "Not better than guessing", "Too few photos to know"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tellapart.errors import DatasetError
-from tellapart.images.formats import PHOTO_SUFFIXES
+from tellapart.formats.photo_formats import PHOTO_SUFFIXES
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.folder_kinds import SPLIT_KINDS
 from tellapart.photos.names import class_name, name_some

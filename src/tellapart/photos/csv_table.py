@@ -148,3 +148,8 @@ def _without_end(cells: list[str]) -> tuple[str, ...]:
     """The cells up to the last that is not blank."""
     num = max((number for number, cell in enumerate(cells, 1) if cell.strip()), default=0)
     return tuple(cells[:num])
+
+
+def normalize_column(name: str) -> str:
+    """The name of a column, equal for those that differ only in case, blanks, underscores and hyphens."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
-from tellapart.images.formats import HEAD_BYTES, describe_other, sniff_format
+from tellapart.formats.other_kinds import HEAD_BYTES, describe_other
+from tellapart.formats.photo_formats import sniff_format
 from tellapart.photos.names import is_system_name, natural_key
 
 if TYPE_CHECKING:

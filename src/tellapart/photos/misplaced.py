@@ -6,21 +6,26 @@ Every file is given a reason or kept; which class the kept ones belong to is dec
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tellapart.errors import ImageError
-from tellapart.images.formats import (
+from tellapart.formats.other_kinds import (
     HEAD_BYTES,
-    PHOTO_SUFFIXES,
     UNKNOWN,
     describe_other,
     describe_raw,
     is_raw_name,
-    sniff_format,
 )
-from tellapart.images.tiff_pages import is_raw_tiff
-from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, LeftOut, Reading
+from tellapart.formats.photo_formats import PHOTO_SUFFIXES, sniff_format
+from tellapart.formats.tiff_pages import is_raw_tiff
+from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, LeftOut, Listing, Reading
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME
 
 LINKED_REASON = "a link to a photo that is already taken"
+
+CLEANED_KIND = "tellapart cleaned copy"
+# The columns that every file of decisions has.
+DECISION_COLUMNS = ("content", "class", "decision")
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -127,3 +132,23 @@ def without_repeated(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[
 def _is_real(file: FoundFile) -> bool:
     """Whether a file is at the place that its path says, and no link is on the way."""
     return not isinstance(file.place, DiskFile) or file.place.path.endswith(os.path.join(os.sep, *file.parts))
+
+
+def without_own_files(listing: Listing) -> Listing:
+    """The listing without the files that tellapart itself leaves beside the class folders of a cleaned copy."""
+    return replace(listing, files=tuple(file for file in listing.files if not is_own_file(file)))
+
+
+def is_own_file(file: FoundFile) -> bool:
+    """Whether a file at the top of a source is one that tellapart has written there; its beginning decides."""
+    if file.parts not in ((DECISIONS_NAME,), (CLEANED_MARKER,)):
+        return False
+    try:
+        head = file.place.head(HEAD_BYTES)
+    except ImageError:
+        return False
+    if file.name == CLEANED_MARKER:
+        return CLEANED_KIND.encode() in head
+    from tellapart.photos.csv_table import normalize_column, read_header  # only a cleaned copy may need it
+
+    return {normalize_column(cell) for cell in read_header(head)}.issuperset(DECISION_COLUMNS)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from tellapart.config import check_range
 from tellapart.errors import ConfigError
+from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, threshold_for
 from tellapart.photos.names import same_name_key
 from tellapart.predict.inputs import Inputs
-from tellapart.records import Prediction, SelectivePoint, Skipped
+from tellapart.records import Prediction, Skipped
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)

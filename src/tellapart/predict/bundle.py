@@ -13,9 +13,11 @@ from typing import Any
 
 from tellapart.backbones.onnx_limits import OnnxRefusedError, check_onnx
 from tellapart.errors import BundleError, OutputError
+from tellapart.file_set import read_files, write_files
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.records import LayerRecord, SelectivePoint
-from tellapart.store import read_files, sha256_hex, to_json_bytes, write_files
+from tellapart.measure.scores import SelectivePoint
+from tellapart.records import LayerRecord
+from tellapart.store import sha256_hex, to_json_bytes
 from tellapart.untrusted import (
     MAX_JSON_BYTES,
     MAX_ONNX_BYTES,

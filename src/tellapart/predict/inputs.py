@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError
-from tellapart.images.gate import PillowImage
+from tellapart.images.pillow_decoder import PillowImage
 from tellapart.images.preprocess import AnyImage, PreprocessSpec, load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos

@@ -23,12 +23,13 @@ from tellapart.backbones.onnx_wire import keep_outputs, output_names
 from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
+from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
-from tellapart.records import Prediction, SelectivePoint
+from tellapart.records import Prediction
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from tellapart.measure.mcnemar import describe_test
 from tellapart.measure.number_words import percent
-from tellapart.records import Comparison, PairedTest, RecipeResult
+from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
 from tellapart.report.figures import INK, PALETTE, drawable, new_figure, style_axes
 
 _LONGEST_NAME = 28

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tellapart.measure.measurement import Measurement
-from tellapart.records import Evaluation
+from tellapart.measure.scores import Evaluation
 from tellapart.report.pictures import Album, ShownPhoto
 
 MOST_CLASSES_OPEN = 20

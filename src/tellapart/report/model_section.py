@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.scores import ClassScore
 from tellapart.measure.verdict import weakest_class
-from tellapart.records import ClassScore
 from tellapart.report.confusion import Matrix, class_order, examples_of_cells, make_matrix
 from tellapart.report.pictures import Album, ShownPhoto
 from tellapart.report.print_summary import PrintSummary, make_print_summary, summary_rows

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tellapart.measure import number_words
 from tellapart.measure.measurement import Measurement
+from tellapart.measure.scores import Step, Verdict
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import Figure, Finding, LabelSuspect, Skipped, Step, Verdict
+from tellapart.records import Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import SURE, ModelView, make_view

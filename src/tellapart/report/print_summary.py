@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tellapart.measure.measurement import Measurement
-from tellapart.records import ClassScore, Evaluation
+from tellapart.measure.scores import ClassScore, Evaluation
 from tellapart.report.confusion import Cell, class_order, matrix_cells
 from tellapart.report.pictures import Album, ShownPhoto
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tellapart.measure.number_words import percent, round_percent
-from tellapart.records import LearningCurve, Reliability
+from tellapart.measure.scores import LearningCurve, Reliability
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 378.0, 30.0, 236.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.number_words import count
+from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import is_too_few, threshold_for
 from tellapart.photos.names import printable
-from tellapart.records import SelectivePoint
 
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 # Controls, line ends, and the marks that turn the direction of what follows them.

@@ -6,11 +6,12 @@ from pathlib import PurePath
 from typing import Any
 
 from tellapart.checkup.check_up import Checkup
-from tellapart.images.formats import SUFFIXES
+from tellapart.formats.photo_formats import SUFFIXES
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
+from tellapart.measure.scores import Step, Verdict
 from tellapart.measure.verdict import judge
-from tellapart.records import Skipped, Step, Verdict
+from tellapart.records import Skipped
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tellapart.config import RecipeConfig, SourceConfig
+from tellapart.measure.scores import Evaluation, Step, Verdict
 from tellapart.photos.photoset import PhotoSet
-from tellapart.records import EpochRecord, Evaluation, Skipped, Step, Verdict
+from tellapart.records import EpochRecord, Skipped
 from tellapart.runs.run_folder import RunFile
 from tellapart.watcher import Watcher
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.cache_folder import cache_root, images_dir
 from tellapart.backbones.photo_pass import look_at
 from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.cache.cache_folder import cache_root, images_dir
+from tellapart.cache.decoded_cache import CachedImages
+from tellapart.cache.image_writer import ImageWriter
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.errors import TellapartError
@@ -37,9 +39,7 @@ from tellapart.runs.scratch_plan import (
     time_phases,
 )
 from tellapart.training.checkpoints import capture_state, load_checkpoint, restore_state, save_checkpoint
-from tellapart.training.decoded_cache import CachedImages
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
-from tellapart.training.image_writer import ImageWriter
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
 from tellapart.watcher import Watcher

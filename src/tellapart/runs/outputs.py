@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.errors import OutputError
-from tellapart.images.formats import sniff_format
+from tellapart.formats.photo_formats import sniff_format
 from tellapart.photos.names import name_some
 from tellapart.store import check_folder_writable, check_writable, is_partial, output_error, to_csv_bytes
 from tellapart.untrusted import read_json

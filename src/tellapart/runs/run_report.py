@@ -15,11 +15,11 @@ from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError
 from tellapart.images.preprocess import format_size
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet

@@ -13,10 +13,10 @@ from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
 from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import ConfigError, DependencyError, OutputError
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
-from tellapart.photos.decisions import apply_own_decisions
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.bundle import write_bundle

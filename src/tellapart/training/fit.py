@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.cache.decoded_cache import CachedImages
 from tellapart.measure.splits import Split
 from tellapart.networks.backend import keras, release_freed_memory
 from tellapart.photos.loading import num_cores
 from tellapart.records import EpochRecord, StepRecord
-from tellapart.training.decoded_cache import CachedImages
 from tellapart.training.random_crops import single_threaded_opencv
 
 _PREDICT_BATCH_SIZE = 32

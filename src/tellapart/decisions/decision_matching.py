@@ -17,7 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tellapart.photos.decision_table import Decision, path_key
+from tellapart.decisions.decision_table import Decision, path_key
 from tellapart.photos.names import same_name_key
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped

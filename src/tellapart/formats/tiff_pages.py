@@ -8,8 +8,8 @@ import re
 from dataclasses import replace
 
 from tellapart.errors import ImageError
-from tellapart.images.formats import describe_raw
-from tellapart.images.tiff_directory import ADVICE, MAX_PIECES, NOT_REDUCED, Tiff, TiffEntry, TiffPage, read_page
+from tellapart.formats.other_kinds import describe_raw
+from tellapart.formats.tiff_directory import ADVICE, MAX_PIECES, NOT_REDUCED, Tiff, TiffEntry, TiffPage, read_page
 
 _PHOTOMETRIC = 262
 _SUBFILE_TYPE, _COMPRESSION, _SUB_DIRECTORIES, _DNG_VERSION = 254, 259, 330, 50706

@@ -1,7 +1,7 @@
 """The cache folder: where each part of it is, how large it is, and clearing it.
 
-    images/               decoded photos                   `training/decoded_cache.py`
-    seen/photos.sqlite3   what was seen of photos          `backbones/photo_store.py`
+    images/               decoded photos                   `cache/decoded_cache.py`
+    seen/photos.sqlite3   what was seen of photos          `cache/photo_store.py`
     backbones/            built-in backbones as ONNX       `backbones/backbone.py`
     backbones/hub/        downloads                        `backbones/hub.py`, in the layout of `huggingface_hub`
 
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import platformdirs
 
-from tellapart.backbones.backbone import EXPORTED_NAME
-from tellapart.backbones.photo_store import PhotoStore, list_store_files
+from tellapart.cache.photo_store import PhotoStore, list_store_files
 
+# What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
+EXPORTED_NAME = re.compile(r"[a-z0-9@+-]+-v\d+-[0-9a-f]{64}\.onnx")
 # Where versions before 0.2 kept embeddings and facts.
 _EARLIER_STORES = ("embeddings.sqlite3", "facts.sqlite3")
 # What tellapart/store.py calls a file that it is writing.

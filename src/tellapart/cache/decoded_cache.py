@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.cache_folder import list_image_files
+from tellapart.cache.cache_folder import list_image_files
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import group_by_content
 from tellapart.photos.photoset import PhotoSet

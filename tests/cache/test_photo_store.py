@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.backbones import photo_store
-from tellapart.backbones.photo_store import PhotoStore, is_store, list_store_files
+from tellapart.cache import photo_store, photo_tables
+from tellapart.cache.photo_store import PhotoStore, is_store, list_store_files
 
 KIND, OTHER_KIND = "facts 1", "embedding ab mirrored"
 DAY_SECONDS = 24 * 3600
@@ -23,7 +23,7 @@ DAY_SECONDS = 24 * 3600
 CHILD = """
 import sys
 from pathlib import Path
-from tellapart.backbones.photo_store import PhotoStore
+from tellapart.cache.photo_store import PhotoStore
 path, start, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -116,7 +116,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """A function that sets the time, in days."""
 
     def set_time(days: float) -> None:
-        monkeypatch.setattr(photo_store.time, "time", lambda: 1e9 + days * DAY_SECONDS)
+        monkeypatch.setattr(photo_tables.time, "time", lambda: 1e9 + days * DAY_SECONDS)
 
     return set_time
 
@@ -361,13 +361,13 @@ def test_a_locked_file_is_done_without_and_used_again_when_it_is_free(path: Path
 
 def test_a_lock_is_waited_for_only_once(path: Path, filled: Values, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    connect = photo_store._connect
+    connect = photo_store.connect
 
     def connect_noting(path: Path, timeout_seconds: float) -> sqlite3.Connection:
         waits.append(timeout_seconds)
         return connect(path, timeout_seconds)
 
-    monkeypatch.setattr(photo_store, "_connect", connect_noting)
+    monkeypatch.setattr(photo_store, "connect", connect_noting)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with PhotoStore(path, timeout_seconds=0.05) as store:
@@ -413,7 +413,7 @@ def test_a_folder_in_place_of_the_file_is_done_without(path: Path) -> None:
 def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """A function after whose call every connection of ours begins with the statement given."""
 
-    connect_normally = photo_store._connect
+    connect_normally = photo_store.connect
 
     def limit(statement: str) -> None:
         def connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
@@ -421,7 +421,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             connection.execute(statement)
             return connection
 
-        monkeypatch.setattr(photo_store, "_connect", connect)
+        monkeypatch.setattr(photo_store, "connect", connect)
 
     return limit
 
@@ -526,15 +526,15 @@ def test_a_folder_that_is_taken_away_in_between_is_made_again(path: Path, filled
 def test_a_journal_that_is_cleared_while_adding_costs_nothing(
     path: Path, filled: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checksum = photo_store._checksum
+    checksum = photo_tables._checksum
 
     def clear_journal(digest: bytes, kind: object, value: bytes) -> bytes:
-        monkeypatch.setattr(photo_store, "_checksum", checksum)
+        monkeypatch.setattr(photo_tables, "_checksum", checksum)
         path.with_name(path.name + "-journal").unlink()
         return checksum(digest, kind, value)
 
     more = make_values(3, seed=1)
-    monkeypatch.setattr(photo_store, "_checksum", clear_journal)
+    monkeypatch.setattr(photo_tables, "_checksum", clear_journal)
     with PhotoStore(path) as store:
         put(store, more)
         assert store.note is None
@@ -550,7 +550,7 @@ def test_ctrl_c_while_adding_leaves_a_cache_that_can_be_added_to(
     more = make_values(3, seed=1)
     with PhotoStore(path) as store:
         with monkeypatch.context() as patch:
-            patch.setattr(photo_store, "_checksum", interrupt)
+            patch.setattr(photo_tables, "_checksum", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 put(store, more)
         put(store, more)

@@ -1,7 +1,7 @@
 r"""`decisions.csv`: what a person has decided about single photos, read and written.
 
 The report page makes the file in a browser, `tellapart fix` leaves one in a cleaned copy, and people write it in a
-spreadsheet. What the decisions do to photos is in `photos/decisions.py`.
+spreadsheet. What the decisions do to photos is in `decisions/decisions.py`.
 
     content,path,class,decision,new_class
     5f0c...,photos/cat/7.jpg,cat,keep,
@@ -12,23 +12,20 @@ spreadsheet. What the decisions do to photos is in `photos/decisions.py`.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tellapart.errors import DatasetError, ImageError
-from tellapart.photos.csv_table import read_header, read_table
-from tellapart.photos.files import DiskFile, FoundFile, Listing
-from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, class_name, name_some
+from tellapart.errors import DatasetError
+from tellapart.photos.csv_table import normalize_column, read_table
+from tellapart.photos.files import DiskFile, FoundFile
+from tellapart.photos.misplaced import DECISION_COLUMNS, is_own_file
+from tellapart.photos.names import DECISIONS_NAME, class_name, name_some
 from tellapart.store import to_csv_bytes
 
-CLEANED_KIND = "tellapart cleaned copy"
-
 _COLUMNS = ("content", "path", "class", "decision", "new_class")
-_NEEDED = ("content", "class", "decision")
 _ACCEPTED = ("keep", "move", "remove")
 _CONTENT = re.compile(r"[0-9a-f]{40}")
-_HEAD_BYTES = 4096
 
 Verdict = Literal["keep", "move", "remove"]
 
@@ -74,13 +71,8 @@ def find_decisions(source: str | Path) -> Path | None:
     A table of that name without the columns of one is somebody else's.
     """
     path = Path(source) / DECISIONS_NAME
-    is_there = path.is_file() and _is_own(FoundFile((DECISIONS_NAME,), DiskFile(str(path))))
+    is_there = path.is_file() and is_own_file(FoundFile((DECISIONS_NAME,), DiskFile(str(path))))
     return path if is_there else None
-
-
-def without_own_files(listing: Listing) -> Listing:
-    """The listing without the files that tellapart itself leaves beside the class folders of a cleaned copy."""
-    return replace(listing, files=tuple(file for file in listing.files if not _is_own(file)))
 
 
 def read_decisions(path: str | Path) -> Decisions:
@@ -126,19 +118,15 @@ def path_key(path: str, num_parts: int = 0) -> str:
 def _read_rows(shown: str) -> tuple[list[tuple[int, dict[str, str]]], str | None]:
     """Line number, and column name to value without surrounding blanks, of each row; and what is to be said of it."""
     table = read_table(shown, "decisions file")
-    columns = [_column_name(cell) for cell in table.header]
+    columns = [normalize_column(cell) for cell in table.header]
     _check_columns(shown, columns)
     # Of two columns with one name the first counts.
     pairs = [(row.line, zip(reversed(columns), reversed(row.cells), strict=True)) for row in table.rows]
     return [(line, {name: value.strip() for name, value in values}) for line, values in pairs], table.note
 
 
-def _column_name(cell: str) -> str:
-    return re.sub(r"[\s-]+", "_", cell.strip().lower())
-
-
 def _check_columns(shown: str, columns: Sequence[str]) -> None:
-    missing = [name for name in _NEEDED if name not in columns]
+    missing = [name for name in DECISION_COLUMNS if name not in columns]
     if missing:
         found = name_some([column for column in columns if column]) or "none"
         raise DatasetError(
@@ -204,16 +192,3 @@ def _merge(rows: Sequence[Decision]) -> tuple[tuple[Decision, ...], list[str]]:
 def _refuse(shown: str, problems: Sequence[str]) -> None:
     more = f" (and {len(problems) - 1:,} more such lines)" if len(problems) > 1 else ""
     raise DatasetError(f"the decisions {shown!r} cannot be used: {problems[0]}{more}. Correct the file.", paths=[shown])
-
-
-def _is_own(file: FoundFile) -> bool:
-    """Whether a file at the top of a source is one that tellapart has written there; its beginning decides."""
-    if file.parts not in ((DECISIONS_NAME,), (CLEANED_MARKER,)):
-        return False
-    try:
-        head = file.place.head(_HEAD_BYTES)
-    except ImageError:
-        return False
-    if file.name == CLEANED_MARKER:
-        return CLEANED_KIND.encode() in head
-    return {_column_name(cell) for cell in read_header(head)}.issuperset(_NEEDED)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.training.decoded_cache import ImageIndex, npy_header, read_index, read_indexes, release_pages
+from tellapart.cache.decoded_cache import ImageIndex, npy_header, read_index, read_indexes, release_pages
 
 SETTINGS: list[object] = [1, {"image_size": [4, 5]}]
 SHAPE = (4, 5, 3)

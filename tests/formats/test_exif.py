@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from tellapart.images.exif import read_orientation, read_shot
+from tellapart.formats.exif import read_orientation, read_shot
 
 NOON = calendar.timegm((2024, 5, 17, 12, 0, 0))
 

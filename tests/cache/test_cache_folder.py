@@ -10,7 +10,8 @@ import numpy as np
 import platformdirs
 import pytest
 
-from tellapart.backbones.cache_folder import (
+from tellapart.cache import image_writer
+from tellapart.cache.cache_folder import (
     backbones_dir,
     cache_root,
     clear_cache,
@@ -18,15 +19,14 @@ from tellapart.backbones.cache_folder import (
     measure_cache,
     store_path,
 )
-from tellapart.backbones.photo_store import PhotoStore
+from tellapart.cache.decoded_cache import CachedImages
+from tellapart.cache.image_writer import ImageWriter
+from tellapart.cache.photo_store import PhotoStore
 from tellapart.config import ImageLimits
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.photos.loading import digest_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
-from tellapart.training import image_writer
-from tellapart.training.decoded_cache import CachedImages
-from tellapart.training.image_writer import ImageWriter
 
 KIND = "facts 1"
 DIGESTS = [f"{row:040x}" for row in range(20)]
@@ -269,7 +269,7 @@ def test_clearing_again_and_again_stops_no_process_that_adds(tmp_path: Path) -> 
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tellapart.backbones.photo_store import PhotoStore\n"
+        "from tellapart.cache.photo_store import PhotoStore\n"
         "print('ready', flush=True)\n"
         "with PhotoStore(Path(sys.argv[1])) as store:\n"
         "    for row in range(60):\n"

@@ -1,6 +1,6 @@
 """What a person has decided about photos, applied to a `PhotoSet`.
 
-`photos/decision_table.py` reads and writes the file, `photos/decision_matching.py` finds the photo of each decision.
+`decision_table.py` reads and writes the file, `decision_matching.py` finds the photo of each decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import DatasetError
-from tellapart.photos.decision_matching import match_decisions
-from tellapart.photos.decision_table import (
+from tellapart.decisions.decision_matching import match_decisions
+from tellapart.decisions.decision_table import (
     Decision,
     Decisions,
     decisions_to_csv,
     find_decisions,
     read_decisions,
 )
+from tellapart.errors import DatasetError
 from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import LONGEST_FOLDER_NAME, name_some, natural_key, safe_name, same_name_key
 from tellapart.photos.photoset import PhotoSet

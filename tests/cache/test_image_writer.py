@@ -12,6 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tellapart.cache import decoded_cache, image_writer
+from tellapart.cache.decoded_cache import CachedImages, release_pages
+from tellapart.cache.image_writer import ImageWriter
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.depth import SampleDepths
@@ -20,9 +23,6 @@ from tellapart.photos.loading import digest_photos
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos, open_labelled
 from tellapart.records import Skipped
-from tellapart.training import decoded_cache, image_writer
-from tellapart.training.decoded_cache import CachedImages, release_pages
-from tellapart.training.image_writer import ImageWriter
 
 SPEC = PreprocessSpec((12, 16))
 NUM_BYTES = 12 * 16 * 3

@@ -10,15 +10,8 @@ import pytest
 from PIL import Image
 
 from tellapart.errors import ImageError
-from tellapart.images.formats import (
-    HEAD_BYTES,
-    PHOTO_SUFFIXES,
-    SUFFIXES,
-    describe_other,
-    is_raw_name,
-    is_zip_of_files,
-    sniff_format,
-)
+from tellapart.formats.other_kinds import HEAD_BYTES, describe_other, is_raw_name, is_zip_of_files
+from tellapart.formats.photo_formats import PHOTO_SUFFIXES, SUFFIXES, sniff_format
 from tellapart.images.gate import decode_image
 
 

@@ -20,6 +20,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.cache.decoded_cache import (
+    CachedImages,
+    evict_others,
+    npy_header,
+    read_index,
+    read_indexes,
+    release_pages,
+)
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
 from tellapart.images.depth import SampleDepths
@@ -28,14 +36,6 @@ from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
-from tellapart.training.decoded_cache import (
-    CachedImages,
-    evict_others,
-    npy_header,
-    read_index,
-    read_indexes,
-    release_pages,
-)
 
 # What is copied from a file of an earlier run at once: some 20 MB.
 _COPIED_AT_ONCE = 256

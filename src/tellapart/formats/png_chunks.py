@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tellapart.images.icc import MAX_PROFILE_BYTES, make_rgb_profile
+from tellapart.formats.icc import MAX_PROFILE_BYTES, make_rgb_profile
 
 _SIGNATURE_SIZE = 8
 # Encoders write the pixels in pieces of 8 kB and more, so a photo of 256 MB has fewer chunks than this.

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tellapart.errors import DatasetError
-from tellapart.photos.decision_table import (
+from tellapart.decisions.decision_table import (
     Decision,
     decisions_to_csv,
     find_decisions,
     path_key,
     read_decisions,
 )
+from tellapart.errors import DatasetError
 from tellapart.photos.names import class_name
 
 A, B, C = "a" * 40, "0123456789" * 4, "c" * 40

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.errors import DatasetError
-from tellapart.photos.decisions import (
+from tellapart.decisions.decisions import (
     Applied,
     Decision,
     Decisions,
@@ -16,6 +15,7 @@ from tellapart.photos.decisions import (
     apply_own_decisions,
     read_decisions,
 )
+from tellapart.errors import DatasetError
 from tellapart.photos.files import DiskFile
 from tellapart.photos.loading import digest_photo
 from tellapart.photos.photoset import PhotoSet

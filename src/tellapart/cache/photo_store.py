@@ -2,54 +2,36 @@
 
 The file holds nothing that cannot be computed again. So nothing that happens to it is an error: a damaged store is
 made again, a locked or full one behaves as an empty one, and `PhotoStore.note` says so. A file that is not a store of
-tellapart is never changed, renamed or deleted. What the values are is `photo_pass.py`'s business.
+tellapart is never changed, renamed or deleted. What stands in it is `photo_tables.py`'s, what the values are
+`backbones/photo_pass.py`'s business.
 """
 
 import contextlib
-import hashlib
-import math
 import os
 import secrets
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-# "tell" in ASCII, and where it stands in the file: how a database of ours is told from another program's.
-_APPLICATION_ID, _ID_PLACE = 0x74656C6C, 68
+from tellapart.cache.photo_tables import (
+    APPLICATION_ID,
+    NotUsableError,
+    OtherVersionError,
+    add_values,
+    connect,
+    find_values,
+    make_tables,
+    note_use,
+    number_of,
+)
+
+# Where the mark of ours stands in the file.
+_ID_PLACE = 68
 _SQLITE_HEAD, _HEAD_BYTES = b"SQLite format 3\x00", 100
-# Raised when the tables or the checksum change. Version 1 were the files `embeddings.sqlite3` and `facts.sqlite3`.
-_SCHEMA_VERSION = 2
-# Noting a use rewrites a short row of `photos` and no value.
-_SCHEMA = (
-    "CREATE TABLE photos (digest BLOB PRIMARY KEY, used INTEGER NOT NULL)",
-    "CREATE TABLE seen (digest BLOB NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL, checksum BLOB NOT NULL,"
-    " UNIQUE (digest, kind))",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_SCHEMA_VERSION}",
-)
-# Into SQLite's usual 4,096 bytes an embedding of 1,280 numbers does not fit; six fill such a page to 94 %.
-_PAGE_BYTES = 32_768
-# A rollback journal, not a write-ahead log: it works on network disks and in read-only folders and leaves one file.
-_SETTINGS = (
-    "PRAGMA journal_mode = DELETE",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA cell_size_check = ON",
-    "PRAGMA cache_size = -8000",
-)
-# SQLite before 3.32 takes 999 values in one statement.
-_DIGESTS_A_QUERY = 500
-# A damaged length must not ask for a gigabyte.
-_MAX_ROW_BYTES = 16 * 1024**2
 _MAX_STORE_BYTES = 4 * 1024**3
-# Evicting goes a little below the bound, so that not every addition evicts.
-_EVICTED_FILL = 0.95
-# When a photo was used last is noted no more often than this.
-_DAY_SECONDS = 24 * 3600
 _MAX_TRIES = 3
 _SIDE_SUFFIXES = ("-journal", "-wal", "-shm")
 _DAMAGED_SUFFIX = ".damaged-"
@@ -70,14 +52,6 @@ _DAMAGED = {
 }
 
 _Answer = TypeVar("_Answer")
-
-
-class _NotUsableError(Exception):
-    """The file stays as it is and is not used; the words say why."""
-
-
-class _OtherVersionError(Exception):
-    """The file is a sound store of another version of tellapart."""
 
 
 class PhotoStore:
@@ -119,7 +93,7 @@ class PhotoStore:
                 # Nothing depends on it: read-only, locked by a process that adds, or damaged.
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("PRAGMA busy_timeout = 0")
-                    _note_use(self._connection, self._stale)
+                    note_use(self._connection, self._stale)
             self._disconnect()
 
     def find(self, digests: Sequence[str], kinds: Sequence[str]) -> dict[str, dict[str, bytes]]:
@@ -149,44 +123,20 @@ class PhotoStore:
         if not os.path.exists(self._path):
             return 0
         with self._lock:
-            return self._attempt(lambda connection: _number(connection, "SELECT COUNT(*) FROM photos"), 0)
+            return self._attempt(lambda connection: number_of(connection, "SELECT COUNT(*) FROM photos"), 0)
 
     def _find(
         self, connection: sqlite3.Connection, digests: Sequence[str], kinds: Sequence[str]
     ) -> dict[str, dict[str, bytes]]:
-        found: dict[str, dict[str, bytes]] = {}
-        num_bad, now = 0, time.time()
-        for start in range(0, len(digests), _DIGESTS_A_QUERY):
-            part = [bytes.fromhex(digest) for digest in digests[start : start + _DIGESTS_A_QUERY]]
-            query = (
-                "SELECT digest, kind, value, checksum, used FROM seen LEFT JOIN photos USING (digest)"
-                f" WHERE digest IN ({', '.join('?' * len(part))}) AND kind IN ({', '.join('?' * len(kinds))})"
-            )
-            for digest, kind, value, checksum, used in connection.execute(query, (*part, *kinds)):
-                if not isinstance(value, bytes) or checksum != _checksum(digest, kind, value):
-                    num_bad += 1
-                    continue
-                found.setdefault(digest.hex(), {})[kind] = value
-                # A use in the future was noted by a clock that was wrong.
-                if not isinstance(used, int) or abs(now - used) > _DAY_SECONDS:
-                    self._stale.add(digest)
+        found, stale, num_bad = find_values(connection, digests, kinds)
+        self._stale |= stale
         if num_bad:
             self._tell("held damaged entries, which are computed again")
         return found
 
     def _add(self, connection: sqlite3.Connection, items: Mapping[str, Mapping[str, bytes]]) -> None:
-        rows = [
-            (bytes.fromhex(digest), kind, value) for digest, kinds in items.items() for kind, value in kinds.items()
-        ]
-        with _transaction(connection):
-            _note_use(connection, self._stale.union(digest for digest, _, _ in rows))
-            connection.executemany(
-                "INSERT OR REPLACE INTO seen (digest, kind, value, checksum) VALUES (?, ?, ?, ?)",
-                ((*row, _checksum(*row)) for row in rows),
-            )
+        add_values(connection, items, self._stale, self._max_bytes)
         self._stale.clear()
-        if _used_bytes(connection) > self._max_bytes:
-            _evict(connection, int(self._max_bytes * _EVICTED_FILL))
 
     def _attempt(self, act: Callable[[sqlite3.Connection], _Answer], otherwise: _Answer) -> _Answer:
         """What `act` gives, from a store made again where need be; `otherwise` where the store cannot be used."""
@@ -196,9 +146,9 @@ class PhotoStore:
             except KeyboardInterrupt:
                 self._disconnect()
                 raise
-            except _NotUsableError as exc:
+            except NotUsableError as exc:
                 return self._go_without(str(exc), otherwise)
-            except _OtherVersionError:
+            except OtherVersionError:
                 if not self._replace("is of another version of tellapart"):
                     return otherwise
             except OSError as exc:
@@ -233,9 +183,9 @@ class PhotoStore:
             # that it does not know and leaves it alone. The other way about it would take the new one for the old.
             self._opened_file = _file_identity(self._path)
             if self._opened_file is not None and os.path.getsize(self._path) and not is_store(self._path):
-                raise _NotUsableError("is not a store of tellapart and stays as it is")
-            self._connection = _connect(self._path, self._seconds_to_wait)
-            _make_tables(self._connection)
+                raise NotUsableError("is not a store of tellapart and stays as it is")
+            self._connection = connect(self._path, self._seconds_to_wait)
+            make_tables(self._connection)
         return self._connection
 
     def _disconnect(self) -> None:
@@ -281,7 +231,7 @@ def is_store(path: Path) -> bool:
     except OSError:
         return False
     mark = int.from_bytes(head[_ID_PLACE : _ID_PLACE + 4], "big")
-    return len(head) == _HEAD_BYTES and head.startswith(_SQLITE_HEAD) and mark == _APPLICATION_ID
+    return len(head) == _HEAD_BYTES and head.startswith(_SQLITE_HEAD) and mark == APPLICATION_ID
 
 
 def list_store_files(path: Path) -> list[Path]:
@@ -301,89 +251,3 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_ROW_BYTES)
-    return connection
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    """The database has our tables.
-
-    Raises:
-        _NotUsableError: it is another program's.
-        _OtherVersionError: it is another version's.
-    """
-    for setting in _SETTINGS:
-        connection.execute(setting).fetchall()
-    if _is_empty(connection):
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        with _transaction(connection):
-            if _is_empty(connection):  # another process may have been faster
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-    if _number(connection, "PRAGMA application_id") != _APPLICATION_ID:
-        raise _NotUsableError("is not a store of tellapart and stays as it is")
-    if _number(connection, "PRAGMA user_version") != _SCHEMA_VERSION:
-        raise _OtherVersionError
-
-
-def _note_use(connection: sqlite3.Connection, digests: set[bytes]) -> None:
-    now = int(time.time())
-    connection.executemany(
-        "INSERT OR REPLACE INTO photos (digest, used) VALUES (?, ?)", ((digest, now) for digest in digests)
-    )
-
-
-def _evict(connection: sqlite3.Connection, goal_bytes: int) -> None:
-    """The least recently used photos are gone, so many that `goal_bytes` are reached, and the file has shrunk."""
-    while (num_bytes := _used_bytes(connection)) > goal_bytes:
-        num_photos = _number(connection, "SELECT COUNT(*) FROM photos")
-        num_evicted = math.ceil(num_photos * (1 - goal_bytes / num_bytes))
-        oldest = "SELECT digest FROM photos ORDER BY used, rowid LIMIT ?"
-        with _transaction(connection):
-            connection.execute(f"DELETE FROM seen WHERE digest IN ({oldest})", (num_evicted,))
-            connection.execute(f"DELETE FROM photos WHERE digest IN ({oldest})", (num_evicted,))
-            if not num_photos:  # values whose photos were lost to damage
-                connection.execute("DELETE FROM seen")
-        if not num_photos:
-            break
-    # `execute` would stop after the first page: this statement gives rows without columns.
-    connection.executescript("PRAGMA incremental_vacuum")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is done within is done at the end, or nothing of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _number(connection: sqlite3.Connection, query: str) -> int:
-    """The whole number that `query` gives; 0 where it gives none."""
-    row = connection.execute(query).fetchone()
-    return row[0] if row is not None and isinstance(row[0], int) else 0
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
-    return not any(_number(connection, query) for query in queries)
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    """Size of the database without the pages that are free for the next rows."""
-    num_pages = _number(connection, "PRAGMA page_count") - _number(connection, "PRAGMA freelist_count")
-    return num_pages * _number(connection, "PRAGMA page_size")
-
-
-def _checksum(digest: bytes, kind: object, value: bytes) -> bytes:
-    return hashlib.sha256(b"\x00".join((digest, str(kind).encode(), value))).digest()

@@ -1,0 +1,153 @@
+"""What is refused before it is decoded: what is too large, is made to cost endless work, or is cut off.
+
+A photo from a stranger may be made to cost minutes and gigabytes.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+from tellapart.config import ImageLimits
+from tellapart.errors import ImageError
+from tellapart.formats.iso_boxes import boxes_of, codestream_of, grid_pixels
+from tellapart.formats.jpeg_header import EOI, find_end
+
+_ADVICE = "Save it again as JPEG or PNG"
+_MAX_SIDE = 65_535
+_MAX_MEMORY = 900_000_000
+# Cameras and programs write far less: some 8 kB a chunk.
+_MAX_CHUNKS, _MAX_BLOCKS = 100_000, 20_000
+_MAX_RLE_BYTES = 8_000_000
+_MAX_WAVELET_TILES = 10_000
+_MAX_WAVELET_CHANNELS = 5
+_MAX_GRID_PIXELS = 400_000_000
+
+
+def check_size(height: int, width: int, limits: ImageLimits, bytes_a_pixel: float = 0.0, num_bytes: int = 0) -> None:
+    """Nothing, if an image of this size may be decoded.
+
+    Args:
+        height, width: of what comes out of the decoder.
+        limits: the largest photo that is decoded.
+        bytes_a_pixel: memory that the decoder and what follows take, at their highest.
+        num_bytes: memory that they take beside it, such as a copy of the file.
+
+    Raises:
+        ImageError: it has no pixels, too many, or takes too much memory.
+    """
+    if height < 1 or width < 1:
+        raise ImageError(f"is damaged: its header states {width} x {height} pixels")
+    if height * width > limits.max_pixels:
+        raise ImageError(f"is too large: {width} x {height} pixels, and at most {limits.max_pixels:,} are read")
+    if max(height, width) > _MAX_SIDE:
+        raise ImageError(f"is too long: {width} x {height} pixels, and at most {_MAX_SIDE:,} a side are read")
+    memory = height * width * bytes_a_pixel + num_bytes
+    if memory > _MAX_MEMORY:
+        raise ImageError(
+            f"is too large: {width} x {height} pixels of this kind take {memory / 1e6:,.0f} MB to decode, and at most"
+            f" {_MAX_MEMORY / 1e6:,.0f} are used. Save it smaller, or as JPEG"
+        )
+
+
+def check_work(data: bytes, found: str) -> None:
+    """Nothing, if what frames the pixels of a photo that is no JPEG and no TIFF promises no endless work.
+
+    Args:
+        data: the whole file.
+        found: what `sniff_format` says of it.
+
+    Raises:
+        ImageError: it does.
+    """
+    if found == "PNG":
+        _check_count(data, "PNG", "chunks", _png_chunks(data), _MAX_CHUNKS)
+    elif found == "GIF":
+        _check_count(data, "GIF", "blocks before its picture", _gif_blocks(data), _MAX_BLOCKS)
+    elif found == "BMP" and data[14] >= 40 and data[30] in (1, 2) and len(data) > _MAX_RLE_BYTES:
+        raise ImageError(f"is a packed BMP of {len(data):,} bytes, and at most {_MAX_RLE_BYTES:,} are read. {_ADVICE}")
+    elif found == "JPEG 2000":
+        _check_wavelets(codestream_of(data))
+    elif found in ("HEIC", "AVIF") and (num_pixels := grid_pixels(data)) > _MAX_GRID_PIXELS:
+        raise ImageError(
+            f"is a {found} whose tiles have {num_pixels:,} pixels, and at most {_MAX_GRID_PIXELS:,} are read. {_ADVICE}"
+        )
+
+
+def _check_count(data: bytes, found: str, what: str, pieces: Iterator[int], most: int) -> None:
+    if next(itertools.islice(pieces, most, None), None) is not None:
+        raise ImageError(f"is a {found} of more than {most:,} {what}. {_ADVICE}")
+
+
+def _png_chunks(data: bytes) -> Iterator[int]:
+    """The offset of each chunk."""
+    start = 8
+    while start + 8 <= len(data):
+        yield start
+        start += 12 + int.from_bytes(data[start : start + 4], "big")
+
+
+def _gif_blocks(data: bytes) -> Iterator[int]:
+    """The offset of each block of the extensions before the first picture, whose parts Pillow joins one by one."""
+    start = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    while data[start : start + 1] == b"!":
+        start += 2
+        while start < len(data) and data[start]:
+            yield start
+            start += 1 + data[start]
+        start += 1
+
+
+def _check_wavelets(codestream: bytes) -> None:
+    """Nothing, if a JPEG 2000 picture has few channels and tiles: SIZ marker, ITU-T T.800, annex A.5.1."""
+
+    def number(place: int) -> int:
+        return int.from_bytes(codestream[8 + 4 * place : 12 + 4 * place], "big")
+
+    width, height, tile_width, tile_height, tile_left, tile_top = (number(place) for place in (0, 1, 4, 5, 6, 7))
+    num_channels = int.from_bytes(codestream[40:42], "big")
+    if num_channels > _MAX_WAVELET_CHANNELS or min(tile_width, tile_height) < 1:
+        raise ImageError(f"is a JPEG 2000 of {num_channels:,} channels, a kind that is not read. {_ADVICE}")
+    num_tiles = -(-max(0, width - tile_left) // tile_width) * -(-max(0, height - tile_top) // tile_height)
+    if num_tiles > _MAX_WAVELET_TILES:
+        raise ImageError(
+            f"is a JPEG 2000 of {num_tiles:,} tiles, and at most {_MAX_WAVELET_TILES:,} are read. {_ADVICE}"
+        )
+
+
+def is_cut(data: bytes, found: str) -> bool:
+    """Whether the frame around a file's pixels promises more bytes than there are; `False` where it promises none.
+
+    Args:
+        data: the whole file.
+        found: what `sniff_format` says of it.
+    """
+    if found == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if found == "JPEG":
+        return find_end(data, len(b"\xff\xd8")) < 0
+    if found == "PNG":
+        return b"IEND" not in data[-4096:]
+    if found == "GIF":
+        return not data.rstrip(b"\x00").endswith(b";")
+    if found == "JPEG 2000":
+        return not codestream_of(data).endswith(EOI)  # EOC has the same bytes
+    if found not in ("HEIC", "AVIF"):
+        return False
+    return any(end > len(data) for _, _, end in boxes_of(data))
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """`(height, width)` from the header of a WebP file, before any canvas is made; `None`: no such header.
+
+    Layout: https://developers.google.com/speed/webp/docs/riff_container
+    """
+    kind = data[12:16]
+    if len(data) < 30:
+        return None
+    if kind == b"VP8X":
+        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
+    return None
