@@ -132,6 +132,7 @@ def build_report(
             names[labels[row]],
             image(row),
             np.repeat(np.repeat(image(row), 12, axis=0), 12, axis=1) if row < 2 else None,
+            np.repeat(np.repeat(image(row), 10, axis=0), 10, axis=1) if row < 2 else None,
         )
         for row in range(num_photos)
     }

@@ -313,3 +313,29 @@ def test_the_large_photo_fits_on_a_phone(page: Chrome) -> None:
 def test_the_command_names_the_folder_that_the_page_is_in(page: Chrome, page_path: Path) -> None:
     said = page.find_element(By.ID, "fix-command").text
     assert said.startswith(f"tellapart fix {page_path.parent} --decisions decisions-")
+
+
+def test_a_detail_is_shown_pixel_by_pixel(page: Chrome) -> None:
+    row = page.execute_script("return Object.keys(JSON.parse(document.getElementById('data').textContent).details)[0]")
+    dialog = open_large(page, row, "section")
+    press(page, "d")
+    (picture,) = dialog.find_elements(By.CSS_SELECTOR, ".large-picture > *")
+    assert (picture.size["width"], picture.size["height"]) == (400, 300)
+    press(page, "d")
+    assert dialog.find_element(By.CSS_SELECTOR, ".large-picture > :first-child").rect["height"] > 300
+
+
+def test_a_photo_without_a_detail_offers_none(page: Chrome) -> None:
+    dialog = open_large(page, 4, ".suspects")
+    press(page, "d")
+    buttons = [one.text for one in dialog.find_elements(By.TAG_NAME, "button") if is_shown(one)]
+    assert not [text for text in buttons if text.startswith("Full resolution")]
+
+
+def test_the_map_of_the_large_photo_has_its_legend(page: Chrome) -> None:
+    row = page.execute_script("return Object.keys(JSON.parse(document.getElementById('data').textContent).maps)[0]")
+    dialog = open_large(page, row, ".gallery")
+    legend = dialog.find_element(By.CSS_SELECTOR, ".legend")
+    assert not is_shown(legend)
+    press(page, "h")
+    assert is_shown(legend)

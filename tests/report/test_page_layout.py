@@ -188,6 +188,6 @@ def test_the_appendix_begins_on_a_sheet_of_its_own(browser: Any, page_of: Callab
 
 
 def test_the_summary_is_for_paper_alone(browser: Any, page_of: Callable) -> None:
-    browser.get(page_of("30 to 1"))
-    shown = browser.execute_script("return document.querySelector('.sheet').checkVisibility()")
-    assert not shown
+    browser.get(page_of("a coin"))
+    parts = "[...document.querySelectorAll('.sheet, .more-steps')]"
+    assert browser.execute_script(f"return {parts}.map((part) => part.checkVisibility())") == [False, False]

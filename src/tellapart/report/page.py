@@ -124,7 +124,7 @@ def render_report(report: Report) -> bytes:
 def _make_environment() -> "jinja2.Environment":
     """The one jinja2 environment: escapes everything, knows only our templates, and no name that is not given."""
     import jinja2
-    from markupsafe import escape
+    from markupsafe import Markup, escape
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tellapart.report"),
@@ -146,6 +146,8 @@ def _make_environment() -> "jinja2.Environment":
         # Always printed where it is set apart anyway, and may be copied.
         "shorten": lambda text, longest: escape(wording.shorten(text, longest)),
         "verbatim": lambda text: escape(wording.visible(text)),
+        "parts": lambda text, longest: [escape(part) for part in wording.shorten(text, longest).split("/")],
+        "isolate": lambda text: Markup(wording.isolate(text)),
         "figure": number_words.short_number,
     }
     return environment

@@ -18,7 +18,7 @@ TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # Letters that are read from the right, and what stands between two of them.
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
-_FROM_RIGHT = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,.:;]{{0,3}}[{_RIGHT_TO_LEFT}])*")
+_FROM_RIGHT = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,.:;]{{0,6}}[{_RIGHT_TO_LEFT}])*")
 _MOST_NAMES_IN_TITLE, _LONGEST_TITLE = 5, 60
 
 
