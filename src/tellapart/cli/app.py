@@ -28,6 +28,7 @@ from tellapart.cli.flags import choose_flags, is_own_flag, with_flags
 from tellapart.cli.output import escape_unencodable, print_error
 from tellapart.cli.predict import predict
 from tellapart.cli.report import report
+from tellapart.cli.serve import serve
 from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
 from tellapart.cli.summary import summary
@@ -79,7 +80,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, check, fix, train, report, summary, predict, evaluate, compare, embed, cache, demo):
+for command in (show, check, fix, train, report, summary, predict, evaluate, compare, serve, embed, cache, demo):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 

@@ -15,7 +15,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -33,6 +33,7 @@ class _State:
     first: int | None = None
     first_at = 0.0
     final_code: int | None = None
+    on_first: Callable[[], object] | None = None
 
 
 def exit_code() -> int:
@@ -52,6 +53,7 @@ def signals_heeded(is_last: bool = False) -> Iterator[None]:
         return
     earlier = {number: signal.getsignal(number) for number in _SIGNALS}
     hook, _State.is_heeded, _State.first = sys.unraisablehook, True, None
+    _State.on_first = None
     sys.unraisablehook = _on_unraisable
     for number, handler in earlier.items():
         if handler is not signal.SIG_IGN:
@@ -63,6 +65,11 @@ def signals_heeded(is_last: bool = False) -> Iterator[None]:
             _State.is_heeded, sys.unraisablehook = False, hook
             for number, handler in earlier.items():
                 signal.signal(number, handler)
+
+
+def stop_calls(function: Callable[[], object]) -> None:
+    """Nothing; the first signal calls this from now on, for a command that finishes what it is at before it ends."""
+    _State.on_first = function
 
 
 def is_stopped() -> bool:
@@ -97,6 +104,9 @@ def _on_signal(number: int, frame: Any) -> None:
     if _State.first is None:
         _State.first, _State.first_at = number, time.monotonic()
         _leave_lost_terminal()
+        if _State.on_first is not None:
+            _State.on_first()
+            return
         raise KeyboardInterrupt
     if time.monotonic() - _State.first_at >= _ONE_PRESS_SECONDS:
         with contextlib.suppress(OSError):

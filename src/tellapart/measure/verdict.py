@@ -71,11 +71,17 @@ def weakest_class(evaluation: Evaluation) -> ClassScore | None:
     return min(known, key=lambda score: score.recall or 0.0)
 
 
-def describe_accuracy(evaluation: Evaluation) -> str:
-    """Accuracy, balanced accuracy and the best constant answer, in three short sentences."""
+def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -> str:
+    """Accuracy, balanced accuracy and the best constant answer, in three short sentences.
+
+    Args:
+        evaluation: of photos the model has not seen.
+        is_approximate: whether it comes from cross-validation, whose interval is approximate.
+    """
     num = evaluation.num_photos
+    bounds = f"{'about ' if is_approximate else ''}{percent_range(evaluation.interval_95, num)}"
     return (
-        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {percent_range(evaluation.interval_95, num)})."
+        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {bounds})."
         f" Balanced accuracy {percent(evaluation.balanced_accuracy, num)}."
         f" Always answering {quote(evaluation.constant_class)} gets {percent(evaluation.constant_accuracy, num)}."
     )

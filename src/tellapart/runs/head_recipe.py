@@ -31,6 +31,7 @@ from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
+from tellapart.translation import gettext as _
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells. So
 # it would where it left a class with fewer independent photos than this: its recall would be known to 25 points.
@@ -79,6 +80,7 @@ class HeadRecipe:
         check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
         self._num_found = seen.num_found
         self._clock("embed")
+        job.watcher.on_stage(_("checking the photos"))
         checkup = check_up(seen, self._config.seed, job.confirmed)
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
@@ -105,13 +107,16 @@ class HeadRecipe:
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""
-        data = _head_data(checkup, split.train)
+        data, tell = _head_data(checkup, split.train), self._job.watcher.on_stage
+        tell(_("training"))
         head = fit_head(data, self._config.folds, self._config.seed)
         for note in head.notes:
             self._job.watcher.on_note(note)
         measurement = self._measure(checkup, split, head, data)
+        tell(_("learning what unfamiliar photos look like"))
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
+        tell(_("making the model, and comparing its answers with the trained ones"))
         bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
         predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
@@ -148,12 +153,18 @@ class HeadRecipe:
             probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
         else:
             num_repeats = _NUM_REPEATS if len(photos) < _HOLD_OUT_FROM else _NUM_REPEATS_OF_MANY
-            found = [cross_validate_head(data, config.folds, config.seed + number) for number in range(num_repeats)]
+            found = []
+            for number in range(num_repeats):
+                self._job.watcher.on_stage(
+                    _("cross-validating, {number} of {num_all}").format(number=number + 1, num_all=num_repeats)
+                )
+                found.append(cross_validate_head(data, config.folds, config.seed + number))
             mean: NDArray[np.float32] = np.stack(found).mean(axis=0)
             rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
             probabilities = mean[rows]
         if not len(rows):
             return None
+        self._job.watcher.on_stage(_("estimating what more photos would bring"))
         accuracy = float((probabilities.argmax(axis=1) == photos.labels[rows]).mean())
         method = Method(
             "hold-out" if is_held_out else "cross-validation",

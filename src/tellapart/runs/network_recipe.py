@@ -32,6 +32,7 @@ from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions, write_history
 from tellapart.runs.scratch_plan import (
+    check_minutes,
     choose_size,
     describe_plan,
     measure_speed,
@@ -42,6 +43,7 @@ from tellapart.training.checkpoints import capture_state, load_checkpoint, resto
 from tellapart.training.fit import Course, FitData, fit_epochs, predict_probabilities
 from tellapart.training.plan import Plan
 from tellapart.training.recipes import NetworkConfig, build_network, make_learner, open_course
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -79,14 +81,18 @@ class NetworkRecipe:
     def look(self) -> Checkup:
         """The photos, decoded, and what is to be said of them."""
         if isinstance(self._config, ScratchConfig):
+            if self._config.minutes is not None:
+                self._job.watcher.on_stage(_("measuring how fast this machine trains"))
             self._views_per_second = measure_speed(self._config, self._job, self._backend)
             self._config = choose_size(self._config, self._views_per_second, self._job)
+            check_minutes(self._config, self._views_per_second, self._job)
         self._images, checkup = prepare_photos(self._job.photos, self._job.source, self._config, self._job.watcher)
         return checkup
 
     def split(self, checkup: Checkup) -> Split:
         """The photos that train and those that are held out; the network is planned and made."""
         config, job = self._config, self._job
+        job.watcher.on_stage(_("preparing the network"))
         split = hold_out(checkup.photos, checkup.group_numbers, config.validation_fraction, config.seed)
         data = self._fit_data(split)
         if isinstance(config, ScratchConfig):
@@ -112,6 +118,7 @@ class NetworkRecipe:
         seconds_before = 0.0 if state is None else sum(record.seconds for record in state.history)
         with open_course(model, data, self._config, self._backend, self._plan) as course:
             history, is_stopped = _train(model, data, course, self._job)
+        self._job.watcher.on_stage(_("making the model, and testing it"))
         fitted = self._export(model, data, checkup, history)
         metrics = {**fitted.metrics, "is_stopped": is_stopped}
         return replace(fitted, metrics=metrics, is_stopped=is_stopped, seconds_before=seconds_before)
@@ -232,6 +239,7 @@ def prepare_photos(
     # A photo may have gone since it was looked at.
     row_of_path = {path: row for row, path in enumerate(seen.photos.paths)}
     decoded = seen.take([row_of_path[path] for path in images.photos.paths])
+    watcher.on_stage(_("checking the photos"))
     return images, check_up(replace(decoded, photos=images.photos), config.seed)
 
 

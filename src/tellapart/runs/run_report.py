@@ -45,6 +45,7 @@ from tellapart.runs.run_tables import (
     unreadable,
 )
 from tellapart.store import check_writable, to_json_bytes, write_file
+from tellapart.translation import gettext
 from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
@@ -183,7 +184,10 @@ def rebuild_report(
             " needs them. Say where they are now with `photos`.",
             paths=source_paths(found),
         )
-    checkup = check_up(_look_again(there, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
+    seen = _look_again(there, run_file, cache_dir, watcher)
+    watcher.on_stage(gettext("checking the photos"))
+    checkup = check_up(seen, run_file.config.seed, decided.confirmed)
+    watcher.on_stage(gettext("writing the report"))
     row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
