@@ -87,16 +87,17 @@ def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -
     )
 
 
-def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) -> str:
+def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation, num_promised: int) -> str:
     """What the training promised of new photos beside what came true, in two sentences.
 
     Args:
         promised: the 95 % interval of the accuracy in training.
         evaluation: of photos the model has not seen.
+        num_promised: photos that the promise rests on.
     """
     low, high = promised
     own, num = evaluation.accuracy, evaluation.num_photos
-    if low <= own <= high:
+    if low <= own <= high or evaluation.interval_95[0] <= high < own:
         said = "as promised"
     elif own > high:
         said = "better than promised"
@@ -104,7 +105,7 @@ def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) 
         said = "worse than promised. These photos differ from those it was trained on"
     else:
         said = "less than promised, but that may be chance"
-    return f"Training promised {percent_range(promised)}. Here it is {percent(own, num)}: {said}."
+    return f"Training promised {percent_range(promised, num_promised)}. Here it is {percent(own, num)}: {said}."
 
 
 def num_found(score: ClassScore) -> int:

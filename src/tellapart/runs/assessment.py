@@ -34,10 +34,10 @@ class Assessment:
 def assess(checkup: Checkup, measurement: Measurement | None) -> Assessment:
     """The assessment of a model by its measurement, `None` where there was nothing to measure, and its photos."""
     evaluation = None if measurement is None else measurement.evaluation
-    curve = None if measurement is None else measurement.method.curve
+    method = None if measurement is None else measurement.method
     num_photos = len(checkup.photos)
     verdict = judge(evaluation, checkup.findings, num_photos)
-    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, curve, _count_lost(checkup.photos.skipped))
+    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, method, _count_lost(checkup.photos.skipped))
     return Assessment(verdict, steps)
 
 

@@ -17,7 +17,7 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
-from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
@@ -167,10 +167,11 @@ class HeadRecipe:
         self._job.watcher.on_stage(_("estimating what more photos would bring"))
         accuracy = float((probabilities.argmax(axis=1) == photos.labels[rows]).mean())
         method = Method(
-            "hold-out" if is_held_out else "cross-validation",
+            HOLD_OUT if is_held_out else CROSS_VALIDATION,
             num_repeats,
             measure_learning_curve(data, config.seed),
             _leak_accuracy(config, checkup, rows, accuracy, head),
+            is_given=is_held_out and given_split(photos) is not None,
         )
         groups = checkup.group_numbers[rows]
         return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)

@@ -18,7 +18,7 @@ from tellapart.config import ClassicConfig, ScratchConfig, SourceConfig
 from tellapart.errors import TellapartError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.calibration import calibrate
-from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.measurement import HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, fold_numbers
 from tellapart.networks.backend import find_backend
 from tellapart.networks.keras_export import describe_layers, to_keras_files, to_onnx
@@ -27,7 +27,7 @@ from tellapart.photos.photoset import PhotoSet, check_classes
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.records import EpochRecord
-from tellapart.runs.held_out import hold_out, load_chosen
+from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME, RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions, write_history
@@ -168,7 +168,7 @@ class NetworkRecipe:
         labels, groups = data.labels[rows], checkup.group_numbers[rows]
         folds = fold_numbers(labels, groups, _NUM_FOLDS, self._config.seed)
         temperature, probabilities = calibrate(probabilities, labels, folds)
-        names, method = checkup.photos.class_names, Method("hold-out")
+        names, method = checkup.photos.class_names, Method(HOLD_OUT, is_given=given_split(checkup.photos) is not None)
         return temperature, measure(rows, labels, probabilities, names, method, groups)
 
     def _make_bundle(self, model: "keras.Model", portable: "keras.Model", is_mirrored: bool) -> Bundle:

@@ -28,7 +28,7 @@ from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
-from tellapart.report.page import Report, render_report
+from tellapart.report.page import ModelTest, Report, render_report
 from tellapart.report.pictures import ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
@@ -60,8 +60,9 @@ def make_page(
     predictor: Model | None = None,
     facts: Iterable[tuple[str, str]] = (),
     missing: Sequence[ReportPhoto] = (),
+    test: ModelTest | None = None,
 ) -> bytes:
-    """The page of a check-up, with the numbers of a training where there are any.
+    """The page of a check-up, with the numbers of a training or of a test where there are any.
 
     Args:
         checkup: of the photos that are there.
@@ -69,6 +70,7 @@ def make_page(
         predictor: the model, which says where it looked; `None` where only photos were checked.
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
+        test: what is said of a test on new photos besides; `None` for any other page.
     """
     photos = checkup.photos.portable()
     checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
@@ -100,6 +102,7 @@ def make_page(
             figures=checkup.figures,
             verdict=None if assessed is None else assessed.verdict,
             steps=steps if assessed is None else assessed.steps,
+            test=test,
         )
     )
 

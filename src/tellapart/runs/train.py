@@ -140,7 +140,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         validation_paths=() if measurement is None else tuple(photos.paths[row] for row in measurement.rows),
         is_right=() if measurement is None else tuple(measurement.is_right.tolist()),
         validation_groups=() if measurement is None else tuple(measurement.groups.tolist()),
-        is_cross_validated=measurement is not None and measurement.method.name == "cross-validation",
+        is_cross_validated=measurement is not None and measurement.method.is_cross_validated,
         skipped=photos.skipped,
         seconds=fitted.seconds_before + time.perf_counter() - job.started,
         num_found_in_cache=metrics.get("num_found_in_cache", 0),
