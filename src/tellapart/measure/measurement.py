@@ -89,6 +89,14 @@ class Measurement:
         keys = np.stack([self.groups, self.labels, self.predicted], axis=1)
         return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
 
+    def without_copies(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places without those that follow another of the same card.
+
+        Args:
+            places: int64, shape `(m,)`: numbers into `rows`, in any order.
+        """
+        return places[np.sort(np.unique(self.cards[places], return_index=True)[1])]
+
 
 def measure(
     rows: NDArray[np.int64],
