@@ -250,7 +250,7 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
         return _plan_for_numbers(columns[0], wanted, class_names)
     if values <= set(class_names):
         return _Plan(
-            _("{column}: predicted class").format(column=columns[0]), lambda prediction: [prediction.nearest_class]
+            _("{column}: predicted class").format(column=columns[0]), lambda prediction: [prediction.forced_class]
         )
     strange = name_some(sorted(values - set(class_names)))
     raise DatasetError(
