@@ -58,7 +58,7 @@ def test_training_says_what_it_did(
     output = capsys.readouterr().out
     assert code == 0
     assert "20 photos: cat 10, dog 10" in output
-    assert "16 to train, 4 to validate" in output
+    assert "Training on 16 photos, testing on 4 photos." in output
     assert "epoch   1  loss" in output
     assert "Verdict: Too few photos to know. Do not rely on it yet." in output
     assert "Always answering 'cat' gets 50%. Tested on 4 photos that were kept out of the training." in output
@@ -128,7 +128,7 @@ def test_report_says_where_the_page_is_and_opens_it_when_asked(
 def test_what_more_time_may_bring_is_said_in_multiples_of_it(run_dir: Path) -> None:
     labels = np.arange(800) % 2
     accuracy = evaluate_probabilities(labels, np.eye(2)[(labels + (np.arange(800) < 80)) % 2], ("cat", "dog"))
-    said = describe_more(Run(run_dir, accuracy, (), (), False, (), seconds=600.0))
+    said = describe_more(Run(run_dir, accuracy, (), (), (), False, (), seconds=600.0))
     assert re.match(r"It took 10\.0 minutes\. Expect about 92\.\d% from twice and about 94\.\d% from four times", said)
 
 
@@ -300,9 +300,9 @@ def test_training_with_a_backbone_says_how_it_was_measured(
     flags = ["--backbone", tiny_backbone, "--cache-dir", tmp_path / "cache"]
     assert run(monkeypatch, "train", animals_dir, "--out", tmp_path / "run", *flags) == 0
     output = capsys.readouterr().out
-    assert "20 to train, validated by cross-validation" in output
+    assert "Training on 20 photos, testing by cross-validation." in output
     assert "Verdict: " in output
-    assert "Tested by cross-validation. The saved model was trained on all 20 photos." in output
+    assert "Tested by cross-validation. The saved model was trained on all photos." in output
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_bytes())
     assert f"Verdict: {metrics['verdict']}. " in output
     assert all(reason in output for reason in metrics["reasons"])

@@ -55,9 +55,9 @@ def test_names_that_look_like_markup_are_printed_as_they_are(app: typer.Typer, f
     assert ["[red]dog", "1"] in [line.split() for line in result.output.splitlines()]
 
 
-def test_shapes_and_formats_are_printed(app: typer.Typer, folder: Path) -> None:
+def test_sizes_are_printed_width_first_and_formats(app: typer.Typer, folder: Path) -> None:
     output = RUNNER.invoke(app, [str(folder)]).output
-    assert ["common", "30", "x", "40", "3"] in [line.split() for line in output.splitlines()]
+    assert ["common", "40", "x", "30", "3"] in [line.split() for line in output.splitlines()]
     assert "JPEG 4" in output
 
 

@@ -283,6 +283,16 @@ def test_no_folder_name_overrules_a_csv(plant: Plant, folders: tuple[str, str]) 
         assert photos.given_splits == ()
 
 
+def test_the_given_table_is_not_a_skipped_file_of_its_folder(plant: Plant) -> None:
+    folder = plant("a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg")
+    for name in ("table.csv", "other.csv"):
+        (folder / name).write_text("path,label\n1.jpg,x\n2.jpg,y\n3.jpg,x\n4.jpg,y\n")
+
+    photos = open_labelled(folder, SourceConfig(labels_csv=str(folder / "table.csv")))
+
+    assert [Path(skipped.path).name for skipped in photos.skipped] == ["other.csv"]
+
+
 def test_split_folders_in_the_paths_of_a_csv_are_splits(plant: Plant) -> None:
     names = [f"{folder}/{row}.jpg" for folder in ("train", "test") for row in (1, 2)]
     table = plant(*names) / "labels.csv"

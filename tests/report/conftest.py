@@ -135,6 +135,6 @@ def build_report(
     measured, findings = values["measurement"], values["findings"]
     if measured is not None and "verdict" not in fields:
         verdict = judge(measured.evaluation, findings, num_photos)
-        steps = rank_steps(verdict, measured.evaluation, findings, num_photos, measured.method.curve, 2)
+        steps = rank_steps(verdict, measured.evaluation, findings, num_photos, measured.method, 2)
         values |= {"verdict": verdict, "steps": steps}
     return Report(**values)

@@ -265,7 +265,7 @@ def test_too_short_a_time_is_refused_with_one_that_is_not(
 ) -> None:
     monkeypatch.setattr(scratch_plan, "_SECONDS_AT_END", 6.0)
     config = ScratchConfig(image_size=(32, 32), minutes=0.1)
-    with pytest.raises(ConfigError, match=r"`minutes` 0.1 is too short. .* Pass at least `minutes=0.2`"):
+    with pytest.raises(ConfigError, match=r"`minutes` 0.1 is too short. .* Give at least `minutes=0.3`"):
         train(animals_dir, tmp_path / "run", config=config, source=source_config)
     assert not (tmp_path / "run").exists()
 
@@ -285,3 +285,17 @@ def test_the_image_size_follows_the_photos_and_the_time(
     height, width = read_run_file(tmp_path / "run").config.image_size
     assert height == width
     assert 64 <= height <= 96
+
+
+@pytest.mark.usefixtures("made_up_time")
+def test_too_short_a_time_is_refused_before_the_photos_are_read(
+    animals_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*arguments: object) -> None:
+        raise AssertionError("the photos were read")
+
+    monkeypatch.setattr("tellapart.runs.network_recipe.prepare_photos", read)
+    monkeypatch.setattr(scratch_plan, "_SECONDS_AT_END", 60.0)
+    config = ScratchConfig(image_size=(32, 32), minutes=1)
+    with pytest.raises(ConfigError, match=r"`minutes` 1 is too short"):
+        train(animals_dir, tmp_path / "run", config=config, source=source_config)

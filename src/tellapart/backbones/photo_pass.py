@@ -25,6 +25,7 @@ from tellapart.images.preprocess import THUMBNAIL_KIND, PreprocessSpec, encode_t
 from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, Skipped
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 # Photos a thread takes at once. EfficientNet-Lite0 with two threads: 172 photos/s with 2, 167 with 4, 164 with 8, 161
@@ -85,7 +86,7 @@ def look_at(
 
     Each file is opened once, and byte-identical photos are looked at once. Deep photos that do not say how many bits
     they fill are opened twice: first it is told for all of them. What was seen before the process is killed is found by
-    the next run. Progress is told only where there are eyes.
+    the next run.
 
     Args:
         photos: what to look at.
@@ -98,7 +99,8 @@ def look_at(
         BundleError: a backbone fails.
     """
     path = store_path(cache_root(cache_dir))
-    report = _progress_reporter(len(photos), watcher if eyes else Watcher())
+    watcher.on_stage(_("reading photos"))
+    report = progress_reporter(len(photos), watcher)
     with PhotoStore(path) as store:
         looker = _Looker(photos, eyes, store, sink)
         looks = _look_at_all(range(len(photos)), looker, store, report)
@@ -181,7 +183,7 @@ class _Looker:
             if data is not None and look.first_row == row:
                 contents.append((look, data))
         kinds = [self._kind(name) for name in (FACTS_KIND, *(eye.kind for eye in self._eyes))]
-        known = self._store.find([look.digest for look, _ in contents], [LEVELS_KIND, *kinds])
+        known = self._store.find([look.digest for look, _data in contents], [LEVELS_KIND, *kinds])
         seen: list[tuple[_Look, dict[int, _PIXELS]]] = []
         for look, data in contents:
             try:
@@ -193,7 +195,7 @@ class _Looker:
                 look.reason = str(exc)
         for number in range(len(self._eyes)):
             self._embed(number, [(look, images[number]) for look, images in seen if number in images])
-        for look, _ in seen:
+        for look, _images in seen:
             look.is_found = not look.fresh
         return looks
 
@@ -263,7 +265,8 @@ class _Looker:
         if not seen:
             return
         eye = self._eyes[number]
-        for (look, _), vector in zip(seen, eye.embed(np.stack([image for _, image in seen])), strict=True):
+        images = np.stack([image for _look, image in seen])
+        for (look, _image), vector in zip(seen, eye.embed(images), strict=True):
             look.vectors[number] = vector
             look.fresh[self._kind(eye.kind)] = vector.astype("<f4", copy=False).tobytes()
 
@@ -300,7 +303,8 @@ def _stack(looks: Sequence[_Look], number: int, size: int) -> _FLOATS:
     return embeddings
 
 
-def _progress_reporter(num_photos: int, watcher: Watcher) -> Callable[[int, int], None]:
+def progress_reporter(num_photos: int, watcher: Watcher) -> Callable[[int, int], None]:
+    """What takes the number of photos done, and of those that were found, and tells the watcher with the time left."""
     started = time.perf_counter()
 
     def report(num_done: int, num_found: int) -> None:

@@ -27,6 +27,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos
 from tellapart.records import Figure, Finding, LabelSuspect, PhotoGroup
 from tellapart.settings import CheckSettings, source_config, split_settings
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def check(
             "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
             paths=[item.path for item in skipped],
         )
+    watcher.on_stage(_("checking the photos"))
     return check_up(seen, seed, decided.confirmed, check_config)
 
 

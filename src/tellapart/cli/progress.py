@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line, print_note
 from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,8 +42,7 @@ def watch_prediction(now: Callable[[], float] = time.monotonic) -> Iterator[Call
             if moment >= next_shown or num_done == num_photos:
                 next_shown = moment + _LIVE_SECONDS
                 seconds_left = (moment - started) / num_done * (num_photos - num_done)
-                what = f"photo {num_done:,}/{num_photos:,}"
-                progress.show(what, num_done, num_photos, f"{format_seconds(seconds_left)} left")
+                progress.show(_count_text(num_done, num_photos), num_done, num_photos, _left_text(seconds_left))
 
         yield show
 
@@ -66,13 +67,15 @@ def _make_watcher(console: "Console", progress: "_PlainProgress | _LiveProgress"
     from tellapart.watcher import Watcher
 
     return Watcher(
+        on_stage=progress.show_stage,
         on_prepared=lambda record: _print_prepared(console, record),
         on_checked=lambda findings: _print_findings(console, findings),
-        on_embedded=lambda record: progress.show(
-            f"photo {record.num_done:,}/{record.num_photos:,}", record.num_done, record.num_photos, _embed_text(record)
-        ),
+        on_embedded=lambda record: _show_photos(progress, record),
         on_step=lambda record: progress.show(
-            f"epoch {record.epoch}/{record.num_epochs}", record.step, record.num_steps, _step_text(record)
+            _("epoch {num_done}/{num_all}").format(num_done=record.epoch, num_all=record.num_epochs),
+            record.step,
+            record.num_steps,
+            _step_text(record),
         ),
         on_epoch=lambda record: _print_epoch(console, record),
         on_note=lambda text: print_note(console, text),
@@ -84,7 +87,10 @@ class _LiveProgress:
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
-        self._task = progress.add_task("", state="reading photos", total=None)
+        self._task = progress.add_task(_("finding photos"), state="", total=None)
+
+    def show_stage(self, text: str) -> None:
+        self._progress.reset(self._task, description=text, total=None, state="")
 
     def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
         self._progress.update(self._task, description=what, completed=num_done, total=num_all, state=state)
@@ -98,63 +104,101 @@ class _PlainProgress:
         self._now = now
         self._last_shown = now()
 
+    def show_stage(self, text: str) -> None:
+        self._show_seldom(text)
+
     def show(self, what: str, num_done: int, num_all: int, state: str) -> None:
         if num_done == num_all:
             self._last_shown = self._now()
+        self._show_seldom(f"{what}, {state}")
+
+    def _show_seldom(self, text: str) -> None:
         if self._now() - self._last_shown >= _PLAIN_SECONDS:
             self._last_shown = self._now()
-            print_line(self._console, f"  {what}, {state}")
+            print_line(self._console, f"  {text}")
 
 
 def format_seconds(seconds: float) -> str:
     """A duration as a person says it: `42 s`, `3 min 05 s`, `2 h 07 min`."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s").format(seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return _("{minutes} min {seconds:02d} s").format(minutes=whole // 60, seconds=whole % 60)
+    return _("{hours} h {minutes:02d} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def _show_photos(progress: "_PlainProgress | _LiveProgress", record: EmbedRecord) -> None:
+    what = _count_text(record.num_done, record.num_photos)
+    progress.show(what, record.num_done, record.num_photos, _left_text(record.seconds_left) if record.num_done else "")
+
+
+def _count_text(num_done: int, num_photos: int) -> str:
+    return _("photo {num_done:,}/{num_all:,}").format(num_done=num_done, num_all=num_photos)
+
+
+def _left_text(seconds: float) -> str:
+    return _("{duration} left").format(duration=format_seconds(seconds))
 
 
 def _step_text(record: StepRecord) -> str:
-    return (
-        f"step {record.step}/{record.num_steps}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}"
-        f"  {format_seconds(record.seconds_left)} left"
+    return _("step {step}/{num_steps}  loss {loss:.3f}  accuracy {accuracy}  {left}").format(
+        step=record.step,
+        num_steps=record.num_steps,
+        loss=record.train_loss,
+        accuracy=_percent(record.train_accuracy),
+        left=_left_text(record.seconds_left),
     )
 
 
-def _embed_text(record: EmbedRecord) -> str:
-    return f"{format_seconds(record.seconds_left)} left"
-
-
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:
-    classes = ", ".join(f"{name} {num:,}" for name, num in record.counts.items())
-    print_line(console, f"{sum(record.counts.values()):,} photos: {classes}")
+    from tellapart.measure.number_words import count
+
+    num = sum(record.counts.values())
+    classes = ", ".join(f"{name} {number:,}" for name, number in record.counts.items())
+    print_line(console, _("{photos}: {classes}").format(photos=count(num, "photo"), classes=classes))
     if record.num_skipped:
-        files = "1 file" if record.num_skipped == 1 else f"{record.num_skipped:,} files"
-        print_line(console, f"{files} skipped; skipped.csv in the run folder says why")
-    rest = f"{record.num_validation:,} to validate" if record.num_validation else "validated by cross-validation"
-    print_line(console, f"{record.num_train:,} to train, {rest}")
+        said = ngettext(
+            "{num:,} file skipped. skipped.csv in the run folder says why.",
+            "{num:,} files skipped. skipped.csv in the run folder says why.",
+            record.num_skipped,
+        )
+        print_line(console, said.format(num=record.num_skipped))
+    photos = count(record.num_train, "photo")
+    if record.num_validation:
+        said = _("Training on {photos}, testing on {others}.")
+        others = count(record.num_validation, "photo")
+        print_line(console, said.format(photos=photos, others=others))
+    else:
+        print_line(console, _("Training on {photos}, testing by cross-validation.").format(photos=photos))
 
 
 def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
     """What should be fixed, a line each, and how much else there is to know."""
     for finding in findings:
         if finding.is_problem:
-            print_line(console, f"check-up: {finding.title}")
-    others = sum(not finding.is_problem for finding in findings)
-    if others:
-        print_line(console, f"check-up: {others} other thing{'s' * (others != 1)} to know; report.html shows all of it")
+            print_line(console, _("Problem: {title}.").format(title=finding.title))
+    num = sum(not finding.is_problem for finding in findings)
+    if num:
+        said = ngettext(
+            "{num} note about the photos in report.html", "{num} notes about the photos in report.html", num
+        )
+        print_line(console, said.format(num=num))
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:
-    validation = ""
-    if record.validation_loss is not None:
-        validation = (
-            f"  validation loss {record.validation_loss:.3f}  validation accuracy {record.validation_accuracy:.3f}"
-        )
-    print_line(
-        console,
-        f"epoch {record.epoch:3d}  loss {record.train_loss:.3f}  accuracy {record.train_accuracy:.3f}{validation}"
-        f"  {record.images_per_second:.0f} photos/s",
+    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}").format(
+        epoch=record.epoch, loss=record.train_loss, accuracy=_percent(record.train_accuracy)
     )
+    if record.validation_loss is not None and record.validation_accuracy is not None:
+        said += _("  validation loss {loss:.3f}  validation accuracy {accuracy}").format(
+            loss=record.validation_loss, accuracy=_percent(record.validation_accuracy)
+        )
+    speed = _("  {number:.0f} photos/s").format(number=record.images_per_second)
+    print_line(console, said + speed)
+
+
+def _percent(share: float) -> str:
+    from tellapart.measure.number_words import percent
+
+    return f"{percent(share):>6}"

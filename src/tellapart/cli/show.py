@@ -58,8 +58,8 @@ def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
     rows = [("smallest", _shape_text(summary.smallest), ""), ("median", _shape_text(summary.median), "")]
     rows += [("largest", _shape_text(summary.largest), "")]
     rows += [("common", _shape_text(shape), f"{num:,}") for shape, num in summary.commonest]
-    print_table(console, ("shape", "height x width", "photos"), rows)
-    print_line(console, f"{summary.num_shapes:,} different shape{'s' * (summary.num_shapes != 1)}")
+    print_table(console, ("size", "width x height", "photos"), rows)
+    print_line(console, f"{summary.num_shapes:,} different size{'s' * (summary.num_shapes != 1)}")
     print_line(console, "Formats: " + ", ".join(f"{name} {num:,}" for name, num in summary.formats.items()))
 
 
@@ -75,4 +75,5 @@ def _print_skipped(console: "Console", result: "Show") -> None:
 
 
 def _shape_text(shape: tuple[int, int]) -> str:
-    return f"{shape[0]:,} x {shape[1]:,}"
+    """Width first, as people read sizes; `shape` is `(height, width)`."""
+    return f"{shape[1]:,} x {shape[0]:,}"

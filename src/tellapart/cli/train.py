@@ -12,6 +12,7 @@ from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPatter
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from tellapart.measure.scores import Verdict
@@ -266,8 +267,8 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
         num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
         print_line(
             console,
-            f"stopped after epoch {len(run.history)}{num_epochs}; the model is usable as it is."
-            f" Go on with: tellapart train --out {shlex.quote(str(out))} --resume",
+            f"Stopped after epoch {len(run.history)}{num_epochs}. The model is usable as it is."
+            f" Continue with: tellapart train --out {shlex.quote(str(out))} --resume",
         )
         raise typer.Exit(exit_code())
 
@@ -280,23 +281,29 @@ def describe_run(run: "Run") -> list[str]:
     lines = [] if run.verdict is None else describe_verdict(run.verdict)
     if run.validation is not None:
         photos = count(run.validation.num_photos, "photo")
-        tested = f"Tested by cross-validation. The saved model was trained on all {photos}."
-        if not run.is_cross_validated:
-            tested = f"Tested on {photos} that were kept out of the training."
-        lines.append(f"{describe_accuracy(run.validation)} {tested}")
+        if run.is_cross_validated:
+            tested = _("Tested by cross-validation. The saved model was trained on all photos.")
+        else:
+            tested = _("Tested on {photos} that were kept out of the training.").format(photos=photos)
+        lines.append(f"{describe_accuracy(run.validation, is_approximate=run.is_cross_validated)} {tested}")
+    folder = shlex.quote(str(run.run_dir))
     if run.steps:
-        lines.append(f"Do this first: {run.steps[0].title}. {run.steps[0].action}")
+        step = run.steps[0]
+        lines.append(_("Do this first: {title}. {action}").format(title=step.title, action=step.action))
+    if run.verdict is not None and run.verdict.colour != "red":
+        lines.append(_("Classify new photos: {command}").format(command=f"tellapart predict {folder} PHOTOS"))
     return [
         *lines,
-        f"The model and its numbers are in {run.run_dir}",
-        f"Open the report: {run.run_dir / 'report.html'}",
+        _("Model and numbers: {path}").format(path=run.run_dir),
+        _("Report: {path}").format(path=run.run_dir / "report.html"),
     ]
 
 
 def describe_verdict(verdict: "Verdict") -> list[str]:
     """The verdict on a model, a line each."""
     why = [f"  {reason}" for reason in verdict.reasons if reason != verdict.sentence]
-    return [f"Verdict: {verdict.word}. {verdict.advice}", verdict.sentence, *why]
+    said = _("Verdict: {word}. {advice}").format(word=verdict.word, advice=verdict.advice)
+    return [said, verdict.sentence, *why]
 
 
 def describe_more(run: "Run") -> str:

@@ -95,6 +95,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A photo that a model takes for what it is not.
+
+    Attributes:
+        path: of several photos that belong together, such as copies, the one the model was surest of.
+        class_name: its label.
+        predicted_class: what the model says.
+        probability: of what it says.
+        num_photos: photos that belong together and got the same answer.
+    """
+
+    path: str
+    class_name: str
+    predicted_class: str
+    probability: float
+    num_photos: int = 1
+
+
+@dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
     """How right a model is on labelled photos that it has not learnt from.
 
@@ -105,7 +124,9 @@ class ModelEvaluation(Evaluation):
         other_split_paths: other photos left out because the source has a test split, and they are outside of it.
         skipped: files that took no part, with the reason.
         verdict: whether the model is worth using, by these photos alone.
+        steps: what to do next, the costliest neglect first.
         promise: what the training promised beside what came true; `None` where it promised nothing.
+        mistakes: photos whose most probable class is not their label, the surest mistake first.
         notes: what should be known about the figures, a sentence each.
     """
 
@@ -114,7 +135,9 @@ class ModelEvaluation(Evaluation):
     other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     verdict: Verdict
+    steps: tuple[Step, ...]
     promise: str | None
+    mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...]
 
     @property

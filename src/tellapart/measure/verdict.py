@@ -71,26 +71,33 @@ def weakest_class(evaluation: Evaluation) -> ClassScore | None:
     return min(known, key=lambda score: score.recall or 0.0)
 
 
-def describe_accuracy(evaluation: Evaluation) -> str:
-    """Accuracy, balanced accuracy and the best constant answer, in three short sentences."""
+def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -> str:
+    """Accuracy, balanced accuracy and the best constant answer, in three short sentences.
+
+    Args:
+        evaluation: of photos the model has not seen.
+        is_approximate: whether it comes from cross-validation, whose interval is approximate.
+    """
     num = evaluation.num_photos
+    bounds = f"{'about ' if is_approximate else ''}{percent_range(evaluation.interval_95, num)}"
     return (
-        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {percent_range(evaluation.interval_95, num)})."
+        f"Accuracy {percent(evaluation.accuracy, num)} (95% interval {bounds})."
         f" Balanced accuracy {percent(evaluation.balanced_accuracy, num)}."
         f" Always answering {quote(evaluation.constant_class)} gets {percent(evaluation.constant_accuracy, num)}."
     )
 
 
-def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) -> str:
+def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation, num_promised: int) -> str:
     """What the training promised of new photos beside what came true, in two sentences.
 
     Args:
         promised: the 95 % interval of the accuracy in training.
         evaluation: of photos the model has not seen.
+        num_promised: photos that the promise rests on.
     """
     low, high = promised
     own, num = evaluation.accuracy, evaluation.num_photos
-    if low <= own <= high:
+    if low <= own <= high or evaluation.interval_95[0] <= high < own:
         said = "as promised"
     elif own > high:
         said = "better than promised"
@@ -98,7 +105,7 @@ def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) 
         said = "worse than promised. These photos differ from those it was trained on"
     else:
         said = "less than promised, but that may be chance"
-    return f"Training promised {percent_range(promised)}. Here it is {percent(own, num)}: {said}."
+    return f"Training promised {percent_range(promised, num_promised)}. Here it is {percent(own, num)}: {said}."
 
 
 def num_found(score: ClassScore) -> int:

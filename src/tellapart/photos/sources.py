@@ -143,7 +143,8 @@ def _open_one(source: str, config: SourceConfig) -> PhotoSet:
         base, reading = read_csv_source(source, config)
     else:
         base, reading = source, read_listed(source, list_source(source, kind), kind, config)
-    skipped = _skipped(base, reading.left_out)
+    left_out = [item for item in reading.left_out if not _is_same_file(os.path.join(base, *item[0]), config.labels_csv)]
+    skipped = _skipped(base, left_out)
     return _build((source,), reading, lambda file: _join(base, file.parts), skipped, config.limits)
 
 
@@ -257,6 +258,16 @@ def _build(
 
 def _join(source: str, parts: Iterable[str]) -> str:
     return printable(os.path.join(source, *parts))
+
+
+def _is_same_file(path: str, labels_csv: str | None) -> bool:
+    """Whether it is the table that the user has given: it is read, so it was not skipped."""
+    if labels_csv is None:
+        return False
+    try:
+        return os.path.samefile(path, labels_csv)
+    except (OSError, ValueError):
+        return False
 
 
 def _skipped(source: str, left_out: Sequence[LeftOut]) -> list[Skipped]:

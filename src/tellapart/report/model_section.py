@@ -187,18 +187,12 @@ def _least_sure(measurement: Measurement) -> NDArray[np.int64]:
 
 def _fold(measurement: Measurement, places: NDArray[np.int64]) -> NDArray[np.int64]:
     """The places without those that follow another of their group with the same label and the same answer."""
-    return places[np.sort(np.unique(_cards_of(measurement)[places], return_index=True)[1])]
-
-
-def _cards_of(measurement: Measurement) -> NDArray[np.int64]:
-    """Equal numbers for photos of one group with the same label and the same answer, int64, shape `(n,)`."""
-    keys = np.stack([measurement.groups, measurement.labels, measurement.predicted], axis=1)
-    return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+    return places[np.sort(np.unique(measurement.cards[places], return_index=True)[1])]
 
 
 def _folded_rows(measurement: Measurement, places: NDArray[np.int64]) -> list[tuple[int, ...]]:
     """For each place the rows of the other photos that it stands for."""
-    cards = _cards_of(measurement)
+    cards = measurement.cards
     of_card = {int(card): np.flatnonzero(cards == card) for card in np.unique(cards[places])}
     return [
         tuple(measurement.rows[other].item() for other in of_card[int(cards[place])] if other != place)

@@ -30,7 +30,25 @@ if TYPE_CHECKING:
     import jinja2
 
 _STYLE_NAME, _SCRIPT_NAME, _PAGE_NAME = "style.css", "script.js", "page.html"
+_MOST_LEFT_OUT = 200
 _MOST_REASONS, _MOST_PATHS, _MOST_STEPS = 30, 20, 5
+
+
+@dataclass(frozen=True)
+class ModelTest:
+    """What the page of a test on new photos says besides.
+
+    Attributes:
+        model_name: the model, by its folder.
+        promise: what the training promised beside what came true; `None` where it promised nothing.
+        left_out: photos that are not new to the model, or not meant, and why.
+        notes: what should be known about the numbers, a sentence each.
+    """
+
+    model_name: str
+    promise: str | None
+    left_out: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +71,7 @@ class Report:
         figures: what the check-up measured, each beside its threshold.
         verdict: on the model; `None` in the report of a check-up alone.
         steps: what to do next, the costliest neglect first.
+        test: of the page of a test on new photos; `None` for any other.
     """
 
     source: str
@@ -70,6 +89,7 @@ class Report:
     figures: tuple[Figure, ...] = ()
     verdict: Verdict | None = None
     steps: tuple[Step, ...] = ()
+    test: ModelTest | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -103,6 +123,7 @@ def render_report(report: Report) -> bytes:
         suspects_kind=SUSPECTS_KIND,
         most_steps=_MOST_STEPS,
         sure=SURE,
+        left_out=() if report.test is None else group_skipped(report.test.left_out, num_first=_MOST_LEFT_OUT),
         skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
         model=model,
         pictures=album.pictures(),

@@ -23,6 +23,8 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.randomness import named_generator
 from tellapart.runs.held_out import load_chosen
 from tellapart.runs.job import TrainJob
+from tellapart.translation import gettext as _
+from tellapart.watcher import Watcher
 
 _LARGER_BACKBONE = "efficientnet-lite2"
 # Every fourth photo is looked at by all, so that the whole takes about three times as long as with the quick one alone.
@@ -87,15 +89,20 @@ def choose_eyes(job: TrainJob, config: TransferConfig) -> EyeChoice:
     names = _candidates(config.eyes)
     if len(names) == 1:
         return EyeChoice(names[0], _cost(names[0]))
+    job.watcher.on_stage(_("comparing pretrained networks on some of the photos"))
     embedders = [start_backbone(name, job.source.cache_dir, job.watcher).embedder for name in names]
     seen = load_chosen(
         job.photos,
         job.source.per_class,
         config.seed,
         lambda photos: look_at(
-            _draw(photos, config.seed), [Eye(one) for one in embedders], cache_dir=job.source.cache_dir
+            _draw(photos, config.seed),
+            [Eye(one) for one in embedders],
+            cache_dir=job.source.cache_dir,
+            watcher=Watcher(on_embedded=job.watcher.on_embedded),
         ),
     )
+    job.watcher.on_stage(_("comparing pretrained networks on some of the photos"))
     return _compare(names, seen, config)
 
 

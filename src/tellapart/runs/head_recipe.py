@@ -17,7 +17,7 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
-from tellapart.measure.measurement import Measurement, Method, measure
+from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
@@ -26,11 +26,13 @@ from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model
 from tellapart.randomness import named_generator
 from tellapart.records import LayerRecord, Skipped
+from tellapart.runs.assessment import describe_difference
 from tellapart.runs.eye_choice import choose_eyes
 from tellapart.runs.held_out import given_split, hold_out, load_chosen
 from tellapart.runs.job import Fitted, TrainJob
 from tellapart.runs.run_folder import RunFile, run_file_of
 from tellapart.runs.run_tables import installed_versions
+from tellapart.translation import gettext as _
 
 # From this many photos on a fifth of them measures the accuracy; below, that would cost the head more than it tells. So
 # it would where it left a class with fewer independent photos than this: its recall would be known to 25 points.
@@ -39,8 +41,9 @@ _HOLD_OUT_FRACTION = 0.2
 _FEWEST_HELD_OUT = 30
 # Cross-validations elsewhere: with one, the luck of its folds is in the figure, which matters less with many photos.
 _NUM_REPEATS, _NUM_REPEATS_OF_MANY = 3, 1
-# Largest allowed difference between the bundle's probabilities and those computed from the embeddings.
-_PARITY_TOLERANCE = 1e-4
+# A wrong export differs by more in a probability. So does a right one of a head with large weights, as very similar
+# photos ask for, by what rounding does to it.
+_LARGEST_DIFFERENCE = 0.02
 # Each is read once more. The head is linear, so a wrong export is wrong on nearly every photo.
 _NUM_PARITY_PHOTOS = 8
 
@@ -79,6 +82,7 @@ class HeadRecipe:
         check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
         self._num_found = seen.num_found
         self._clock("embed")
+        job.watcher.on_stage(_("checking the photos"))
         checkup = check_up(seen, self._config.seed, job.confirmed)
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
@@ -105,21 +109,28 @@ class HeadRecipe:
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""
-        data = _head_data(checkup, split.train)
+        data, tell = _head_data(checkup, split.train), self._job.watcher.on_stage
+        tell(_("training"))
         head = fit_head(data, self._config.folds, self._config.seed)
         for note in head.notes:
             self._job.watcher.on_note(note)
         measurement = self._measure(checkup, split, head, data)
+        tell(_("learning what unfamiliar photos look like"))
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
+        tell(_("making the model, and comparing its answers with the trained ones"))
         bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
         predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
-        if not difference <= _PARITY_TOLERANCE:
+        if not difference <= max(_LARGEST_DIFFERENCE, head.rounding(data.embeddings)):
             raise TellapartError(
-                f"the exported model differs from the trained head by {difference:.2g} in a probability, more"
-                f" than {_PARITY_TOLERANCE:g}, so no bundle was written. Try another `backbone`."
+                _(
+                    "The exported model differs from the trained head by {difference} in a probability, so no bundle"
+                    " was written. Try another `backbone`."
+                ).format(difference=f"{difference:.2g}")
             )
+        if (told := describe_difference(difference)) is not None:
+            self._job.watcher.on_note(told)
         self._clock("finish")
         metrics = {
             "num_embedded": len(checkup.photos) - self._num_found,
@@ -148,18 +159,25 @@ class HeadRecipe:
             probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
         else:
             num_repeats = _NUM_REPEATS if len(photos) < _HOLD_OUT_FROM else _NUM_REPEATS_OF_MANY
-            found = [cross_validate_head(data, config.folds, config.seed + number) for number in range(num_repeats)]
+            found = []
+            for number in range(num_repeats):
+                self._job.watcher.on_stage(
+                    _("cross-validating, {number} of {num_all}").format(number=number + 1, num_all=num_repeats)
+                )
+                found.append(cross_validate_head(data, config.folds, config.seed + number))
             mean: NDArray[np.float32] = np.stack(found).mean(axis=0)
             rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
             probabilities = mean[rows]
         if not len(rows):
             return None
+        self._job.watcher.on_stage(_("estimating what more photos would bring"))
         accuracy = float((probabilities.argmax(axis=1) == photos.labels[rows]).mean())
         method = Method(
-            "hold-out" if is_held_out else "cross-validation",
+            HOLD_OUT if is_held_out else CROSS_VALIDATION,
             num_repeats,
             measure_learning_curve(data, config.seed),
             _leak_accuracy(config, checkup, rows, accuracy, head),
+            is_given=is_held_out and given_split(photos) is not None,
         )
         groups = checkup.group_numbers[rows]
         return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)

@@ -30,7 +30,7 @@ from tellapart.predict.model import Model, load
 from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
-from tellapart.report.page import Report, render_report
+from tellapart.report.page import ModelTest, Report, render_report
 from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
@@ -46,6 +46,7 @@ from tellapart.runs.run_tables import (
     unreadable,
 )
 from tellapart.store import check_writable, to_json_bytes, write_file
+from tellapart.translation import gettext
 from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
@@ -63,8 +64,9 @@ def make_page(
     predictor: Model | None = None,
     facts: Iterable[tuple[str, str]] = (),
     missing: Sequence[ReportPhoto] = (),
+    test: ModelTest | None = None,
 ) -> bytes:
-    """The page of a check-up, with the numbers of a training where there are any.
+    """The page of a check-up, with the numbers of a training or of a test where there are any.
 
     Args:
         checkup: of the photos that are there.
@@ -72,6 +74,7 @@ def make_page(
         predictor: the model, which says where it looked; `None` where only photos were checked.
         facts: about the training: what, and how much.
         missing: photos of the training that are no longer there.
+        test: what is said of a test on new photos besides; `None` for any other page.
     """
     photos = checkup.photos.portable()
     checkup = replace(checkup, seen=replace(checkup.seen, photos=photos))
@@ -105,6 +108,7 @@ def make_page(
             figures=checkup.figures,
             verdict=None if assessed is None else assessed.verdict,
             steps=steps if assessed is None else assessed.steps,
+            test=test,
         )
     )
 
@@ -189,7 +193,10 @@ def rebuild_report(
             " needs them. Say where they are now with `photos`.",
             paths=source_paths(found),
         )
-    checkup = check_up(_look_again(there, run_file, cache_dir, watcher), run_file.config.seed, decided.confirmed)
+    seen = _look_again(there, run_file, cache_dir, watcher)
+    watcher.on_stage(gettext("checking the photos"))
+    checkup = check_up(seen, run_file.config.seed, decided.confirmed)
+    watcher.on_stage(gettext("writing the report"))
     row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tellapart.backbones.photo_pass import look_at
 from tellapart.config import ScratchConfig
 from tellapart.errors import ConfigError, ImageError
 from tellapart.images.facts import PhotoFacts
@@ -31,8 +32,9 @@ from tellapart.training.plan import (
 )
 from tellapart.training.recipes import batch_size, check_image_size, compile_network, make_scratch_network
 from tellapart.training.step import measure_photos_per_second
+from tellapart.translation import gettext as _
 
-# Photos whose headers say how large the photos of a collection are.
+# Photos that say how large the photos of a collection are, and how long they take to be read.
 _NUM_LOOKED_AT = 25
 # A pass forward alone takes a third of a step; the end of a training takes so many of them over the validation photos
 # (the last look, and two views of each in Keras and in ONNX Runtime, which is twice as fast), some over others, and
@@ -43,8 +45,9 @@ _SHRUNK_MUCH = 2.5
 # What of the rate of steps on one repeated batch is left in a training, with its views and its looks at the validation
 # photos: 0.86 to 0.96 with the former alone (benchmarks/RESULTS.md).
 _SHARE_IN_TRAINING = 0.85
-# What must be left to train in, as a share of the time asked for.
-_LEAST_LEFT = 0.3
+# What must be left to train in, as a share of the time asked for: as far as can be told before the photos are read, and
+# once they are. What is asked for instead allows for a machine that is slower by this factor the next time.
+_LEAST_LEFT, _LEAST_AFTER_READING, _SLOWER = 0.3, 0.1, 1.15
 
 
 def measure_speed(config: ScratchConfig, job: TrainJob, backend: Backend) -> float | None:
@@ -90,6 +93,29 @@ def _expected_train(config: ScratchConfig, job: TrainJob) -> int:
     return max(1, round(num_photos * (1 - config.validation_fraction)))
 
 
+def check_minutes(config: ScratchConfig, views_per_second: float | None, job: TrainJob) -> None:
+    """Nothing, if the time asked for is long enough to train in, by the time that some of the photos take to be read.
+
+    Args:
+        config: with an image size.
+        views_per_second: from `measure_speed`; `None` where no time was asked for.
+        job: the photos, and since when it runs.
+
+    Raises:
+        ConfigError: it is too short.
+    """
+    if views_per_second is None:
+        return
+    num_photos = len(job.photos)
+    if job.source.per_class is not None:
+        num_photos = min(num_photos, job.source.per_class * len(job.photos.class_names))
+    started, rows = time.perf_counter(), _sample_rows(len(job.photos))
+    look_at(job.photos.take(rows), cache_dir=job.source.cache_dir)
+    reading = (time.perf_counter() - started) / max(1, len(rows)) * num_photos
+    over = time.perf_counter() - job.started + reading
+    _seconds_left(config, views_per_second, num_photos - _expected_train(config, job), over, _LEAST_LEFT)
+
+
 def plan_training(config: ScratchConfig, views_per_second: float | None, data: FitData, job: TrainJob) -> Plan:
     """Phases and length of the training.
 
@@ -104,7 +130,10 @@ def plan_training(config: ScratchConfig, views_per_second: float | None, data: F
     """
     assert config.image_size is not None
     num_train = len(data.split.train)
-    seconds = None if views_per_second is None else _seconds_left(config, views_per_second, data, job)
+    seconds = None
+    if views_per_second is not None:
+        over, num_validation = time.perf_counter() - job.started, len(data.split.validation)
+        seconds = _seconds_left(config, views_per_second, num_validation, over, _LEAST_AFTER_READING)
     length = _length(config, views_per_second, num_train, seconds)
     if job.resumed is not None and job.resumed.views is not None:
         length = Length(views=job.resumed.views)
@@ -159,18 +188,32 @@ def _count(epochs: float) -> str:
     return f"{text} epoch{'' if text == '1' else 's'}"
 
 
-def _seconds_left(config: ScratchConfig, views_per_second: float, data: FitData, job: TrainJob) -> float:
-    """Seconds for the epochs: what was asked for, without what is over and what comes after them."""
+def _seconds_left(
+    config: ScratchConfig, views_per_second: float, num_validation: int, over: float, least_left: float
+) -> float:
+    """Seconds for the epochs: what was asked for, without what is over and what comes after them.
+
+    Args:
+        config: with an image size.
+        views_per_second: from `measure_speed`.
+        num_validation: photos that are held out.
+        over: seconds until the first epoch.
+        least_left: what must be left, as a share of what was asked for.
+
+    Raises:
+        ConfigError: it is less.
+    """
     assert config.minutes is not None and config.image_size is not None
-    num_passes = len(data.split.validation) * _FORWARDS_AT_END + _TRAINING_PHOTOS_AT_END
+    num_passes = num_validation * _FORWARDS_AT_END + _TRAINING_PHOTOS_AT_END
     at_end = num_passes * cost_of(config.image_size) * _FORWARD_SHARE / views_per_second + _SECONDS_AT_END
-    over = time.perf_counter() - job.started
     seconds = config.minutes * 60 - over - at_end
-    if seconds < _LEAST_LEFT * config.minutes * 60:
-        least = math.ceil((over + at_end) / (1 - _LEAST_LEFT) / 6) / 10
+    if seconds < least_left * config.minutes * 60:
+        least = math.ceil(_SLOWER * (over + at_end) / (1 - _LEAST_LEFT) / 6) / 10
         raise ConfigError(
-            f"`minutes` {config.minutes:g} is too short. Reading these photos took {over:.0f} s, and measuring and"
-            f" writing the result will take about {at_end:.0f} s. Pass at least `minutes={least:g}`.",
+            _(
+                "`minutes` {minutes:g} is too short. Reading these photos takes about {over:.0f} s, and testing and"
+                " writing the model about {at_end:.0f} s. Give at least `minutes={least:g}`."
+            ).format(minutes=config.minutes, over=over, at_end=at_end, least=least),
             field="minutes",
             value=config.minutes,
         )
@@ -180,13 +223,18 @@ def _seconds_left(config: ScratchConfig, views_per_second: float, data: FitData,
 def _native_side(photos: PhotoSet) -> float:
     """Side in pixels that photos of this set typically have: the root of their median area."""
     areas = []
-    for row in np.unique(np.linspace(0, len(photos) - 1, _NUM_LOOKED_AT).astype(int)):
+    for row in _sample_rows(len(photos)):
         try:
-            info = read_info(photos.read(int(row)), photos.limits)
+            info = read_info(photos.read(row), photos.limits)
         except (ImageError, OSError):
             continue
         areas.append(info.height * info.width)
     return _median_side(areas)
+
+
+def _sample_rows(num_photos: int) -> list[int]:
+    """Rows of up to 25 photos, evenly chosen."""
+    return [int(row) for row in np.unique(np.linspace(0, num_photos - 1, _NUM_LOOKED_AT).astype(int))]
 
 
 def _median_side(areas: Sequence[int]) -> float:

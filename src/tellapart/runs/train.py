@@ -38,6 +38,7 @@ from tellapart.runs.run_folder import (
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
 from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
 from tellapart.store import remove_partials, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 
@@ -109,7 +110,6 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     """The story of a training: look, check up, split, fit and measure, save, report."""
     checkup = recipe.look()
     photos = checkup.photos
-    job.watcher.on_checked(checkup.findings)
     split = recipe.split(checkup)
     run_file = recipe.run_file(checkup)
     begin_run(job.run_dir, run_file, job.resumed)
@@ -119,9 +119,11 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     write_skipped(job.run_dir, portable.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
+    job.watcher.on_checked(checkup.findings)
     fitted = recipe.fit(checkup, split)
     assessment = assess(checkup, fitted.measurement)
     metrics = _metrics(run_file.config, checkup, split, fitted) | assessment.to_json()
+    job.watcher.on_stage(_("writing the model"))
     # First what cannot be made again without training again; what fails after the bundle costs no more than itself.
     write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
@@ -138,7 +140,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         validation_paths=() if measurement is None else tuple(photos.paths[row] for row in measurement.rows),
         is_right=() if measurement is None else tuple(measurement.is_right.tolist()),
         validation_groups=() if measurement is None else tuple(measurement.groups.tolist()),
-        is_cross_validated=measurement is not None and measurement.method.name == "cross-validation",
+        is_cross_validated=measurement is not None and measurement.method.is_cross_validated,
         skipped=photos.skipped,
         seconds=fitted.seconds_before + time.perf_counter() - job.started,
         num_found_in_cache=metrics.get("num_found_in_cache", 0),
@@ -197,6 +199,7 @@ def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, 
     """Writes the check-up, the page and the curves; where that fails the run stays as usable as it is."""
     from tellapart.runs.run_report import write_curves, write_report
 
+    job.watcher.on_stage(_("writing the report"))
     try:
         write_report(job.run_dir, checkup, fitted.measurement, fitted.predictor, metrics)
         write_curves(job.run_dir, fitted.history)
