@@ -103,7 +103,7 @@ class ServedModel:
         if not heatmap:
             return answer
         (maps,) = self.model.activation_maps(image)
-        uri = map_uri(maps[self.model.class_names.index(answer.prediction.nearest_class)])
+        uri = map_uri(maps[self.model.class_names.index(answer.prediction.forced_class)])
         return answer if uri is None else replace(answer, heatmap=uri.partition(",")[2])
 
 
