@@ -7,15 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
-from tellapart.config import RECIPE_CONFIGS, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    AnswerConfig,
+    ClassicConfig,
+    DialConfig,
+    ScratchConfig,
+    SourceConfig,
+    TransferConfig,
+)
 from tellapart.errors import ConfigError
 from tellapart.settings import (
+    AnswerSettings,
     CheckSettings,
     SourceSettings,
     TrainSettings,
     check_names,
     recipe_config,
     source_config,
+    split_dial,
     split_settings,
 )
 
@@ -25,7 +35,7 @@ def test_the_keywords_of_a_source_are_the_fields_of_its_config() -> None:
 
 
 def test_the_keywords_of_a_training_are_the_fields_of_all_configs() -> None:
-    configs = (SourceConfig, *RECIPE_CONFIGS.values())
+    configs = (SourceConfig, DialConfig, *RECIPE_CONFIGS.values())
     assert set(TrainSettings.__annotations__) == {field.name for config in configs for field in fields(config)}
 
 
@@ -33,6 +43,15 @@ def test_the_keywords_of_a_check_up_are_its_thresholds_and_those_of_a_source() -
     legal = {field.name for config in (CheckConfig, SourceConfig) for field in fields(config)}
     assert set(CheckSettings.__annotations__) == legal
     assert {field.name for field in fields(CheckConfig)} == set(THRESHOLDS)
+
+
+def test_the_keywords_of_an_answer_are_the_fields_of_its_config() -> None:
+    assert set(AnswerSettings.__annotations__) == {field.name for field in fields(AnswerConfig)}
+
+
+def test_the_dial_of_a_training_stands_apart_from_its_other_settings() -> None:
+    settings = {"seed": 1, "threshold": {"cat": 0.2}}
+    assert split_dial(settings) == (DialConfig(threshold={"cat": 0.2}), {"seed": 1})
 
 
 def test_without_settings_the_defaults_are_used() -> None:

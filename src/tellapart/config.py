@@ -5,8 +5,9 @@ Defaults stand here and nowhere else. The command line fills these from flags; P
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tellapart.errors import ConfigError
 
@@ -388,3 +389,88 @@ RECIPE_CONFIGS: dict[str, type[RecipeConfig]] = {
     "scratch": ScratchConfig,
     "classic": ClassicConfig,
 }
+
+
+ClassNumber = str | Mapping[str, float]
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class DialConfig:
+    """From which probability on a photo is called one of the classes: by a threshold, or by what may be missed.
+
+    One class has it, and is told from the rest. Either setting is `{"cracked": 0.2}` or `"cracked=0.2"`, and `"off"`
+    takes the dial of a model away.
+
+    Attributes:
+        threshold: the least probability, strictly between 0 and 1.
+        max_missed: the share of the photos of that class that may be missed, strictly between 0 and 1.
+    """
+
+    threshold: ClassNumber | None = None
+    max_missed: ClassNumber | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.max_missed is not None:
+            raise ConfigError(
+                "`threshold` and `max_missed` were both given, and each sets the same dial. Give one of them.",
+                field="threshold",
+                value=self.threshold,
+            )
+        _ = self.chosen  # refuses what is not a class and a number
+
+    @property
+    def is_off(self) -> bool:
+        """Whether no class has a threshold, not even the one that a model brings along."""
+        return OFF in (self.threshold, self.max_missed)
+
+    @property
+    def chosen(self) -> tuple[str, str, float] | None:
+        """The setting that was given, its class and its number; `None` where none was given, or `"off"`."""
+        for name in ("threshold", "max_missed"):
+            value = getattr(self, name)
+            if value is not None and value != OFF:
+                return (name, *_class_and_number(name, value))
+        return None
+
+
+def _class_and_number(name: str, value: ClassNumber) -> tuple[str, float]:
+    """The class and the number of `{"cracked": 0.2}` or `"cracked=0.2"`."""
+    pairs: dict[Any, Any] = {}
+    if isinstance(value, Mapping):
+        pairs = dict(value)
+    elif isinstance(value, str) and "=" in value:
+        class_name, _, number = value.rpartition("=")
+        pairs = {class_name: number}
+    if len(pairs) > 1:
+        raise _refused(name, value, "names several classes, and only one of them can have a threshold. Give one.")
+    class_name, number = next(iter(pairs.items()), ("", ""))
+    if not isinstance(class_name, str) or not class_name:
+        raise _refused(name, value, "names no class. Give a class and a number, such as cracked=0.2.")
+    try:
+        share = float(number)
+    except (TypeError, ValueError):
+        raise _refused(name, value, "has no number. Give a class and a number, such as cracked=0.2.") from None
+    if not 0 < share < 1:
+        raise _refused(name, value, "must be above 0 and below 1. For 5% write 0.05.")
+    return class_name, share
+
+
+@dataclass(frozen=True)
+class AnswerConfig(DialConfig):
+    """When a model answers, and with which class.
+
+    Attributes:
+        not_sure: share of wrong answers that is accepted among those that are given; `None` answers always.
+        none_of_these: share of photos like those of the training that may be taken for none of the classes; `None`
+            takes every photo for one of them.
+    """
+
+    not_sure: float | None = None
+    none_of_these: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("not_sure", "none_of_these"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 0, 1, open_ends=True)

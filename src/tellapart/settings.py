@@ -11,6 +11,8 @@ from typing import Any, Literal, TypedDict
 from tellapart.config import (
     RECIPE_CONFIGS,
     AugmentConfig,
+    ClassNumber,
+    DialConfig,
     ImageLimits,
     RecipeConfig,
     SourceConfig,
@@ -56,8 +58,25 @@ class CompareSettings(SourceSettings, total=False):
     seed: int
 
 
-class TrainSettings(SourceSettings, total=False):
-    """How a classifier is trained, and on which photos: the fields of the recipes' configs and of `SourceConfig`."""
+class DialSettings(TypedDict, total=False):
+    """From which probability on a photo is called one of the classes: the fields of `DialConfig`."""
+
+    threshold: ClassNumber | None
+    max_missed: ClassNumber | None
+
+
+class AnswerSettings(DialSettings, total=False):
+    """When a model answers, and with which class: the fields of `AnswerConfig`."""
+
+    not_sure: float | None
+    none_of_these: float | None
+
+
+class TrainSettings(SourceSettings, DialSettings, total=False):
+    """How a classifier is trained, and on which photos, and its dial.
+
+    The fields of the recipes' configs, of `SourceConfig` and of `DialConfig`.
+    """
 
     recipe: Literal["transfer", "scratch", "classic"]
     backbone: str | None
@@ -114,6 +133,16 @@ def split_settings(
     check_names(settings, legal.__annotations__)
     of_source = {name: value for name, value in settings.items() if name in SourceSettings.__annotations__}
     return {name: value for name, value in settings.items() if name not in of_source}, of_source
+
+
+def split_dial(settings: Mapping[str, Any]) -> tuple[DialConfig, dict[str, Any]]:
+    """The dial among the settings of a training, and the others.
+
+    Raises:
+        ConfigError: it has a value it cannot have.
+    """
+    of_dial = {name: settings[name] for name in DialSettings.__annotations__ if name in settings}
+    return DialConfig(**of_dial), {name: value for name, value in settings.items() if name not in of_dial}
 
 
 def recipe_config(settings: Mapping[str, Any], base: RecipeConfig | None = None) -> RecipeConfig:

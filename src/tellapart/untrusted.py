@@ -39,10 +39,7 @@ def open_regular(path: str | Path, max_bytes: int) -> BinaryIO:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is a pipe, socket or device, not a file", str(path))
+        check_regular(status, path)
         if status.st_size > max_bytes:
             found, most = (f"{number / 1e6:,.0f} MB" for number in (status.st_size, max_bytes))
             raise OSError(errno.EFBIG, f"it has {found}, and at most {most} are read", str(path))
@@ -50,6 +47,22 @@ def open_regular(path: str | Path, max_bytes: int) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def check_regular(status: os.stat_result, path: str | Path) -> None:
+    """Nothing, if what stands at the path is a regular file.
+
+    Args:
+        status: of what a link leads to.
+        path: for the error.
+
+    Raises:
+        OSError: it is a folder, pipe, socket or device; `strerror` says which.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe, socket or device, not a file", str(path))
 
 
 def read_regular(path: str | Path, max_bytes: int) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from tellapart.commands.evaluate import evaluate, evaluation_to_json
 from tellapart.errors import DatasetError, OutputError
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.intervals import wilson_interval
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.store import to_json_bytes
 

@@ -31,6 +31,7 @@ _IR_VERSION = 8  # at least: before 4, constants have to be inputs
 _FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 # The nodes that are added need a little of what a message can hold.
 _ROOM_BYTES = 2**20
+_NOTES = frozenset({"doc_string", "metadata_props", "producer_name", "producer_version"})
 _GIT_LFS_POINTER = b"version https://git-lfs"
 _WHAT_TO_DO = "Export it again"
 
@@ -95,9 +96,24 @@ def _load(data: bytes, shown: str) -> ModelProto:
         raise BundleError(f"{shown} is a Git LFS pointer, not the file itself. Download the file.")
     _check_limits(data, shown, OPERATORS | REPLACED_OPERATORS, allows_computed_sizes=True)
     model = onnx.load_model_from_string(data)
+    _drop_notes(model)
     if not model.ir_version or not model.graph.node or not model.graph.output:
         raise ValueError("no graph")
     return model
+
+
+def _drop_notes(model: ModelProto) -> None:
+    """Takes out what exporters write for people, such as the lines of a program with the paths of its files.
+
+    It would travel with every model that is made of the backbone, and nothing reads it.
+    """
+    graph = model.graph
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t"))]
+    values = [*graph.input, *graph.output, *graph.value_info]
+    for part in (model, graph, *graph.node, *attributes, *tensors, *values):
+        for name in _NOTES.intersection(part.DESCRIPTOR.fields_by_name):
+            part.ClearField(name)
 
 
 def _check_limits(data: bytes, shown: str, operators: Collection[str], allows_computed_sizes: bool = False) -> None:

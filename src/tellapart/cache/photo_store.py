@@ -27,10 +27,13 @@ from tellapart.cache.photo_tables import (
     note_use,
     number_of,
 )
+from tellapart.untrusted import check_regular, open_regular
 
 # Where the mark of ours stands in the file.
 _ID_PLACE = 68
 _SQLITE_HEAD, _HEAD_BYTES = b"SQLite format 3\x00", 100
+# Nothing of the store is read as a whole.
+_ANY_SIZE = 2**63
 _MAX_STORE_BYTES = 4 * 1024**3
 _MAX_TRIES = 3
 _SIDE_SUFFIXES = ("-journal", "-wal", "-shm")
@@ -182,6 +185,7 @@ class PhotoStore:
             # Looked at before the file is opened: if another process replaces it in between, `_replace` sees a file
             # that it does not know and leaves it alone. The other way about it would take the new one for the old.
             self._opened_file = _file_identity(self._path)
+            _check_files(self._path)
             if self._opened_file is not None and os.path.getsize(self._path) and not is_store(self._path):
                 raise NotUsableError("is not a store of tellapart and stays as it is")
             self._connection = connect(self._path, self._seconds_to_wait)
@@ -226,7 +230,7 @@ class PhotoStore:
 def is_store(path: Path) -> bool:
     """Whether the file is a database that carries tellapart's mark, of whatever version."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, _ANY_SIZE) as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
@@ -242,6 +246,19 @@ def list_store_files(path: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         names += sorted(name for name in os.listdir(path.parent) if name.startswith(path.name + _DAMAGED_SUFFIX))
     return [path.with_name(name) for name in names if os.path.isfile(path.with_name(name))]
+
+
+def _check_files(path: Path) -> None:
+    """Nothing, if what SQLite opens of the store are files; it would wait for the writer of a pipe for ever.
+
+    Nothing is opened: closing a file would give up the locks that another connection of this process holds on it.
+
+    Raises:
+        OSError: the store, or a journal beside it, is a pipe, socket, device or folder.
+    """
+    for name in (path.name, *(path.name + suffix for suffix in _SIDE_SUFFIXES)):
+        with contextlib.suppress(FileNotFoundError):
+            check_regular(os.stat(path.with_name(name)), path.with_name(name))
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

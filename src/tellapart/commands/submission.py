@@ -223,7 +223,7 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
         wanted = columns[0] if columns[0] in class_names else class_names[1]
         return _plan_for_numbers(columns[0], wanted, class_names)
     if values <= set(class_names):
-        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.nearest_class])
+        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.forced_class])
     strange = name_some(sorted(values - set(class_names)))
     raise DatasetError(
         f"column {columns[0]!r} of the sample {str(sample.path)!r} holds {strange}, and the model has "

@@ -38,6 +38,8 @@ _INNER_FOLDS = 3
 _QUICK = {LDA: (0.8,)}
 # A temperature is one number: more photos than this make it no better, only slower.
 _MOST_FOR_TEMPERATURE = 4000
+# By which share an embedding differs from one machine or size of batch to another: some units of float32.
+_ROUNDING = 1e-5
 _FLOATS = NDArray[np.float32]
 
 
@@ -68,6 +70,16 @@ class FittedHead:
     def probabilities(self, embeddings: _FLOATS) -> _FLOATS:
         """Float32, shape `(n, num_classes)`, rows summing to 1; `embeddings` as those it was fitted to."""
         return softmax(even_out_lengths(embeddings) @ self.weights + self.bias)
+
+    def rounding(self, embeddings: _FLOATS) -> float:
+        """How far a probability of one of these photos may be off because embeddings are float32, at most about.
+
+        What is added up to a logit is off by a share of its size. Photos that are nearly the same are told apart by
+        large weights, whose terms are far larger than their sum.
+        """
+        terms = np.abs(even_out_lengths(embeddings)) @ np.abs(self.weights) + np.abs(self.bias)
+        # A probability moves by half of what two logits move by together.
+        return float(terms.max(initial=0.0)) * _ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the weights, as plain values."""
