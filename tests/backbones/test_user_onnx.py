@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -262,10 +264,10 @@ def test_the_same_file_gives_the_same_bytes() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "damaged or no ONNX file. Download or export it again"),
-        (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
-        (conv_model()[:-40], "damaged or no ONNX file"),
-        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "damaged or no ONNX file"),
+        (b"", "damaged or not an ONNX file. Download or export it again"),
+        (b"<!DOCTYPE html><html>", "damaged or not an ONNX file"),
+        (conv_model()[:-40], "damaged or not an ONNX file"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "damaged or not an ONNX file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer, not the file itself. Download"),
     ],
     ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],
@@ -418,3 +420,50 @@ def test_a_damaged_file_is_wrapped_or_refused_in_one_line(place: int, damage: by
 def test_a_file_cut_short_is_refused(length: int) -> None:
     with pytest.raises(BundleError, match=r"'m\.onnx'"):
         wrap_onnx(conv_model()[:length], "m.onnx", PLAIN)
+
+
+SECRET = "/home/someone/secret/net.py"
+
+
+def note_in_model(model: onnx.ModelProto) -> None:
+    model.doc_string = model.producer_name = model.producer_version = SECRET
+    model.metadata_props.add(key="source", value=SECRET)
+
+
+def note_in_graph(model: onnx.ModelProto) -> None:
+    model.graph.doc_string = SECRET
+    model.graph.metadata_props.add(key=SECRET, value="1")
+
+
+def note_in_nodes(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        node.doc_string = SECRET
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value=SECRET)
+        for attribute in node.attribute:
+            attribute.doc_string = SECRET
+
+
+def note_in_constants(model: onnx.ModelProto) -> None:
+    constant = numpy_helper.from_array(np.ones(4, np.float32), "one")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["one"], value=constant))
+    for tensor in (*model.graph.initializer, model.graph.node[0].attribute[0].t):
+        tensor.doc_string = SECRET
+        tensor.metadata_props.add(key="k", value=SECRET)
+
+
+def note_in_values(model: onnx.ModelProto) -> None:
+    model.graph.value_info.append(info("places", ["batch", 5, 3, 4]))
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        value.doc_string = SECRET
+        value.metadata_props.add(key="k", value=SECRET)
+
+
+@pytest.mark.parametrize("note", [note_in_model, note_in_graph, note_in_nodes, note_in_constants, note_in_values])
+def test_what_an_exporter_notes_for_people_travels_no_further(note: Callable[[onnx.ModelProto], None]) -> None:
+    model = onnx.load_model_from_string(conv_model())
+    note(model)
+    data = model.SerializeToString()
+    assert SECRET.encode() in data
+    wrapped = wrap(data)
+    assert SECRET.encode() not in wrapped
+    np.testing.assert_array_equal(run(wrapped)["embedding"], run(wrap(conv_model()))["embedding"])

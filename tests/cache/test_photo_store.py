@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -405,7 +406,7 @@ def test_a_folder_in_place_of_the_file_is_done_without(path: Path) -> None:
         put(store, make_values(2))
         assert get(store, ["00" * 20]) == {}
         assert store.note is not None
-        assert "is not a store of tellapart and stays as it is" in store.note
+        assert "it is a folder" in store.note
     assert path.is_dir()
 
 
@@ -424,6 +425,45 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(photo_store, "connect", connect)
 
     return limit
+
+
+SIDE_FILES = ("", "-journal", "-wal", "-shm")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs in folders")
+@pytest.mark.parametrize("suffix", SIDE_FILES)
+def test_a_pipe_in_place_of_a_file_of_the_store_is_done_without(suffix: str, path: Path, filled: Values) -> None:
+    place = path.with_name(path.name + suffix)
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    with PhotoStore(path) as store:
+        put(store, filled)
+        assert get(store, filled) == {}
+        assert "it is a pipe, socket or device, not a file" in str(store.note)
+    assert stat.S_ISFIFO(place.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+@pytest.mark.parametrize("suffix", SIDE_FILES)
+def test_a_link_to_a_device_in_place_of_a_file_of_the_store_is_done_without(
+    suffix: str, path: Path, filled: Values
+) -> None:
+    place = path.with_name(path.name + suffix)
+    place.unlink(missing_ok=True)
+    place.symlink_to("/dev/zero")
+    with PhotoStore(path) as store:
+        put(store, filled)
+        assert get(store, filled) == {}
+        assert "it is a pipe, socket or device, not a file" in str(store.note)
+    assert place.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs in folders")
+def test_a_pipe_is_no_store_and_none_of_its_files(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert not is_store(path)
+    assert list_store_files(path) == []
 
 
 def test_a_read_only_cache_is_read(

@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tellapart.commands.evaluate import evaluate, evaluation_to_json
-from tellapart.errors import DatasetError
-from tellapart.measure.metrics import wilson_interval
+from tellapart.errors import DatasetError, OutputError
+from tellapart.measure.intervals import wilson_interval
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.store import to_json_bytes
 
@@ -61,7 +62,7 @@ def test_an_unreadable_photo_and_a_stray_file_do_not_shift_the_labels(
 def test_an_unknown_class_is_named_with_the_nearest_known_one(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint_folder(paint, "Reds", "red", 2)
     paint_folder(paint, "blue", "blue", 2)
-    with pytest.raises(DatasetError, match="the class 'Reds'.*It knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
+    with pytest.raises(DatasetError, match="the class 'Reds'.*knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
         evaluate(model_dir, tmp_path / "unseen")
 
 
@@ -78,7 +79,7 @@ def test_nothing_readable_is_an_error_with_the_first_reason(model_dir: Path, pai
     paint_folder(paint, "blue", "blue", 1)
     for path in (tmp_path / "unseen").rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(DatasetError, match="none of the 2 photos of .* can be read, the first because: "):
+    with pytest.raises(DatasetError, match="none of the 2 photos of .* can be read. The first: "):
         evaluate(model_dir, tmp_path / "unseen")
 
 
@@ -101,7 +102,9 @@ def test_the_json_has_what_is_promised(model_dir: Path, paint: Paint, tmp_path: 
         "num_other_splits": 0,
         "verdict": "Too few photos to know",
         "reasons": list(evaluation.verdict.reasons),
+        "next_steps": [asdict(step) for step in evaluation.steps],
         "promise": evaluation.promise,
+        "mistakes": [asdict(mistake) for mistake in evaluation.mistakes],
         "num_groups": evaluation.num_groups,
         "balanced_accuracy": 0.5,
         "balanced_interval_95": list(evaluation.balanced_interval_95),
@@ -140,3 +143,31 @@ def test_copies_count_as_one_photo(model_dir: Path, paint: Paint, tmp_path: Path
     evaluation = evaluate(model_dir, tmp_path / "unseen")
     assert evaluation.num_photos == 8
     assert evaluation.num_groups <= 3
+
+
+def test_copies_of_a_mistake_share_a_line(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "red", "red", 3)
+    first = paint("unseen/red/mistake.png", "blue")
+    for number in range(3):
+        (first.parent / f"again{number}.png").write_bytes(first.read_bytes())
+    (mistake,) = evaluate(model_dir, tmp_path / "unseen").mistakes
+    assert (mistake.class_name, mistake.predicted_class, mistake.num_photos) == ("red", "blue", 4)
+
+
+def test_the_page_has_the_verdict_of_the_evaluation(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "blue", "blue", 12)
+    paint_folder(paint, "red", "red", 12)
+    evaluation = evaluate(model_dir, tmp_path / "unseen", html=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert f"<b>{evaluation.verdict.word}</b>" in page
+    assert f'A test of the model in <bdi class="path">{model_dir.name}</bdi>' in page
+    assert "Tested on 24 photos that the model was not trained on." in page
+
+
+def test_a_page_is_never_written_over_a_photo(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
+    paint_folder(paint, "red", "red", 2)
+    photo = tmp_path / "unseen" / "red" / "0.png"
+    before = photo.read_bytes()
+    with pytest.raises(OutputError):
+        evaluate(model_dir, tmp_path / "unseen", html=photo)
+    assert photo.read_bytes() == before

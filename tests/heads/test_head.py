@@ -124,7 +124,7 @@ def test_at_thirty_to_one_the_rare_class_is_found(seed: int) -> None:
     assert (found[fresh.labels == 1] == 1).mean() > 0.9
     assert (found[fresh.labels == 0] == 0).mean() > 0.9
     assert head.class_weights == pytest.approx((310 / 600, 310 / 20))
-    assert any("has 300 photos and the smallest 10" in note for note in head.notes)
+    assert any("300 and 10 photos" in note for note in head.notes)
 
 
 def test_a_rare_class_of_one_photo_does_not_stop_the_others() -> None:
@@ -230,7 +230,7 @@ def test_embeddings_that_cannot_be_learnt_from_are_refused(fit: object) -> None:
     with pytest.raises(DatasetError, match=r"all 6 photos are the same.*another `backbone`"):
         fit(same, 5, 0)  # type: ignore[operator]
     missing = draw_data([4, 4])
-    with pytest.raises(DatasetError, match=r"Of 3 classes, number 2 is without a photo"):
+    with pytest.raises(DatasetError, match=r"Of 3 classes, 1 has no photo to train on"):
         fit(HeadData(missing.embeddings, missing.labels, missing.groups, 3), 5, 0)  # type: ignore[operator]
 
 
@@ -298,3 +298,20 @@ def test_what_has_the_least_log_loss_is_chosen(seed: int) -> None:
         kind.replace(" ", "_") for kind in kinds
     }
     assert head.temperature == best.temperature
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4])
+def test_embeddings_that_differ_by_rounding_give_probabilities_that_differ_no_more_than_is_said(spread: float) -> None:
+    generator = np.random.default_rng(4)
+    labels = np.repeat([0, 1], 20)
+    embeddings = 3 + spread * (np.eye(2, 64)[labels] * 6 + generator.normal(0, 1, (40, 64)))
+    data = HeadData(embeddings.astype(np.float32), labels, np.arange(40), 2)
+    head = fit_head(data, 5, 0)
+    others = data.embeddings * (1 + generator.uniform(-2e-6, 2e-6, data.embeddings.shape).astype(np.float32))
+    moved = np.abs(head.probabilities(others) - head.probabilities(data.embeddings)).max()
+    assert moved <= head.rounding(data.embeddings)
+
+
+def test_the_head_of_photos_unlike_each_other_is_hardly_moved_by_rounding() -> None:
+    data = draw_data([40, 40])
+    assert fit_head(data, 5, 0).rounding(data.embeddings) < 1e-3

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tellapart.measure.measurement import Method
 from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.measure.next_steps import rank_steps
 from tellapart.measure.scores import Evaluation, LearningCurve, Step
@@ -30,7 +31,7 @@ def finding(kind: str, num_photos: int = 50) -> Finding:
 
 def steps_of(model: Evaluation, *findings: Finding, curve: LearningCurve | None = None) -> tuple[Step, ...]:
     verdict = judge(model, findings, model.num_photos)
-    return rank_steps(verdict, model, findings, model.num_photos, curve)
+    return rank_steps(verdict, model, findings, model.num_photos, Method("cross-validation", curve=curve))
 
 
 def test_a_good_model_on_clean_photos_has_nothing_to_do() -> None:

@@ -159,6 +159,7 @@ def test_no_sentence_claims_100_percent_of_a_model_with_a_mistake(num_photos: in
     ids=["as promised", "better", "chance", "worse"],
 )
 def test_what_was_promised_is_held_against_what_came_true(found: float, said: str) -> None:
-    sentence = compare_with_promise((0.95, 0.992), draw_model({"cat": 500, "dog": 500}, {"cat": found, "dog": found}))
+    model = draw_model({"cat": 500, "dog": 500}, {"cat": found, "dog": found})
+    sentence = compare_with_promise((0.95, 0.992), model, 1000)
     assert sentence.startswith("Training promised 95.0% to 99.2%. Here it is ")
     assert sentence.endswith(said)

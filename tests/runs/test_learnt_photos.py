@@ -168,3 +168,15 @@ def test_photos_that_are_all_nearly_alike_are_known_by_their_content_alone(
     evaluation = tellapart.evaluate(run.run_dir, new)
     assert (evaluation.num_photos, evaluation.num_known) == (4, 0)
     assert "look nearly alike" in evaluation.notes[0]
+
+
+def test_the_page_names_the_photos_that_were_left_out_and_not_where_they_are(
+    run_dir: Path, animals_dir: Path, new_dir: Path, tmp_path: Path
+) -> None:
+    mixed = with_copies(animals_dir, new_dir, tmp_path / "mixed", lambda image: image)
+    evaluation = tellapart.evaluate(run_dir, mixed, html=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert len(evaluation.near_copy_paths) == 4
+    assert all(Path(path).name in page for path in evaluation.near_copy_paths)
+    assert "4 photos not in the test" in page
+    assert str(tmp_path) not in page

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tellapart
 from tellapart.config import ClassicConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.demo.drawing import write_demo_folder
-from tellapart.errors import DatasetError, OutputError
+from tellapart.errors import DatasetError, OutputError, TellapartError
 from tellapart.runs import run_report
 from tellapart.runs import train as train_module
+from tellapart.runs.head_recipe import HeadRecipe
 from tellapart.runs.job import Run
 from tellapart.runs.outputs import LOCK_NAME
 from tellapart.runs.run_folder import claimed
@@ -93,6 +95,68 @@ def test_a_report_that_fails_leaves_a_usable_run_and_a_note_and_can_be_made_late
     assert tellapart.load(run.run_dir).class_names == ("cat", "dog")
     assert json.loads((run.run_dir / "run.json").read_bytes())["state"] == "finished"
     assert rebuild_report(run.run_dir, cache_dir=cache_dir).read_bytes().startswith(b"<!doctype html>")
+
+
+def write_nearly_the_same(folder: Path, how: str) -> Path:
+    """Photos of two classes that differ by a grey level or two, or by a single pixel."""
+    generator = np.random.default_rng(7)
+    base = generator.integers(40, 200, (48, 48, 3))
+    for label, name in enumerate(("left", "right")):
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = base.copy()
+            if how == "pixel":
+                pixels[5 * number, 7 + 20 * label] = 255 - pixels[5 * number, 7 + 20 * label]
+            else:
+                pixels += 2 * label * (how == "brightness") + generator.integers(-1, 2, base.shape)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("how", ["noise", "brightness", "pixel"])
+def test_photos_that_are_nearly_the_same_cost_no_training(
+    how: str, config_of: Any, recipe: str, cache_dir: str, tmp_path: Path
+) -> None:
+    photos_dir, source = write_nearly_the_same(tmp_path / "photos", how), SourceConfig(cache_dir=cache_dir)
+    run = train(photos_dir, tmp_path / "run", config=config_of(recipe), source=source)
+    assert tellapart.load(run.run_dir).class_names == ("left", "right")
+
+
+@pytest.fixture
+def unlike_export(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A function after whose call every head is measured to differ by so much from its export."""
+
+    def differ(difference: float) -> None:
+        monkeypatch.setattr(HeadRecipe, "_largest_difference", lambda *arguments: difference)
+
+    return differ
+
+
+@pytest.mark.parametrize("difference", [0.0003, 0.015])
+def test_a_head_whose_export_differs_a_little_is_kept_and_the_difference_told(
+    photos_dir: Path, config_of: Any, unlike_export: Any, difference: float, cache_dir: str, tmp_path: Path
+) -> None:
+    unlike_export(difference)
+    notes: list[str] = []
+    train(
+        photos_dir,
+        tmp_path / "run",
+        config=config_of("transfer"),
+        source=SourceConfig(cache_dir=cache_dir),
+        watcher=Watcher(on_note=notes.append),
+    )
+    assert [note for note in notes if f"differs from the trained one by up to {difference:.1g}" in note]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_bytes())["onnx_largest_difference"] == difference
+
+
+@pytest.mark.parametrize("difference", [0.3, float("nan")])
+def test_a_head_whose_export_is_another_model_is_not_kept(
+    photos_dir: Path, config_of: Any, unlike_export: Any, difference: float, cache_dir: str, tmp_path: Path
+) -> None:
+    unlike_export(difference)
+    with pytest.raises(TellapartError, match="differs from the trained head"):
+        train(photos_dir, tmp_path / "run", config=config_of("transfer"), source=SourceConfig(cache_dir=cache_dir))
 
 
 def test_the_model_is_written_before_everything_that_can_be_made_again(

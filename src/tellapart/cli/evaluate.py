@@ -1,20 +1,20 @@
 """`tellapart evaluate`: how right a model is on labelled photos it has never seen."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import ClassLevel, LabelPattern, LabelsCsv, ModelDir
-from tellapart.cli.output import make_console, print_line, print_note, print_table
+from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv, ModelDir
+from tellapart.cli.output import make_console, print_line, print_note, print_skipped, print_table, visible
 from tellapart.translation import gettext as _
-from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tellapart.measure.scores import Evaluation, ModelEvaluation
+    from tellapart.measure.scores import Evaluation, Mistake, ModelEvaluation
 
 
 def evaluate(
@@ -22,69 +22,113 @@ def evaluate(
     photos: Annotated[
         list[str], typer.Argument(help=_("Labelled photos that the model has never seen."), metavar="SOURCE")
     ],
+    html: Annotated[
+        Path | None, typer.Option("--html", help=_("Write the report for these photos here."), metavar="FILE")
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", help=_("Write the numbers here."), metavar="FILE")] = None,
+    limit: Annotated[int, typer.Option(help=_("Mistakes to print."), min=0)] = 10,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
+    cache_dir: CacheDir = None,
 ) -> None:
     """Measure the model in MODEL_DIR on the labelled photos in SOURCE that it was not trained on."""
-    from tellapart.cli.train import describe_verdict
+    from tellapart.cli.progress import watch_training
     from tellapart.commands.evaluate import evaluate as evaluate_photos
     from tellapart.commands.evaluate import evaluation_to_json
-    from tellapart.measure.verdict import describe_accuracy
-    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys, has_page_mark
     from tellapart.store import to_json_bytes, write_file
 
-    if json is not None:
-        is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
-        check_output_files([OutputFile(json, "json", _("an evaluation"), is_own)], [*photos, labels_csv])
-    result = evaluate_photos(model, photos, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
+    is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
+    files = [] if html is None else [OutputFile(html, "html", _("a report"), has_page_mark)]
+    files += [] if json is None else [OutputFile(json, "json", _("an evaluation"), is_own)]
+    check_output_files(files, [*photos, labels_csv])
+    with watch_training() as watcher:
+        result = evaluate_photos(
+            model,
+            photos,
+            html=html,
+            watcher=watcher,
+            labels_csv=labels_csv,
+            label_pattern=label_pattern,
+            class_level=class_level,
+            cache_dir=cache_dir,
+        )
     if json is not None:
         write_file(json, to_json_bytes(evaluation_to_json(result)))
     console = make_console()
-    for line in (*describe_verdict(result.verdict), describe_accuracy(result), result.promise):
-        print_line(console, line or _("Training promised no accuracy to compare with."))
+    _print_verdict(console, result)
     for line in _describe_left_out(result):
         print_line(console, line)
     for note in result.notes:
         print_note(console, note)
     _print_classes(console, result)
-    if skipped := result.skipped:
-        reason = with_flags(skipped[0].reason)
-        said = ngettext(
-            "{num:,} file skipped: {path}: {reason}",
-            "{num:,} files skipped. The first one is {path}: {reason}",
-            len(skipped),
+    _print_mistakes(console, result.mistakes, limit)
+    print_skipped(console, _("skipped"), result.skipped[:1], len(result.skipped))
+    if html is not None:
+        print_line(console, _("Report: {path}").format(path=html))
+
+
+def _print_verdict(console: "Console", result: "ModelEvaluation") -> None:
+    from tellapart.cli.train import describe_verdict
+    from tellapart.measure.number_words import count_photos
+    from tellapart.measure.verdict import describe_accuracy
+
+    for line in describe_verdict(result.verdict):
+        print_line(console, line)
+    tested = _("Tested on {photos} that the model was not trained on.")
+    print_line(console, f"{describe_accuracy(result)} {tested.format(photos=count_photos(result.num_photos))}")
+    print_line(console, result.promise or _("The model does not say what its training promised."))
+    if result.steps:
+        title, action = result.steps[0].title, with_flags(result.steps[0].action)
+        print_line(console, _("Do this first: {title}. {action}").format(title=title, action=action))
+
+
+def _print_mistakes(console: "Console", mistakes: "Sequence[Mistake]", limit: int) -> None:
+    """Prints the surest mistakes, a line each; copies share one."""
+    from tellapart.measure.number_words import percent
+
+    shown = mistakes[:limit]
+    if not shown:
+        return
+    print_line(console, "\n" + _("Mistakes, the surest first:"))
+    for one in shown:
+        said = _("  {path}: is {label}, said {answer} ({share})")
+        if one.num_photos > 1:
+            said = _("  {path}: is {label}, said {answer} ({share}), {num} copies or photos of one burst")
+        print_line(
+            console,
+            said.format(
+                path=visible(one.path),
+                label=one.class_name,
+                answer=one.predicted_class,
+                share=percent(one.probability),
+                num=one.num_photos,
+            ),
         )
-        print_line(console, said.format(num=len(skipped), path=skipped[0].path, reason=reason))
+    if len(mistakes) > limit:
+        print_line(console, _("  and {num:,} more").format(num=len(mistakes) - limit))
 
 
 def _describe_left_out(result: "ModelEvaluation") -> list[str]:
     """Which photos took no part, a line each."""
-    lines: list[str] = []
-    if result.num_known:
-        near = len(result.near_copy_paths)
-        said = ngettext(
-            "{num:,} photo was left out, because the model was trained on it.",
-            "{num:,} photos were left out, because the model was trained on them.",
-            result.num_known,
-        )
-        if near:
-            said = ngettext(
-                "{num:,} photo was left out, because the model was trained on it or a near-copy.",
-                "{num:,} photos were left out, because the model was trained on them ({near:,} are near-copies).",
-                result.num_known,
-            )
-        lines.append(said.format(num=result.num_known, near=near))
-    if result.other_split_paths:
-        num = len(result.other_split_paths)
-        said = ngettext(
-            "{num:,} photo was left out, because SOURCE has a test split and the photo is not in it.",
-            "{num:,} photos were left out, because SOURCE has a test split and they are not in it.",
-            num,
-        )
-        lines.append(said.format(num=num))
-    return lines
+    from tellapart.measure.number_words import count_photos
+    from tellapart.photos.names import list_some
+
+    near = frozenset(result.near_copy_paths)
+    said = (
+        (
+            [path for path in result.known_paths if path not in near],
+            _("{photos} left out, because the model was trained on them: {names}"),
+        ),
+        (result.near_copy_paths, _("{photos} left out as near-copies of photos it was trained on: {names}")),
+        (result.other_split_paths, _("{photos} left out, because they are not in the test split: {names}")),
+    )
+    return [
+        text.format(photos=count_photos(len(paths)), names=list_some([visible(path) for path in paths], 3))
+        for paths, text in said
+        if paths
+    ]
 
 
 def _print_classes(console: "Console", result: "Evaluation") -> None:

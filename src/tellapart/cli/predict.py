@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import ModelDir
+from tellapart.cli.options import MaxMissed, ModelDir, Threshold
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
@@ -47,6 +47,8 @@ def predict(
             metavar="RATE",
         ),
     ] = None,
+    threshold: Threshold = None,
+    max_missed: MaxMissed = None,
     limit: Annotated[int, typer.Option(help=_("Photos to print, and to draw in the grid."), min=0)] = 10,
     submission: Annotated[
         Path | None,
@@ -65,23 +67,31 @@ def predict(
     outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
         summary = write_predictions(
-            model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
+            model,
+            photos,
+            outputs=outputs,
+            on_photo=show,
+            not_sure=not_sure,
+            none_of_these=none_of_these,
+            threshold=threshold,
+            max_missed=max_missed,
         )
     _print_summary(summary, outputs)
 
 
 def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None:
+    from tellapart.commands.predict import describe_answer
+
     console = make_console()
     if summary.submission is not None and outputs.submission is not None:
         written = summary.submission
+        said = _("Submission with {num_rows:,} rows in {path} ({meaning})")
         print_line(
             console,
-            _("Submission with {num_rows:,} rows in {path} ({meaning})").format(
-                num_rows=written.num_rows, path=outputs.submission[1], meaning=written.meaning
-            ),
+            said.format(num_rows=written.num_rows, path=outputs.submission[1], meaning=written.meaning),
         )
     for _row, item in summary.first[: outputs.limit]:
-        print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
+        print_line(console, f"{item.path}  {describe_answer(item)}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     said = _("{photos}: {classes}").format(photos=count_photos(summary.counts.total()), classes=parts)
     print_line(console, said)

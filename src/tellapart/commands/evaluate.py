@@ -1,116 +1,240 @@
 """`tellapart evaluate`: labelled photos in, how right a model is on those that it has not learnt from out."""
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.photo_pass import look_at, progress_reporter
+from tellapart.backbones.seen_photos import SeenPhotos
+from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.errors import BundleError, DatasetError
-from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.scores import Evaluation, ModelEvaluation
-from tellapart.measure.verdict import compare_with_promise, judge
+from tellapart.measure.measurement import NEW_PHOTOS, Measurement, Method, measure
+from tellapart.measure.number_words import count
+from tellapart.measure.scores import Evaluation, Mistake, ModelEvaluation
+from tellapart.measure.verdict import compare_with_promise
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
-from tellapart.photos.sources import Photos, open_labelled
+from tellapart.photos.sources import Photos, open_labelled, source_paths
 from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
-from tellapart.runs.learnt_photos import find_known_photos
+from tellapart.report.page import ModelTest
+from tellapart.runs.assessment import assess
+from tellapart.runs.learnt_photos import KnownPhotos, find_known_photos
+from tellapart.runs.outputs import OutputFile, check_output_files, has_page_mark
+from tellapart.runs.run_report import make_page
 from tellapart.runs.run_tables import METRICS_NAME, read_metrics
 from tellapart.settings import SourceSettings, source_config
+from tellapart.store import write_file
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
+from tellapart.watcher import Watcher
 
 
-def evaluate(model: Model | str | Path, photos: Photos, **source: Unpack[SourceSettings]) -> ModelEvaluation:
+def evaluate(
+    model: Model | str | Path,
+    photos: Photos,
+    *,
+    html: str | Path | None = None,
+    watcher: Watcher | None = None,
+    **source: Unpack[SourceSettings],
+) -> ModelEvaluation:
     """How the model fares on labelled photos that it has not learnt from; the others are left out, and named.
 
     A photo that is a near copy of one it has learnt from is left out too. Of a source that has a test split, that one
-    is meant. Classes are matched by name; the photos may lack some of the model's
-    classes, and may be a single one.
+    is meant. Classes are matched by name; the photos may lack some of the model's classes, and may be a single one.
 
     Args:
         model: the model, or the folder that training made.
         photos: labelled photos, as `open_photos` takes them.
+        html: a page to write: the report of a training, for these photos.
+        watcher: who is told about the progress.
         source: where the labels are: the fields of `SourceConfig`; `per_class` plays no part.
 
     Raises:
         BundleError: the folder holds no model that can be used.
         DatasetError: the source cannot be used, has a class the model does not know, no photo that can be read, or
             none that the model has not learnt from.
+        OutputError: the page cannot be written there.
     """
-    model = model if isinstance(model, Model) else load(model)
-    opened = open_labelled(photos, source_config(source), check=False)
+    page = None if html is None else Path(html)
+    if page is not None:
+        check_output_files([OutputFile(page, "html", "a page", has_page_mark)], source_paths(photos))
+    model, watcher = model if isinstance(model, Model) else load(model), watcher or Watcher()
+    config = source_config(source)
+    opened = open_labelled(photos, config, check=False)
     _check_classes(opened.source, opened.class_names, model.class_names)
-    known = find_known_photos(model.path, opened)
-    left_out = known.learnt | known.near_copies
-    asked = _rows_of_test_split(opened)
-    rows = [row for row in asked if row not in left_out]
-    if asked and not rows:
-        place = repr(opened.source) if len(asked) == len(opened) else f"the test split of {opened.source!r}"
-        raise DatasetError(
-            f"the model was trained on all {len(asked):,} photos of {place}, or on near copies of them, so nothing is"
-            " left to measure it with. Give photos that it has not seen.",
-            paths=[opened.source],
-        )
-    evaluation, skipped = _measure(model, opened.take(rows), known.groups[rows])
-    others = set(range(len(opened))) - set(asked) - left_out
-    return ModelEvaluation(
-        **vars(evaluation),
-        known_paths=tuple(opened.paths[row] for row in sorted(left_out)),
-        near_copy_paths=tuple(opened.paths[row] for row in sorted(known.near_copies)),
-        other_split_paths=tuple(opened.paths[row] for row in sorted(others)),
+    seen = look_at(opened, cache_dir=config.cache_dir, watcher=watcher)
+    if len(opened) and not len(seen):
+        raise _unreadable(opened, seen.photos.skipped)
+    known = find_known_photos(model.path, seen)
+    rows = _rows_to_test(seen.photos, known)
+    checkup, measurement = _measure(model, seen.take(rows), watcher)
+    assessed, skipped = assess(checkup, measurement), checkup.photos.skipped
+    others = set(range(len(seen))) - set(rows) - known.all
+    paths = seen.photos.paths
+    evaluation = ModelEvaluation(
+        **vars(measurement.evaluation),
+        known_paths=tuple(paths[row] for row in sorted(known.all)),
+        near_copy_paths=tuple(paths[row] for row in sorted(known.near_copies)),
+        other_split_paths=tuple(paths[row] for row in sorted(others)),
         skipped=skipped,
-        verdict=judge(evaluation),
-        promise=_describe_promise(model.path, evaluation),
+        verdict=assessed.verdict,
+        steps=assessed.steps,
+        promise=_describe_promise(model.path, measurement.evaluation),
+        mistakes=_list_mistakes(checkup.photos, measurement),
         notes=(*opened.notes, *known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
     )
+    if page is not None:
+        watcher.on_stage(_("writing the report"))
+        portable = dict(zip(paths, seen.photos.portable().paths, strict=True))
+        test = _describe_test(model, evaluation, portable)
+        write_file(page, make_page(checkup, measurement, model, _facts_of(model), test=test))
+    return evaluation
 
 
 def _describe_promise(run_dir: Path | None, evaluation: Evaluation) -> str | None:
     """What the training promised beside what came true; `None` where the run does not say, or promised nothing."""
     try:
-        metrics = read_metrics(run_dir) if run_dir is not None and (run_dir / METRICS_NAME).is_file() else {}
+        metrics = _read_metrics(run_dir)
         low, high = metrics["validation_interval_95"]
-        return compare_with_promise((float(low), float(high)), evaluation)
-    except (BundleError, KeyError, TypeError, ValueError):
+        return compare_with_promise((float(low), float(high)), evaluation, int(metrics["num_validation"]))
+    except (KeyError, TypeError, ValueError):
         return None
 
 
-def _rows_of_test_split(photos: PhotoSet) -> list[int]:
-    """The photos to measure with: those of the test split where the source has one, else all."""
+def _read_metrics(run_dir: Path | None) -> dict[str, Any]:
+    """The content of `metrics.json`; empty where there is none that can be read."""
+    try:
+        return read_metrics(run_dir) if run_dir is not None and (run_dir / METRICS_NAME).is_file() else {}
+    except BundleError:
+        return {}
+
+
+def _rows_to_test(photos: PhotoSet, known: KnownPhotos) -> list[int]:
+    """The photos to measure with: those of the test split where the source has one, else all; none that is known.
+
+    Raises:
+        DatasetError: none is left.
+    """
     in_test = [row for row, split in enumerate(photos.given_splits) if split == "test"]
-    return in_test or list(range(len(photos)))
+    asked = in_test or list(range(len(photos)))
+    rows = [row for row in asked if row not in known.all]
+    if asked and not rows:
+        place = repr(photos.source)
+        if in_test:
+            place = _("the test split of {source}").format(source=place)
+        raise DatasetError(
+            _(
+                "the model was trained on all {num:,} photos of {place}, or on near-copies of them. "
+                "Give photos that the model has not seen."
+            ).format(num=len(asked), place=place),
+            paths=[photos.source],
+        )
+    return rows
 
 
 def _describe_validated(num_validated: int, num_photos: int) -> tuple[str, ...]:
     if not num_validated:
         return ()
-    which = "All of these photos" if num_validated == num_photos else f"{num_validated:,} of these photos"
-    return (f"{which} were held out by the training, which has already measured the model on them.",)
+    if num_validated == num_photos:
+        return (_("The training held out all of these photos, and has already tested the model on them."),)
+    said = _("The training held out {num:,} of these photos, and has already tested the model on them.")
+    return (said.format(num=num_validated),)
 
 
-def _measure(model: Model, photos: PhotoSet, groups: NDArray[np.int64]) -> tuple[Evaluation, tuple[Skipped, ...]]:
-    """How the model does on the photos, and what of them cannot be used.
+def _measure(model: Model, seen: SeenPhotos, watcher: Watcher) -> tuple[Checkup, Measurement]:
+    """How the model does on the photos, and what is to be said of those that it could answer for.
 
     Raises:
         DatasetError: none can be read.
     """
+    photos = seen.photos
     assert photos.labels is not None
-    numbers = [model.class_names.index(photos.class_names[label]) for label in photos.labels]
-    predictions = model.predict(photos)
-    answers = {row: item.probabilities for row, item in predictions.items() if isinstance(item, Prediction)}
-    skipped = predictions.skipped
+    watcher.on_stage(_("testing the model"))
+    predictions, report = model.predict(photos), progress_reporter(len(photos), watcher)
+    answers: dict[int, tuple[float, ...]] = {}
+    for row, item in predictions.items():
+        if isinstance(item, Prediction):
+            answers[row] = item.probabilities
+        report(len(answers), 0)
     if not answers:
-        raise DatasetError(
-            f"none of the {len(photos):,} photos of {photos.source!r} can be read, the first because: "
-            f"{skipped[0].reason if skipped else 'there are none'}. Give photos in JPEG, PNG or another common format. "
-            "`tellapart show` lists the reasons.",
-            paths=[item.path for item in skipped],
-        )
-    labels, probabilities = np.array([numbers[row] for row in answers]), np.array(list(answers.values()))
-    return evaluate_probabilities(labels, probabilities, model.class_names, groups[list(answers)]), skipped
+        raise _unreadable(photos, predictions.skipped)
+    rows = sorted(answers)
+    tested = seen.take(rows)
+    number_of = [model.class_names.index(name) for name in photos.class_names]
+    labels = np.array([number_of[label] for label in photos.labels[rows]], np.int64)
+    tested = replace(
+        tested,
+        photos=replace(tested.photos, labels=labels, class_names=model.class_names, skipped=predictions.skipped),
+    )
+    watcher.on_stage(_("checking the photos"))
+    checkup = check_up(tested, seed=0)
+    probabilities: NDArray[np.float32] = np.array([answers[row] for row in rows], np.float32)
+    groups, method = checkup.group_numbers, Method(NEW_PHOTOS)
+    return checkup, measure(np.arange(len(rows)), labels, probabilities, model.class_names, method, groups)
+
+
+def _unreadable(photos: PhotoSet, skipped: Sequence[Skipped]) -> DatasetError:
+    reason = skipped[0].reason if skipped else _("there are no photos")
+    return DatasetError(
+        _(
+            "none of the {num_photos:,} photos of {source!r} can be read. The first: {reason}. Give "
+            "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+        ).format(num_photos=len(photos), source=photos.source, reason=reason),
+        paths=[item.path for item in skipped],
+    )
+
+
+def _list_mistakes(photos: PhotoSet, measurement: Measurement) -> tuple[Mistake, ...]:
+    names, best, cards = photos.class_names, measurement.probabilities.max(axis=1), measurement.cards
+    wrong = np.flatnonzero(~measurement.is_right)
+    wrong = wrong[np.argsort(-best[wrong], kind="stable")]
+    _cards, firsts, sizes = np.unique(cards[wrong], return_index=True, return_counts=True)
+    size_of = dict(zip(wrong[firsts].tolist(), sizes.tolist(), strict=True))
+    labels, predicted = measurement.labels.tolist(), measurement.predicted.tolist()
+    return tuple(
+        Mistake(photos.paths[place], names[labels[place]], names[predicted[place]], float(best[place]), size_of[place])
+        for place in wrong.tolist()
+        if place in size_of
+    )
+
+
+def _describe_test(model: Model, evaluation: ModelEvaluation, portable: Mapping[str, str]) -> ModelTest:
+    """What the page says of the test itself, the photos that were left out by name.
+
+    Args:
+        model, evaluation: what was tested, and how it did.
+        portable: from the path of a photo to one that says nothing of this machine.
+    """
+    near = frozenset(evaluation.near_copy_paths)
+    copy, same = _("near-copy of a photo that the model was trained on"), _("the model was trained on it")
+    left_out = [Skipped(portable[path], copy if path in near else same) for path in evaluation.known_paths]
+    outside = _("not in the test split of the photos")
+    left_out += [Skipped(portable[path], outside) for path in evaluation.other_split_paths]
+    return ModelTest(
+        model_name=_("a model") if model.path is None else model.path.resolve().name,
+        promise=evaluation.promise,
+        left_out=tuple(left_out),
+        notes=evaluation.notes,
+    )
+
+
+def _facts_of(model: Model) -> list[tuple[str, str]]:
+    """What the page says of the model; nothing for one without a folder."""
+    if model.path is None:
+        return []
+    metrics = _read_metrics(model.path)
+    facts = [(_("model"), model.path.resolve().name)]
+    if isinstance(recipe := metrics.get("recipe"), str):
+        facts.append((_("recipe"), recipe))
+    if isinstance(num := metrics.get("num_train"), int):
+        facts.append((_("trained on"), count(num, "photo")))
+    return facts
 
 
 def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
@@ -126,7 +250,9 @@ def evaluation_to_json(evaluation: ModelEvaluation) -> dict[str, Any]:
         "num_other_splits": len(evaluation.other_split_paths),
         "verdict": evaluation.verdict.word,
         "reasons": list(evaluation.verdict.reasons),
+        "next_steps": list(fields["steps"]),
         "promise": evaluation.promise,
+        "mistakes": list(fields["mistakes"]),
         "num_groups": evaluation.num_groups,
         "balanced_accuracy": evaluation.balanced_accuracy,
         "balanced_interval_95": list(evaluation.balanced_interval_95),
@@ -146,10 +272,17 @@ def _check_classes(source: str, found: Sequence[str], known: Sequence[str]) -> N
         return
     by_lower = {name.lower(): name for name in known}
     nearest = difflib.get_close_matches(unknown[0].lower(), by_lower, n=1)
-    hint = f" Did you mean {by_lower[nearest[0]]!r} by {unknown[0]!r}?" if nearest else ""
-    words = "class" if len(unknown) == 1 else "classes"
+    found = ngettext(
+        "{source!r} has the class {unknown}, which the model does not know.",
+        "{source!r} has the classes {unknown}, which the model does not know.",
+        len(unknown),
+    ).format(source=source, unknown=name_some(unknown))
+    legal = _("The model knows {known}.").format(known=name_some(known, 20))
+    hint = _("Did you mean {known!r} by {unknown!r}?").format(
+        known=by_lower[nearest[0]] if nearest else "", unknown=unknown[0]
+    )
+    what_to_do = _("Rename the classes, or leave these photos out.")
     raise DatasetError(
-        f"{source!r} has the {words} {name_some(unknown)}, which the model does not know. It knows "
-        f"{name_some(known, 20)}.{hint} Rename the classes, or leave these photos out.",
+        " ".join([found, legal, *([hint] if nearest else []), what_to_do]),
         paths=[source],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
+from tellapart.measure.operating import operating_curves, operating_to_json
+from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, OperatingCurve, Reliability, SelectivePoint
 from tellapart.measure.selective import selective_points
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
+
+HOLD_OUT, CROSS_VALIDATION, NEW_PHOTOS = "hold-out", "cross-validation", "new photos"
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,10 @@ class Method:
     """How a model was measured.
 
     Attributes:
-        name: `hold-out` or `cross-validation`.
+        name: `hold-out` or `cross-validation`; `new photos` for a test after the training.
         num_repeats: cross-validations that the probabilities are the mean of; 1 for a hold-out.
         curve: whether more photos would help; `None` where it was not measured.
+        is_given: whether the source itself says which photos are held out.
         leak_accuracy: what the accuracy would have looked like with copies on both sides; `None` where it was not
             higher.
     """
@@ -30,6 +35,12 @@ class Method:
     num_repeats: int = 1
     curve: LearningCurve | None = None
     leak_accuracy: float | None = None
+    is_given: bool = False
+
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether the figures are of models that were each trained on a part of the photos."""
+        return self.name == CROSS_VALIDATION
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +72,30 @@ class Measurement:
         """The most probable class of each photo, shape `(n,)`."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
+    @cached_property
+    def operating(self) -> tuple[OperatingCurve, ...]:
+        """How each class is told from the rest at many thresholds; only of classes that have photos."""
+        names = [score.class_name for score in self.evaluation.per_class]
+        return operating_curves(self.labels, self.probabilities, names, self.groups)
+
     @property
     def is_right(self) -> NDArray[np.bool_]:
         """Whether the most probable class is the label, shape `(n,)`."""
         return np.asarray(self.predicted == self.labels)
+
+    @property
+    def cards(self) -> NDArray[np.int64]:
+        """Equal numbers for photos that are shown as one: of one group, one label and one answer; shape `(n,)`."""
+        keys = np.stack([self.groups, self.labels, self.predicted], axis=1)
+        return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
+    def without_copies(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places without those that follow another of the same card.
+
+        Args:
+            places: int64, shape `(m,)`: numbers into `rows`, in any order.
+        """
+        return places[np.sort(np.unique(self.cards[places], return_index=True)[1])]
 
 
 def measure(
@@ -95,7 +126,7 @@ def measure(
         method=method,
         evaluation=evaluate_probabilities(labels, probabilities, class_names, groups),
         reliability=measure_reliability(labels, probabilities, groups),
-        selective=selective_points(labels, probabilities),
+        selective=selective_points(labels, probabilities, groups),
     )
 
 
@@ -120,6 +151,8 @@ def measurement_to_json(measurement: Measurement | None) -> dict[str, Any]:
         "num_repeats": method and method.num_repeats,
         "learning_curve": method and method.curve and asdict(method.curve),
         "leak_accuracy": method and method.leak_accuracy,
+        "operating_points": None if measurement is None else operating_to_json(measurement.operating),
+        "is_given_split": method and method.is_given,
     }
 
 
@@ -130,7 +163,7 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
         AttributeError, LookupError, TypeError, ValueError: something is missing or of another kind.
     """
     curve, name, leak = metrics["learning_curve"], metrics["validation_method"], metrics["leak_accuracy"]
-    if name not in ("hold-out", "cross-validation"):
+    if name not in (HOLD_OUT, CROSS_VALIDATION):
         raise ValueError(f"measured by {short_repr(name)}")
     return Method(
         name=name,
@@ -152,4 +185,5 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
             gain=number_of(curve.get("gain", 0.0)),
         ),
         leak_accuracy=None if leak is None else number_of(leak, 0, 1),
+        is_given=metrics.get("is_given_split") is True,
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from tellapart.measure.measurement import HOLD_OUT, NEW_PHOTOS, Method
 from tellapart.measure.number_words import count_photos, quote, quote_some
-from tellapart.measure.scores import Evaluation, LearningCurve, Step, Verdict
+from tellapart.measure.scores import Evaluation, Step, Verdict
 from tellapart.measure.verdict import FEWEST_GROUPS, GUESSING, TOO_FEW, num_found, weakest_class
 from tellapart.records import Finding
 from tellapart.translation import gettext as _
@@ -19,7 +20,7 @@ def rank_steps(
     evaluation: Evaluation | None,
     findings: Sequence[Finding],
     num_photos: int,
-    curve: LearningCurve | None = None,
+    method: Method | None = None,
     num_skipped: int = 0,
 ) -> tuple[Step, ...]:
     """What to do, the costliest neglect first; each with an action that is possible today.
@@ -33,7 +34,7 @@ def rank_steps(
         evaluation: of the model, if it was measured.
         findings: of the check-up.
         num_photos: of the check-up.
-        curve: whether more photos would help.
+        method: how it was measured, and whether more photos would help.
         num_skipped: photos that could not be used.
     """
     steps = [
@@ -51,19 +52,18 @@ def rank_steps(
             )
         )
     if verdict is not None:
-        steps += _steps_of_model(verdict, evaluation, curve)
+        steps += _steps_of_model(verdict, evaluation, method)
     return tuple(sorted(steps, key=lambda step: -step.cost))
 
 
-def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, curve: LearningCurve | None) -> list[Step]:
+def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, method: Method | None) -> list[Step]:
     if evaluation is None:
         action = _("Add photos until each class has {num}, of different moments. Then train again.")
         return [Step("too_few", _("Every class has only one photo"), action.format(num=_GOOD_NUMBER), 1.0)]
     if verdict.word == TOO_FEW:
         few = [score for score in evaluation.per_class if score.num_groups < FEWEST_GROUPS]
         names = quote_some([score.class_name for score in sorted(few, key=lambda score: score.num_groups)])
-        action = _("Take {num} or more of each, of different moments. Then train again.").format(num=_GOOD_NUMBER)
-        return [Step("too_few", _("Add photos of {names}").format(names=names), action, 1.0)]
+        return [_more_to_test_with(names, method)]
     if verdict.word == GUESSING:
         action = _(
             "Can you tell the classes apart in these photos? Then add at least twice as many photos. If not, take"
@@ -81,7 +81,27 @@ def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, curve: Lear
             ).format(num_missed=missed, num_photos=weakest.num_photos)
             title = _("Add photos of {names}").format(names=quote(weakest.class_name))
             steps.append(Step("weak_class", title, action, cost))
-    if curve is not None and curve.gain:
+    curve = None if method is None else method.curve
+    if curve is not None and curve.gain >= _LEAST_COST:
         action = _("{sentence} Take more photos, then train again.").format(sentence=curve.sentence)
         steps.append(Step("more_photos", _("Add photos of all classes"), action, curve.gain))
     return steps
+
+
+def _more_to_test_with(names: str, method: Method | None) -> Step:
+    """What to do where a class has too few photos to test with; that depends on where these come from."""
+    title = _("Add photos of {names}").format(names=names)
+    action = _("Take {num} or more of each, of different moments. Then train again.").format(num=_GOOD_NUMBER)
+    if method is not None and method.name == NEW_PHOTOS:
+        title = _("Test with more photos of {names}").format(names=names)
+        action = _("Take {num} or more of each that are not in the training photos. Then evaluate again.").format(
+            num=_GOOD_NUMBER
+        )
+    elif method is not None and method.is_given:
+        title = _("Put photos of {names} into the validation folder").format(names=names)
+        action = _("It needs {num} or more of each that have no copy in training. Then train again.").format(
+            num=_GOOD_NUMBER
+        )
+    elif method is not None and method.name == HOLD_OUT:
+        action = _("Only a part of the photos is for testing. Add photos, or give `validation_fraction=0.5`.")
+    return Step("too_few", title, action, 1.0)

@@ -95,6 +95,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A photo that a model takes for what it is not.
+
+    Attributes:
+        path: of several photos that belong together, such as copies, the one the model was surest of.
+        class_name: its label.
+        predicted_class: what the model says.
+        probability: of what it says.
+        num_photos: photos that belong together and got the same answer.
+    """
+
+    path: str
+    class_name: str
+    predicted_class: str
+    probability: float
+    num_photos: int = 1
+
+
+@dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
     """How right a model is on labelled photos that it has not learnt from.
 
@@ -105,7 +124,9 @@ class ModelEvaluation(Evaluation):
         other_split_paths: other photos left out because the source has a test split, and they are outside of it.
         skipped: files that took no part, with the reason.
         verdict: whether the model is worth using, by these photos alone.
+        steps: what to do next, the costliest neglect first.
         promise: what the training promised beside what came true; `None` where it promised nothing.
+        mistakes: photos whose most probable class is not their label, the surest mistake first.
         notes: what should be known about the figures, a sentence each.
     """
 
@@ -114,7 +135,9 @@ class ModelEvaluation(Evaluation):
     other_split_paths: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     verdict: Verdict
+    steps: tuple[Step, ...]
     promise: str | None
+    mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...]
 
     @property
@@ -176,11 +199,47 @@ class SelectivePoint:
         threshold: the least probability of a predicted class that counts as sure.
         num_answered: photos with at least that.
         num_wrong: those of them it was wrong about.
+        num_independent: photos without copies that tell as much as those answered; `None` counts every photo.
     """
 
     threshold: float
     num_answered: int
     num_wrong: int
+    num_independent: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold on the probability of one class does.
+
+    Attributes:
+        threshold: the least probability from which a photo is called that class.
+        num_missed: photos of the class with less.
+        num_false_alarms: other photos with that or more.
+    """
+
+    threshold: float
+    num_missed: int
+    num_false_alarms: int
+
+
+@dataclass(frozen=True)
+class OperatingCurve:
+    """How one class was told from the rest at many thresholds, on photos the model had not seen.
+
+    Attributes:
+        class_name: the class.
+        num_photos, num_others: photos of the class, and all others; at least 1 each.
+        num_independent, num_others_independent: photos without copies that tell as much, which intervals count.
+        points: the lowest threshold first.
+    """
+
+    class_name: str
+    num_photos: int
+    num_others: int
+    num_independent: float
+    num_others_independent: float
+    points: tuple[OperatingPoint, ...]
 
 
 @dataclass(frozen=True)

@@ -100,16 +100,17 @@ def describe_accuracy(evaluation: Evaluation, *, is_approximate: bool = False) -
     )
 
 
-def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) -> str:
+def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation, num_promised: int) -> str:
     """What the training promised of new photos beside what came true, in two sentences.
 
     Args:
         promised: the 95 % interval of the accuracy in training.
         evaluation: of photos the model has not seen.
+        num_promised: photos that the promise rests on.
     """
     low, high = promised
     own, num = evaluation.accuracy, evaluation.num_photos
-    if low <= own <= high:
+    if low <= own <= high or evaluation.interval_95[0] <= high < own:
         said = _("Training promised {promised}. Here it is {own}: as promised.")
     elif own > high:
         said = _("Training promised {promised}. Here it is {own}: better than promised.")
@@ -120,7 +121,7 @@ def compare_with_promise(promised: tuple[float, float], evaluation: Evaluation) 
         )
     else:
         said = _("Training promised {promised}. Here it is {own}: less than promised, but that may be chance.")
-    return said.format(promised=percent_range(promised), own=percent(own, num))
+    return said.format(promised=percent_range(promised, num_promised), own=percent(own, num))
 
 
 def num_found(score: ClassScore) -> int:

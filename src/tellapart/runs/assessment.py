@@ -12,6 +12,10 @@ from tellapart.measure.next_steps import rank_steps
 from tellapart.measure.scores import Step, Verdict
 from tellapart.measure.verdict import judge
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
+
+# Rounding alone stays near 1e-6 in a probability.
+_PARITY_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,25 @@ class Assessment:
 def assess(checkup: Checkup, measurement: Measurement | None) -> Assessment:
     """The assessment of a model by its measurement, `None` where there was nothing to measure, and its photos."""
     evaluation = None if measurement is None else measurement.evaluation
-    curve = None if measurement is None else measurement.method.curve
+    method = None if measurement is None else measurement.method
     num_photos = len(checkup.photos)
     verdict = judge(evaluation, checkup.findings, num_photos)
-    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, curve, _count_lost(checkup.photos.skipped))
+    steps = rank_steps(verdict, evaluation, checkup.findings, num_photos, method, _count_lost(checkup.photos.skipped))
     return Assessment(verdict, steps)
+
+
+def describe_difference(difference: float) -> str | None:
+    """A sentence on an exported model that answers a little unlike the trained one; `None` where rounding explains it.
+
+    Args:
+        difference: the largest between their probabilities.
+    """
+    if difference <= _PARITY_TOLERANCE:
+        return None
+    return _(
+        "the exported model differs from the trained one by up to {difference} in a probability: its photos are so"
+        " alike, or its training so long, that small numbers decide."
+    ).format(difference=f"{difference:.1g}")
 
 
 def _count_lost(skipped: Sequence[Skipped]) -> int:

@@ -6,19 +6,12 @@ Their content stands in `split.csv`, their fingerprints in `fingerprints.bin`; t
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup
-from tellapart.checkup.duplicates import find_groups, find_known, group_numbers
-from tellapart.checkup.fingerprints import Fingerprints, fingerprint
-from tellapart.checkup.groups import keep_apart
+from tellapart.checkup.duplicates import find_known
+from tellapart.checkup.fingerprints import Fingerprints
 from tellapart.errors import BundleError
-from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.measure.splits import Split
-from tellapart.photos.loading import digest_photo, map_photos
-from tellapart.photos.photoset import PhotoSet
-from tellapart.records import Skipped
 from tellapart.runs.run_tables import SPLIT_NAME, read_rows
 from tellapart.store import write_file
 from tellapart.translation import gettext as _
@@ -36,15 +29,18 @@ class KnownPhotos:
         learnt: rows of photos that the model has learnt from, byte for byte.
         near_copies: rows of other photos that are near copies of one it has learnt from.
         validated: rows of photos that the training measured the model on.
-        groups: int64, shape `(len(photos),)`, equal for photos that belong together, such as copies and bursts.
         notes: what cannot be told, a sentence each.
     """
 
-    groups: NDArray[np.int64]
     learnt: frozenset[int] = frozenset()
     near_copies: frozenset[int] = frozenset()
     validated: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> frozenset[int]:
+        """Rows of the photos that the model has learnt from in one form or another."""
+        return self.learnt | self.near_copies
 
 
 def write_fingerprints(run_dir: Path, checkup: Checkup, split: Split) -> None:
@@ -58,37 +54,31 @@ def write_fingerprints(run_dir: Path, checkup: Checkup, split: Split) -> None:
     write_file(run_dir / FINGERPRINTS_NAME, learnt.to_bytes())
 
 
-def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
+def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
     """Which of the photos the model of a run has learnt from, and what cannot be told of it.
 
     Args:
         run_dir: folder of the run; `None` for a model that was not read from one.
-        photos: read and decoded at reduced size; what cannot be decoded is not known.
+        seen: the photos.
 
     Raises:
         BundleError: what the run keeps of its photos is damaged.
     """
     content = _read_content(run_dir)
     kept = _read_fingerprints(run_dir)
-
-    def look(data: bytes) -> tuple[str, PhotoFacts]:
-        return digest_photo(data), facts_of(data, photos.limits)
-
-    seen = {row: item for row, item in enumerate(map_photos(photos, look)) if not isinstance(item, Skipped)}
-    groups = _group_photos(photos, seen)
     if content is None and kept is None:
         note = _(
             "this model has no list of the photos it was trained on, so these photos may be among them. Copy the whole"
             " run folder to have them left out."
         )
-        return KnownPhotos(groups, notes=(note,))
+        return KnownPhotos(notes=(note,))
     content = content or {}
     of_split = {
-        name: frozenset(row for row, (digest, _) in seen.items() if content.get(digest) == name)
+        name: frozenset(row for row, digest in enumerate(seen.digests) if content.get(digest) == name)
         for name in ("train", "validation")
     }
     is_needed = kept is not None and len(kept) > 0
-    asked = {row: fingerprint(facts) for row, (_, facts) in seen.items() if is_needed and row not in of_split["train"]}
+    asked = [row for row in range(len(seen)) if is_needed and row not in of_split["train"]]
     notes: tuple[str, ...] = ()
     near: frozenset[int] = frozenset()
     if kept is None:
@@ -107,18 +97,9 @@ def find_known_photos(run_dir: Path | None, photos: PhotoSet) -> KnownPhotos:
             ),
         )
     elif asked:
-        is_known = find_known(kept.thumbnails(), Fingerprints(np.stack(list(asked.values()))).thumbnails())
+        is_known = find_known(kept.thumbnails(), Fingerprints.of([seen.facts[row] for row in asked]).thumbnails())
         near = frozenset(row for row, known in zip(asked, is_known, strict=True) if known)
-    return KnownPhotos(groups, of_split["train"], near, of_split["validation"] - near, notes)
-
-
-def _group_photos(photos: PhotoSet, seen: dict[int, tuple[str, PhotoFacts]]) -> NDArray[np.int64]:
-    """Equal numbers for photos that belong together; a photo that cannot be decoded is alone."""
-    rows = list(seen)
-    found = find_groups([seen[row][0] for row in rows], [seen[row][1] for row in rows])
-    numbers = np.arange(len(photos)) + len(rows)
-    numbers[rows] = group_numbers(keep_apart(found, photos.take(rows)), len(rows))
-    return numbers
+    return KnownPhotos(of_split["train"], near, of_split["validation"] - near, notes)
 
 
 def _read_content(run_dir: Path | None) -> dict[str, str] | None:
