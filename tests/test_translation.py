@@ -63,6 +63,10 @@ def is_translation(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TRANSLATORS
 
 
+def is_format(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("format", "join")
+
+
 def place(path: Path, node: Any) -> str:
     return f"{path.relative_to(PACKAGE)}:{node.lineno}"
 

@@ -145,9 +145,9 @@ def test_the_sentence_does_not_round_up_to_all_photos() -> None:
 
 def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 60, 0),), 0.01)
-    assert "would answer no photos. Too few photos to promise this" in sentence
-    assert "99 independent photos or more" in sentence
-    assert "measured on 60" in sentence
+    assert "answers no photos. There are too few photos to promise this" in sentence
+    assert "takes 99 independent photos" in sentence
+    assert "tested on 60" in sentence
 
 
 def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
@@ -157,15 +157,15 @@ def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
 
 def test_the_sentence_says_how_wrong_the_surest_answers_were() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 100, 30), SelectivePoint(0.9, 50, 10)), 0.05)
-    assert "would answer no photos. It is too often wrong to promise this" in sentence
-    assert "of the 50 it was surest about, among 100 it had not seen, it was wrong about 10" in sentence
+    assert "answers no photos. It is too often wrong to promise this" in sentence
+    assert "10 of its 50 surest answers were wrong" in sentence
 
 
 def test_the_sentence_says_that_the_surest_answers_were_right_and_too_few() -> None:
     points = (SelectivePoint(0.0, 100, 12), SelectivePoint(0.7, 60, 8), SelectivePoint(0.9, 25, 0))
     sentence = describe_selective(points, 0.05)
-    assert "would answer no photos. Too few photos to promise this" in sentence
-    assert "of the 25 it was surest about, among 100 it had not seen, it was wrong about 0" in sentence
+    assert "answers no photos. There are too few photos to promise this" in sentence
+    assert "0 of its 25 surest answers were wrong" in sentence
 
 
 @settings(max_examples=50)
@@ -194,7 +194,7 @@ def test_copies_make_no_promise_possible() -> None:
     groups = np.arange(70) // 7
     assert threshold_for(selective_points(labels, probabilities), 0.02) == 0.0
     assert threshold_for(selective_points(labels, probabilities, groups), 0.02) is None
-    assert "measured on 10." in describe_selective(selective_points(labels, probabilities, groups), 0.02)
+    assert "tested on 10." in describe_selective(selective_points(labels, probabilities, groups), 0.02)
 
 
 def draw_groups(num_groups: int, accuracy: float, together: float, seed: int) -> tuple[Answers, NDArray[np.int64]]:

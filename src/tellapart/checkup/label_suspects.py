@@ -200,7 +200,7 @@ def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[n
     """The photos that a model has judged, by group and label."""
     rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
     names = rows if groups is None else groups[rows]
-    (_, moment_labels), of_row = np.unique(np.stack([names, labels[rows]]), axis=1, return_inverse=True)
+    (_moment_names, moment_labels), of_row = np.unique(np.stack([names, labels[rows]]), axis=1, return_inverse=True)
     of_row = of_row.reshape(-1)
     sums = np.zeros((len(moment_labels), probabilities.shape[1]))
     np.add.at(sums, of_row, probabilities[rows])

@@ -109,7 +109,8 @@ def describe_shortcut(shortcut: Shortcut) -> str:
             clue=_(_WORDS[shortcut.clue].clue), name=quote(shortcut.class_name)
         )
     words = _WORDS[shortcut.clue]
-    return _(words.all if shortcut.num_with == shortcut.num_class else words.some).format(
+    said = words.all if shortcut.num_with == shortcut.num_class else words.some
+    return _(said).format(
         num_with=shortcut.num_with,
         num_class=shortcut.num_class,
         name=quote(shortcut.class_name),

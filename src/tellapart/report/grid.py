@@ -35,7 +35,7 @@ def draw_grid(images: Sequence[NDArray[np.uint8]], titles: Sequence[str], column
     num_columns = max(1, min(columns, len(images)))
     sizes = _sizes_inches([image.shape[:2] for image in images])
     starts = range(0, len(images), num_columns)
-    row_heights = [max(height for height, _ in sizes[start : start + num_columns]) for start in starts]
+    row_heights = [max(height for height, width in sizes[start : start + num_columns]) for start in starts]
     width = _MARGIN_INCHES + num_columns * (_CELL_INCHES + _MARGIN_INCHES)
     height = (
         2 * _MARGIN_INCHES + sum(row_heights) + len(row_heights) * _TITLE_INCHES + max(0, len(starts) - 1) * _GAP_INCHES

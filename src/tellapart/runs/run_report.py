@@ -319,7 +319,7 @@ def _by_content(digests: Iterable[str | Skipped]) -> dict[str, list[int]]:
 def _shared_end(path: str, other: str) -> int:
     """How many characters two paths have in common, counted from the end."""
     ends = zip(reversed(path), reversed(other), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
+    return sum(1 for _pair in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
 
 
 def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:
