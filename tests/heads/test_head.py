@@ -124,7 +124,7 @@ def test_at_thirty_to_one_the_rare_class_is_found(seed: int) -> None:
     assert (found[fresh.labels == 1] == 1).mean() > 0.9
     assert (found[fresh.labels == 0] == 0).mean() > 0.9
     assert head.class_weights == pytest.approx((310 / 600, 310 / 20))
-    assert any("has 300 photos and the smallest 10" in note for note in head.notes)
+    assert any("uneven (300 and 10 photos)" in note for note in head.notes)
 
 
 def test_a_rare_class_of_one_photo_does_not_stop_the_others() -> None:

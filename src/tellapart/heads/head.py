@@ -14,6 +14,7 @@ from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidat
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
 from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
+from tellapart.translation import gettext as _
 
 _MEAN = "mean of LDA and logistic regression"
 # Up to so many different photos in the largest class, the nearest mean is all they can carry.
@@ -261,8 +262,9 @@ def _notes(data: HeadData, class_weights: NDArray[np.float64] | None) -> list[st
     notes = []
     if class_weights is not None:
         notes.append(
-            f"the largest class has {counts.max():,} photos and the smallest {counts.min():,}, so each class counts as"
-            " much as any other, whatever the number of its photos."
+            _(
+                "classes are uneven ({largest:,} and {smallest:,} photos). Training gives each class the same weight."
+            ).format(largest=counts.max(), smallest=counts.min())
         )
     num_copies = int(((different == 1) & (counts > 1)).sum())
     if num_copies:
