@@ -119,7 +119,7 @@ def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
     )
 
 
-def _title_of_leak(splits: Sequence[str], groups: Sequence[Sequence[int]]) -> str:
+def _title_of_leak(splits: Sequence[str | None], groups: Sequence[Sequence[int]]) -> str:
     """How many photos of which folder were not held out in truth."""
     held_out = [name for name in ("validation", "test") if name in splits]
     learnt = [rows for rows in groups if any(splits[row] not in held_out for row in rows)]

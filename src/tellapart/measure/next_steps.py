@@ -27,8 +27,8 @@ def rank_steps(
 
     The cost is the share of all answers that may be wrong, or unknown, because of it: 1 for a model that guesses or
     that nothing is known of; for a class that is missed its share of misses over the number of classes, without the
-    labels in doubt, which may be why; for a class that is known badly half of what its recall may lose; for a problem of
-    the photos the share of photos it concerns.
+    labels in doubt, which may be why; for a class that is known badly half of what its recall may lose; for a problem
+    of the photos the share of photos it concerns.
 
     Args:
         verdict: on the model; `None` where only photos were checked.
