@@ -11,6 +11,7 @@ import numpy as np
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.duplicates import group_numbers, pauses_between
 from tellapart.checkup.finding import Judgement, PhotoScores, make_figure
+from tellapart.measure.number_words import count_photos
 from tellapart.measure.splits import count_groups
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, PhotoGroup
@@ -108,19 +109,29 @@ def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
     num = len({row for rows in some for row in rows})
     return Finding(
         "leak",
-        ngettext(
-            "{num:,} photo in one split folder with a copy in another",
-            "{num:,} photos in one split folder with a copy in another",
-            num,
-        ).format(num=num),
+        _title_of_leak(splits, some),
         _(
-            "A model recognises photos it was trained on, so these photos make it look better than it is. Their copies"
-            " are left out of the test."
+            "A model recognises photos that it was trained on, so such photos make it look better than it is. They are"
+            " left out of the test."
         ),
         num,
         *_show_groups(photos, some, lambda row: splits[row] or _("no folder")),
         is_problem=True,
         action=_("Delete these photos from the validation and test folders, or train on one folder without the split."),
+    )
+
+
+def _title_of_leak(splits: Sequence[str | None], groups: Sequence[Sequence[int]]) -> str:
+    """How many photos of which folder were not held out in truth."""
+    held_out = [name for name in ("validation", "test") if name in splits]
+    learnt = [rows for rows in groups if any(splits[row] not in held_out for row in rows)]
+    leaked = {row for rows in learnt for row in rows if splits[row] in held_out}
+    if not leaked:
+        num = len({row for rows in groups for row in rows})
+        return _("{photos} in one split folder with a copy in another").format(photos=count_photos(num))
+    num_all = sum(splits.count(name) for name in held_out)
+    return _("{num:,} of the {num_all:,} photos in {folders} have a copy in the training photos").format(
+        num=len(leaked), num_all=num_all, folders=" + ".join(held_out)
     )
 
 
