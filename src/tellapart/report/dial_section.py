@@ -146,7 +146,7 @@ def _stop(curve: OperatingCurve, threshold: float) -> DialStop:
 
 
 def _range(interval: tuple[float, float]) -> str:
-    return " \u2013 ".join(map(per_thousand, interval))
+    return "\u2013".join(map(per_thousand, interval))
 
 
 def _promise(curve: OperatingCurve, max_missed: float) -> MissedPromise:
