@@ -8,7 +8,7 @@ import pytest
 
 from tellapart.commands.evaluate import evaluate, evaluation_to_json
 from tellapart.errors import DatasetError, OutputError
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.intervals import wilson_interval
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.store import to_json_bytes
 
@@ -63,7 +63,7 @@ def test_an_unreadable_photo_and_a_stray_file_do_not_shift_the_labels(
 def test_an_unknown_class_is_named_with_the_nearest_known_one(model_dir: Path, paint: Paint, tmp_path: Path) -> None:
     paint_folder(paint, "Reds", "red", 2)
     paint_folder(paint, "blue", "blue", 2)
-    with pytest.raises(DatasetError, match="the class 'Reds'.*It knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
+    with pytest.raises(DatasetError, match="the class 'Reds'.*knows 'blue', 'red'. Did you mean 'red' by 'Reds'"):
         evaluate(model_dir, tmp_path / "unseen")
 
 
@@ -80,7 +80,7 @@ def test_nothing_readable_is_an_error_with_the_first_reason(model_dir: Path, pai
     paint_folder(paint, "blue", "blue", 1)
     for path in (tmp_path / "unseen").rglob("*.png"):
         path.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(DatasetError, match="none of the 2 photos of .* can be read, the first because: "):
+    with pytest.raises(DatasetError, match="none of the 2 photos of .* can be read. The first: "):
         evaluate(model_dir, tmp_path / "unseen")
 
 

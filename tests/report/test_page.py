@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.measurement import Method, measure
-from tellapart.measure.metrics import wilson_interval
 from tellapart.measure.number_words import percent, percent_range
 from tellapart.measure.scores import SelectivePoint
 from tellapart.records import Finding, LabelSuspect, Skipped

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.options import (
+    SOURCE_HELP,
+    CacheDir,
+    ClassLevel,
+    LabelPattern,
+    LabelsCsv,
+    MaxMissed,
+    PerClass,
+    Threshold,
+)
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
@@ -68,6 +77,8 @@ def train(
         ),
     ] = None,
     cache_dir: CacheDir = None,
+    threshold: Threshold = None,
+    max_missed: MaxMissed = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +188,8 @@ def train(
         "class_level": class_level,
         "per_class": per_class,
         "cache_dir": cache_dir,
+        "threshold": threshold,
+        "max_missed": max_missed,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
