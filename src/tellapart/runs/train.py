@@ -15,6 +15,7 @@ from tellapart.checkup.check_up import Checkup
 from tellapart.config import DialConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
 from tellapart.photos.photoset import PhotoSet
@@ -158,17 +159,30 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     )
 
 
+def check_can_train() -> None:
+    """Nothing, if the packages that the default recipe needs are installed.
+
+    Raises:
+        DependencyError: one is not.
+    """
+    try:
+        import tellapart.runs.head_recipe  # noqa: F401
+    except ModuleNotFoundError as exc:
+        raise DependencyError(
+            _("training needs {name}, which is not installed. Install it with: {command}").format(
+                name=exc.name, command=install_extra("train")
+            ),
+            name=exc.name,
+        ) from exc
+
+
 @contextmanager
 def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
-        try:
-            from tellapart.runs.head_recipe import HeadRecipe
-        except ModuleNotFoundError as exc:
-            raise DependencyError(
-                f"training needs {exc.name}, which is not installed. Install it with: pip install 'tellapart[train]'",
-                name=exc.name,
-            ) from exc
+        check_can_train()
+        from tellapart.runs.head_recipe import HeadRecipe
+
         yield HeadRecipe(job)
         return
     # Keras and PyTorch take seconds to load, which a head does without.
