@@ -102,7 +102,7 @@ def test_a_setting_of_another_recipe_is_refused_with_that_recipe(settings: dict[
 @pytest.mark.parametrize("name", ["epoch", "learningrate", "cachedir", "lables_csv"])
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest(name: str) -> None:
     nearest = {"epoch": "epochs", "learningrate": "learning_rate", "cachedir": "cache_dir", "lables_csv": "labels_csv"}
-    with pytest.raises(ConfigError, match=f"there is no setting `{name}`. Did you mean `{nearest[name]}`?") as caught:
+    with pytest.raises(ConfigError, match=f"There is no setting `{name}`. Did you mean `{nearest[name]}`?") as caught:
         split_settings({name: 1})
     assert caught.value.field == name
 

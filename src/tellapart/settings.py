@@ -20,6 +20,8 @@ from tellapart.config import (
     check_choice,
 )
 from tellapart.errors import ConfigError
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 
 class SourceSettings(TypedDict, total=False):
@@ -106,7 +108,9 @@ def check_names(given: Collection[str], legal: Collection[str]) -> None:
         if name not in legal:
             nearest = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
             raise ConfigError(
-                f"there is no setting `{name}`. Did you mean `{nearest[0]}`? Choose from {', '.join(sorted(legal))}.",
+                _("There is no setting `{name}`. Did you mean `{nearest}`? Choose from {legal}.").format(
+                    name=name, nearest=nearest[0], legal=", ".join(sorted(legal))
+                ),
                 field=name,
             )
 
@@ -169,12 +173,19 @@ def _check_recipe(settings: Mapping[str, Any], recipe: str) -> None:
     if not others:
         return
     shown = ", ".join(f"`{name}`" for name in others)
-    verb = "has" if len(others) == 1 else "have"
-    recipes = " or ".join(f"`recipe={name!r}`" for name, names in legal.items() if set(others) <= names)
-    what_else = f", or give {recipes}" if recipes else ""
-    noun = "it" if len(others) == 1 else "them"
+    recipes = _(" or ").join(f"`recipe={name!r}`" for name, names in legal.items() if set(others) <= names)
+    found = ngettext(
+        "{shown} has no effect with `recipe={recipe!r}`.",
+        "{shown} have no effect with `recipe={recipe!r}`.",
+        len(others),
+    ).format(shown=shown, recipe=recipe)
+    what_to_do = (
+        ngettext("Leave it out, or give {recipes}.", "Leave them out, or give {recipes}.", len(others))
+        if recipes
+        else ngettext("Leave it out.", "Leave them out.", len(others))
+    ).format(recipes=recipes)
     raise ConfigError(
-        f"{shown} {verb} no effect with `recipe={recipe!r}`. Leave {noun} out{what_else}.",
+        f"{found} {what_to_do}",
         field=others[0],
         value=settings[others[0]],
     )

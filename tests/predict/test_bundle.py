@@ -190,7 +190,7 @@ def test_what_is_not_a_json_object_is_damaged(model_dir: Path, data: bytes) -> N
         ({"layers": [{"name": "a"}]}, "'output_shape' is missing"),
         ({"layers": None}, "is damaged"),
         ({"preprocess": {"image_size": [4, 6], "channels": 2, "interpolation": "bicubic"}}, "unknown preprocessing"),
-        ({"recipe": 3}, "3 where text belongs"),
+        ({"recipe": 3}, "3 is not text"),
         ({"versions": []}, "is damaged"),
         ({"model": {"file": "../other.onnx", "sha256": "", "size_bytes": 1}}, "not 'model.onnx'"),
         ({"model": 5}, "is damaged"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tellapart.cli.flags import with_flags
 from tellapart.cli.options import (
     SOURCE_HELP,
     CacheDir,
@@ -301,8 +302,8 @@ def describe_run(run: "Run") -> list[str]:
         lines.append(f"{describe_accuracy(run.validation, is_approximate=run.is_cross_validated)} {tested}")
     folder = shlex.quote(str(run.run_dir))
     if run.steps:
-        step = run.steps[0]
-        lines.append(_("Do this first: {title}. {action}").format(title=step.title, action=step.action))
+        title, action = run.steps[0].title, with_flags(run.steps[0].action)
+        lines.append(_("Do this first: {title}. {action}").format(title=title, action=action))
     if run.verdict is not None and run.verdict.colour != "red":
         lines.append(_("Classify new photos: {command}").format(command=f"tellapart predict {folder} PHOTOS"))
     return [

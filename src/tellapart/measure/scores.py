@@ -82,7 +82,8 @@ class Step:
     """Something to do next.
 
     Attributes:
-        kind: the finding it is about, or `too_few`, `guessing`, `weak_class`, `more_photos` or `skipped`.
+        kind: the finding it is about, or `too_few`, `guessing`, `weak_class`, `few_of_class`, `more_photos` or
+            `skipped`.
         title: what it is about, in a few words.
         action: what can be done about it today.
         cost: share of all answers that may be wrong, or unknown, because of it.
