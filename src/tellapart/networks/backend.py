@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tellapart.errors import ConfigError, DependencyError
+from tellapart.installation import install_extra
 from tellapart.randomness import named_generator
 from tellapart.translation import gettext as _
 
@@ -37,8 +38,8 @@ def _import_keras() -> None:
         raise DependencyError(
             _(
                 "training needs keras with its backend {backend!r}, and {module!r} is not installed. "
-                "Install it with: pip install 'tellapart[train]'"
-            ).format(backend=name, module=exc.name)
+                "Install it with: {command}"
+            ).format(backend=name, module=exc.name, command=install_extra("train"))
         ) from exc
     finally:
         for name in added:
