@@ -223,8 +223,8 @@ def _script_texts(script: str) -> dict[str, str]:
         return {}
     texts = {}
     for singular, plural in _SCRIPT_MESSAGE.findall(script):
-        english = json.loads(f'"{singular}"')
-        texts[english] = ngettext(english, json.loads(f'"{plural}"'), _MANY) if plural else gettext(english)
+        english, many = json.loads(f'["{singular}", "{plural}"]')
+        texts[english] = ngettext(english, many, _MANY) if many else gettext(english)
     return texts
 
 
