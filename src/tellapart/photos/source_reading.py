@@ -88,8 +88,8 @@ def refuse_file(source: str) -> NoReturn:
     else:
         problem = _("{source!r} is a single photo.").format(source=source)
     what_to_do = _(
-        "Give a folder with a folder per class, photos with their class in the name, a zip of either, or a CSV of "
-        "paths and labels. To classify single photos, use `tellapart predict`."
+        "Give a folder with a folder per class, a zip, or a CSV of paths and labels. The class may also be in the "
+        "file names. To classify single photos, use `tellapart predict`."
     )
     raise DatasetError(
         f"{problem} {what_to_do}",

@@ -67,9 +67,7 @@ def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
     content = _read_content(run_dir)
     kept = _read_fingerprints(run_dir)
     if content is None and kept is None:
-        note = _(
-            "this model does not come with the list of the photos it was trained on, so these photos may be among them."
-        )
+        note = _("This model does not come with the list of its training photos, so these photos may be among them.")
         return KnownPhotos(notes=(note,))
     content = content or {}
     of_split = {
@@ -83,15 +81,15 @@ def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
     if kept is None:
         notes = (
             _(
-                "this run has no fingerprints of the photos it was trained on, so near copies of them are not"
-                " recognised. Train again to have them left out."
+                "This run has no fingerprints of its training photos, so near-copies of them are not recognized."
+                " Train again to leave them out."
             ),
         )
     elif not len(kept):
         notes = (
             _(
-                "the photos this model was trained on look nearly alike, so near copies of them cannot be recognised."
-                " Only byte-identical ones are left out."
+                "The training photos of this model look nearly the same, so near-copies of them cannot be recognized."
+                " Only byte-identical photos are left out."
             ),
         )
     elif asked:
