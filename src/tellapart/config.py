@@ -459,7 +459,8 @@ class DialConfig:
                 field="threshold",
                 value=self.threshold,
             )
-        _ = self.chosen  # refuses what is not a class and a number
+        if self.chosen is None:  # which refuses what is not a class and a number
+            return
 
     @property
     def is_off(self) -> bool:
@@ -482,7 +483,7 @@ def _class_and_number(name: str, value: ClassNumber) -> tuple[str, float]:
     if isinstance(value, Mapping):
         pairs = dict(value)
     elif isinstance(value, str) and "=" in value:
-        class_name, _, number = value.rpartition("=")
+        class_name, number = value.rsplit("=", 1)
         pairs = {class_name: number}
     if len(pairs) > 1:
         raise _refused(name, value, "names several classes, and only one of them can have a threshold. Give one.")
