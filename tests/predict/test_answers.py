@@ -86,8 +86,8 @@ def test_many_photos_that_look_unfamiliar_are_named_with_what_answers(predictor:
     predictions = Model(near).predict(animals_dir)
     num_photos = len(list(predictions))
     assert predictions.notes == (
-        f"{num_photos} of {num_photos} photos look unlike the training photos. Such photos are answered 'none of "
-        "these' with `none_of_these=0.05`.",
+        f"{num_photos} of {num_photos} photos look unlike the training photos. `none_of_these=0.05` answers 'none "
+        "of these' for such photos.",
     )
 
 
@@ -116,7 +116,7 @@ def test_a_network_that_cannot_tell_gives_no_distance(trained: Run, animals_dir:
 
 def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
     (note,) = rule(predictor, not_sure=0.1).notes
-    assert "it would answer 60% of photos" in note
+    assert "the model answers 60% of photos" in note
 
 
 def test_more_false_alarms_leave_less_room(predictor: Model) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tellapart.measure.number_words import percent
 from tellapart.measure.scores import SelectivePoint
+from tellapart.translation import gettext as _
 
 _MOST_POINTS = 100
 # Photos that are taken to have been wrong besides those that were, for the luck of the chosen threshold.
@@ -87,25 +88,43 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
     point = _point_for(points, target_error)
     if point is not None:
         answered = percent(point.num_answered / num_photos, num_photos)
-        share = "all" if point.threshold == 0 else f"{answered} of"
-        return (
-            f"With {setting} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
-            f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."
+        if point.threshold == 0:
+            said = _(
+                "With {setting} the model answers all photos. It answered {num_answered:,} of {num_photos:,} photos it"
+                " had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        else:
+            said = _(
+                "With {setting} the model answers {share} of photos. It answered {num_answered:,} of {num_photos:,}"
+                " photos it had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        return said.format(
+            setting=setting,
+            share=answered,
+            num_photos=num_photos,
+            num_answered=point.num_answered,
+            num_wrong=point.num_wrong,
         )
     best = points[int(np.argmin(_expected_errors(points)))]
-    surest = (
-        f"of the {best.num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
-        f"{best.num_wrong:,}"
-    )
     if _is_never_enough(points, target_error):
-        return (
-            f"With {setting} it would answer no photos. Too few photos to promise this: so low a rate of errors shows "
-            f"only on {math.ceil(1 / target_error - 1 - 1e-9):,} independent photos or more, and it was measured on "
-            f"{int(max(_independent(points))):,}."
+        return _(
+            "With {setting} the model answers no photos. There are too few photos to promise this: it takes"
+            " {num_needed:,} independent photos, and the model was tested on {num_photos:,}."
+        ).format(
+            setting=setting,
+            num_needed=math.ceil(1 / target_error - 1 - 1e-9),
+            num_photos=int(max(_independent(points))),
         )
+    said = _(
+        "With {setting} the model answers no photos. It is too often wrong to promise this: {num_wrong:,} of its"
+        " {num_answered:,} surest answers were wrong."
+    )
     if is_too_few(points, target_error):
-        return f"With {setting} it would answer no photos. Too few photos to promise this: {surest}."
-    return f"With {setting} it would answer no photos. It is too often wrong to promise this: {surest}."
+        said = _(
+            "With {setting} the model answers no photos. There are too few photos to promise this: {num_wrong:,} of its"
+            " {num_answered:,} surest answers were wrong."
+        )
+    return said.format(setting=setting, num_answered=best.num_answered, num_wrong=best.num_wrong)
 
 
 def is_too_few(points: Sequence[SelectivePoint], target_error: float) -> bool:
