@@ -16,7 +16,7 @@ from recording import Measurement, make_parser, record
 from tellapart.config import DEFAULT_BACKBONE
 from tellapart.heads.head import cross_validate_head, fit_head
 from tellapart.heads.head_data import HeadData
-from tellapart.measure.metrics import grouped_interval
+from tellapart.measure.intervals import grouped_interval
 from tellapart.measure.selective import selective_points, threshold_for
 from tellapart.randomness import named_generator
 

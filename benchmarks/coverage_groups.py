@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from recording import REPOSITORY_DIR, describe_machine
-from tellapart.measure.metrics import grouped_interval
+from tellapart.measure.intervals import grouped_interval
 from tellapart.randomness import named_generator
 
 HEADER = ("groups", "largest_group", "together", "accuracy", "n", "held_by_groups", "held_by_files", "width_by_groups")

@@ -16,7 +16,7 @@ from ablate_scratch import Setting, train
 from recording import REPOSITORY_DIR, describe_commit, describe_machine
 from tellapart import open_photos
 from tellapart.config import ScratchConfig, SourceConfig
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.splits import Split, fold_numbers
 from tellapart.runs.held_out import hold_out
 from tellapart.runs.network_recipe import prepare_photos

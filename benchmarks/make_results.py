@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.intervals import wilson_interval
 
 BENCHMARKS_DIR = Path(__file__).resolve().parent
 RESULTS_PAGE = BENCHMARKS_DIR / "RESULTS.md"

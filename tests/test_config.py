@@ -175,7 +175,7 @@ def test_an_image_size_in_range_is_accepted(image_size: tuple[int, int]) -> None
 
 @pytest.mark.parametrize("channels", [0, 2, 4, None])
 def test_other_numbers_of_channels_are_refused(channels: Any) -> None:
-    assert message(ClassicConfig, channels=channels) == (f"`channels` {channels!r} must be 3 (colour) or 1 (gray).")
+    assert message(ClassicConfig, channels=channels) == (f"`channels` {channels!r} must be 3 (colour) or 1 (grey).")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
@@ -290,7 +290,7 @@ def test_each_recipe_is_set_with_settings_of_its_own_name() -> None:
 
 
 def test_minutes_and_epochs_together_are_refused() -> None:
-    words = "`minutes` 5 and `epochs` 10 were both given, and each says how long to train. Give one of them."
+    words = "`minutes` 5 and `epochs` 10 were both given, and each sets how long to train. Give one of them."
     assert message(ScratchConfig, minutes=5, epochs=10) == words
 
 
@@ -317,7 +317,7 @@ def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], word
         ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'transfer'"),
         (
             {"backbone": ""},
-            r"`backbone` '' is no backbone\. Give a name such as 'efficientnet-lite0@288', the path of an ONNX",
+            r"`backbone` '' is not a backbone\. Give a name such as 'efficientnet-lite0@288', the path of an ONNX",
         ),
         ({"validation_fraction": 1.0}, r"`validation_fraction` 1.0 must be above 0 and below 1"),
         ({"folds": 1}, r"`folds` 1 must be between 2 and 100"),

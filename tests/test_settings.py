@@ -7,15 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
-from tellapart.config import RECIPE_CONFIGS, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    AnswerConfig,
+    ClassicConfig,
+    DialConfig,
+    ScratchConfig,
+    SourceConfig,
+    TransferConfig,
+)
 from tellapart.errors import ConfigError
 from tellapart.settings import (
+    AnswerSettings,
     CheckSettings,
     SourceSettings,
     TrainSettings,
     check_names,
     recipe_config,
     source_config,
+    split_dial,
     split_settings,
 )
 
@@ -25,7 +35,7 @@ def test_the_keywords_of_a_source_are_the_fields_of_its_config() -> None:
 
 
 def test_the_keywords_of_a_training_are_the_fields_of_all_configs() -> None:
-    configs = (SourceConfig, *RECIPE_CONFIGS.values())
+    configs = (SourceConfig, DialConfig, *RECIPE_CONFIGS.values())
     assert set(TrainSettings.__annotations__) == {field.name for config in configs for field in fields(config)}
 
 
@@ -33,6 +43,15 @@ def test_the_keywords_of_a_check_up_are_its_thresholds_and_those_of_a_source() -
     legal = {field.name for config in (CheckConfig, SourceConfig) for field in fields(config)}
     assert set(CheckSettings.__annotations__) == legal
     assert {field.name for field in fields(CheckConfig)} == set(THRESHOLDS)
+
+
+def test_the_keywords_of_an_answer_are_the_fields_of_its_config() -> None:
+    assert set(AnswerSettings.__annotations__) == {field.name for field in fields(AnswerConfig)}
+
+
+def test_the_dial_of_a_training_stands_apart_from_its_other_settings() -> None:
+    settings = {"seed": 1, "threshold": {"cat": 0.2}}
+    assert split_dial(settings) == (DialConfig(threshold={"cat": 0.2}), {"seed": 1})
 
 
 def test_without_settings_the_defaults_are_used() -> None:
@@ -83,7 +102,7 @@ def test_a_setting_of_another_recipe_is_refused_with_that_recipe(settings: dict[
 @pytest.mark.parametrize("name", ["epoch", "learningrate", "cachedir", "lables_csv"])
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest(name: str) -> None:
     nearest = {"epoch": "epochs", "learningrate": "learning_rate", "cachedir": "cache_dir", "lables_csv": "labels_csv"}
-    with pytest.raises(ConfigError, match=f"there is no setting `{name}`. Did you mean `{nearest[name]}`?") as caught:
+    with pytest.raises(ConfigError, match=f"There is no setting `{name}`. Did you mean `{nearest[name]}`?") as caught:
         split_settings({name: 1})
     assert caught.value.field == name
 

@@ -53,3 +53,4 @@ def test_what_needs_more_says_what_to_install_in_one_line(words: list[str], anim
     assert "defect" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "run" / "bundle.json").exists()
+    assert not (tmp_path / "demo").exists()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tellapart.checkup.check_up import Checkup as Checkup
     from tellapart.checkup.check_up import check as check
     from tellapart.commands.compare import compare as compare
+    from tellapart.commands.dial import DialSummary as DialSummary
+    from tellapart.commands.dial import set_dial as set_dial
     from tellapart.commands.embed import embed as embed
     from tellapart.commands.evaluate import evaluate as evaluate
     from tellapart.commands.fix import fix as fix
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "checkup.check_up": "Checkup check",
     "commands.compare": "compare",
+    "commands.dial": "DialSummary set_dial",
     "commands.embed": "embed",
     "commands.evaluate": "evaluate",
     "commands.fix": "fix",

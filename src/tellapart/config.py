@@ -5,10 +5,12 @@ Defaults stand here and nowhere else. The command line fills these from flags; P
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tellapart.errors import ConfigError
+from tellapart.translation import gettext as _
 
 OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
@@ -34,7 +36,13 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value in choices:
         return
     nearest = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.0)
-    raise _refused(name, value, f"is not known. Did you mean {nearest[0]!r}? Choose from {', '.join(choices)}.")
+    raise _refused(
+        name,
+        value,
+        _("is not known. Did you mean {nearest!r}? Choose from {choices}.").format(
+            nearest=nearest[0], choices=", ".join(choices)
+        ),
+    )
 
 
 def check_range(name: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
@@ -43,12 +51,21 @@ def check_range(name: str, value: float, low: float, high: float, *, open_ends: 
     Raises:
         ConfigError: it is not, or is no number.
     """
-    words = f"above {low:,} and below {high:,}" if open_ends else f"between {low:,} and {high:,}"
-    if not isinstance(value, (int, float)):
-        raise _refused(name, value, f"must be a number {words}.")
-    inside = low < value < high if open_ends else low <= value <= high
-    if not inside:
-        raise _refused(name, value, f"must be {words}.")
+    is_number = isinstance(value, (int, float))
+    if is_number and (low < value < high if open_ends else low <= value <= high):
+        return
+    if not is_number and open_ends:
+        reason = _("must be a number above {low:,} and below {high:,}.")
+    elif not is_number:
+        reason = _("must be a number between {low:,} and {high:,}.")
+    elif open_ends:
+        reason = _("must be above {low:,} and below {high:,}.")
+    else:
+        reason = _("must be between {low:,} and {high:,}.")
+    reason = reason.format(low=low, high=high)
+    if is_number and (low, high) == (0, 1) and 1 < value <= 100:
+        reason += " " + _("For {percent:g}%, write {share:g}.").format(percent=value, share=value / 100)
+    raise _refused(name, value, reason)
 
 
 def check_whole(name: str, value: int, low: int, high: int) -> None:
@@ -58,14 +75,20 @@ def check_whole(name: str, value: int, low: int, high: int) -> None:
         ConfigError: it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _refused(name, value, f"must be a whole number between {low:,} and {high:,}.")
+        raise _refused(
+            name, value, _("must be a whole number between {low:,} and {high:,}.").format(low=low, high=high)
+        )
     check_range(name, value, low, high)
 
 
 def _refused(name: str, value: object, reason: str) -> ConfigError:
     is_setting = name.isidentifier()
     shown = f"`{name}`" if is_setting else name
-    return ConfigError(f"{shown} {value!r} {reason}", field=name if is_setting else None, value=value)
+    return ConfigError(
+        f"{shown} {value!r} {reason}",
+        field=name if is_setting else None,
+        value=value,
+    )
 
 
 @dataclass(frozen=True)
@@ -135,8 +158,11 @@ class SourceConfig:
     def __post_init__(self) -> None:
         given = [name for name in LABEL_SETTINGS if getattr(self, name) is not None]
         if len(given) > 1:
-            shown = " and ".join(f"`{name}`" for name in given[:2])
-            raise ConfigError(f"{shown} were both given. Give one of them.", field=given[0])
+            first, second = given[:2]
+            message = _("`{first}` and `{second}` were both given. Give one of them.").format(
+                first=first, second=second
+            )
+            raise ConfigError(message, field=first)
         if self.class_level is not None:
             check_whole("class_level", self.class_level, 1, 100)
         if self.per_class is not None:
@@ -159,11 +185,15 @@ def check_pattern(pattern: str) -> None:
     try:
         compiled = re.compile(pattern)
     except re.error as exc:
-        message = f"`label_pattern` {pattern!r} is not a regular expression: {exc}. Give one such as '^([a-z]+)_'."
+        message = _(
+            "`label_pattern` {pattern!r} is not a regular expression: {exc}. Give one such as '^([a-z]+)_'."
+        ).format(pattern=pattern, exc=exc)
         raise ConfigError(message, field="label_pattern", value=pattern) from exc
     if compiled.groups < 1:
         raise ConfigError(
-            f"`label_pattern` {pattern!r} has no group. Put parentheses around the class, as in '^([a-z]+)_'.",
+            _("`label_pattern` {pattern!r} has no group. Put parentheses around the class, as in '^([a-z]+)_'.").format(
+                pattern=pattern
+            ),
             field="label_pattern",
             value=pattern,
         )
@@ -296,8 +326,10 @@ class ScratchConfig:
         check_choice("recipe", self.recipe, ("scratch",))
         if self.minutes is not None and self.epochs is not None:
             raise ConfigError(
-                f"`minutes` {self.minutes!r} and `epochs` {self.epochs!r} were both given, and each says how long to "
-                "train. Give one of them.",
+                _(
+                    "`minutes` {minutes!r} and `epochs` {epochs!r} were both given, and each sets how long to "
+                    "train. Give one of them."
+                ).format(minutes=self.minutes, epochs=self.epochs),
                 field="minutes",
                 value=self.minutes,
             )
@@ -318,14 +350,20 @@ def _check_image(image_size: tuple[int, int], channels: int) -> None:
     """
     if not isinstance(image_size, tuple) or len(image_size) != 2:
         raise ConfigError(
-            f"`image_size` {image_size!r} must be a pair (height, width) in pixels, such as (150, 150).",
+            _("`image_size` {image_size!r} must be a pair (height, width) in pixels, such as (150, 150).").format(
+                image_size=image_size
+            ),
             field="image_size",
             value=image_size,
         )
     for side in image_size:
         check_whole("image_size", side, 16, MAX_SIDE)
     if channels not in (1, 3):
-        raise ConfigError(f"`channels` {channels!r} must be 3 (colour) or 1 (gray).", field="channels", value=channels)
+        raise ConfigError(
+            _("`channels` {channels!r} must be 3 (colour) or 1 (grey).").format(channels=channels),
+            field="channels",
+            value=channels,
+        )
 
 
 @dataclass(frozen=True)
@@ -357,21 +395,26 @@ class TransferConfig:
         check_choice("recipe", self.recipe, ("transfer",))
         if self.backbone is not None and (not isinstance(self.backbone, str) or not self.backbone):
             raise ConfigError(
-                f"`backbone` {self.backbone!r} is no backbone. Give a name such as {DEFAULT_BACKBONE!r}, the path of "
-                "an ONNX file, or hf:OWNER/NAME.",
+                _(
+                    "`backbone` {backbone!r} is not a backbone. Give a name such as {example!r}, the path of "
+                    "an ONNX file, or hf:OWNER/NAME."
+                ).format(backbone=self.backbone, example=DEFAULT_BACKBONE),
                 field="backbone",
                 value=self.backbone,
             )
         if self.backbone is not None and self.eyes != "auto":
             raise ConfigError(
-                f"`backbone` {self.backbone!r} and `eyes` {self.eyes!r} both name a network. Give one of them.",
+                _("`backbone` {backbone!r} and `eyes` {eyes!r} both name a network. Give one of them.").format(
+                    backbone=self.backbone, eyes=self.eyes
+                ),
                 field="eyes",
                 value=self.eyes,
             )
         if not isinstance(self.eyes, str) or not self.eyes:
             raise ConfigError(
-                f"`eyes` {self.eyes!r} is not known. Give {', '.join(EYES)}, or a network, such as "
-                f"{DEFAULT_BACKBONE!r}.",
+                _("`eyes` {eyes!r} is not known. Give {known}, or a network such as {example!r}.").format(
+                    eyes=self.eyes, known=", ".join(EYES), example=DEFAULT_BACKBONE
+                ),
                 field="eyes",
                 value=self.eyes,
             )
@@ -388,3 +431,88 @@ RECIPE_CONFIGS: dict[str, type[RecipeConfig]] = {
     "scratch": ScratchConfig,
     "classic": ClassicConfig,
 }
+
+
+ClassNumber = str | Mapping[str, float]
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class DialConfig:
+    """From which probability on a photo is called one of the classes: by a threshold, or by what may be missed.
+
+    One class has it, and is told from the rest. Either setting is `{"cracked": 0.2}` or `"cracked=0.2"`, and `"off"`
+    takes the dial of a model away.
+
+    Attributes:
+        threshold: the least probability, strictly between 0 and 1.
+        max_missed: the share of the photos of that class that may be missed, strictly between 0 and 1.
+    """
+
+    threshold: ClassNumber | None = None
+    max_missed: ClassNumber | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and self.max_missed is not None:
+            raise ConfigError(
+                "`threshold` and `max_missed` were both given, and each sets the same dial. Give one of them.",
+                field="threshold",
+                value=self.threshold,
+            )
+        _ = self.chosen  # refuses what is not a class and a number
+
+    @property
+    def is_off(self) -> bool:
+        """Whether no class has a threshold, not even the one that a model brings along."""
+        return OFF in (self.threshold, self.max_missed)
+
+    @property
+    def chosen(self) -> tuple[str, str, float] | None:
+        """The setting that was given, its class and its number; `None` where none was given, or `"off"`."""
+        for name in ("threshold", "max_missed"):
+            value = getattr(self, name)
+            if value is not None and value != OFF:
+                return (name, *_class_and_number(name, value))
+        return None
+
+
+def _class_and_number(name: str, value: ClassNumber) -> tuple[str, float]:
+    """The class and the number of `{"cracked": 0.2}` or `"cracked=0.2"`."""
+    pairs: dict[Any, Any] = {}
+    if isinstance(value, Mapping):
+        pairs = dict(value)
+    elif isinstance(value, str) and "=" in value:
+        class_name, _, number = value.rpartition("=")
+        pairs = {class_name: number}
+    if len(pairs) > 1:
+        raise _refused(name, value, "names several classes, and only one of them can have a threshold. Give one.")
+    class_name, number = next(iter(pairs.items()), ("", ""))
+    if not isinstance(class_name, str) or not class_name:
+        raise _refused(name, value, "names no class. Give a class and a number, such as cracked=0.2.")
+    try:
+        share = float(number)
+    except (TypeError, ValueError):
+        raise _refused(name, value, "has no number. Give a class and a number, such as cracked=0.2.") from None
+    if not 0 < share < 1:
+        raise _refused(name, value, "must be above 0 and below 1. For 5% write 0.05.")
+    return class_name, share
+
+
+@dataclass(frozen=True)
+class AnswerConfig(DialConfig):
+    """When a model answers, and with which class.
+
+    Attributes:
+        not_sure: share of wrong answers that is accepted among those that are given; `None` answers always.
+        none_of_these: share of photos like those of the training that may be taken for none of the classes; `None`
+            takes every photo for one of them.
+    """
+
+    not_sure: float | None = None
+    none_of_these: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("not_sure", "none_of_these"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 0, 1, open_ends=True)

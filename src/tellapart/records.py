@@ -101,9 +101,10 @@ class Prediction:
         path: of the photo; `image 0` for the first of the images that were given as pixels, bytes or Pillow images.
         nearest_class: the class with the highest probability, whether or not that is an answer.
         probabilities: in the order of the model's `class_names`, summing to 1.
-        distance: how unlike the photos of the training it is, where that was asked for.
+        distance: how unlike the photos of the training it is, where the model can tell.
         doubt: the answer in place of a class, `not sure` or `none of these`; `None` where the model answers.
         shown_doubt: the doubt in words that are no class of the model; `None` where `doubt` itself is none.
+        by_dial: class and probability that a dial names in place of the nearest class; `None` where it names none.
     """
 
     path: str
@@ -112,16 +113,24 @@ class Prediction:
     distance: float | None = None
     doubt: str | None = None
     shown_doubt: str | None = None
+    by_dial: tuple[str, float] | None = None
 
     @property
     def class_name(self) -> str | None:
-        """The nearest class where that is the answer, `None` where the model does not answer."""
-        return None if self.doubt else self.nearest_class
+        """The class that it answers, `None` where it does not answer."""
+        return None if self.doubt else self.forced_class
 
     @property
     def probability(self) -> float | None:
         """That of `class_name`; `None` where the model does not answer."""
-        return None if self.doubt else self.highest_probability
+        if self.doubt:
+            return None
+        return self.highest_probability if self.by_dial is None else self.by_dial[1]
+
+    @property
+    def forced_class(self) -> str:
+        """The class that it answers, or would answer if it had to."""
+        return self.nearest_class if self.by_dial is None else self.by_dial[0]
 
     @property
     def highest_probability(self) -> float:
@@ -130,8 +139,8 @@ class Prediction:
 
     @property
     def answer(self) -> str:
-        """The nearest class, or the doubt in words that are no class of the model."""
-        return self.shown_doubt or self.doubt or self.nearest_class
+        """The class that it answers, or the doubt in words that are no class of the model."""
+        return self.shown_doubt or self.doubt or self.forced_class
 
 
 @dataclass(frozen=True)
@@ -244,3 +253,18 @@ class Figure:
     median: float | None
     worst: float | None
     num_found: int
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A threshold for one class: a photo is of that class from this probability on, else the most probable other one.
+
+    Attributes:
+        class_name: the class.
+        threshold: in `[0, 1]`.
+        max_missed: the share of its photos that may be missed, where the threshold was chosen by that.
+    """
+
+    class_name: str
+    threshold: float
+    max_missed: float | None = None

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypedDict
 from tellapart.config import (
     RECIPE_CONFIGS,
     AugmentConfig,
+    ClassNumber,
+    DialConfig,
     ImageLimits,
     RecipeConfig,
     SourceConfig,
@@ -18,6 +20,8 @@ from tellapart.config import (
     check_choice,
 )
 from tellapart.errors import ConfigError
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 
 class SourceSettings(TypedDict, total=False):
@@ -56,8 +60,25 @@ class CompareSettings(SourceSettings, total=False):
     seed: int
 
 
-class TrainSettings(SourceSettings, total=False):
-    """How a classifier is trained, and on which photos: the fields of the recipes' configs and of `SourceConfig`."""
+class DialSettings(TypedDict, total=False):
+    """From which probability on a photo is called one of the classes: the fields of `DialConfig`."""
+
+    threshold: ClassNumber | None
+    max_missed: ClassNumber | None
+
+
+class AnswerSettings(DialSettings, total=False):
+    """When a model answers, and with which class: the fields of `AnswerConfig`."""
+
+    not_sure: float | None
+    none_of_these: float | None
+
+
+class TrainSettings(SourceSettings, DialSettings, total=False):
+    """How a classifier is trained, and on which photos, and its dial.
+
+    The fields of the recipes' configs, of `SourceConfig` and of `DialConfig`.
+    """
 
     recipe: Literal["transfer", "scratch", "classic"]
     backbone: str | None
@@ -87,7 +108,9 @@ def check_names(given: Collection[str], legal: Collection[str]) -> None:
         if name not in legal:
             nearest = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
             raise ConfigError(
-                f"there is no setting `{name}`. Did you mean `{nearest[0]}`? Choose from {', '.join(sorted(legal))}.",
+                _("There is no setting `{name}`. Did you mean `{nearest}`? Choose from {legal}.").format(
+                    name=name, nearest=nearest[0], legal=", ".join(sorted(legal))
+                ),
                 field=name,
             )
 
@@ -116,6 +139,16 @@ def split_settings(
     return {name: value for name, value in settings.items() if name not in of_source}, of_source
 
 
+def split_dial(settings: Mapping[str, Any]) -> tuple[DialConfig, dict[str, Any]]:
+    """The dial among the settings of a training, and the others.
+
+    Raises:
+        ConfigError: it has a value it cannot have.
+    """
+    of_dial = {name: settings[name] for name in DialSettings.__annotations__ if name in settings}
+    return DialConfig(**of_dial), {name: value for name, value in settings.items() if name not in of_dial}
+
+
 def recipe_config(settings: Mapping[str, Any], base: RecipeConfig | None = None) -> RecipeConfig:
     """`base` with these settings in place of its own; without a base, that of the recipe among the settings.
 
@@ -140,12 +173,19 @@ def _check_recipe(settings: Mapping[str, Any], recipe: str) -> None:
     if not others:
         return
     shown = ", ".join(f"`{name}`" for name in others)
-    verb = "has" if len(others) == 1 else "have"
-    recipes = " or ".join(f"`recipe={name!r}`" for name, names in legal.items() if set(others) <= names)
-    what_else = f", or give {recipes}" if recipes else ""
-    noun = "it" if len(others) == 1 else "them"
+    recipes = _(" or ").join(f"`recipe={name!r}`" for name, names in legal.items() if set(others) <= names)
+    found = ngettext(
+        "{shown} has no effect with `recipe={recipe!r}`.",
+        "{shown} have no effect with `recipe={recipe!r}`.",
+        len(others),
+    ).format(shown=shown, recipe=recipe)
+    what_to_do = (
+        ngettext("Leave it out, or give {recipes}.", "Leave them out, or give {recipes}.", len(others))
+        if recipes
+        else ngettext("Leave it out.", "Leave them out.", len(others))
+    ).format(recipes=recipes)
     raise ConfigError(
-        f"{shown} {verb} no effect with `recipe={recipe!r}`. Leave {noun} out{what_else}.",
+        f"{found} {what_to_do}",
         field=others[0],
         value=settings[others[0]],
     )

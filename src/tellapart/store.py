@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.errors import OutputError
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 _PARTIAL_PREFIX = ".tellapart-"
 _PARTIAL_SUFFIX = ".partial"
@@ -29,16 +31,16 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|nan)")
 
 _ADVICE = {
-    errno.ENOSPC: "the disk is full. Free some space or write to another disk",
-    errno.EDQUOT: "the disk quota is used up. Free some space or write to another disk",
-    errno.EFBIG: "the file is larger than this disk allows. Write to another disk",
-    errno.EROFS: "the disk is read-only. Write to another place",
-    errno.EACCES: "permission denied. Write to a folder that is yours",
-    errno.EPERM: "permission denied. Write to a folder that is yours",
-    errno.ENOENT: "the folder does not exist. Make it first or write to another one",
-    errno.ENOTDIR: "a part of the path is a file, not a folder. Write to another place",
-    errno.EISDIR: "a folder has that name. Give the path of a file",
-    errno.ENAMETOOLONG: "the name is too long for this disk. Give a shorter one",
+    errno.ENOSPC: gettext_noop("the disk is full. Free some space or write to another disk"),
+    errno.EDQUOT: gettext_noop("the disk quota is used up. Free some space or write to another disk"),
+    errno.EFBIG: gettext_noop("the file is larger than this disk allows. Write to another disk"),
+    errno.EROFS: gettext_noop("the disk is read-only. Write to another place"),
+    errno.EACCES: gettext_noop("permission denied. Write to a folder that is yours"),
+    errno.EPERM: gettext_noop("permission denied. Write to a folder that is yours"),
+    errno.ENOENT: gettext_noop("the folder does not exist. Make it first or write to another one"),
+    errno.ENOTDIR: gettext_noop("a part of the path is a file, not a folder. Write to another place"),
+    errno.EISDIR: gettext_noop("a folder has that name. Give the path of a file"),
+    errno.ENAMETOOLONG: gettext_noop("the name is too long for this disk. Give a shorter one"),
 }
 
 
@@ -190,8 +192,14 @@ def remove_partials(folder: Path) -> int:
 
 def output_error(path: Path, exc: OSError) -> OutputError:
     """What to tell the user when the operating system refused to write `path`."""
-    advice = _ADVICE.get(exc.errno or 0, f"{exc.strerror or exc}. Check the disk or write to another place")
-    return OutputError(f"cannot write {str(path)!r}: {advice}.", path=path)
+    advice = _ADVICE.get(exc.errno or 0)
+    if advice is not None:
+        message = _("cannot write {path!r}: {advice}.").format(path=str(path), advice=_(advice))
+    else:
+        message = _("cannot write {path!r}: {reason}. Check the disk or write to another place.").format(
+            path=str(path), reason=exc.strerror or exc
+        )
+    return OutputError(message, path=path)
 
 
 def check_writable(path: Path) -> None:
@@ -234,7 +242,8 @@ def check_replaceable(target: Path, shown: Path) -> None:
         raise output_error(shown, IsADirectoryError(errno.EISDIR, "Is a directory"))
     if is_there and not target.is_file():
         raise OutputError(
-            f"cannot write {str(shown)!r}: it is not an ordinary file. Give the path of a file.", path=shown
+            _("cannot write {shown!r}: it is not an ordinary file. Give the path of a file.").format(shown=str(shown)),
+            path=shown,
         )
     if is_there and not os.access(target, os.W_OK):
         raise output_error(shown, PermissionError(errno.EACCES, "Permission denied"))

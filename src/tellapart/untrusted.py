@@ -12,6 +12,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tellapart.translation import gettext as _
+
 # A bundle.json of 1,000 classes has about 0.2 MB. Parsed JSON takes up to 20 times the memory of its text.
 MAX_JSON_BYTES = 16 * 1024**2
 # A million photos with long paths.
@@ -41,8 +43,8 @@ def open_regular(path: str | Path, max_bytes: int) -> BinaryIO:
         status = os.fstat(descriptor)
         check_regular(status, path)
         if status.st_size > max_bytes:
-            found, most = (f"{number / 1e6:,.0f} MB" for number in (status.st_size, max_bytes))
-            raise OSError(errno.EFBIG, f"it has {found}, and at most {most} are read", str(path))
+            message = _("it has {found:,.0f} MB, and at most {most:,.0f} MB are read")
+            raise OSError(errno.EFBIG, message.format(found=status.st_size / 1e6, most=max_bytes / 1e6), str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -60,9 +62,9 @@ def check_regular(status: os.stat_result, path: str | Path) -> None:
         OSError: it is a folder, pipe, socket or device; `strerror` says which.
     """
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+        raise IsADirectoryError(errno.EISDIR, _("it is a folder"), str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a pipe, socket or device, not a file", str(path))
+        raise OSError(errno.EINVAL, _("it is a pipe, socket or device, not a file"), str(path))
 
 
 def read_regular(path: str | Path, max_bytes: int) -> bytes:
@@ -92,13 +94,13 @@ def parse_json(data: bytes) -> Any:
             data.decode("utf-8-sig"), parse_int=_parse_whole, parse_float=_parse_number, parse_constant=_parse_number
         )
     except RecursionError as exc:
-        raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels") from exc
+        raise ValueError(_("it is nested deeper than {most} levels").format(most=_MAX_DEPTH)) from exc
     level = [value]
-    for _ in range(_MAX_DEPTH):
+    for _unused in range(_MAX_DEPTH):
         level = [inner for item in level for inner in _inner_values(item)]
         if not level:
             return value
-    raise ValueError(f"it is nested deeper than {_MAX_DEPTH} levels")
+    raise ValueError(_("it is nested deeper than {most} levels").format(most=_MAX_DEPTH))
 
 
 def text_of(value: Any) -> str:
@@ -108,7 +110,7 @@ def text_of(value: Any) -> str:
         ValueError: it is not.
     """
     if not isinstance(value, str):
-        raise ValueError(f"{short_repr(value)} where text belongs")
+        raise ValueError(_("{value} is not text").format(value=short_repr(value)))
     return value
 
 
@@ -119,7 +121,11 @@ def whole_of(value: Any, low: int = 0, high: int = _LARGEST_WHOLE) -> int:
         ValueError: it is not.
     """
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{short_repr(value)} where a whole number from {low:,} to {high:,} belongs")
+        raise ValueError(
+            _("{value} is not a whole number from {low:,} to {high:,}").format(
+                value=short_repr(value), low=low, high=high
+            )
+        )
     return value
 
 
@@ -130,7 +136,9 @@ def number_of(value: Any, low: float = -LARGEST_NUMBER, high: float = LARGEST_NU
         ValueError: it is not, or not finite.
     """
     if type(value) not in (int, float) or not low <= value <= high:
-        raise ValueError(f"{short_repr(value)} where a number from {low:g} to {high:g} belongs")
+        raise ValueError(
+            _("{value} is not a number from {low:g} to {high:g}").format(value=short_repr(value), low=low, high=high)
+        )
     return float(value)
 
 
@@ -142,7 +150,7 @@ def short_repr(value: Any) -> str:
 def reason_of(exc: Exception) -> str:
     """The message of an error about content, in one line that is not long."""
     if isinstance(exc, KeyError):
-        return _cut(f"{exc} is missing", 200)
+        return _cut(_("{key} is missing").format(key=exc), 200)
     return _cut(" ".join(str(exc).split()), 200)
 
 
@@ -159,11 +167,11 @@ def _inner_values(value: Any) -> list[Any]:
 def _parse_whole(text: str) -> int:
     # 19 digits hold 64 bits; Python takes long for thousands of them.
     if len(text) > 20 or abs(int(text)) > _LARGEST_WHOLE:
-        raise ValueError(f"the number {_cut(text, 20)} is too large")
+        raise ValueError(_("the number {text} is too large").format(text=_cut(text, 20)))
     return int(text)
 
 
 def _parse_number(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"the number {_cut(text, 20)} is not finite")
+        raise ValueError(_("the number {text} is not finite").format(text=_cut(text, 20)))
     return number

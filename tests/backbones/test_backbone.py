@@ -57,7 +57,7 @@ def test_a_damaged_file_is_made_again_and_said(exports: list[str], tmp_path: Pat
     path.write_bytes(b"damaged")
     again = open_backbone(NAME, tmp_path)
     assert again.model == whole.model
-    assert again.notes == (f"{str(path)!r} was damaged, and the backbone was made again.",)
+    assert again.notes == (f"The backbone file {str(path)!r} was damaged, and was made again.",)
     assert open_backbone(NAME, tmp_path).notes == ()
 
 
@@ -94,7 +94,7 @@ def test_the_size_a_network_was_trained_on_is_the_same_network(exports: list[str
 
 @pytest.mark.parametrize("size", ["", "63", "1025", "288x288", "-1", "288.0", "²⁸⁸"])
 def test_a_size_that_is_not_accepted_is_refused(exports: list[str], tmp_path: Path, size: str) -> None:
-    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels. Example: 'efficientnet-lite0@288'"):
+    with pytest.raises(ConfigError, match="a size from 64 to 1024 pixels, such as 'efficientnet-lite0@288'"):
         open_backbone(f"{NAME}@{size}", tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
 def test_a_damaged_onnx_file_is_named(tiny_backbone: Path, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(tiny_backbone.read_bytes()[:-200])
     (tmp_path / "net.json").write_text("{}")
-    with pytest.raises(BundleError, match=r"net\.onnx' is damaged or no ONNX file"):
+    with pytest.raises(BundleError, match=r"net\.onnx' is damaged or not an ONNX file"):
         open_backbone(str(tmp_path / "net.onnx"), tmp_path)
 
 

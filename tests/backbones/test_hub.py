@@ -192,7 +192,7 @@ def test_without_network_and_nothing_fetched_the_message_says_what_to_do(
     server: StandIn, gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_endpoint(monkeypatch, gone)
-    with pytest.raises(BundleError, match=r"^`backbone` 'hf:someone/net' .*cannot be reached.*needed once.*offline"):
+    with pytest.raises(BundleError, match=r"^`backbone` 'hf:someone/net' .*cannot be reached.*needs the internet"):
         fetch_backbone(NAME, tmp_path)
 
 
@@ -200,14 +200,14 @@ def test_offline_mode_of_huggingface_hub_is_kept(
     server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(BundleError, match="cannot be reached. The network is needed once"):
+    with pytest.raises(BundleError, match="cannot be reached. The first use needs the internet"):
         fetch_backbone(NAME, tmp_path)
     assert server.requests == []
 
 
 def test_a_repository_without_onnx_says_what_was_looked_for(server: StandIn, tmp_path: Path) -> None:
     del server.files["onnx/model.onnx"]
-    with pytest.raises(BundleError, match=r"has neither onnx/model\.onnx nor model\.onnx.*as ONNX"):
+    with pytest.raises(BundleError, match=r"has none of the files onnx.model.onnx, model\.onnx.*as ONNX"):
         fetch_backbone(NAME, tmp_path)
 
 

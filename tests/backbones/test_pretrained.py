@@ -45,7 +45,7 @@ def test_reading_the_weights_without_pytorch_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, weights_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(DependencyError, match=r"read with torch.*pip install 'tellapart\[train\]'$"):
+    with pytest.raises(DependencyError, match=r"needs torch.*pip install 'tellapart\[train\]'$"):
         read_weights(LITE0)
 
 

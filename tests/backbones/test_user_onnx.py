@@ -264,10 +264,10 @@ def test_the_same_file_gives_the_same_bytes() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "damaged or no ONNX file. Download or export it again"),
-        (b"<!DOCTYPE html><html>", "damaged or no ONNX file"),
-        (conv_model()[:-40], "damaged or no ONNX file"),
-        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "damaged or no ONNX file"),
+        (b"", "damaged or not an ONNX file. Download or export it again"),
+        (b"<!DOCTYPE html><html>", "damaged or not an ONNX file"),
+        (conv_model()[:-40], "damaged or not an ONNX file"),
+        (conv_model().replace(b"b\x0e\n\x06places", b"b\x0e\n\x06place\xff"), "damaged or not an ONNX file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer, not the file itself. Download"),
     ],
     ids=["empty", "web page", "cut short", "name of an output", "git lfs pointer"],

@@ -350,7 +350,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
     monkeypatch.setattr(os, "fsync", fail)
 
     with pytest.raises(
-        OutputError, match=r"No space left on device\)\. Each takes 0.00 MB. Make room.*`cache_dir`"
+        OutputError, match=r"No space left on device\)\. Each takes 0.00 MB. Free some space.*`cache_dir`"
     ) as caught:
         cached(photos)
 

@@ -408,7 +408,7 @@ def test_a_threshold_that_is_moved_names_more_photos(
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("drak=0.1", "there is no setting `drak`. Did you mean `dark`?"),
+        ("drak=0.1", "There is no setting `drak`. Did you mean `dark`?"),
         ("dark=2", "`dark` 2 must be between 0 and 1"),
         ("dark=nan", "`dark` nan must be between 0 and 1"),
         ("dark", "--set 'dark' has no number"),

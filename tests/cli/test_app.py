@@ -183,7 +183,7 @@ def test_a_training_from_scratch_says_its_plan_and_from_few_photos_foretells_not
         (["train", ".", "--recipe", "scratch", "--minutes", "0"], "--minutes 0.0 must be between"),
         (["train", ".", "--recipe", "transfr"], "Did you mean 'transfer'"),
         (["train", ".", "--folds", "1"], "--folds 1 must be between"),
-        (["compare", ".", "--recipes", "transfer"], "--recipes 'transfer' must be at least two different recipes"),
+        (["compare", ".", "--recipes", "transfer"], "--recipes 'transfer' are not two different recipes"),
         (["compare", ".", "--recipes", "transfer,magic"], "--recipes 'magic' is not known"),
         (["predict", "nowhere", "x.jpg"], "nowhere"),
         (["predict", "m", "x.jpg", "--submission", "s.csv"], "--submission and --out go together"),

@@ -44,7 +44,7 @@ def test_the_first_photos_the_counts_and_what_was_skipped_are_printed(
     red, blue = paint("a.png", "red"), paint("b.png", "blue")
     assert predict(red, broken, blue, red, "--limit", 2) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [f"{red}  red 1.00", f"{blue}  blue 1.00", "3 photos: blue 1, red 2"]
+    assert lines[:3] == [f"{red}  red 99.8%", f"{blue}  blue 99.8%", "3 photos: blue 1, red 2"]
     assert lines[3].startswith(f"skipped {broken}: ")
     assert len(lines) == 4
 

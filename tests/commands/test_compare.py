@@ -120,8 +120,8 @@ def test_a_folder_with_something_else_in_it_is_refused(animals_dir: Path, tmp_pa
 @pytest.mark.parametrize(
     ("recipes", "words"),
     [
-        (("transfer",), "must be at least two different recipes"),
-        (("transfer", "transfer"), "must be at least two different recipes"),
+        (("transfer",), "are not two different recipes"),
+        (("transfer", "transfer"), "are not two different recipes"),
         (("transfer", "clasic"), "Did you mean 'classic'"),
     ],
     ids=["one", "twice", "unknown"],

@@ -82,9 +82,9 @@ def test_the_csv_has_a_row_for_each_photo_with_a_column_for_each_class(
     write_predictions(model_dir, paths, outputs=PredictOutputs(csv=tmp_path / "out.csv"))
     sure, unsure = "0.997527", "0.00247262"
     assert read_rows(tmp_path / "out.csv") == [
-        ["path", "predicted_class", "probability", "p_blue", "p_red"],
-        [str(paths[0]), "red", sure, unsure, sure],
-        [str(paths[2]), "blue", sure, sure, unsure],
+        ["path", "predicted_class", "probability", "p_blue", "p_red", "nearest_class", "answer"],
+        [str(paths[0]), "red", sure, unsure, sure, "red", "red"],
+        [str(paths[2]), "blue", sure, sure, unsure, "blue", "blue"],
     ]
 
 

@@ -76,10 +76,10 @@ def test_a_copy_keeps_the_modification_time_and_is_no_link(model_dir: Path, phot
 def test_the_table_says_what_came_from_where(model_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
     sort(model_dir, [photos_dir], tmp_path / "sorted")
     assert read_table(tmp_path / "sorted") == [
-        ["path", "copied_to", "predicted_class", "probability"],
-        [str(photos_dir / "one/a.png"), "red/a.png", "red", "0.997527"],
-        [str(photos_dir / "one/b.png"), "blue/b.png", "blue", "0.997527"],
-        [str(photos_dir / "two/a.png"), "red/a (2).png", "red", "0.997527"],
+        ["path", "copied_to", "predicted_class", "probability", "nearest_class"],
+        [str(photos_dir / "one/a.png"), "red/a.png", "red", "0.997527", "red"],
+        [str(photos_dir / "one/b.png"), "blue/b.png", "blue", "0.997527", "blue"],
+        [str(photos_dir / "two/a.png"), "red/a (2).png", "red", "0.997527", "red"],
     ]
 
 

@@ -155,7 +155,7 @@ def test_ids_without_a_photo_are_named_and_counted(tmp_path: Path) -> None:
 
 def test_an_id_whose_photo_could_not_be_read_gives_the_reason(tmp_path: Path) -> None:
     results = [TWO[0], Skipped("test1/1.jpg", "the file is cut short")]
-    words = "'1' .1 could not be read, the first because: the file is cut short"
+    words = "'1'. 1 photo could not be read: the file is cut short"
     refuse(tmp_path, "id,label\n1,0\n2,0\n", results, PETS, words)
 
 
@@ -165,9 +165,7 @@ def test_an_id_that_fits_two_photos_is_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_for_three_classes_are_explained(tmp_path: Path) -> None:
-    refuse(
-        tmp_path, "id,label\n1,0.5\n", THREE, ZOO, "holds '0.5', and the model has 3 classes.*if there are two classes"
-    )
+    refuse(tmp_path, "id,label\n1,0.5\n", THREE, ZOO, "holds '0.5', and the model has 3 classes.*if there are two")
 
 
 def test_names_the_model_does_not_know_are_named(tmp_path: Path) -> None:
@@ -178,7 +176,7 @@ def test_names_the_model_does_not_know_are_named(tmp_path: Path) -> None:
     ("header", "words"),
     [
         ("id,ape,bat,fish", "columns that are no classes: 'fish'"),
-        ("id,ape,bat", "the columns 'ape', 'bat'. After the id it needs one column for each class"),
+        ("id,ape,bat", "the columns 'ape', 'bat'. After the id, it needs one column for each class"),
         ("id,ape,bat,cow,cow", "the columns 'ape', 'bat', 'cow', 'cow'"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_single_class_is_refused() -> None:
 def test_a_number_that_is_not_finite_is_refused() -> None:
     data = draw_data([8, 8])
     data.embeddings[3, 0] = np.nan
-    with pytest.raises(DatasetError, match="that in row 3 is not finite"):
+    with pytest.raises(DatasetError, match="1 is not finite .row 3"):
         out_of_fold_probabilities(data, 5, 0)
 
 

@@ -124,7 +124,7 @@ def test_at_thirty_to_one_the_rare_class_is_found(seed: int) -> None:
     assert (found[fresh.labels == 1] == 1).mean() > 0.9
     assert (found[fresh.labels == 0] == 0).mean() > 0.9
     assert head.class_weights == pytest.approx((310 / 600, 310 / 20))
-    assert any("has 300 photos and the smallest 10" in note for note in head.notes)
+    assert any("300 and 10 photos" in note for note in head.notes)
 
 
 def test_a_rare_class_of_one_photo_does_not_stop_the_others() -> None:
@@ -230,7 +230,7 @@ def test_embeddings_that_cannot_be_learnt_from_are_refused(fit: object) -> None:
     with pytest.raises(DatasetError, match=r"all 6 photos are the same.*another `backbone`"):
         fit(same, 5, 0)  # type: ignore[operator]
     missing = draw_data([4, 4])
-    with pytest.raises(DatasetError, match=r"Of 3 classes, number 2 is without a photo"):
+    with pytest.raises(DatasetError, match=r"Of 3 classes, 1 has no photo to train on"):
         fit(HeadData(missing.embeddings, missing.labels, missing.groups, 3), 5, 0)  # type: ignore[operator]
 
 

@@ -91,7 +91,7 @@ def test_embeddings_are_not_modified() -> None:
 def test_embeddings_that_are_not_finite_are_refused() -> None:
     data = draw_data([50, 50], 30)
     data.embeddings[7] = np.nan
-    with pytest.raises(DatasetError, match="row 7 is not finite"):
+    with pytest.raises(DatasetError, match="1 is not finite .row 7"):
         measure_learning_curve(data, 0)
 
 

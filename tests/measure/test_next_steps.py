@@ -87,3 +87,31 @@ def test_a_check_without_a_model_is_ranked_too() -> None:
 def test_every_step_has_an_action() -> None:
     models = [draw_model(PETS, {"cat": share, "dog": 0.9}) for share in (0.1, 0.5, 0.8)]
     assert all(step.action.endswith(".") for model in models for step in steps_of(model, curve=CURVE))
+
+
+def test_a_class_of_few_photos_is_named_though_none_was_missed() -> None:
+    (step,) = steps_of(draw_model({"dog": 450, "cat": 15}, {"dog": 1.0, "cat": 1.0}))
+    assert (step.kind, step.title) == ("few_of_class", "Add photos of 'cat'")
+    assert "There are only 15 to test with." in step.action
+
+
+def test_a_class_is_weak_only_beyond_the_labels_that_are_in_doubt() -> None:
+    model = draw_model(PETS, {"cat": 0.93, "dog": 1.0})
+    steps = steps_of(model, finding("label_suspects", 7))
+    assert [step.kind for step in steps] == ["label_suspects", "weak_class"]
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (Method("cross-validation"), "Take 30 or more of each"),
+        (Method("hold-out"), "Only a part of the photos is for testing."),
+        (Method("hold-out", is_given=True), "It needs 30 or more of each that have no copy in training."),
+        (Method("new photos"), "that are not in the training photos. Then evaluate again."),
+    ],
+    ids=lambda value: value.name if isinstance(value, Method) else "",
+)
+def test_what_to_do_about_too_few_photos_fits_how_it_was_tested(method: Method, said: str) -> None:
+    model = draw_model({"cat": 100, "dog": 2}, {"cat": 1.0, "dog": 1.0})
+    (step,) = rank_steps(judge(model), model, (), 102, method)
+    assert said in step.action

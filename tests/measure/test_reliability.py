@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss
 
 from tellapart.measure.calibration import measure_reliability
-from tellapart.measure.metrics import wilson_interval
+from tellapart.measure.intervals import wilson_interval
 
 Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
 

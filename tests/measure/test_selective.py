@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tellapart.measure.intervals import num_independent
 from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, selective_points, threshold_for
 
@@ -32,16 +33,16 @@ def answers_from(sure: list[float], is_right: list[bool]) -> Answers:
 def test_points_count_the_photos_answered_and_the_wrong_ones() -> None:
     points = selective_points(*answers_from([0.625, 0.75, 0.875, 1.0], [True, False, True, True]))
     assert points == (
-        SelectivePoint(0.0, 4, 1),
-        SelectivePoint(0.75, 3, 1),
-        SelectivePoint(0.875, 2, 0),
-        SelectivePoint(1.0, 1, 0),
+        SelectivePoint(0.0, 4, 1, 4),
+        SelectivePoint(0.75, 3, 1, 3),
+        SelectivePoint(0.875, 2, 0, 2),
+        SelectivePoint(1.0, 1, 0, 1),
     )
 
 
 def test_photos_of_one_probability_are_answered_together() -> None:
     points = selective_points(*answers_from([0.75, 0.75, 0.75, 0.875], [True, False, True, True]))
-    assert points == (SelectivePoint(0.0, 4, 1), SelectivePoint(0.875, 1, 0))
+    assert points == (SelectivePoint(0.0, 4, 1, 4), SelectivePoint(0.875, 1, 0, 1))
 
 
 def test_no_photos_give_no_points() -> None:
@@ -144,8 +145,8 @@ def test_the_sentence_does_not_round_up_to_all_photos() -> None:
 
 def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 60, 0),), 0.01)
-    assert "would answer no photos" in sentence
-    assert "99 photos or more" in sentence
+    assert "would answer no photos. Too few photos to promise this" in sentence
+    assert "99 independent photos or more" in sentence
     assert "measured on 60" in sentence
 
 
@@ -156,7 +157,68 @@ def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
 
 def test_the_sentence_says_how_wrong_the_surest_answers_were() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 100, 30), SelectivePoint(0.9, 50, 10)), 0.05)
+    assert "would answer no photos. It is too often wrong to promise this" in sentence
     assert "of the 50 it was surest about, among 100 it had not seen, it was wrong about 10" in sentence
+
+
+def test_the_sentence_says_that_the_surest_answers_were_right_and_too_few() -> None:
+    points = (SelectivePoint(0.0, 100, 12), SelectivePoint(0.7, 60, 8), SelectivePoint(0.9, 25, 0))
+    sentence = describe_selective(points, 0.05)
+    assert "would answer no photos. Too few photos to promise this" in sentence
+    assert "of the 25 it was surest about, among 100 it had not seen, it was wrong about 0" in sentence
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 300), st.integers(1, 60), st.sampled_from([0.7, 0.9, 0.98]), st.integers(0, 10**6))
+def test_points_count_their_independent_photos(num_photos: int, num_groups: int, accuracy: float, seed: int) -> None:
+    labels, probabilities = draw_answers(num_photos, accuracy, seed)
+    groups = np.random.default_rng(seed).integers(0, num_groups, num_photos)
+    sure = probabilities.max(axis=1)
+    points = selective_points(labels, probabilities, groups)
+    expected = [num_independent(groups[sure >= point.threshold]) for point in points]
+    np.testing.assert_allclose([point.num_independent for point in points], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("copies", [2, 7])
+@pytest.mark.parametrize("target", [0.02, 0.1])
+def test_copies_of_every_photo_change_no_threshold(copies: int, target: float) -> None:
+    labels, probabilities = draw_answers(90, 0.95, 3)
+    once = selective_points(labels, probabilities)
+    groups = np.tile(np.arange(90), copies)
+    often = selective_points(np.tile(labels, copies), np.tile(probabilities, (copies, 1)), groups)
+    assert threshold_for(often, target) == threshold_for(once, target)
+
+
+def test_copies_make_no_promise_possible() -> None:
+    labels, probabilities = answers_from([0.9] * 70, [True] * 70)
+    groups = np.arange(70) // 7
+    assert threshold_for(selective_points(labels, probabilities), 0.02) == 0.0
+    assert threshold_for(selective_points(labels, probabilities, groups), 0.02) is None
+    assert "measured on 10." in describe_selective(selective_points(labels, probabilities, groups), 0.02)
+
+
+def draw_groups(num_groups: int, accuracy: float, together: float, seed: int) -> tuple[Answers, NDArray[np.int64]]:
+    """Answers as `draw_answers` has them, in groups of 1 to 8 photos; so many of a group are copies of one photo."""
+    generator = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(num_groups), generator.integers(1, 9, num_groups))
+    labels, probabilities = draw_answers(len(groups), accuracy, seed)
+    first = np.unique(groups, return_index=True)[1][groups]
+    source = np.where(generator.random(len(groups)) < together, first, np.arange(len(groups)))
+    return (labels[source], probabilities[source]), groups
+
+
+@pytest.mark.parametrize("together", [0.5, 1.0])
+@pytest.mark.parametrize(("num_groups", "accuracy", "target"), [(60, 0.97, 0.1), (200, 0.9, 0.05), (200, 0.97, 0.05)])
+def test_the_promise_holds_on_new_photos_where_photos_come_in_groups(
+    num_groups: int, accuracy: float, target: float, together: float
+) -> None:
+    new_labels, new_probabilities = draw_answers(20_000, accuracy, 10**6)
+    sure, is_wrong = new_probabilities.max(axis=1), new_probabilities.argmax(axis=1) != new_labels
+    drawn = [draw_groups(num_groups, accuracy, together, seed) for seed in range(100)]
+    thresholds = [threshold_for(selective_points(*answers, groups), target) for answers, groups in drawn]
+    errors = [is_wrong[sure >= threshold].mean() for threshold in thresholds if threshold is not None]
+    assert len(errors) > 20
+    assert np.mean(errors) <= 1.05 * target
 
 
 def test_prediction_needs_numpy_only_for_a_threshold() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tellapart.commands.predict import PredictOutputs, write_predictions
-from tellapart.config import SourceConfig, TransferConfig
+from tellapart.config import AnswerConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
 from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
@@ -36,8 +36,7 @@ def predictor(headed: Run) -> Model:
 
 
 def rule(model: Model, not_sure: float | None = None, none_of_these: float | None = None) -> AnswerRule:
-    distances = model.usual_distances if model.has_distances else ()
-    return AnswerRule(not_sure, none_of_these, model.selective, distances)
+    return AnswerRule(AnswerConfig(not_sure=not_sure, none_of_these=none_of_these), model._bundle)
 
 
 def said(probability: float, distance: float | None = None) -> Prediction:
@@ -47,7 +46,6 @@ def said(probability: float, distance: float | None = None) -> Prediction:
 def test_without_a_rate_every_photo_is_answered(predictor: Model) -> None:
     strict = rule(predictor)
     assert strict.apply(said(0.51, 1e9)).answer == "cat"
-    assert not strict.needs_distances
 
 
 def test_a_bundle_brings_along_how_the_model_did_when_it_was_sure(headed: Run) -> None:
@@ -74,7 +72,6 @@ def test_a_rate_that_cannot_be_promised_answers_nothing(predictor: Model) -> Non
 
 def test_further_away_than_usual_is_none_of_these(predictor: Model) -> None:
     strict = rule(predictor, none_of_these=0.05)
-    assert strict.needs_distances
     assert strict.apply(said(0.99, strict.largest_distance * 1.01 + 1)).answer == NONE_OF_THESE
     assert strict.apply(said(0.99, strict.largest_distance)).answer == "cat"
 
@@ -82,6 +79,39 @@ def test_further_away_than_usual_is_none_of_these(predictor: Model) -> None:
 def test_fewer_false_alarms_than_could_be_measured_are_refused(predictor: Model) -> None:
     with pytest.raises(ConfigError, match=r"`none_of_these` 0.004 asks for fewer false alarms.*such as 0.05"):
         rule(predictor, none_of_these=0.004)
+
+
+def test_many_photos_that_look_unfamiliar_are_named_with_what_answers(predictor: Model, animals_dir: Path) -> None:
+    near = replace(predictor._bundle, usual_distances=tuple(np.linspace(0, 1e-6, 201)))
+    predictions = Model(near).predict(animals_dir)
+    num_photos = len(list(predictions))
+    assert predictions.notes == (
+        f"{num_photos} of {num_photos} photos look unlike the training photos. Such photos are answered 'none of "
+        "these' with `none_of_these=0.05`.",
+    )
+
+
+def test_photos_like_those_of_the_training_are_not_called_unfamiliar(predictor: Model, animals_dir: Path) -> None:
+    predictions = predictor.predict(animals_dir)
+    assert len(list(predictions)) == len(predictions)
+    assert predictions.notes == ()
+
+
+def test_whoever_asks_for_none_of_these_is_told_no_more(predictor: Model, animals_dir: Path) -> None:
+    near = replace(predictor._bundle, usual_distances=tuple(np.linspace(0, 1e-6, 201)))
+    predictions = Model(near).predict(animals_dir, none_of_these=0.05)
+    assert {prediction.doubt for prediction in predictions} == {NONE_OF_THESE}
+    assert predictions.notes == ()
+
+
+def test_every_photo_has_its_distance_where_the_model_can_tell(predictor: Model, animals_dir: Path) -> None:
+    assert all(prediction.distance is not None for prediction in predictor.predict(animals_dir))
+
+
+def test_a_network_that_cannot_tell_gives_no_distance(trained: Run, animals_dir: Path) -> None:
+    predictions = Model(read_bundle(trained.run_dir)).predict(animals_dir)
+    assert {prediction.distance for prediction in predictions} == {None}
+    assert predictions.notes == ()
 
 
 def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
@@ -97,7 +127,7 @@ def test_more_false_alarms_leave_less_room(predictor: Model) -> None:
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, float("nan")])
 def test_a_rate_is_between_0_and_1(rate: float) -> None:
     with pytest.raises(ConfigError, match="`not_sure`"):
-        AnswerRule(rate, None, (), ())
+        AnswerConfig(not_sure=rate)
 
 
 def test_a_network_without_distances_cannot_say_none_of_these(trained: Run) -> None:
@@ -117,7 +147,8 @@ def test_the_table_the_counts_and_the_folders_hold_the_answers(headed: Run, anim
         rows = list(csv.DictReader(file))
     assert set(summary.counts) == {row["answer"] for row in rows} == {NOT_SURE, NONE_OF_THESE}
     assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == {NOT_SURE, NONE_OF_THESE}
-    assert all(float(row["distance"]) > 0 and row["predicted_class"] for row in rows)
+    assert all(float(row["distance"]) > 0 and row["nearest_class"] for row in rows)
+    assert {(row["predicted_class"], row["probability"]) for row in rows} == {("", "")}
 
 
 def test_where_the_model_does_not_answer_there_is_no_class_and_the_nearest_is_still_told(predictor: Model) -> None:
@@ -153,7 +184,7 @@ def test_classes_that_are_called_like_a_doubt_are_told_from_it_everywhere(
     for row in rows:
         by_answer.setdefault(row["answer"], set()).add(said[row["path"]].doubt)
 
-    assert {row["predicted_class"] for row in rows} <= set(names)
+    assert {row["nearest_class"] for row in rows} <= set(names)
     assert all(len(doubts) == 1 for doubts in by_answer.values())
     assert (
         len({answer.casefold() for answer in by_answer})

@@ -38,6 +38,12 @@ def point(threshold: Any, num_answered: int, num_wrong: int) -> dict[str, Any]:
     return {"threshold": threshold, "num_answered": num_answered, "num_wrong": num_wrong}
 
 
+def curve(**changes: Any) -> dict[str, Any]:
+    points = {"threshold": [0.1, 0.5], "num_missed": [0, 2], "num_false_alarms": [3, 1]}
+    counts = {"num_photos": 4, "num_others": 6, "num_independent": 3.5, "num_others_independent": 6.0}
+    return {"class_name": "red", **counts, "points": {**points, **changes}}
+
+
 def message(model_dir: Path) -> str:
     with pytest.raises(BundleError) as caught:
         read_bundle(model_dir)
@@ -153,7 +159,7 @@ def test_a_file_in_place_of_the_folder_is_named(model_dir: Path) -> None:
 
 
 def test_a_newer_schema_says_to_update(model_dir: Path) -> None:
-    rewrite(model_dir, schema=4)
+    rewrite(model_dir, schema=5)
     assert "made by a newer tellapart" in message(model_dir)
     assert "pip install --upgrade tellapart" in message(model_dir)
 
@@ -184,7 +190,7 @@ def test_what_is_not_a_json_object_is_damaged(model_dir: Path, data: bytes) -> N
         ({"layers": [{"name": "a"}]}, "'output_shape' is missing"),
         ({"layers": None}, "is damaged"),
         ({"preprocess": {"image_size": [4, 6], "channels": 2, "interpolation": "bicubic"}}, "unknown preprocessing"),
-        ({"recipe": 3}, "3 where text belongs"),
+        ({"recipe": 3}, "3 is not text"),
         ({"versions": []}, "is damaged"),
         ({"model": {"file": "../other.onnx", "sha256": "", "size_bytes": 1}}, "not 'model.onnx'"),
         ({"model": 5}, "is damaged"),
@@ -206,6 +212,19 @@ def test_what_is_not_a_json_object_is_damaged(model_dir: Path, data: bytes) -> N
         ({"usual_distances": [1, 0.5]}, "distances that do not rise"),
         ({"usual_distances": [1e300]}, "where a number from 0"),
         ({"usual_distances": "12"}, "where a number from 0"),
+        ({"operating": 5}, "is damaged"),
+        ({"operating": [curve() | {"class_name": "green"}]}, "is damaged"),
+        ({"operating": [curve() | {"num_independent": 9}]}, "where a number from 1 to 4"),
+        ({"operating": [curve(threshold=[0.5, 0.1])]}, "thresholds do not rise"),
+        ({"operating": [curve(num_missed=[2, 2])]}, "begins with photos missed"),
+        ({"operating": [curve(num_missed=[0, 5])]}, "where a whole number from 0 to 4"),
+        ({"operating": [curve(num_false_alarms=[1, 3])]}, "thresholds do not rise"),
+        ({"operating": [curve(threshold=[0.1])]}, "is damaged"),
+        ({"operating": [curve(threshold=[], num_missed=[], num_false_alarms=[])]}, "begins with photos missed"),
+        ({"dial": {"class_name": "green", "threshold": 0.5, "max_missed": None}}, "is damaged"),
+        ({"dial": {"class_name": "red", "threshold": 2, "max_missed": None}}, "where a number from 0 to 1"),
+        ({"dial": {"class_name": "red", "threshold": 0.5, "max_missed": "0"}}, "where a number from 0 to 1"),
+        ({"dial": [0.5]}, "is damaged"),
         ({"layers": [{"name": "a", "kind": "b", "output_shape": [-1], "num_parameters": 1}]}, "a whole number from 0"),
     ],
     ids=str,

@@ -1,6 +1,7 @@
 """A builder of reports as a training would make them, for the tests of the page; photos are drawn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tellapart.report.page import Report
 from tellapart.report.pictures import ReportPhoto
 
 Image = NDArray[np.uint8]
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 def plain_image(row: int, size: tuple[int, int] = (30, 40)) -> Image:
@@ -29,6 +31,11 @@ def plain_image(row: int, size: tuple[int, int] = (30, 40)) -> Image:
 
 def drawn_image(row: int) -> Image:
     return draw_photo(DEMO_CLASSES[row % 2], np.random.default_rng(row % 40))
+
+
+def shaped_image(row: int) -> Image:
+    """As `plain_image`, now wide, now tall, now a strip."""
+    return plain_image(row, ((30, 40), (40, 30), (12, 90), (90, 12))[row % 4])
 
 
 def hump(size: int = 7) -> NDArray[np.float32]:
@@ -49,22 +56,27 @@ def make_curve() -> LearningCurve:
     )
 
 
-def simulate(num_classes: int, num_photos: int, error: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and probabilities of a model that is wrong so often, and mostly knows it."""
+def labels_of(num_classes: int, num_photos: int, counts: Sequence[int] | None) -> NDArray[np.int64]:
+    """As many of each class as `counts` says; without it as even as can be."""
+    return np.arange(num_photos) % num_classes if counts is None else np.repeat(np.arange(num_classes), counts)
+
+
+def simulate(labels: NDArray[np.int64], num_classes: int, error: float) -> NDArray[np.float64]:
+    """Probabilities of a model that is wrong so often, and mostly knows it."""
     generator = np.random.default_rng(num_classes)
-    labels = np.arange(num_photos) % num_classes
+    num_photos = len(labels)
     logits = generator.normal(0, 1, (num_photos, num_classes))
     logits[np.arange(num_photos), labels] += 3 + np.log(num_classes)
     wrong = np.flatnonzero(generator.random(num_photos) < error)
     logits[wrong, (labels[wrong] + generator.integers(1, num_classes, len(wrong))) % num_classes] += 5.5
     shares = np.exp(logits)
-    return labels, shares / shares.sum(axis=1, keepdims=True)
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
-def make_measurement(names: Sequence[str], num_photos: int, method: str, error: float) -> Measurement:
-    labels, shares = simulate(len(names), num_photos, error)
+def make_measurement(names: Sequence[str], labels: NDArray[np.int64], method: str, error: float) -> Measurement:
+    shares = simulate(labels, len(names), error)
     how = Method(method, 1 if method == "hold-out" else 3, make_curve(), leak_accuracy=0.991)
-    return measure(np.arange(num_photos), labels, shares.astype(np.float32), names, how)
+    return measure(np.arange(len(labels)), labels, shares.astype(np.float32), names, how)
 
 
 def make_findings(num_photos: int) -> tuple[Finding, ...]:
@@ -86,6 +98,12 @@ def make_findings(num_photos: int) -> tuple[Finding, ...]:
 
 
 @pytest.fixture(scope="session")
+def shaped() -> Callable[[int], Image]:
+    """A function from a row to a photo, whose shapes differ."""
+    return shaped_image
+
+
+@pytest.fixture(scope="session")
 def make_report() -> Callable[..., Report]:
     """A function from class names, and what else should differ, to a report with everything in it."""
     return build_report
@@ -98,27 +116,30 @@ def build_report(
     error: float = 0.05,
     image: Callable[[int], Image] = plain_image,
     path: str = "{name}/{row}.jpg",
+    counts: Sequence[int] | None = None,
     **fields: object,
 ) -> Report:
-    num_classes = len(names)
+    num_classes, num_photos = len(names), num_photos if counts is None else sum(counts)
+    labels = labels_of(num_classes, num_photos, counts)
     suspects = tuple(
-        LabelSuspect(row, row % num_classes, (row + 1) % num_classes, 0.01 + row / 1000, 0.97 - row / 100)
-        for row in range(6)
+        LabelSuspect(row, int(labels[row]), (int(labels[row]) + 1) % num_classes, 0.01 + row / 1000, 0.97 - row / 100)
+        for row in range(min(6, num_photos))
     )
     photos = {
         row: ReportPhoto(
-            path.format(name=names[row % num_classes], row=row),
+            path.format(name=names[labels[row]], row=row),
             f"{row:040x}",
-            names[row % num_classes],
+            names[labels[row]],
             image(row),
             np.repeat(np.repeat(image(row), 12, axis=0), 12, axis=1) if row < 2 else None,
+            np.repeat(np.repeat(image(row), 10, axis=0), 10, axis=1) if row < 2 else None,
         )
         for row in range(num_photos)
     }
     values: dict[str, Any] = {
         "source": "my photos",
         "made_on": "2026-11-24",
-        "class_counts": {name: len(range(label, num_photos, num_classes)) for label, name in enumerate(names)},
+        "class_counts": dict(zip(names, np.bincount(labels, minlength=num_classes).tolist(), strict=True)),
         "num_photos": num_photos,
         "skipped": (Skipped("notes.txt", "not a photo"), Skipped("cut.jpg", "the file ends too early")),
         "findings": make_findings(num_photos),
@@ -128,7 +149,7 @@ def build_report(
         "clear": ("No photo is out of focus.", "No class can be told by its borders alone."),
     }
     if "measurement" not in fields:
-        measurement = make_measurement(names, num_photos, method, error)
+        measurement = make_measurement(names, labels, method, error)
         values["measurement"] = measurement
         values["maps"] = {row: hump() for row in answer_rows(measurement)}
     values |= fields
@@ -138,3 +159,60 @@ def build_report(
         steps = rank_steps(verdict, measured.evaluation, findings, num_photos, measured.method, 2)
         values |= {"verdict": verdict, "steps": steps}
     return Report(**values)
+
+
+@pytest.fixture(scope="session")
+def download_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser saves."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def browser(download_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real Chromium, one for all tests; they are skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip("needs /usr/bin/chromium and /usr/bin/chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in ("--headless=new", "--no-sandbox", "--force-prefers-reduced-motion", f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(download_dir)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver.set_window_size(1280, 900)
+    yield driver
+    driver.quit()
+
+
+CONTRASTS = r"""
+const parse = (text) => {
+  const numbers = text.match(/[\d.]+/g).map(Number);
+  return numbers.length < 4 ? [...numbers, 1] : numbers;
+};
+const linear = (value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+const light = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+const over = (under, [red, green, blue, share]) =>
+  [red, green, blue].map((value, index) => value * share + under[index] * (1 - share));
+const behind = (element) => {
+  const layers = [];
+  for (let one = element; one; one = one.parentElement) layers.push(parse(getComputedStyle(one).backgroundColor));
+  return layers.reverse().reduce(over, [255, 255, 255]);
+};
+const poor = [];
+for (const element of document.querySelectorAll("body *:not(svg *)")) {
+  const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+  if (!text || !element.checkVisibility()) continue;
+  const lights = [light(behind(element)), light(parse(getComputedStyle(element).color))].sort((a, b) => b - a);
+  const ratio = (lights[0] + 0.05) / (lights[1] + 0.05);
+  if (ratio < 4.5) poor.push(`${element.tagName} ${element.className} ${ratio.toFixed(2)}: ${text.slice(0, 40)}`);
+}
+return poor;
+"""
+
+
+@pytest.fixture(scope="session")
+def poor_contrasts(browser: Any) -> Callable[[], list[str]]:
+    """A function that names the texts of the open page that hardly stand out from what is behind them."""
+    return lambda: list(browser.execute_script(CONTRASTS))

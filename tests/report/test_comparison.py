@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tellapart.measure.metrics import evaluate_probabilities, wilson_interval
+from tellapart.measure.intervals import wilson_interval
+from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
 from tellapart.report.comparison import draw_comparison
 from tellapart.report.figures import figure_png

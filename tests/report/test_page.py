@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tellapart.measure.intervals import wilson_interval
 from tellapart.measure.measurement import Method, measure
-from tellapart.measure.metrics import wilson_interval
 from tellapart.measure.number_words import percent, percent_range
 from tellapart.measure.scores import SelectivePoint
 from tellapart.records import Finding, LabelSuspect, Skipped
 from tellapart.report.page import Report, render_report
-from tellapart.report.pictures import MOST_LARGE_BYTES, MOST_PICTURE_BYTES, ReportPhoto
+from tellapart.report.pictures import MOST_DETAIL_BYTES, MOST_LARGE_BYTES, MOST_PICTURE_BYTES, Album, ReportPhoto
+from tellapart.report.print_summary import make_print_summary
 
 MakeReport = Callable[..., Report]
 VOID = frozenset("area base br col hr img input link meta source wbr".split())
@@ -242,6 +243,65 @@ def test_what_was_not_measured_is_left_out(make_report: MakeReport, missing: str
     assert not page.wrongly_closed
 
 
+NO_MAPS = "There are no heat maps."
+MAPS_OF_NOTHING = {"coarse": np.eye(2), "flat": np.ones((7, 7))}
+
+
+def test_heat_maps_have_a_legend(page: Page) -> None:
+    assert "What spoke for its answer, in this photo: yellow a little, red the most." in page.text
+    assert NO_MAPS not in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [("coarse", "sees a photo as too few places"), ("flat", "No place in these photos stands out to the model.")],
+)
+def test_maps_that_show_nothing_are_said_to(make_report: MakeReport, state: str, reason: str) -> None:
+    report = make_report()
+    maps = {row: MAPS_OF_NOTHING[state].astype(np.float32) for row in report.maps}
+    page = render(replace(report, maps=maps))
+    assert f"{NO_MAPS} " in page.text
+    assert reason in page.text
+    assert page.data()["maps"] == {}
+    assert not [one for one in page.named("svg") if str(one.get("class")).endswith("heat")]
+
+
+def test_a_flat_map_among_others_is_said_at_its_photo(make_report: MakeReport) -> None:
+    report = make_report()
+    first = next(iter(report.maps))
+    page = render(replace(report, maps=report.maps | {first: np.ones((7, 7), np.float32)}))
+    assert page.text.count("No place in this photo stands out.") >= 1
+    assert NO_MAPS not in page.text
+    assert str(first) not in page.data()["maps"]
+
+
+def test_a_model_that_cannot_show_where_it_looked_is_said_to(make_report: MakeReport) -> None:
+    text = render(make_report(maps={}, has_maps=False)).text
+    assert f"{NO_MAPS} This model cannot show where it looked." in text
+    assert "yellow a little" not in text
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 5, 12, 20, 21, 60])
+def test_the_sheet_for_printing_has_at_most_20_classes(make_report: MakeReport, num_classes: int) -> None:
+    report = make_report([f"class {number}" for number in range(num_classes)], num_photos=300, error=0.2)
+    assert report.measurement is not None
+    summary = make_print_summary(report.measurement, Album(report.source, report.photos, {}))
+    assert len(summary.rows) == min(20, num_classes)
+    assert summary.num_more == num_classes - len(summary.rows)
+    assert {len(row.photos) for row in summary.rows} == {3}
+    assert {len(row.cells) for row in summary.rows} == {0 if summary.num_more else num_classes}
+    assert {photo.class_name for row in summary.rows[:1] for photo in row.photos} == {summary.rows[0].score.class_name}
+
+
+def test_the_sheet_for_printing_shows_no_photo_and_its_copy(make_report: MakeReport) -> None:
+    report = make_report(num_photos=60, error=0.0)
+    assert report.measurement is not None
+    copied = replace(report.measurement, groups=np.arange(60) // 20)
+    summary = make_print_summary(copied, Album(report.source, report.photos, {}))
+    assert [len(row.photos) for row in summary.rows] == [3, 3]
+    assert all(len({photo.row // 20 for photo in row.photos}) == 3 for row in summary.rows)
+
+
 # That it holds together.
 
 
@@ -386,9 +446,12 @@ def test_many_noisy_photos_stay_under_15_megabytes(make_report: MakeReport) -> N
         image=lambda row: np.roll(noise, row, 0), suspects=suspects, findings=findings, measurement=None
     )
     large = np.random.default_rng(1).integers(0, 256, (760, 1020, 3), np.uint8)
-    photos = {row: replace(photo, large=large if row < 90 else None) for row, photo in report.photos.items()}
+    photos = {
+        row: replace(photo, large=large if row < 90 else None, detail=large[:640, :640] if row < 40 else None)
+        for row, photo in report.photos.items()
+    }
     data = render_report(replace(report, photos=photos))
-    assert MOST_PICTURE_BYTES / 2 + MOST_LARGE_BYTES / 2 < len(data) < 15_000_000
+    assert (MOST_PICTURE_BYTES + MOST_LARGE_BYTES + MOST_DETAIL_BYTES) / 2 < len(data) < 15_000_000
 
 
 def test_the_same_report_gives_the_same_bytes(make_report: MakeReport) -> None:

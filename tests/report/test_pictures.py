@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from tellapart.report.pictures import overlay_map
+from tellapart.report.pictures import cut_detail, cut_middle, judge_map, overlay_map
 
 
 def make_image(height: int = 60, width: int = 80) -> NDArray[np.uint8]:
@@ -88,3 +88,52 @@ def test_neither_the_photo_nor_the_map_is_modified() -> None:
 def test_any_map_can_be_drawn_and_twice_gives_the_same(activation: NDArray[np.float32]) -> None:
     image = make_image(20, 30)
     np.testing.assert_array_equal(overlay_map(image, activation), overlay_map(image, activation))
+
+
+@pytest.mark.parametrize(
+    ("activation", "state"),
+    [
+        (peak(3, 3), "clear"),
+        (peak(1, 2, size=3), "clear"),
+        (peak(0, 1, size=2), "coarse"),
+        (np.ones((2, 9)), "coarse"),
+        (np.full((7, 7), 2.5), "flat"),
+        (-peak(3, 3), "flat"),
+        (np.full((4, 4), np.nan), "flat"),
+    ],
+    ids=["a peak", "3 x 3", "2 x 2", "2 x 9", "constant", "all negative", "not a number"],
+)
+def test_a_map_that_shows_nothing_is_told_from_one_that_does(activation: NDArray[np.float64], state: str) -> None:
+    assert judge_map(activation.astype(np.float32)) == state
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    activation=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.floats(width=32)),
+    side=st.integers(1, 200),
+)
+def test_a_detail_is_a_part_of_the_photo_pixel_by_pixel(
+    size: tuple[int, int], activation: NDArray[np.float32], side: int
+) -> None:
+    image = np.zeros((*size, 3), np.uint8)
+    image[:, :, 0], image[:, :, 1] = np.arange(size[0])[:, np.newaxis] % 256, np.arange(size[1]) % 256
+    detail = cut_detail(image, activation, side)
+    assert detail.shape == (min(side, size[0]), min(side, size[1]), 3)
+    assert (np.diff(detail[:, 0, 0]) == 1).all()
+    assert (np.diff(detail[0, :, 1]) == 1).all()
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 3), (2, 5), (6, 6)])
+def test_a_detail_holds_the_place_where_the_map_is_highest(row: int, column: int) -> None:
+    image = np.zeros((700, 1400, 3), np.uint8)
+    image[row * 100 + 50, column * 200 + 100] = 255
+    assert cut_detail(image, peak(row, column), 300).max() == 255
+
+
+@pytest.mark.parametrize("size", [(50, 80), (10, 300), (200, 200)])
+def test_a_narrower_detail_keeps_its_resolution_and_its_middle(size: tuple[int, int]) -> None:
+    image = make_image(*size)
+    narrow = cut_middle(image, 40)
+    top, left = max(0, size[0] - 40) // 2, max(0, size[1] - 40) // 2
+    np.testing.assert_array_equal(narrow, image[top : top + 40, left : left + 40])

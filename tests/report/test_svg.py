@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.measure.scores import CurvePoint, LearningCurve, Reliability, ReliabilityBin
-from tellapart.report.svg import BOTTOM, LEFT, RIGHT, TOP, curve_plot, make_ruler, reliability_plot, ticks_between
+from tellapart.report.svg import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    curve_plot,
+    make_ruler,
+    reliability_plot,
+    ticks_between,
+)
 
 
 def make_curve(measured: tuple[tuple[int, float], ...], fitted: tuple[CurvePoint, ...] = ()) -> LearningCurve:
@@ -51,11 +61,27 @@ def test_the_forecast_begins_where_the_photos_end() -> None:
     assert len(plot.beyond.split()) == 3
 
 
-def test_numbers_below_the_curve_do_not_touch() -> None:
+@given(st.lists(st.integers(1, 10**7), min_size=1, max_size=8), st.lists(st.integers(1, 10**7), max_size=4))
+def test_numbers_below_the_curve_do_not_touch_and_are_not_cut(tried: list[int], fitted: list[int]) -> None:
+    points = tuple(CurvePoint(number, 0.1, 0.05, 0.2) for number in fitted)
+    plot = curve_plot(make_curve(tuple((number, 0.1) for number in tried), points))
+    extents = [tick.extent for tick in plot.x_ticks]
+    assert all(second[0] - first[1] >= 8 for first, second in itertools.pairwise(extents))
+    assert min(low for low, _ in extents) >= 0
+    assert max(high for _, high in extents) <= WIDTH + 4
+
+
+def test_the_ends_of_the_curve_have_their_numbers_first() -> None:
     plot = curve_plot(make_curve(tuple((number, 0.1) for number in (100, 101, 102, 103, 500))))
-    places = [tick.place for tick in plot.x_ticks]
     assert [tick.text for tick in plot.x_ticks] == ["100", "500"]
-    assert places == sorted(places)
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 1)), min_size=1, max_size=6))
+def test_the_name_of_now_has_room_within_the_frame(measured: list[tuple[int, float]]) -> None:
+    plot = curve_plot(make_curve(tuple(measured)))
+    start = plot.now - 36 if plot.is_now_left else plot.now
+    assert start >= LEFT
+    assert start + 36 <= WIDTH
 
 
 def test_a_bin_that_is_right_as_often_as_it_says_lies_on_the_line() -> None:

@@ -15,9 +15,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tellapart.errors import ImageError
+from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.predict.model import Model, load
-from tellapart.records import SelectivePoint
 from tellapart.web.serve_config import ServeConfig, ServeLimits
 
 CASES = Path(__file__).parents[2] / "../shared/cases"

@@ -52,7 +52,7 @@ def test_too_many_entries_are_refused_from_the_end_record_alone(tmp_path: Path) 
     path = write_many(tmp_path / "a.zip", 30_000)
     file = CountedFile(path.read_bytes())
 
-    with pytest.raises(DatasetError, match="at least 30,000 members, and at most 1,000 are read. Split it"):
+    with pytest.raises(DatasetError, match="at least 30,000 files, and at most 1,000 are read. Split it"):
         read_directory(path, file, ArchiveLimits(max_members=1000))
     assert file.num_read < 70_000
 
@@ -60,7 +60,7 @@ def test_too_many_entries_are_refused_from_the_end_record_alone(tmp_path: Path) 
 def test_entries_that_the_end_record_hides_are_counted_no_further_than_allowed(tmp_path: Path) -> None:
     path = write_many(tmp_path / "a.zip", 30_000, stated=3)
 
-    with pytest.raises(DatasetError, match="at least 1,001 members, and at most 1,000 are read"):
+    with pytest.raises(DatasetError, match="at least 1,001 files, and at most 1,000 are read"):
         open_archive(path, ArchiveLimits(max_members=1000))
 
 
@@ -68,7 +68,7 @@ def test_a_directory_that_is_too_long_is_not_read(tmp_path: Path) -> None:
     path = write_many(tmp_path / "a.zip", 30_000, stated=3)
     file = CountedFile(path.read_bytes())
 
-    with pytest.raises(DatasetError, match=r"its list of members has 1,410,000 bytes, and at most 1,000,000 are read"):
+    with pytest.raises(DatasetError, match=r"its list of files has 1,410,000 bytes, and at most 1,000,000 are read"):
         read_directory(path, file, ArchiveLimits(max_directory_bytes=1_000_000))
     assert file.num_read < 70_000
 
@@ -139,7 +139,7 @@ def test_an_archive_may_have_a_comment(pack: Pack, comment: bytes) -> None:
 )
 def test_one_part_of_an_archive_in_several_files_is_refused(pack: Pack, offset: int, fields: bytes) -> None:
     with pytest.raises(
-        DatasetError, match="one part of an archive in several files. Unpack it where all the files are"
+        DatasetError, match="one part of an archive in several files. Unpack it together with the other parts"
     ):
         open_archive(change_end(pack("cat/1.jpg"), offset, fields))
 
@@ -162,7 +162,7 @@ def test_another_kind_of_archive_is_named(tmp_path: Path, head: bytes, words: st
     ids=range(4),
 )
 def test_an_end_record_that_does_not_fit_is_refused_in_one_line(pack: Pack, offset: int, fields: bytes) -> None:
-    with pytest.raises(DatasetError, match="is not a zip that can be read: .* Download or pack it again") as caught:
+    with pytest.raises(DatasetError, match="cannot be read: .* Download or pack it again") as caught:
         open_archive(change_end(pack("cat/1.jpg"), offset, fields))
     assert "\n" not in str(caught.value)
 
@@ -173,5 +173,5 @@ def test_a_directory_that_is_broken_is_refused_with_how_far_it_goes(pack: Pack) 
     second = data.rindex(b"PK\x01\x02")
     path.write_bytes(data[:second] + b"XX" + data[second + 2 :])
 
-    with pytest.raises(DatasetError, match="its directory is broken after 1 members"):
+    with pytest.raises(DatasetError, match="its directory is broken after 1 files"):
         open_archive(path)

@@ -68,7 +68,7 @@ def test_a_flag_that_is_untrue_does_not_count(pack_raw: PackRaw) -> None:
 
 def test_names_that_cannot_be_told_are_one_line_with_what_to_do(pack_raw: PackRaw) -> None:
     with pytest.raises(
-        DatasetError, match="does not say how its names are encoded.* Pack it again with names in UTF-8"
+        DatasetError, match="does not say how its file names are encoded.* Pack it again with names in UTF-8"
     ):
         open_archive(pack_raw(b"\xff\x81\xfe\x90\x8d\xa0\xff\x9d/1.jpg", b"\x90\x8d\xff\x80\xff\xff/1.jpg"))
 

@@ -15,7 +15,9 @@ from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
 from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
 from tellapart.store import sha256_hex, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES, read_regular
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
@@ -64,8 +66,10 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
         return _open_file(path, name)
     nearest = difflib.get_close_matches(name.lower(), PACKAGED_BACKBONES, n=1, cutoff=0.0)
     raise ConfigError(
-        f"`backbone` {name!r} is not known. Did you mean {nearest[0]!r}? Give one of {', '.join(PACKAGED_BACKBONES)}, "
-        f"the path of a FILE.onnx, or {HUB_PREFIX}OWNER/NAME.",
+        _(
+            "`backbone` {name!r} is not known. Did you mean {nearest!r}? Give one of {known}, the path "
+            "of a FILE.onnx, or hf:OWNER/NAME."
+        ).format(name=name, nearest=nearest[0], known=", ".join(PACKAGED_BACKBONES)),
         field="backbone",
         value=name,
     )
@@ -83,8 +87,10 @@ def _open_built_in(packaged: PackagedBackbone, cache_dir: Path) -> Backbone:
         except OSError as exc:
             reason = str(exc) if isinstance(exc, OutputError) else f"{exc.strerror or exc}."
             notes.append(
-                f"The backbone cannot be kept in {str(cache_dir)!r}, so the next run makes it again: {reason} Choose "
-                "another `cache_dir`."
+                _(
+                    "The backbone cannot be kept in {cache_dir!r}: {reason} The next run makes it again. "
+                    "Choose another `cache_dir`."
+                ).format(cache_dir=str(cache_dir), reason=reason)
             )
     return Backbone(packaged.name, model, packaged.image_size, tuple(notes))
 
@@ -97,7 +103,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
             model = read_regular(path, MAX_ONNX_BYTES)
             if sha256_hex(model) == path.stem.removeprefix(prefix):
                 return model, notes
-            notes.append(f"{str(path)!r} was damaged, and the backbone was made again.")
+            notes.append(_("The backbone file {path!r} was damaged, and was made again.").format(path=str(path)))
             path.unlink(missing_ok=True)
     return None, notes
 
@@ -109,8 +115,9 @@ def _export(packaged: PackagedBackbone) -> bytes:
         from tellapart.backbones.two_views import add_mirrored_view
     except ImportError as exc:
         raise DependencyError(
-            f"`backbone` {packaged.name!r} is written with {exc.name}, which is not installed. Install it with: "
-            "pip install 'tellapart[train]'"
+            _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(
+                name=packaged.name, module=exc.name, command=install_extra("train")
+            )
         ) from exc
     model = build_efficientnet_lite(weights, packaged.image_size)
     return add_mirrored_view(model) if packaged.is_mirrored else model
@@ -122,8 +129,14 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
         data = read_regular(path, MAX_ONNX_BYTES)
     except OSError as exc:
         raise ConfigError(
-            f"`backbone` {name!r} cannot be read ({exc.strerror or exc}). Give the path of an ONNX file, "
-            f"{', '.join(PACKAGED_BACKBONES)}, or {HUB_PREFIX}OWNER/NAME.",
+            _(
+                "`backbone` {name!r} cannot be read ({reason}). Give the path of an ONNX file, {known}, or "
+                "hf:OWNER/NAME."
+            ).format(
+                name=name,
+                reason=exc.strerror or exc,
+                known=", ".join(PACKAGED_BACKBONES),
+            ),
             field="backbone",
             value=name,
         ) from exc
@@ -131,8 +144,9 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
         from tellapart.backbones.user_onnx import wrap_onnx
     except ImportError as exc:
         raise DependencyError(
-            f"`backbone` {name!r} is read with {exc.name}, which is not installed. Install it with: pip install "
-            "'tellapart[train]'"
+            _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(
+                name=name, module=exc.name, command=install_extra("train")
+            )
         ) from exc
     json_path = path.with_suffix(".json")
     try:

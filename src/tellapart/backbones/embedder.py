@@ -15,10 +15,12 @@ from tellapart.cache.cache_folder import backbones_dir, cache_root
 from tellapart.errors import BundleError
 from tellapart.images.preprocess import DECODER_VERSION, PreprocessSpec
 from tellapart.store import sha256_hex
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 from tellapart.watcher import Watcher
 
 _EMBEDDING_NAME = "embedding"
-_WHAT_TO_DO = "Give another `backbone`"
+_WHAT_TO_DO = gettext_noop("Give another `backbone`")
 
 
 class Embedder:
@@ -46,7 +48,7 @@ class Embedder:
         self._shown_name = shown_name
         # One thread a call: the photos of a batch are decoded and embedded by the same thread, with as many batches
         # under way as there are cores.
-        self._session = open_session(model, 1, f"`backbone` {shown_name!r}", _WHAT_TO_DO)
+        self._session = open_session(model, 1, f"`backbone` {shown_name!r}", _(_WHAT_TO_DO))
         self._input_name = self._session.get_inputs()[0].name
         self._check_signature()
         probe = self.embed(np.zeros((1, *self.preprocess.shape), np.uint8))
@@ -61,13 +63,23 @@ class Embedder:
         try:
             (raw,) = self._session.run([_EMBEDDING_NAME], {self._input_name: images})
         except ORT_ERRORS as exc:
-            raise refused(f"`backbone` {self._shown_name!r} fails on a batch of photos", exc, _WHAT_TO_DO) from exc
+            raise refused(
+                _("`backbone` {shown_name!r} fails on a batch of photos").format(shown_name=self._shown_name),
+                exc,
+                _(_WHAT_TO_DO),
+            ) from exc
         embeddings = np.asarray(raw, np.float32)
         if embeddings.ndim != 2 or len(embeddings) != len(images) or not np.isfinite(embeddings).all():
-            found = "numbers that are not finite" if embeddings.ndim == 2 else f"an array of shape {embeddings.shape}"
+            found = (
+                _("`backbone` {name!r} gives numbers that are not finite. {what_to_do}.")
+                if embeddings.ndim == 2
+                else _(
+                    "`backbone` {name!r} gives an array of shape {shape} for {num} photos, not a vector for each. "
+                    "{what_to_do}."
+                )
+            )
             raise BundleError(
-                f"`backbone` {self._shown_name!r} gives {found} for {len(images)} photos, not one finite vector for "
-                f"each. {_WHAT_TO_DO}."
+                found.format(name=self._shown_name, shape=embeddings.shape, num=len(images), what_to_do=_(_WHAT_TO_DO))
             )
         return embeddings
 
@@ -82,8 +94,18 @@ class Embedder:
         if not fits_input or _EMBEDDING_NAME not in [output.name for output in outputs]:
             height, width, channels = self.preprocess.shape
             raise BundleError(
-                f"`backbone` {self._shown_name!r} is {signature(inputs)} -> {signature(outputs)}. It must be uint8 "
-                f"(batch, {height}, {width}, {channels}) -> float {_EMBEDDING_NAME} (batch, size). {_WHAT_TO_DO}."
+                _(
+                    "`backbone` {name!r} is {found}. It must be uint8 (batch, {height}, {width}, {channels}) -> "
+                    "float {output} (batch, size). {what_to_do}."
+                ).format(
+                    name=self._shown_name,
+                    found=f"{signature(inputs)} -> {signature(outputs)}",
+                    height=height,
+                    width=width,
+                    channels=channels,
+                    output=_EMBEDDING_NAME,
+                    what_to_do=_(_WHAT_TO_DO),
+                )
             )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from tellapart.backbones.onnx_preprocessing import HUB_FILES
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
+from tellapart.translation import gettext as _
 
 HUB_PREFIX = "hf:"
 _MODEL_FILES = ("onnx/model.onnx", "model.onnx")
@@ -37,8 +39,10 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
         import huggingface_hub.errors
     except ImportError as exc:
         raise DependencyError(
-            f"{shown} is downloaded with huggingface_hub, which is not installed. Install it with: pip install "
-            "'tellapart[hub]', or give the path of an ONNX file."
+            _(
+                "{shown} needs huggingface_hub, which is not installed. Install it with: "
+                "{command}, or give the path of an ONNX file."
+            ).format(shown=shown, command=install_extra("hub"))
         ) from exc
     errors: Any = huggingface_hub.errors
     repository, at, revision = name.partition("@")
@@ -60,8 +64,10 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
     except (errors.HTTPError, errors.XetDownloadError, OSError) as exc:
         if isinstance(exc, OSError) and exc.errno is not None:
             raise OutputError(
-                f"{shown} cannot be downloaded to {str(cache_dir)!r} ({exc.strerror or exc}). Make room there, or "
-                "choose another `cache_dir`.",
+                _(
+                    "{shown} cannot be downloaded to {cache_dir!r} ({reason}). Free some space there, or "
+                    "choose another `cache_dir`."
+                ).format(shown=shown, cache_dir=str(cache_dir), reason=exc.strerror or exc),
                 path=cache_dir,
             ) from exc
         raise BundleError(f"{shown} {_explain(exc, errors, repository, revision)}") from exc
@@ -72,15 +78,19 @@ def _find_model(folder: str, shown: str) -> tuple[Path, Path]:
         if (path := Path(folder) / name).is_file():
             return path, Path(folder)
     raise BundleError(
-        f"{shown} has neither {' nor '.join(_MODEL_FILES)}. Give a repository with its model as ONNX, or export the "
-        "model and give the path of the file."
+        _(
+            "{shown} has none of the files {names}. Give a repository with its model as ONNX, or export "
+            "the model and give the path of the file."
+        ).format(shown=shown, names=", ".join(_MODEL_FILES))
     )
 
 
 def _refused_name(shown: str) -> ConfigError:
     return ConfigError(
-        f"{shown} is not the name of a repository. Give {HUB_PREFIX}OWNER/NAME or {HUB_PREFIX}OWNER/NAME@REVISION, "
-        "as in the address of its page on the Hub.",
+        _(
+            "{shown} is not the name of a repository. Give hf:OWNER/NAME or hf:OWNER/NAME@REVISION, as "
+            "in the address of its page on the Hub."
+        ).format(shown=shown),
         field="backbone",
     )
 
@@ -89,16 +99,23 @@ def _explain(exc: Exception, errors: Any, repository: str, revision: str) -> str
     """What is wrong and what to do, behind the name of the repository."""
     # A gated repository is also one that was not found, so the order counts.
     if isinstance(exc, errors.GatedRepoError):
-        return "is gated. Ask its owner for access on its page, log in with `hf auth login`, and try again."
+        return _("is gated. Ask for access on the page of the repository, log in with `hf auth login`, and try again.")
     status = exc.response.status_code if isinstance(exc, errors.HfHubHTTPError) else None
     # The Hub answers 401 for what is private and for what does not exist alike.
     if isinstance(exc, errors.RepositoryNotFoundError) or status == 401:
-        return f"was not found. Check the spelling of {repository!r}. Log in with `hf auth login` if it is private."
+        return _(
+            "was not found. Check the spelling of {repository!r}. If the repository is private, "
+            "log in with `hf auth login`."
+        ).format(repository=repository)
     if isinstance(exc, errors.RevisionNotFoundError):
-        return f"has no revision {revision!r}. Give a branch, tag or commit behind the @, or leave it out."
+        return _(
+            "has no revision {revision!r}. Give a branch, tag or commit after the @, or leave the revision out."
+        ).format(revision=revision)
     if status is not None:
-        return f"cannot be downloaded: the Hub answered with HTTP status {status}. Try again later."
-    return (
-        "is not on this machine, and the Hub cannot be reached. The network is needed once, afterwards it works "
-        "offline. Check the connection, or give the path of an ONNX file."
+        return _("cannot be downloaded: the Hub answered with HTTP status {status}. Try again later.").format(
+            status=status
+        )
+    return _(
+        "is not on this machine, and the Hub cannot be reached. The first use needs the internet. "
+        "Check the connection, or give the path of an ONNX file."
     )

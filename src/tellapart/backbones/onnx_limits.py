@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.onnx_wire import WireField, read_fields, read_varint
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 MAX_NODES = 5_000
 MAX_TENSOR_BYTES = 512 * 1024**2
@@ -67,13 +69,14 @@ class _Kind(NamedTuple):
     single: tuple[int, ...] = ()
 
 
-_SUBGRAPH, _SPARSE = "a graph inside a node", "sparse tensors"
+_SUBGRAPH, _SPARSE = gettext_noop("a graph inside a node"), gettext_noop("sparse tensors")
+_TYPES = gettext_noop("types")
 # Field numbers are those of `onnx.proto`.
 _KINDS = {
     "Model": _Kind(
         {7: "Graph", 8: "Opset", 14: "Entry"},
         texts=(2, 3, 4, 6),
-        refused={20: "steps of a training", 25: "functions"},
+        refused={20: gettext_noop("steps of a training"), 25: gettext_noop("functions")},
         single=(7,),
     ),
     "Opset": _Kind({}, texts=(1,), single=(1, 2)),
@@ -89,21 +92,25 @@ _KINDS = {
         {5: "Tensor"},
         texts=(1, 4, 9, 13, 21),
         refused={
-            6: _SUBGRAPH, 11: _SUBGRAPH, 10: "lists of tensors", 14: "types", 15: "types", 22: _SPARSE, 23: _SPARSE
+            6: _SUBGRAPH, 11: _SUBGRAPH, 10: gettext_noop("lists of tensors"),
+ 14: _TYPES, 15: _TYPES, 22: _SPARSE, 23: _SPARSE
         },
         single=(1, 5),
     ),
     "Tensor": _Kind(
         {16: "Entry"},
         texts=(8, 12),
-        refused={3: "parts of tensors", 6: "tensors of text"},
+        refused={3: gettext_noop("parts of tensors"), 6: gettext_noop("tensors of text")},
         single=(2, 8, 9, 14),
     ),
     "Value": _Kind({2: "Type", 4: "Entry"}, texts=(1, 3), single=(1, 2)),
     "Type": _Kind(
         {1: "TensorType"},
         texts=(6,),
-        refused={4: "lists", 5: "maps", 7: "types of its own", 8: _SPARSE, 9: "values that may be missing"},
+        refused={
+4: gettext_noop("lists"), 5: gettext_noop("maps"), 7: gettext_noop("types of its own"), 8: _SPARSE,
+9: gettext_noop("values that may be missing"),
+},
         single=(1,),
     ),
     "TensorType": _Kind({2: "Shape"}, single=(1, 2)),
@@ -122,9 +129,9 @@ class OnnxRefusedError(ValueError):
         what_to_do: for the owner of the file.
     """
 
-    def __init__(self, message: str, what_to_do: str = "Export the network again without it, or give another") -> None:
+    def __init__(self, message: str, what_to_do: str | None = None) -> None:
         super().__init__(message)
-        self.what_to_do = what_to_do
+        self.what_to_do = what_to_do or _("Export the network again without it, or give another")
 
 
 class _Place(NamedTuple):
@@ -155,7 +162,7 @@ def check_onnx(model: bytes, operators: Collection[str] = OPERATORS, allows_comp
         for field in read_fields(model, place.start, place.end):
             fields.append(field)
             if (num_fields := num_fields + 1) > _MAX_FIELDS:
-                raise OnnxRefusedError(f"it has more than {_MAX_FIELDS:,} parts")
+                raise OnnxRefusedError(_("it has more than {most:,} parts").format(most=_MAX_FIELDS))
         _check_fields(model, place.kind, kind, fields)
         if place.kind == "Graph":
             _check_graph(model, fields, allows_computed_sizes)
@@ -173,7 +180,7 @@ def _check_fields(model: bytes, name: str, kind: _Kind, fields: list[WireField])
     """What holds for a message of any kind: texts are text, nothing is refused, what comes once comes once."""
     for field in fields:
         if field.number in kind.refused:
-            raise OnnxRefusedError(f"it holds {kind.refused[field.number]}")
+            raise OnnxRefusedError(_("it holds {part}, which is not run").format(part=_(kind.refused[field.number])))
         if field.number in kind.texts or field.number in kind.parts:
             if field.size is None:
                 raise ValueError(f"a number where a {name} has text or a part")
@@ -181,32 +188,40 @@ def _check_fields(model: bytes, name: str, kind: _Kind, fields: list[WireField])
                 model[field.value : field.end].decode()
     numbers = Counter(field.number for field in fields)
     if any(numbers[number] > 1 for number in kind.single):
-        raise OnnxRefusedError(f"it gives a part of a {name.lower()} twice")
+        raise OnnxRefusedError(_("a part of it, {name}, is there twice").format(name=name.lower()))
 
 
 def _check_node(model: bytes, fields: list[WireField], operators: Collection[str]) -> None:
     operator, domain = _text(model, fields, 4), _text(model, fields, 7)
     if operator not in operators or domain not in _STANDARD_DOMAINS:
         shown = operator if domain in _STANDARD_DOMAINS else f"{domain}.{operator}"
-        raise OnnxRefusedError(f"it uses the operator {_shortened(shown)!r}, which is not run")
+        raise OnnxRefusedError(
+            _("it uses the operator {operator!r}, which is not run").format(operator=_shortened(shown))
+        )
 
 
-def _check_attribute(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_attribute(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     if _text(model, fields, 1) in _PAD_ATTRIBUTES:
         largest = max((abs(number) for number in _whole_numbers(model, fields, 8)), default=0)
         if largest > _LARGEST_SIDE:
-            raise OnnxRefusedError(f"it asks for a kernel or margin of {largest:,} pixels, more than {_LARGEST_SIDE:,}")
+            raise OnnxRefusedError(
+                _("it asks for a kernel or margin of {found:,} pixels, more than {most:,}").format(
+                    found=largest, most=_LARGEST_SIDE
+                )
+            )
 
 
-def _check_tensor(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_tensor(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     """The tensor is of numbers, within the bound, and as large as its content."""
     numbers = {field.number: field.value for field in fields if field.size is None}
     if numbers.get(14, 0) != 0 or any(field.number == 13 for field in fields):
         raise OnnxRefusedError(
-            "it keeps its weights in another file", "Save it as one with onnx.save(onnx.load(FILE), NEW_FILE)"
+            _("it keeps its weights in another file"), _("Save it as one with onnx.save(onnx.load(FILE), NEW_FILE)")
         )
     if numbers.get(2) not in _ELEMENT_BYTES:
-        raise OnnxRefusedError(f"it holds a tensor of the type {numbers.get(2, 0)}, which is not run")
+        raise OnnxRefusedError(
+            _("it holds a tensor of the type {type}, which is not run").format(type=numbers.get(2, 0))
+        )
     num_bytes = _product(_whole_numbers(model, fields, 1)) * _ELEMENT_BYTES[numbers[2]]
     _check_size(num_bytes)
     raw = [field.size for field in fields if field.number == 9]
@@ -216,7 +231,7 @@ def _check_tensor(model: bytes, fields: list[WireField], _: Collection[str]) -> 
         raise ValueError("a tensor has not the values that its shape says")
 
 
-def _check_shape(model: bytes, fields: list[WireField], _: Collection[str]) -> None:
+def _check_shape(model: bytes, fields: list[WireField], _operators: Collection[str]) -> None:
     """A shape that the file states holds no more than a tensor may, free sides left out."""
     sides: list[int] = []
     for side in fields:
@@ -229,7 +244,9 @@ def _check_graph(model: bytes, fields: list[WireField], allows_computed_sizes: b
     """As many nodes as are run, and of those that can make much of little, sizes that stand in the file."""
     nodes = [field for field in fields if field.number == 1]
     if len(nodes) > MAX_NODES:
-        raise OnnxRefusedError(f"it has {len(nodes):,} nodes, and at most {MAX_NODES:,} are run")
+        raise OnnxRefusedError(
+            _("it has {num:,} nodes, and at most {most:,} are run").format(num=len(nodes), most=MAX_NODES)
+        )
     sizes: list[tuple[str, str]] = []
     tensors = {name: field for field in fields if field.number == 5 for name in _texts(model, field, 8)}
     for node in nodes:
@@ -243,11 +260,17 @@ def _check_graph(model: bytes, fields: list[WireField], allows_computed_sizes: b
         if name not in tensors and allows_computed_sizes:
             continue
         if name not in tensors:
-            raise OnnxRefusedError(f"its operator {operator!r} computes a size, which has to stand in the file")
+            raise OnnxRefusedError(
+                _("its operator {operator!r} computes a size, which must be in the file").format(operator=operator)
+            )
         numbers = _small_numbers(model, tensors[name])
         largest = _LARGEST_SIDE if numbers.dtype.kind == "i" else _LARGEST_FACTOR
         if not ((-largest <= numbers) & (numbers <= largest)).all():
-            raise OnnxRefusedError(f"its operator {operator!r} asks for a size, margin or factor above {largest:,}")
+            raise OnnxRefusedError(
+                _("its operator {operator!r} asks for a size, margin or factor above {largest:,}").format(
+                    operator=operator, largest=largest
+                )
+            )
 
 
 def _small_numbers(model: bytes, tensor: WireField) -> NDArray[np.int64] | NDArray[np.float64]:
@@ -259,7 +282,7 @@ def _small_numbers(model: bytes, tensor: WireField) -> NDArray[np.int64] | NDArr
         return np.array(_whole_numbers(model, fields, 7), np.int64)
     dtype = {1: "<f4", 7: "<i8", 11: "<f8"}.get(kind)
     if dtype is None or len(raw) % np.dtype(dtype).itemsize or len(raw) > 8 * _MAX_LISTED:
-        raise OnnxRefusedError("a size in it is no short list of numbers")
+        raise OnnxRefusedError(_("a size in it is not a short list of numbers"))
     return np.frombuffer(raw, dtype)
 
 
@@ -272,9 +295,11 @@ def _product(sides: list[int]) -> int:
 def _check_size(num_bytes: int) -> None:
     if num_bytes > MAX_TENSOR_BYTES:
         raise OnnxRefusedError(
-            f"it has a tensor of {num_bytes / 1e6:,.0f} MB, more than the {MAX_TENSOR_BYTES / 1e6:,.0f} MB that are run"
+            _("it has a tensor of {num:,.0f} MB, and at most {most:,.0f} MB are run").format(
+                num=num_bytes / 1e6, most=MAX_TENSOR_BYTES / 1e6
+            )
             if num_bytes < 10**15
-            else f"it has a tensor of far more than the {MAX_TENSOR_BYTES / 1e6:,.0f} MB that are run"
+            else _("it has a tensor of far more than {most:,.0f} MB").format(most=MAX_TENSOR_BYTES / 1e6)
         )
 
 
@@ -292,7 +317,7 @@ def _whole_numbers(model: bytes, fields: list[WireField], number: int) -> list[i
                 value, position = read_varint(model, position, field.end)
                 values.append(value)
                 if len(values) > _MAX_LISTED:
-                    raise OnnxRefusedError(f"it has a list of more than {_MAX_LISTED} numbers")
+                    raise OnnxRefusedError(_("it has a list of more than {most} numbers").format(most=_MAX_LISTED))
     return [value - 2**64 if value >= 2**63 else value for value in values]
 
 

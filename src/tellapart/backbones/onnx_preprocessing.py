@@ -25,6 +25,7 @@ from typing import Any
 
 from tellapart.config import MAX_SIDE, check_choice, check_whole
 from tellapart.errors import ConfigError
+from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_JSON_BYTES, parse_json, read_regular
 
 HUB_FILES = ("preprocessor_config.json", "config.json")
@@ -88,7 +89,11 @@ def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | 
         except (FileNotFoundError, IsADirectoryError):
             continue
         except OSError as exc:
-            raise ConfigError(f"{str(path)!r} cannot be read ({exc.strerror or exc}). Check its permissions.") from exc
+            raise ConfigError(
+                _("{path!r} cannot be read ({reason}). Check its permissions.").format(
+                    path=str(path), reason=exc.strerror or exc
+                )
+            ) from exc
         if path.name != "config.json" or b'"pretrained_cfg"' in data:  # others say nothing about pixels
             return parse_preprocessing(data, str(path))
     return None
@@ -104,9 +109,17 @@ def parse_preprocessing(data: bytes, source: str) -> OnnxPreprocessing:
         value = parse_json(data)
     except ValueError as exc:
         reason = str(exc).partition("\n")[0]
-        raise ConfigError(f"{source!r} is not JSON ({reason}). Write a file such as {EXAMPLE}") from exc
+        raise ConfigError(
+            _("{source!r} is not JSON ({reason}). Write a file such as {example}").format(
+                source=source, reason=reason, example=EXAMPLE
+            )
+        ) from exc
     if not isinstance(value, dict):
-        raise ConfigError(f"{source!r} holds a {type(value).__name__}. Write a JSON object such as {EXAMPLE}")
+        raise ConfigError(
+            _("{source!r} holds a {type}. Write a JSON object such as {example}").format(
+                source=source, type=type(value).__name__, example=EXAMPLE
+            )
+        )
     if isinstance(config := value.get("pretrained_cfg"), dict):
         size = config.get("input_size")
         side = {"image_size": size[1:]} if isinstance(size, list) else {}
@@ -118,13 +131,13 @@ def parse_preprocessing(data: bytes, source: str) -> OnnxPreprocessing:
 
 def _from_ours(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
     for key in value:
-        check_choice(f"the key of {source!r},", key, _KEYS)
+        check_choice(_("the key of {source!r},").format(source=source), key, _KEYS)
     for key, choices in _CHOICES.items():
         if key in value:
-            check_choice(f'"{key}" in {source!r},', value[key], choices)
+            check_choice(_('"{key}" in {source!r},').format(key=key, source=source), value[key], choices)
     output = value.get("output")
     if output is not None and not (isinstance(output, str) and output):
-        raise _refused("output", output, source, "the name of a tensor of the ONNX file")
+        raise _refused("output", output, source, _("the name of a tensor of the ONNX file"))
     return OnnxPreprocessing(
         source=source,
         image_size=_image_size(value["image_size"], "image_size", source) if "image_size" in value else None,
@@ -160,9 +173,9 @@ def _from_transformers(value: Mapping[str, Any], source: str) -> OnnxPreprocessi
 
 def _image_size(value: Any, key: str, source: str) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        raise _refused(key, value, source, "[height, width] in pixels, such as [224, 224]")
+        raise _refused(key, value, source, _("[height, width] in pixels, such as [224, 224]"))
     for side in value:
-        check_whole(f'"{key}" in {source!r},', side, 1, MAX_SIDE)
+        check_whole(_('"{key}" in {source!r},').format(key=key, source=source), side, 1, MAX_SIDE)
     return value[0], value[1]
 
 
@@ -175,10 +188,18 @@ def _numbers(value: Any, key: str, source: str, *, num: int, is_positive: bool =
     numbers = value if isinstance(value, list) else []
     is_fine = len(numbers) == num and all(type(number) in (int, float) for number in numbers)
     if not is_fine or not all(abs(number) <= _LARGEST_NUMBER and (number > 0 or not is_positive) for number in numbers):
-        kind = "a positive number" if num == 1 else f"three {'positive ' * is_positive}numbers, such as [0.5, 0.5, 0.5]"
+        kind = _("a positive number")
+        if num > 1 and is_positive:
+            kind = _("three positive numbers, such as [0.5, 0.5, 0.5]")
+        elif num > 1:
+            kind = _("three numbers, such as [0.5, 0.5, 0.5]")
         raise _refused(key, value if num > 1 else value[0], source, kind)
     return [float(number) for number in numbers]
 
 
 def _refused(key: str, value: Any, source: str, wanted: str) -> ConfigError:
-    return ConfigError(f'"{key}" in {source!r} is {value!r}. Give {wanted}.')
+    return ConfigError(
+        _('"{key}" in {source!r} is {value!r}. Give {wanted}.').format(
+            key=key, source=source, value=value, wanted=wanted
+        )
+    )

@@ -16,8 +16,10 @@ from onnxruntime import NodeArg as NodeArg
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from tellapart.errors import BundleError, is_out_of_memory
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
-WHAT_TO_DO = "Copy the model folder again or train again"
+WHAT_TO_DO = gettext_noop("Copy the model folder again or train again")
 
 # Most are direct subclasses of `Exception`: ONNX Runtime has no common base, and pybind11 adds the last two.
 ORT_ERRORS = (
@@ -38,7 +40,7 @@ ORT_ERRORS = (
 
 
 def open_session(
-    model: bytes, num_threads: int, shown_name: str = "the model", what_to_do: str = WHAT_TO_DO
+    model: bytes, num_threads: int, shown_name: str | None = None, what_to_do: str | None = None
 ) -> InferenceSession:
     """The model, ready to run; several threads may run it at once.
 
@@ -59,7 +61,8 @@ def open_session(
     try:
         return InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as exc:
-        raise refused(f"{shown_name} does not load", exc, what_to_do) from exc
+        shown = shown_name or _("the model")
+        raise refused(_("{model} does not load").format(model=shown), exc, what_to_do) from exc
 
 
 def signature(tensors: Sequence[NodeArg]) -> str:
@@ -71,11 +74,16 @@ def signature(tensors: Sequence[NodeArg]) -> str:
 
 
 def refused(
-    found: str, exc: Exception, what_to_do: str = WHAT_TO_DO, path: Path | None = None
+    found: str, exc: Exception, what_to_do: str | None = None, path: Path | None = None
 ) -> BundleError | MemoryError:
     """The error to raise for one of ONNX Runtime's, such as "the model does not load", in one line."""
     if is_out_of_memory(exc):
         return MemoryError(f"{found}: {exc}")
     reason = " ".join(str(exc).split()).rstrip(".")
     reason = reason if len(reason) <= 200 else f"{reason[:197]}..."
-    return BundleError(f"{found} in ONNX Runtime {onnxruntime.__version__}: {reason}. {what_to_do}.", path=path)
+    return BundleError(
+        _("{found} in ONNX Runtime {version}: {reason}. {what_to_do}.").format(
+            found=found, version=onnxruntime.__version__, reason=reason, what_to_do=what_to_do or _(WHAT_TO_DO)
+        ),
+        path=path,
+    )

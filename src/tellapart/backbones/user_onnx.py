@@ -24,6 +24,7 @@ from tellapart.backbones.onnx_wire import keep_outputs
 from tellapart.errors import BundleError, ConfigError, TellapartError
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, OWN_PREFIX, NodeList, prefix_names
 from tellapart.photos.names import name_some
+from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES
 
 _USER_PREFIX = "backbone/"
@@ -33,7 +34,6 @@ _FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _ROOM_BYTES = 2**20
 _NOTES = frozenset({"doc_string", "metadata_props", "producer_name", "producer_version"})
 _GIT_LFS_POINTER = b"version https://git-lfs"
-_WHAT_TO_DO = "Export it again"
 
 
 class _Image(NamedTuple):
@@ -86,14 +86,22 @@ def wrap_onnx(
     except TellapartError:
         raise
     except (DecodeError, TypeError, ValueError) as exc:  # names that are no text, messages cut short
-        raise BundleError(f"{shown} is damaged or no ONNX file. Download or export it again.") from exc
+        raise BundleError(
+            _("{shown} is damaged or not an ONNX file. Download or export it again.").format(shown=shown)
+        ) from exc
 
 
 def _load(data: bytes, shown: str) -> ModelProto:
     if len(data) > MAX_ONNX_BYTES - _ROOM_BYTES:
-        raise BundleError(f"{shown} has {len(data) / 1e9:.1f} GB. Give an ONNX file of less than 2 GB.")
+        raise BundleError(
+            _("{shown} has {found:.1f} GB. Give an ONNX file of less than 2 GB.").format(
+                shown=shown, found=len(data) / 1e9
+            )
+        )
     if data.startswith(_GIT_LFS_POINTER):
-        raise BundleError(f"{shown} is a Git LFS pointer, not the file itself. Download the file.")
+        raise BundleError(
+            _("{shown} is a Git LFS pointer, not the file itself. Download the file.").format(shown=shown)
+        )
     _check_limits(data, shown, OPERATORS | REPLACED_OPERATORS, allows_computed_sizes=True)
     model = onnx.load_model_from_string(data)
     _drop_notes(model)
@@ -120,7 +128,9 @@ def _check_limits(data: bytes, shown: str, operators: Collection[str], allows_co
     try:
         check_onnx(data, operators, allows_computed_sizes)
     except OnnxRefusedError as exc:
-        raise BundleError(f"{shown} is not run: {exc}. {exc.what_to_do}.") from exc
+        raise BundleError(
+            _("{shown} is not run: {reason}. {what_to_do}.").format(shown=shown, reason=exc, what_to_do=exc.what_to_do)
+        ) from exc
 
 
 def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, shown: str, json_name: str) -> _Image:
@@ -128,32 +138,44 @@ def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, show
     weights = {tensor.name for tensor in graph.initializer} | {item.values.name for item in graph.sparse_initializer}
     inputs = [value for value in graph.input if value.name not in weights]
     if len(inputs) != 1:
-        names = name_some([value.name for value in inputs]) or "none"
-        raise BundleError(f"{shown} has {len(inputs)} inputs ({names}). Export the part with one image as its input.")
+        names = name_some([value.name for value in inputs]) or _("none")
+        raise BundleError(
+            _("{shown} has {num} inputs ({names}). Export the part with one image as its input.").format(
+                shown=shown, num=len(inputs), names=names
+            )
+        )
     tensor = inputs[0].type.tensor_type
     sides = [axis.dim_value for axis in tensor.shape.dim]
     layout = (preprocessing and preprocessing.layout) or _find_layout(sides)
     is_image = len(sides) == 4 and tensor.elem_type in (*_FLOAT_TYPES, TensorProto.UINT8)
     if not is_image or sides[3 if layout == "nhwc" else 1] not in (0, 3):
         raise BundleError(
-            f"{shown} takes {_describe(inputs[0])}. Give a model for colour photos, with a float or uint8 input "
-            "(batch, 3, height, width) or (batch, height, width, 3)."
+            _(
+                "{shown} takes {found}. Give a model for colour photos, with a float or uint8 input "
+                "(batch, 3, height, width) or (batch, height, width, 3)."
+            ).format(shown=shown, found=_describe(inputs[0]))
         )
     image = _Image(inputs[0].name, tensor.elem_type, sides, layout or "")
     if preprocessing is None and (tensor.elem_type != TensorProto.UINT8 or 0 in image.image_size):
         raise ConfigError(
-            f"{shown} needs a file that says how photos are prepared for it. Write {json_name!r} with what the model "
-            f"was trained with, such as {EXAMPLE}"
+            _(
+                "{shown} needs a file that says how photos are prepared. Write {json_name!r} with what the "
+                "model was trained with, such as {example}"
+            ).format(shown=shown, json_name=json_name, example=EXAMPLE)
         )
     if not layout:
         raise ConfigError(
-            f"{shown} takes {_describe(inputs[0])}, which does not say where the channels are. Add "
-            f'"layout": "nchw" or "layout": "nhwc" to {json_name!r}.'
+            _(
+                '{shown} takes {found}, which does not say where the channels are. Add "layout": '
+                '"nchw" or "layout": "nhwc" to {json_name!r}.'
+            ).format(shown=shown, found=_describe(inputs[0]), json_name=json_name)
         )
     if sides[0]:
         raise BundleError(
-            f"{shown} takes exactly {sides[0]} photos at a time. Export it with a free batch axis, as "
-            f"torch.onnx.export does with dynamic_axes={{{inputs[0].name!r}: {{0: 'batch'}}}}."
+            _(
+                "{shown} takes exactly {num} photos at a time. Export it with a free batch axis, as "
+                "torch.onnx.export does with dynamic_axes={{{name!r}: {{0: 'batch'}}}}."
+            ).format(shown=shown, num=sides[0], name=inputs[0].name)
         )
     return image
 
@@ -168,7 +190,7 @@ def _find_layout(sides: list[int]) -> str | None:
 def _describe(value: ValueInfoProto) -> str:
     tensor = value.type.tensor_type
     sides = ", ".join(axis.dim_param or str(axis.dim_value or "?") for axis in tensor.shape.dim)
-    kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else "no tensor"
+    kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else _("no tensor")
     return f"{value.name!r}, {kind} ({sides})"
 
 
@@ -176,15 +198,29 @@ def _agree_on_size(image: _Image, settings: OnnxPreprocessing, shown: str) -> tu
     """`(height, width)`, on which the ONNX file and its JSON have to agree."""
     wanted = settings.image_size or image.image_size
     if 0 in wanted:
-        raise ConfigError(f'{shown} takes any image size. Add "image_size": [height, width] to {settings.source!r}.')
+        raise ConfigError(
+            _('{shown} takes any image size. Add "image_size": [height, width] to {source!r}.').format(
+                shown=shown, source=settings.source
+            )
+        )
     if any(own not in (0, side) for own, side in zip(image.image_size, wanted, strict=True)):
         raise ConfigError(
-            f"{settings.source!r} asks for images of {wanted[1]}x{wanted[0]} pixels (width x height), and {shown} "
-            f'takes {image.image_size[1] or "any"}x{image.image_size[0] or "any"}. Correct "image_size".'
+            _(
+                "{source!r} asks for images of {width}x{height} pixels (width x height), and {shown} "
+                'takes {found}. Correct "image_size".'
+            ).format(
+                source=settings.source,
+                width=wanted[1],
+                height=wanted[0],
+                shown=shown,
+                found=f"{image.image_size[1] or '?'}x{image.image_size[0] or '?'}",
+            )
         )
     if image.element_type == TensorProto.UINT8 and not settings.is_plain():
         raise ConfigError(
-            f'{shown} takes whole pixels (uint8). Remove "scale", "mean" and "std" from {settings.source!r}.'
+            _('{shown} takes whole pixels (uint8). Remove "scale", "mean" and "std" from {source!r}.').format(
+                shown=shown, source=settings.source
+            )
         )
     return wanted
 
@@ -201,10 +237,21 @@ def _choose_output(graph: GraphProto, settings: OnnxPreprocessing, shown: str) -
     if len(settings.outputs) == 1:
         (wanted,) = settings.outputs
         nearest = difflib.get_close_matches(wanted, sorted(tensors), n=1, cutoff=0.0)[0]
-        raise ConfigError(f'"output" in {settings.source!r}, {wanted!r}, is not in {shown}. Did you mean {nearest!r}?')
+        raise ConfigError(
+            _('"output" in {source!r}, {wanted!r}, is not in {shown}. Did you mean {nearest!r}?').format(
+                source=settings.source, wanted=wanted, shown=shown, nearest=nearest
+            )
+        )
     raise ConfigError(
-        f"{shown} has {len(outputs)} outputs: {name_some(outputs)}. Name the embedding in {settings.source!r}, such as "
-        f'"output": "{outputs[0]}".'
+        _(
+            '{shown} has {num} outputs: {outputs}. Name the embedding in {source!r}, such as "output": "{first}".'
+        ).format(
+            shown=shown,
+            num=len(outputs),
+            outputs=name_some(outputs),
+            source=settings.source,
+            first=outputs[0],
+        )
     )
 
 
@@ -242,16 +289,18 @@ def _to_bytes(model: ModelProto, outputs: list[str]) -> bytes:
 
 def _probe(model: bytes, image_size: tuple[int, int], shown: str) -> NDArray[np.floating]:
     """What the output is for two black photos."""
-    session = open_session(model, 0, shown, _WHAT_TO_DO)
+    session = open_session(model, 0, shown, _("Export it again"))
     try:
         (found,) = session.run(None, {INPUT_NAME: np.zeros((2, *image_size, 3), np.uint8)})
     except ORT_ERRORS as exc:
-        raise refused(f"{shown} fails on two photos", exc, _WHAT_TO_DO) from exc
+        raise refused(_("{shown} fails on two photos").format(shown=shown), exc, _("Export it again")) from exc
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim not in (2, 3, 4) or len(found) != 2:
         kind = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
         raise BundleError(
-            f"{shown} gives {kind} for two photos. Name an output of numbers (batch, size), (batch, size, h, w) or "
-            "(batch, tokens, size) with a free batch axis."
+            _(
+                "{shown} gives {found} for two photos. Name an output of numbers (batch, size), (batch, "
+                "size, h, w) or (batch, tokens, size) with a free batch axis."
+            ).format(shown=shown, found=kind)
         )
     return found
 

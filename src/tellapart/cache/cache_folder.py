@@ -21,6 +21,7 @@ from pathlib import Path
 import platformdirs
 
 from tellapart.cache.photo_store import PhotoStore, list_store_files
+from tellapart.translation import gettext as _
 
 # What an exported backbone is called in the cache: its name, the version of the export, and the hash of its content.
 EXPORTED_NAME = re.compile(r"[a-z0-9@+-]+-v\d+-[0-9a-f]{64}\.onnx")
@@ -129,9 +130,9 @@ def measure_cache(cache_dir: str | None = None) -> CacheState:
     with PhotoStore(store_path(root)) as store:
         num_seen = store.num_photos()
     parts = (
-        CachePart("decoded photos", images_dir(root), num_sets, _total_bytes(image_files)),
-        CachePart("seen photos", store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
-        CachePart("backbones", backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
+        CachePart(_("decoded photos"), images_dir(root), num_sets, _total_bytes(image_files)),
+        CachePart(_("seen photos"), store_path(root).parent, num_seen, _total_bytes(_list_stores(root))),
+        CachePart(_("backbones"), backbones_dir(root), num_backbones, _total_bytes([*backbone_files, *hub_files])),
     )
     return CacheState(root, parts, store.note)
 
@@ -187,7 +188,7 @@ def _list_repositories(root: Path) -> list[Path]:
 
 def _list_within(folder: Path) -> list[Path]:
     """All files below the folder; links are files, and lead nowhere else."""
-    return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sorted(Path(parent) / name for parent, _unused, names in os.walk(folder) for name in names)
 
 
 def _total_bytes(files: Sequence[Path]) -> int:
@@ -221,6 +222,6 @@ def _delete_files(files: Sequence[Path]) -> tuple[int, list[Path]]:
 
 
 def _remove_empty_folders(folder: Path) -> None:
-    for parent, _, _ in os.walk(folder, topdown=False):
+    for parent, _unused, _unused in os.walk(folder, topdown=False):
         with contextlib.suppress(OSError):  # something has come into it
             os.rmdir(parent)

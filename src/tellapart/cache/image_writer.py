@@ -36,6 +36,7 @@ from tellapart.photos.loading import stream_images
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import to_json_bytes, write_file
+from tellapart.translation import gettext as _
 
 # What is copied from a file of an earlier run at once: some 20 MB.
 _COPIED_AT_ONCE = 256
@@ -193,7 +194,13 @@ class ImageWriter:
             yield
         except OSError as exc:
             raise OutputError(
-                f"the decoded photos cannot be written to {str(self._cache_dir)!r} ({exc.strerror or exc})."
-                f" Each takes {math.prod(self.preprocess.shape) / 1e6:.2f} MB. Make room, or give another `cache_dir`.",
+                _(
+                    "the decoded photos cannot be written to {cache_dir!r} ({reason}). Each takes "
+                    "{megabytes:.2f} MB. Free some space, or give another `cache_dir`."
+                ).format(
+                    cache_dir=str(self._cache_dir),
+                    reason=exc.strerror or exc,
+                    megabytes=math.prod(self.preprocess.shape) / 1e6,
+                ),
                 path=self._cache_dir,
             ) from exc

@@ -27,6 +27,7 @@ from tellapart.cache.photo_tables import (
     note_use,
     number_of,
 )
+from tellapart.translation import gettext as _
 from tellapart.untrusted import check_regular, open_regular
 
 # Where the mark of ours stands in the file.
@@ -134,7 +135,7 @@ class PhotoStore:
         found, stale, num_bad = find_values(connection, digests, kinds)
         self._stale |= stale
         if num_bad:
-            self._tell("held damaged entries, which are computed again")
+            self._tell(_("held damaged entries, which are computed again"))
         return found
 
     def _add(self, connection: sqlite3.Connection, items: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -143,7 +144,7 @@ class PhotoStore:
 
     def _attempt(self, act: Callable[[sqlite3.Connection], _Answer], otherwise: _Answer) -> _Answer:
         """What `act` gives, from a store made again where need be; `otherwise` where the store cannot be used."""
-        for _ in range(_MAX_TRIES):
+        for _unused in range(_MAX_TRIES):
             try:
                 return act(self._open())
             except KeyboardInterrupt:
@@ -152,10 +153,10 @@ class PhotoStore:
             except NotUsableError as exc:
                 return self._go_without(str(exc), otherwise)
             except OtherVersionError:
-                if not self._replace("is of another version of tellapart"):
+                if not self._replace(_("is of another version of tellapart")):
                     return otherwise
             except OSError as exc:
-                return self._go_without(f"cannot be used ({exc.strerror})", otherwise)
+                return self._go_without(_("cannot be used ({strerror})").format(strerror=exc.strerror), otherwise)
             except sqlite3.Error as exc:
                 code = getattr(exc, "sqlite_errorcode", None)
                 if code is None:  # Python's own complaint: a defect of ours, no fault of the file
@@ -164,20 +165,24 @@ class PhotoStore:
                     self._disconnect()
                 elif code & 0xFF in _LOCKED:
                     self._seconds_to_wait = 0.0
-                    return self._go_without("is locked by another program", otherwise)
+                    return self._go_without(_("is locked by another program"), otherwise)
                 elif code & 0xFF not in _DAMAGED:
-                    return self._go_without(f"cannot be used ({exc})", otherwise)
-                elif not self._replace("was damaged"):
+                    return self._go_without(_("cannot be used ({exc})").format(exc=exc), otherwise)
+                elif not self._replace(_("was damaged")):
                     return otherwise
-        return self._go_without("cannot be used (other programs replace it all the time)", otherwise)
+        return self._go_without(_("cannot be used (other programs replace it all the time)"), otherwise)
 
     def _go_without(self, trouble: str, otherwise: _Answer) -> _Answer:
         self._disconnect()
-        self._tell(f"{trouble}. The photos are read without it. To use another folder, set `cache_dir`")
+        self._tell(
+            _("{trouble}. The photos are read without it. To use another folder, set `cache_dir`").format(
+                trouble=trouble
+            )
+        )
         return otherwise
 
     def _tell(self, what: str) -> None:
-        self.note = self.note or f"the store of seen photos {str(self._path)!r} {what}."
+        self.note = self.note or _("the store of seen photos {path!r} {what}.").format(path=str(self._path), what=what)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -187,7 +192,7 @@ class PhotoStore:
             self._opened_file = _file_identity(self._path)
             _check_files(self._path)
             if self._opened_file is not None and os.path.getsize(self._path) and not is_store(self._path):
-                raise NotUsableError("is not a store of tellapart and stays as it is")
+                raise NotUsableError(_("is not a store of tellapart and stays as it is"))
             self._connection = connect(self._path, self._seconds_to_wait)
             make_tables(self._connection)
         return self._connection
@@ -206,13 +211,17 @@ class PhotoStore:
         try:
             if _file_identity(self._path) == self._opened_file:
                 if not is_store(self._path):
-                    return self._go_without(f"{trouble} and is no longer known as a store of tellapart", False)
+                    return self._go_without(
+                        _("{trouble} and is no longer known as a store of tellapart").format(trouble=trouble), False
+                    )
                 self._set_aside()
-                self._tell(f"{trouble} and is made again")
+                self._tell(_("{trouble} and is made again").format(trouble=trouble))
         except FileNotFoundError:  # another process was faster
             pass
         except OSError as exc:
-            return self._go_without(f"{trouble} and cannot be replaced ({exc.strerror})", False)
+            return self._go_without(
+                _("{trouble} and cannot be replaced ({strerror})").format(trouble=trouble, strerror=exc.strerror), False
+            )
         finally:
             self._disconnect()
         return True

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tellapart.translation import gettext as _
+
 # "tell" in ASCII: how a database of ours is told from another program's.
 APPLICATION_ID = 0x74656C6C
 # Raised when the tables or the checksum change. Version 1 were the files `embeddings.sqlite3` and `facts.sqlite3`.
@@ -71,7 +73,7 @@ def make_tables(connection: sqlite3.Connection) -> None:
                 for statement in _SCHEMA:
                     connection.execute(statement)
     if number_of(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise NotUsableError("is not a store of tellapart and stays as it is")
+        raise NotUsableError(_("is not a store of tellapart and stays as it is"))
     if number_of(connection, "PRAGMA user_version") != _SCHEMA_VERSION:
         raise OtherVersionError
 
@@ -122,7 +124,7 @@ def add_values(
     """
     rows = [(bytes.fromhex(digest), kind, value) for digest, kinds in items.items() for kind, value in kinds.items()]
     with _transaction(connection):
-        note_use(connection, used.union(digest for digest, _, _ in rows))
+        note_use(connection, used.union(row[0] for row in rows))
         connection.executemany(
             "INSERT OR REPLACE INTO seen (digest, kind, value, checksum) VALUES (?, ?, ?, ?)",
             ((*row, _checksum(*row)) for row in rows),

@@ -14,6 +14,7 @@ from tellapart.checkup.finding import Judgement, PhotoScores, count_words, make_
 from tellapart.measure.splits import count_groups
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, PhotoGroup
+from tellapart.translation import gettext as _
 
 Groups = tuple[PhotoGroup, ...]
 
@@ -106,13 +107,29 @@ def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
     num = len({row for rows in some for row in rows})
     return Finding(
         "leak",
-        f"{count_words(num, 'photo')} in one split folder with a copy in another",
-        "A model recognises what it has learnt by heart, so such photos make it look better than it is; their copies "
-        "are left out of what it is measured on.",
+        _title_of_leak(splits, some),
+        _(
+            "A model recognises photos that it was trained on, so such photos make it look better than it is. They are"
+            " left out of the test."
+        ),
         num,
         *_show_groups(photos, some, lambda row: splits[row] or "no folder"),
         is_problem=True,
         action="Delete these photos from the validation and test folders, or train on one folder without the split.",
+    )
+
+
+def _title_of_leak(splits: Sequence[str | None], groups: Sequence[Sequence[int]]) -> str:
+    """How many photos of which folder were not held out in truth."""
+    held_out = [name for name in ("validation", "test") if name in splits]
+    learnt = [rows for rows in groups if any(splits[row] not in held_out for row in rows)]
+    leaked = {row for rows in learnt for row in rows if splits[row] in held_out}
+    if not leaked:
+        num = len({row for rows in groups for row in rows})
+        return _("{photos} in one split folder with a copy in another").format(photos=count_words(num, "photo"))
+    num_all = sum(splits.count(name) for name in held_out)
+    return _("{num:,} of the {num_all:,} photos in {folders} have a copy in the training photos").format(
+        num=len(leaked), num_all=num_all, folders=" + ".join(held_out)
     )
 
 

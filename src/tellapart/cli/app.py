@@ -21,6 +21,7 @@ from tellapart.cli.cache import cache
 from tellapart.cli.check import check
 from tellapart.cli.compare import compare
 from tellapart.cli.demo import demo
+from tellapart.cli.dial import dial
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
 from tellapart.cli.fix import fix
@@ -80,7 +81,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, check, fix, train, report, summary, predict, evaluate, compare, serve, embed, cache, demo):
+for command in (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, embed, cache, demo):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 

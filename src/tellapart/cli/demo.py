@@ -17,7 +17,9 @@ def demo(
     from tellapart.cli.progress import watch_training
     from tellapart.cli.train import describe_run
     from tellapart.commands.demo import run_demo
+    from tellapart.runs.train import check_can_train
 
+    check_can_train()
     console = make_console()
     print_line(console, f"120 drawn cats and dogs are in {out / 'photos'}, with some mistakes planted among them.")
     with watch_training() as watcher:

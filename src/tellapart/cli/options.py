@@ -21,6 +21,23 @@ ClassLevel = Annotated[
 PerClass = Annotated[
     int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
 ]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Answer one class from this probability on, e.g. cracked=0.2. A lower number misses fewer photos of the"
+        " class and gives more false alarms. off takes the most probable class.",
+        show_default=False,
+        metavar="CLASS=NUMBER",
+    ),
+]
+MaxMissed = Annotated[
+    str | None,
+    typer.Option(
+        help="The largest threshold that misses at most this share of the photos of one class, e.g. cracked=0.02.",
+        show_default=False,
+        metavar="CLASS=SHARE",
+    ),
+]
 CacheDir = Annotated[
     str | None,
     typer.Option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import ModelDir
+from tellapart.cli.options import MaxMissed, ModelDir, Threshold
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
@@ -42,6 +42,8 @@ def predict(
             metavar="RATE",
         ),
     ] = None,
+    threshold: Threshold = None,
+    max_missed: MaxMissed = None,
     limit: Annotated[int, typer.Option(help="Photos to print, and to draw in the grid.", min=0)] = 10,
     submission: Annotated[
         Path | None,
@@ -58,18 +60,27 @@ def predict(
     outputs = PredictOutputs(csv, grid, heatmap, both, sort_into, limit)
     with watch_prediction() as show:
         summary = write_predictions(
-            model, photos, outputs=outputs, not_sure=not_sure, none_of_these=none_of_these, on_photo=show
+            model,
+            photos,
+            outputs=outputs,
+            on_photo=show,
+            not_sure=not_sure,
+            none_of_these=none_of_these,
+            threshold=threshold,
+            max_missed=max_missed,
         )
     _print_summary(summary, outputs)
 
 
 def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None:
+    from tellapart.commands.predict import describe_answer
+
     console = make_console()
     if summary.submission is not None and outputs.submission is not None:
         written = summary.submission
         print_line(console, f"Submission with {written.num_rows:,} rows in {outputs.submission[1]} ({written.meaning})")
     for _, item in summary.first[: outputs.limit]:
-        print_line(console, f"{item.path}  {item.answer} {item.highest_probability:.2f}")
+        print_line(console, f"{item.path}  {describe_answer(item)}")
     parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
     print_line(console, f"{summary.counts.total():,} photos: {parts}")
     for note in summary.notes:

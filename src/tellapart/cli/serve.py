@@ -10,6 +10,7 @@ import typer
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import is_stopped, stop_calls
 from tellapart.errors import DependencyError
+from tellapart.installation import install_extra
 from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def serve(
         from tellapart.web.server import listen
         from tellapart.web.server import serve as serve_models
     except ModuleNotFoundError as exc:
-        message = _("Serving needs {name}, which is not installed. Install it with: pip install 'tellapart[serve]'")
-        raise DependencyError(message.format(name=exc.name), name=exc.name) from exc
+        message = _("Serving needs {name}, which is not installed. Install it with: {command}")
+        raise DependencyError(message.format(name=exc.name, command=install_extra("serve")), name=exc.name) from exc
 
     folders = parse_models(models)
     limits = ServeLimits(max_wait_ms=max_wait_ms)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.options import SOURCE_HELP, CacheDir, ClassLevel, LabelPattern, LabelsCsv, PerClass
+from tellapart.cli.flags import with_flags
+from tellapart.cli.options import (
+    SOURCE_HELP,
+    CacheDir,
+    ClassLevel,
+    LabelPattern,
+    LabelsCsv,
+    MaxMissed,
+    PerClass,
+    Threshold,
+)
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
 from tellapart.errors import ConfigError, DatasetError
@@ -68,6 +78,8 @@ def train(
         ),
     ] = None,
     cache_dir: CacheDir = None,
+    threshold: Threshold = None,
+    max_missed: MaxMissed = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +189,8 @@ def train(
         "class_level": class_level,
         "per_class": per_class,
         "cache_dir": cache_dir,
+        "threshold": threshold,
+        "max_missed": max_missed,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     if no_augment:
@@ -288,8 +302,8 @@ def describe_run(run: "Run") -> list[str]:
         lines.append(f"{describe_accuracy(run.validation, is_approximate=run.is_cross_validated)} {tested}")
     folder = shlex.quote(str(run.run_dir))
     if run.steps:
-        step = run.steps[0]
-        lines.append(_("Do this first: {title}. {action}").format(title=step.title, action=step.action))
+        title, action = run.steps[0].title, with_flags(run.steps[0].action)
+        lines.append(_("Do this first: {title}. {action}").format(title=title, action=action))
     if run.verdict is not None and run.verdict.colour != "red":
         lines.append(_("Classify new photos: {command}").format(command=f"tellapart predict {folder} PHOTOS"))
     return [

@@ -8,6 +8,7 @@ from tellapart.photos.layout import label_files
 from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, list_some, name_some, natural_key
 from tellapart.photos.photoset import PhotoSet
+from tellapart.translation import gettext as _
 
 
 def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: Path) -> list[str]:
@@ -29,17 +30,20 @@ def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: 
             folders[photos.class_names[label]] = files[-1].parts[-2]
     renamed = [name for name, folder in folders.items() if class_name(folder) != name]
     if renamed:
-        shown = list_some([f"{folders[name]!r} for {name!r}" for name in renamed])
-        found.append(f"folders are named so that every system allows them: {shown}")
+        shown = list_some([_("{folder!r} for {name!r}").format(folder=folders[name], name=name) for name in renamed])
+        found.append(_("folders are named so that every system allows them: {shown}").format(shown=shown))
     if len(folders) < 2:
         found.append(
-            f"only class {name_some(folders)} is left in {str(out_dir)!r}; at least 2 classes are needed to train"
+            _("only the class {folders} is left in {out_dir!r}. Training needs at least 2 classes").format(
+                folders=name_some(folders), out_dir=str(out_dir)
+            )
         )
     elif misread := _find_misread(files, out_dir.stem):
         found.append(
-            f"{len(misread):,} of the photos, such as {misread[0]!r}, do not count for their class when "
-            f"{str(out_dir)!r} is read as a folder of photos, because of what their folders or files are called; "
-            "rename these there before you train"
+            _(
+                "{num:,} photos, such as {first!r}, have names from which {out_dir!r} will be "
+                "read with other classes. Rename their folders or files there before you train"
+            ).format(num=len(misread), first=misread[0], out_dir=str(out_dir))
         )
     return found
 
@@ -47,7 +51,7 @@ def describe_surprises(photos: PhotoSet, places: Sequence[str | None], out_dir: 
 def _find_misread(files: Sequence[FoundFile], source_name: str) -> list[str]:
     """The files whose class, by their place, is not that of the folder they stand in."""
     listed = sorted(files, key=lambda file: natural_key(file.parts))
-    kept, _ = separate_photos(listed)
+    kept, _unused = separate_photos(listed)
     reading = label_files(kept, source_name)
     labels = {item.file.parts: item.label for item in reading.labelled} if reading is not None else {}
     return ["/".join(file.parts) for file in listed if labels.get(file.parts) != class_name(file.parts[-2])]

@@ -34,6 +34,7 @@ from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.runs.train import train
 from tellapart.settings import CompareSettings, source_config, split_settings
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 MARKER_NAME, TABLE_NAME, FIGURE_NAME = "comparison.json", "comparison.csv", "comparison.png"
@@ -63,8 +64,10 @@ class CompareConfig:
             check_choice("recipes", recipe, tuple(RECIPE_CONFIGS))
         if len(set(self.recipes)) < 2 or len(set(self.recipes)) != len(self.recipes):
             raise ConfigError(
-                f"`recipes` {','.join(self.recipes)!r} must be at least two different recipes. Choose from"
-                f" {', '.join(RECIPE_CONFIGS)}, separated by commas, as classic,transfer.",
+                _(
+                    "`recipes` {recipes!r} are not two different recipes. Give at least two of {known}, "
+                    "separated by commas, such as classic,transfer."
+                ).format(recipes=",".join(self.recipes), known=", ".join(RECIPE_CONFIGS)),
                 field="recipes",
                 value=self.recipes,
             )
@@ -121,8 +124,10 @@ def compare(
     paths = [run.validation_paths for run in runs.values()]
     if any(other != paths[0] for other in paths[1:]):
         raise DatasetError(
-            f"the photos of {opened.source!r} changed during the training, so the recipes were tested on different "
-            f"photos. Compare again with another `out` than {str(out_dir)!r}.",
+            _(
+                "the photos of {source!r} changed during the training, so each recipe was tested on "
+                "other photos. Compare again with another `out` than {out_dir!r}."
+            ).format(source=opened.source, out_dir=str(out_dir)),
             paths=[opened.source],
         )
     comparison = Comparison(
@@ -153,8 +158,10 @@ def _train_one(
         raise KeyboardInterrupt
     if run.num_found_in_cache:
         watcher.on_note(
-            f"the embeddings of {run.num_found_in_cache:,} photos came from an earlier run, so the training time of "
-            f"{recipe} leaves them out."
+            _(
+                "The embeddings of {num:,} photos came from an earlier run. The training time of "
+                "{recipe} leaves them out."
+            ).format(num=run.num_found_in_cache, recipe=recipe)
         )
     return run
 
@@ -164,7 +171,7 @@ def _measure(recipe: str, run: Run, photos: PhotoSet) -> RecipeResult:
     rows = {path: row for row, path in enumerate(photos.paths)}
     timed = photos.take([rows[path] for path in run.validation_paths[:_NUM_TIMED_PHOTOS]])
     predictor = load(run.run_dir)
-    seconds = min(_time_prediction(predictor, timed) for _ in range(_NUM_TIMINGS))
+    seconds = min(_time_prediction(predictor, timed) for _unused in range(_NUM_TIMINGS))
     return RecipeResult(
         recipe=recipe,
         validation=run.validation,
@@ -177,7 +184,7 @@ def _measure(recipe: str, run: Run, photos: PhotoSet) -> RecipeResult:
 def _time_prediction(predictor: Model, photos: PhotoSet) -> float:
     """Seconds from files to answers."""
     started = time.perf_counter()
-    for _ in predictor.predict(replace(photos, skipped=())):
+    for _unused in predictor.predict(replace(photos, skipped=())):
         pass
     return time.perf_counter() - started
 

@@ -14,6 +14,7 @@ from tellapart.photos.names import LONGEST_FOLDER_NAME, is_system_name, safe_nam
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
 from tellapart.store import open_whole, remove_partials, sync_folder
+from tellapart.translation import gettext as _
 
 
 class PhotoCopier:
@@ -94,8 +95,10 @@ class PhotoCopier:
             folder.mkdir(exist_ok=True)
         except OSError as exc:
             raise OutputError(
-                f"cannot make the folder {str(folder)!r}: {exc.strerror}. Make room for it, or give another folder as "
-                f"`{self._setting}`.",
+                _(
+                    "cannot make the folder {folder!r}: {strerror}. Free some space, or give another "
+                    "folder as `{setting}`."
+                ).format(folder=str(folder), strerror=exc.strerror, setting=self._setting),
                 path=folder,
             ) from exc
         remove_partials(folder)

@@ -17,6 +17,7 @@ from tellapart.photos.sources import Photos, open_any_photos, source_paths
 from tellapart.runs.outputs import OutputFile, check_output_files, has_arrays
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
 
@@ -45,21 +46,23 @@ def embed(
         OutputError: the file cannot be written, lies among the photos, or is somebody else's.
     """
     config = source_config(source)
-    file = OutputFile(Path(out), "out", "a file of embeddings", has_arrays("paths", "embeddings", "backbone"))
+    file = OutputFile(Path(out), "out", _("a file of embeddings"), has_arrays("paths", "embeddings", "backbone"))
     check_output_files([file], [*source_paths(photos), config.labels_csv])
     watcher = watcher or Watcher()
     opened = open_any_photos(photos, config)
     for note in opened.notes:
         watcher.on_note(note)
     if opened.unlabelled_reason is not None:
-        watcher.on_note(f"the photos are taken as unlabelled: {opened.unlabelled_reason}")
+        watcher.on_note(_("The photos are taken as unlabelled: {reason}").format(reason=opened.unlabelled_reason))
     started = start_backbone(backbone, config.cache_dir, watcher)
     seen = look_at(opened, [Eye(started.embedder)], cache_dir=config.cache_dir, watcher=watcher)
     if not len(seen.photos):
-        reason = seen.photos.skipped[0].reason if seen.photos.skipped else "there are none"
+        reason = seen.photos.skipped[0].reason if seen.photos.skipped else _("there are no photos")
         raise DatasetError(
-            f"none of the photos of {seen.photos.source!r} can be read, the first because: {reason}. "
-            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
+            _(
+                "none of the photos of {source!r} can be read. The first: {reason}. Give photos in JPEG, PNG "
+                "or another common format. `tellapart show` lists the reasons."
+            ).format(source=seen.photos.source, reason=reason),
             paths=[item.path for item in seen.photos.skipped],
         )
     write_file(Path(out), _npz_bytes(seen, started.backbone.name))

@@ -31,6 +31,7 @@ from tellapart.runs.run_tables import METRICS_NAME, read_metrics
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import write_file
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 from tellapart.watcher import Watcher
 
 
@@ -129,8 +130,8 @@ def _rows_to_test(photos: PhotoSet, known: KnownPhotos) -> list[int]:
             place = _("the test split of {source}").format(source=place)
         raise DatasetError(
             _(
-                "the model was trained on all {num:,} photos of {place}, or on near copies of them, so nothing is left"
-                " to measure it with. Give photos that it has not seen."
+                "the model was trained on all {num:,} photos of {place}, or on near-copies of them. "
+                "Give photos that the model has not seen."
             ).format(num=len(asked), place=place),
             paths=[photos.source],
         )
@@ -141,8 +142,8 @@ def _describe_validated(num_validated: int, num_photos: int) -> tuple[str, ...]:
     if not num_validated:
         return ()
     if num_validated == num_photos:
-        return (_("All of these photos were held out by the training, which has already tested the model on them."),)
-    said = _("{num:,} of these photos were held out by the training, which has already tested the model on them.")
+        return (_("The training held out all of these photos, and has already tested the model on them."),)
+    said = _("The training held out {num:,} of these photos, and has already tested the model on them.")
     return (said.format(num=num_validated),)
 
 
@@ -179,12 +180,12 @@ def _measure(model: Model, seen: SeenPhotos, watcher: Watcher) -> tuple[Checkup,
 
 
 def _unreadable(photos: PhotoSet, skipped: Sequence[Skipped]) -> DatasetError:
-    reason = skipped[0].reason if skipped else _("there are none")
+    reason = skipped[0].reason if skipped else _("there are no photos")
     return DatasetError(
         _(
-            "none of the {num:,} photos of {source!r} can be read, the first because: {reason}. Give photos in JPEG,"
-            " PNG or another common format. `tellapart show` lists the reasons."
-        ).format(num=len(photos), source=photos.source, reason=reason),
+            "none of the {num_photos:,} photos of {source!r} can be read. The first: {reason}. Give "
+            "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+        ).format(num_photos=len(photos), source=photos.source, reason=reason),
         paths=[item.path for item in skipped],
     )
 
@@ -211,7 +212,7 @@ def _describe_test(model: Model, evaluation: ModelEvaluation, portable: Mapping[
         portable: from the path of a photo to one that says nothing of this machine.
     """
     near = frozenset(evaluation.near_copy_paths)
-    copy, same = _("near copy of a photo that the model was trained on"), _("the model was trained on it")
+    copy, same = _("near-copy of a photo that the model was trained on"), _("the model was trained on it")
     left_out = [Skipped(portable[path], copy if path in near else same) for path in evaluation.known_paths]
     outside = _("not in the test split of the photos")
     left_out += [Skipped(portable[path], outside) for path in evaluation.other_split_paths]
@@ -271,10 +272,17 @@ def _check_classes(source: str, found: Sequence[str], known: Sequence[str]) -> N
         return
     by_lower = {name.lower(): name for name in known}
     nearest = difflib.get_close_matches(unknown[0].lower(), by_lower, n=1)
-    hint = f" Did you mean {by_lower[nearest[0]]!r} by {unknown[0]!r}?" if nearest else ""
-    words = "class" if len(unknown) == 1 else "classes"
+    found = ngettext(
+        "{source!r} has the class {unknown}, which the model does not know.",
+        "{source!r} has the classes {unknown}, which the model does not know.",
+        len(unknown),
+    ).format(source=source, unknown=name_some(unknown))
+    legal = _("The model knows {known}.").format(known=name_some(known, 20))
+    hint = _("Did you mean {known!r} by {unknown!r}?").format(
+        known=by_lower[nearest[0]] if nearest else "", unknown=unknown[0]
+    )
+    what_to_do = _("Rename the classes, or leave these photos out.")
     raise DatasetError(
-        f"{source!r} has the {words} {name_some(unknown)}, which the model does not know. It knows "
-        f"{name_some(known, 20)}.{hint} Rename the classes, or leave these photos out.",
+        " ".join([found, legal, *([hint] if nearest else []), what_to_do]),
         paths=[source],
     )

@@ -39,6 +39,7 @@ from tellapart.runs.outputs import check_dir, check_outside, claim_dir
 from tellapart.runs.run_folder import RUN_FILE_NAME, read_run_file
 from tellapart.settings import SourceSettings, source_config
 from tellapart.store import remove_partials, sha256_hex, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json
 
 _DEFAULT_SPLIT = "train"
@@ -125,7 +126,7 @@ def fix(
     cleaned = _without_copies(decided) if drop_copies else decided
     if not len(cleaned.photos):
         raise DatasetError(
-            f"no photo of {opened.source!r} is left, so there is nothing to copy. Remove fewer photos.",
+            _("no photo of {source!r} is left to copy. Remove fewer photos.").format(source=opened.source),
             paths=[opened.source],
         )
     folders = _choose_folders(cleaned.photos)
@@ -186,11 +187,15 @@ def _read_steps(
     steps = [(read_decisions(path), is_all or is_it) for path, is_it in zip(found, is_named, strict=True)]
     if named is not None and not any(is_named):
         steps.append((read_decisions(named), True))
-    if not drop_copies and not any(decisions.rows for decisions, _ in steps):
-        what = f"{str(named)!r} holds no decision" if named is not None else "no decisions were named"
+    if not drop_copies and not any(decisions.rows for decisions, _unused in steps):
+        problem = (
+            _("{file!r} holds no decision, so there is nothing to fix.").format(file=str(named))
+            if named is not None
+            else _("No decisions were given, so there is nothing to fix.")
+        )
+        what_to_do = _("Give the file that you downloaded from the report as `decisions`, or give `drop_copies=True`.")
         raise ConfigError(
-            f"{what}, so there is nothing to fix. Give `decisions` with the file that you downloaded from the report, "
-            "or `drop_copies=True`.",
+            f"{problem} {what_to_do}",
             field="decisions",
             value=named,
         )
@@ -261,8 +266,10 @@ def _claim(out_dir: Path, cleaned: _Cleaned, folders: Sequence[str]) -> None:
     claim_dir(out_dir, CLEANED_MARKER)
     if marker.is_file() and _read_key(marker) != key:
         raise OutputError(
-            f"{str(out_dir)!r} holds a copy of other photos, or one made with other decisions. Give another folder as "
-            "`out`, or delete that folder first.",
+            _(
+                "{out_dir!r} holds a copy of other photos, or a copy made with other decisions. Give "
+                "another folder as `out`, or delete that folder first."
+            ).format(out_dir=str(out_dir)),
             path=out_dir,
         )
     remove_partials(out_dir)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from tellapart.errors import ConfigError, DatasetError, ImageError
 from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import load_image
+from tellapart.measure.number_words import percent
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, list_photos, source_paths
-from tellapart.predict.answers import NONE_OF_THESE, Predictions
 from tellapart.predict.model import Model, load
 from tellapart.records import Prediction, Skipped
 from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
+from tellapart.settings import AnswerSettings
 from tellapart.store import open_whole, to_csv_bytes, write_file
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class PredictSummary:
         num_skipped: how many there are of them.
         submission: what was written of one.
         sorted_photos: what was copied.
-        notes: what is to be said of the photos and the sample, and what the rates of doubt come to, a sentence each.
+        notes: what is to be said of the photos and the sample, and what the settings come to, a sentence each.
     """
 
     first: list[tuple[int, Prediction]] = field(default_factory=list)
@@ -97,9 +98,8 @@ def write_predictions(
     photos: Photos,
     *,
     outputs: PredictOutputs = PredictOutputs(),
-    not_sure: float | None = None,
-    none_of_these: float | None = None,
     on_photo: Callable[[int, int], None] = lambda num_done, num_photos: None,
+    **settings: Unpack[AnswerSettings],
 ) -> PredictSummary:
     """What the model says of the photos, in numbers, with all that was asked for written.
 
@@ -107,13 +107,13 @@ def write_predictions(
         model: the model, or the folder that training made.
         photos: an opened photo set, or photos, folders and zips.
         outputs: what to write.
-        not_sure, none_of_these: when the model may not answer, as for `Model.predict`.
         on_photo: told after each photo how many are done, and of how many.
+        settings: when the model answers, and with which class, as for `Model.predict`.
 
     Raises:
         BundleError: the folder holds no model that can be used.
         DatasetError: a path does not exist, no photo can be read, or the submission lacks one.
-        ConfigError: a heat map or a rate is asked for that the model does not have.
+        ConfigError: a heat map, a rate or a threshold is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
     _check_outputs(outputs, source_paths(photos))
@@ -122,9 +122,8 @@ def write_predictions(
         model.check_activation_maps()
     submission = _submission_writer(outputs, model)
     opened = _open(photos)
-    predictions = model.predict(opened, not_sure=not_sure, none_of_these=none_of_these)
-    sample_notes = () if submission is None else submission.notes
-    summary = PredictSummary(notes=(*opened.notes, *sample_notes, *predictions.notes))
+    predictions = model.predict(opened, **settings)
+    summary = PredictSummary()
     with contextlib.ExitStack() as stack:
         # Closed at once when an output fails or the user stops, so that no thread goes on predicting.
         stack.enter_context(contextlib.closing(predictions))
@@ -132,7 +131,7 @@ def write_predictions(
         if submission is not None:
             takers.append(lambda row, result: submission.add(result))
         if outputs.csv is not None:
-            takers.append(stack.enter_context(_csv_taker(outputs.csv, model.class_names, predictions)))
+            takers.append(stack.enter_context(_csv_taker(outputs.csv, model)))
         sorter: PhotoSorter | None = None
         if outputs.sort_into is not None:
             from tellapart.commands.sorting import sort_photos  # only who sorts needs it
@@ -147,6 +146,8 @@ def write_predictions(
                 on_photo(row + 1, len(opened))
         if not summary.counts:  # before any file is there
             raise _no_predictions(opened, summary)
+    sample_notes = () if submission is None else submission.notes
+    summary.notes = (*opened.notes, *sample_notes, *predictions.notes)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -221,25 +222,30 @@ def _summary_taker(summary: PredictSummary, limit: int) -> Taker:
 
 
 @contextlib.contextmanager
-def _csv_taker(path: Path, class_names: Sequence[str], predictions: Predictions) -> Iterator[Taker]:
+def _csv_taker(path: Path, model: Model) -> Iterator[Taker]:
     """A row for each photo that could be read, in a file that appears when the block has ended.
 
-    Columns: `path`, `predicted_class`, `probability`, and `p_<class>` for each class; 6 significant digits. Where the
-    model may be in doubt, `answer` is the last of them, with `distance` before it where it was measured.
+    Columns: `path`, `predicted_class`, `probability`, `p_<class>` for each class, `nearest_class`, `distance` where the
+    model has it, and `answer`; 6 significant digits. A photo that is refused has neither class nor probability.
     """
-    header = [*_COLUMNS, *(f"p_{name}" for name in class_names)]
-    header += ["distance"] * (NONE_OF_THESE in predictions.doubts) + ["answer"] * bool(predictions.doubts)
+    header = [*_COLUMNS, *(f"p_{name}" for name in model.class_names), "nearest_class"]
+    header += ["distance"] * model.has_distances + ["answer"]
     with open_whole(path) as file:
         file.write(to_csv_bytes([header]))
 
         def take(row: int, result: Result) -> None:
             if isinstance(result, Prediction):
-                numbers = [result.highest_probability, *result.probabilities]
-                numbers += [] if result.distance is None else [result.distance]
-                words = [f"{value:.6g}" for value in numbers] + [result.answer] * bool(predictions.doubts)
-                file.write(to_csv_bytes([[result.path, result.nearest_class, *words]], is_start=False))
+                start = [result.path, result.class_name or "", _digits(result.probability)]
+                shares = map(_digits, result.probabilities)
+                distance = [_digits(result.distance)] * model.has_distances
+                cells = [*start, *shares, result.nearest_class, *distance, result.answer]
+                file.write(to_csv_bytes([cells], is_start=False))
 
         yield take
+
+
+def _digits(number: float | None) -> str:
+    return "" if number is None else f"{number:.6g}"
 
 
 def _write_grid(
@@ -257,12 +263,19 @@ def _write_grid(
             image = decode_photo(data, photos.limits, _GRID_SIZE, model.preprocess.depths).image
             if heatmap:
                 seen = load_image(data, model.preprocess, photos.limits)
-                image = _draw_heatmap(model, image, seen, prediction.nearest_class)
+                image = _draw_heatmap(model, image, seen, prediction.forced_class)
         except ImageError:  # it has gone since it was predicted
             image = _GONE
         images.append(image)
-    titles = [f"{prediction.answer} {prediction.highest_probability:.2f}" for _, prediction in shown]
+    titles = [describe_answer(prediction) for _, prediction in shown]
     write_file(path, figure_png(draw_grid(images, titles)))
+
+
+def describe_answer(prediction: Prediction) -> str:
+    """The answer with its probability, which a refusal has not: `cat 98.0%`, `not sure`."""
+    if prediction.probability is None:
+        return prediction.answer
+    return f"{prediction.answer} {percent(prediction.probability)}"
 
 
 def _draw_heatmap(

@@ -58,7 +58,7 @@ def sort_photos(
     write_file(sort_dir / _MARKER, to_json_bytes({"kind": "tellapart sorted photos"}))
     copier = PhotoCopier(sort_dir, photos, _SETTING, stays=True)
     with open_whole(sort_dir / _TABLE) as table:
-        table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability"]]))
+        table.write(to_csv_bytes([["path", "copied_to", "predicted_class", "probability", "nearest_class"]]))
         yield PhotoSorter(copier, folder_names(class_names, (_MARKER, _TABLE)), table)
         copier.sync()
 
@@ -99,5 +99,6 @@ class PhotoSorter:
             return
         copied_to = self._copier.copy(row, self._folders[result.answer])
         if copied_to is not None:
-            row_text = [result.path, copied_to, result.nearest_class, f"{result.highest_probability:.6g}"]
+            probability = "" if result.probability is None else f"{result.probability:.6g}"
+            row_text = [result.path, copied_to, result.class_name or "", probability, result.nearest_class]
             self._table.write(to_csv_bytes([row_text], is_start=False))

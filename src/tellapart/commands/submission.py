@@ -18,6 +18,8 @@ from tellapart.photos.csv_table import read_table
 from tellapart.photos.names import class_name, name_some
 from tellapart.records import Prediction, Skipped
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 Result = Prediction | Skipped
 
@@ -95,7 +97,7 @@ class SubmissionWriter:
         self._plan = _plan(self._sample, class_names)
         self._out_path = out_path
         # A path goes before a name, and a name before one without its suffix, which a mask or a text file may share.
-        self._found = [{_key(row_id): _Found() for row_id in self._sample.ids} for _ in range(3)]
+        self._found = [{_key(row_id): _Found() for row_id in self._sample.ids} for _unused in range(3)]
         self._num_parts = sorted({key.count("/") + 1 for key in self._found[0]})
         self._num_predicted = 0
 
@@ -103,7 +105,9 @@ class SubmissionWriter:
     def notes(self) -> tuple[str, ...]:
         """Sentences on the sample."""
         note = self._sample.note
-        return () if note is None else (f"the sample {str(self._sample.path)!r} {note}.",)
+        return (
+            () if note is None else (_("the sample {path!r} {note}.").format(path=str(self._sample.path), note=note),)
+        )
 
     def add(self, result: Result) -> None:
         """Takes one item; they may come in any order."""
@@ -143,19 +147,37 @@ class SubmissionWriter:
         absent = [row_id for row_id, one in found.items() if not one.predictions]
         if absent:
             reasons = [reason for row_id in absent if (reason := found[row_id].reason) is not None]
-            because = f" ({len(reasons)} could not be read, the first because: {reasons[0]})" if reasons else ""
+            sentences = [
+                _("{num:,} of {total:,} ids in the sample {path!r} have no photo: {absent}.").format(
+                    num=len(absent), total=len(found), path=str(self._sample.path), absent=name_some(absent)
+                )
+            ]
+            if reasons:
+                sentences.append(
+                    ngettext(
+                        "{num:,} photo could not be read: {reason}.",
+                        "{num:,} photos could not be read. The first: {reason}.",
+                        len(reasons),
+                    ).format(num=len(reasons), reason=reasons[0])
+                )
+            sentences.append(
+                _(
+                    "Each id needs a photo of that file name, with or without its extension. Give the folder or zip "
+                    "that holds these photos."
+                )
+            )
             raise DatasetError(
-                f"{len(absent)} of {len(found)} ids in the sample {str(self._sample.path)!r} have no photo: "
-                f"{name_some(absent)}{because}. Each id needs a photo of that file name, with or without its suffix. "
-                "Give the folder or zip that holds them.",
+                " ".join(sentences),
                 paths=[self._sample.path],
             )
         double = [row_id for row_id, one in found.items() if len(one.predictions) > 1]
         if double:
             paths = [prediction.path for prediction in found[double[0]].predictions]
             raise DatasetError(
-                f"{len(double)} ids in the sample {str(self._sample.path)!r} fit more than one photo, such as "
-                f"{double[0]!r}: {name_some(paths)}. Give only the photos of the competition, one for each id.",
+                _(
+                    "{num:,} ids in the sample {path!r} fit more than one photo, such as {first!r}: {paths}. "
+                    "Give only the photos of the competition, one for each id."
+                ).format(num=len(double), path=str(self._sample.path), first=double[0], paths=name_some(paths)),
                 paths=paths,
             )
         return [found[row_id].predictions[0] for row_id in self._sample.ids]
@@ -183,10 +205,12 @@ def _read_sample(path: Path) -> _Sample:
     table = read_table(path, "sample", is_restored=False)
     header, rows = list(table.header), [list(row.cells) for row in table.rows]
     if not rows or len(header) < 2:
-        raise _bad_sample(path, f"has {len(rows)} rows and the header {header!r}")
+        raise _bad_sample(
+            path, _("has {num_rows} rows and the header {header!r}").format(num_rows=len(rows), header=header)
+        )
     repeated = [row_id for row_id, number in Counter(_key(row[0]) for row in rows).items() if number > 1]
     if repeated:
-        raise _bad_sample(path, f"has the same id twice: {name_some(repeated)}")
+        raise _bad_sample(path, _("has the same id twice: {repeated}").format(repeated=name_some(repeated)))
     return _Sample(path, header, rows, table.delimiter, table.note)
 
 
@@ -198,8 +222,10 @@ def _key(text: str) -> str:
 
 def _bad_sample(path: Path, found: str) -> DatasetError:
     return DatasetError(
-        f"the sample {str(path)!r} {found}. Give the competition's sample CSV as `submission`: a header, an id "
-        "column, at least one more column, and each id once.",
+        _(
+            "the sample {path!r} {found}. Give the sample CSV of the competition as `submission`. It has "
+            "a header, an id column, at least one more column, and each id once."
+        ).format(path=str(path), found=found),
         paths=[path],
     )
 
@@ -223,12 +249,22 @@ def _plan(sample: _Sample, class_names: Sequence[str]) -> _Plan:
         wanted = columns[0] if columns[0] in class_names else class_names[1]
         return _plan_for_numbers(columns[0], wanted, class_names)
     if values <= set(class_names):
-        return _Plan(f"{columns[0]}: predicted class", lambda prediction: [prediction.nearest_class])
+        return _Plan(
+            _("{column}: predicted class").format(column=columns[0]), lambda prediction: [prediction.forced_class]
+        )
     strange = name_some(sorted(values - set(class_names)))
     raise DatasetError(
-        f"column {columns[0]!r} of the sample {str(sample.path)!r} holds {strange}, and the model has "
-        f"{len(class_names)} classes: {name_some(class_names, 20)}. One column takes names of these classes, or "
-        "numbers if there are two classes. Give the sample this model was trained for.",
+        _(
+            "column {column!r} of the sample {path!r} holds {strange}, and the model has {num} classes: "
+            "{class_names}. One column can hold names of these classes, or numbers if there are two. "
+            "Give the sample that belongs to this model."
+        ).format(
+            column=columns[0],
+            path=str(sample.path),
+            strange=strange,
+            num=len(class_names),
+            class_names=name_some(class_names, 20),
+        ),
         paths=[sample.path],
     )
 
@@ -237,20 +273,27 @@ def _plan_for_classes(sample: _Sample, columns: Sequence[str], class_names: Sequ
     unknown = [name for name in columns if name not in class_names]
     absent = [name for name in class_names if name not in columns]
     if unknown or absent or len(columns) != len(class_names):
-        found = f"columns that are no classes: {name_some(unknown)}" if unknown else f"the columns {name_some(columns)}"
+        found = (
+            _("the sample {path!r} has columns that are no classes: {columns}.")
+            if unknown
+            else _("the sample {path!r} has the columns {columns}.")
+        ).format(path=str(sample.path), columns=name_some(unknown or columns))
+        wanted = _(
+            "After the id, it needs one column for each class of the model: {class_names}. Give the sample that "
+            "belongs to this model."
+        ).format(class_names=name_some(class_names, 20))
         raise DatasetError(
-            f"the sample {str(sample.path)!r} has {found}. After the id it needs one column for each class of the "
-            f"model: {name_some(class_names, 20)}. Give the sample this model was trained for.",
+            f"{found} {wanted}",
             paths=[sample.path],
         )
     places = [class_names.index(name) for name in columns]
-    meaning = "a column for each class: its probability"
+    meaning = _("a column for each class: its probability")
     return _Plan(meaning, lambda prediction: [_digits(prediction.probabilities[place]) for place in places])
 
 
 def _plan_for_numbers(column: str, wanted: str, class_names: Sequence[str]) -> _Plan:
     place = class_names.index(wanted)
-    meaning = f"{column}: probability of {wanted!r}"
+    meaning = _("{column}: probability of {wanted!r}").format(column=column, wanted=wanted)
     return _Plan(meaning, lambda prediction: [_digits(prediction.probabilities[place])])
 
 

@@ -18,6 +18,7 @@ from tellapart.demo.faces import draw_face, pick
 from tellapart.demo.sketch import Colour, Floats, Sketch, oval, smooth_noise
 from tellapart.errors import OutputError
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
 
 DEMO_CLASSES = ("cat", "dog")
 
@@ -96,10 +97,15 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as exc:
-        raise OutputError(f"{str(path)!r} exists and is not a folder. Give a new path as `out`.", path=path) from exc
+        raise OutputError(
+            _("{path!r} exists and is not a folder. Give a new path as `out`.").format(path=str(path)), path=path
+        ) from exc
     except OSError as exc:
         raise OutputError(
-            f"cannot make the folder {str(path)!r}: {exc.strerror}. Give another `out`.", path=path
+            _("cannot make the folder {path!r}: {strerror}. Give another `out`.").format(
+                path=str(path), strerror=exc.strerror
+            ),
+            path=path,
         ) from exc
 
 
@@ -194,7 +200,7 @@ def _draw_meadow(shape: tuple[int, int], generator: np.random.Generator) -> Floa
 def _draw_lights(shape: tuple[int, int], colour: Colour, generator: np.random.Generator) -> Floats:
     """Out-of-focus discs on a darker wall."""
     pixels = np.ones((*shape, 3), dtype=np.float32) * np.asarray(colour, dtype=np.float32) * 0.6
-    for _ in range(int(generator.integers(6, 22))):
+    for _unused in range(int(generator.integers(6, 22))):
         disc = pixels.copy()
         centre = (int(generator.integers(shape[1])), int(generator.integers(shape[0])))
         radius = int(generator.uniform(0.03, 0.16) * shape[0])
@@ -214,7 +220,7 @@ def _cover_part(sketch: Sketch, generator: np.random.Generator) -> None:
         slope, half = generator.uniform(-0.5, 0.5), generator.uniform(0.07, 0.15)
         top, bottom = x - slope * 4, x + slope * 4
         corners = ((top - half, -4.0), (top + half, -4.0), (bottom + half, 4.0), (bottom - half, 4.0))
-        outline = [corner for corner in corners for _ in range(2)]
+        outline = [corner for corner in corners for _unused in range(2)]
     elif style == 1:
         edge = generator.uniform(0.35, 0.75)
         outline = [(-4, edge + 0.2), (-1, edge), (1, edge + 0.12), (4, edge - 0.1), (4, 5), (4, 5), (-4, 5), (-4, 5)]

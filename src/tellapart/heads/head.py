@@ -14,6 +14,8 @@ from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidat
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
 from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 _MEAN = "mean of LDA and logistic regression"
 # Up to so many different photos in the largest class, the nearest mean is all they can carry.
@@ -210,7 +212,9 @@ def _best(validation: CrossValidation, tried: Tried) -> tuple[LinearModel, list[
         setting = _describe(name, tried[name][number])
         candidates.append(validation.measure(name, setting, logits, validation.temperature(logits)))
     best_of_kind = [
-        min((row for row, (found, _) in enumerate(names) if found == name), key=lambda row: _loss(candidates[row]))
+        min(
+            (row for row, (found, _unused) in enumerate(names) if found == name), key=lambda row: _loss(candidates[row])
+        )
         for name in tried
     ]
     chosen = [min(best_of_kind, key=lambda row: _loss(candidates[row]))]
@@ -261,17 +265,25 @@ def _notes(data: HeadData, class_weights: NDArray[np.float64] | None) -> list[st
     notes = []
     if class_weights is not None:
         notes.append(
-            f"the largest class has {counts.max():,} photos and the smallest {counts.min():,}, so each class counts as"
-            " much as any other, whatever the number of its photos."
+            _("Classes are uneven ({most:,} and {fewest:,} photos). Training gives each class the same weight.").format(
+                most=counts.max(), fewest=counts.min()
+            )
         )
     num_copies = int(((different == 1) & (counts > 1)).sum())
     if num_copies:
-        what = "1 class has" if num_copies == 1 else f"{num_copies:,} classes have"
-        notes.append(f"{what} only copies of one photo, so how often it is recognised is unknown.")
+        notes.append(
+            ngettext(
+                "{num:,} class has only copies of one photo, so its recall is unknown.",
+                "{num:,} classes have only copies of one photo, so their recall is unknown.",
+                num_copies,
+            ).format(num=num_copies)
+        )
     if different.max() > _MOST_FOR_NEAREST_MEAN:
         num_penalties = len(_affordable_penalties(data))
         if num_penalties == 0:
-            notes.append("too many photos and classes for logistic regression, so only LDA was tried.")
+            notes.append(_("There are too many photos and classes for logistic regression, so only LDA was tried."))
         elif num_penalties == 1:
-            notes.append("very many photos and classes, so logistic regression was tried with a single penalty.")
+            notes.append(
+                _("There are very many photos and classes, so logistic regression was tried with a single penalty.")
+            )
     return notes

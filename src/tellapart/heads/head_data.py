@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
 from tellapart.measure.splits import fold_numbers
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 _SHOWN = 5
 # Embeddings whose every feature varies by less than this share of the largest number in them are all the same: float32
@@ -72,8 +74,10 @@ def check_embeddings(data: HeadData) -> None:
     check_arrays(data)
     if are_same(data.embeddings):
         raise DatasetError(
-            f"The embeddings of all {len(data.embeddings):,} photos are the same, so they tell no classes apart. Check"
-            " that the photos differ, or try another `backbone`."
+            _(
+                "The embeddings of all {num_embeddings:,} photos are the same, so they tell no classes "
+                "apart. Check that the photos differ, or try another `backbone`."
+            ).format(num_embeddings=len(data.embeddings))
         )
 
 
@@ -88,8 +92,13 @@ def check_arrays(data: HeadData) -> None:
     bad = np.flatnonzero(~np.isfinite(data.embeddings).all(axis=1))
     if len(bad):
         raise DatasetError(
-            f"Of {len(data.embeddings):,} embeddings, {_name_numbers('that in row', 'those in rows', bad)} not finite."
-            " Try another `backbone`, or take these photos out of the source."
+            ngettext(
+                "Of {total:,} embeddings, {num:,} is not finite (row {rows}). Try another `backbone`, or leave this "
+                "photo out.",
+                "Of {total:,} embeddings, {num:,} are not finite (rows {rows}). Try another `backbone`, or leave these "
+                "photos out.",
+                len(bad),
+            ).format(total=len(data.embeddings), num=len(bad), rows=_shown(bad))
         )
 
 
@@ -120,9 +129,7 @@ def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], gr
 
 def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
     if num_classes < 2:
-        raise DatasetError(
-            f"`num_classes` is {num_classes!r}, and a classifier needs at least 2 classes. Add photos of another class."
-        )
+        raise DatasetError(_("A classifier needs at least 2 classes. Add photos of another class."))
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
             f"The labels run from {labels.min()} to {labels.max()}. Give numbers from 0 to {num_classes - 1} for "
@@ -131,15 +138,17 @@ def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
     empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
     if len(empty):
         raise DatasetError(
-            f"Of {num_classes} classes, {_name_numbers('number', 'numbers', empty)} without a photo to learn from."
-            " Every class needs at least 1. Add photos, or take the class out of the source."
+            ngettext(
+                "Of {total:,} classes, {num:,} has no photo to train on (number {numbers}). Add photos, or leave this "
+                "class out.",
+                "Of {total:,} classes, {num:,} have no photo to train on (numbers {numbers}). Add photos, or leave "
+                "these classes out.",
+                len(empty),
+            ).format(total=num_classes, num=len(empty), numbers=_shown(empty))
         )
 
 
-def _name_numbers(one: str, several: str, numbers: NDArray[np.intp]) -> str:
-    """Such as `number 3 is` or `numbers 0, 1, 2, 3, 4 and 12 more are`."""
-    if len(numbers) == 1:
-        return f"{one} {numbers[0]} is"
-    shown = ", ".join(str(number) for number in numbers[:_SHOWN])
-    more = f" and {len(numbers) - _SHOWN:,} more" if len(numbers) > _SHOWN else ""
-    return f"{several} {shown}{more} are"
+def _shown(numbers: NDArray[np.intp]) -> str:
+    """The first numbers, such as `0, 1, 2, 3, 4, ...`."""
+    shown = [str(number) for number in numbers[:_SHOWN]]
+    return ", ".join([*shown, "..."] if len(numbers) > _SHOWN else shown)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from tellapart.measure.metrics import grouped_interval
+from tellapart.measure.intervals import grouped_interval
 from tellapart.measure.scores import Reliability, ReliabilityBin
 from tellapart.measure.softmax import softmax, to_logits
 from tellapart.randomness import named_generator

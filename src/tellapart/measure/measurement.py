@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
-from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, Reliability, SelectivePoint
+from tellapart.measure.operating import operating_curves, operating_to_json
+from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, OperatingCurve, Reliability, SelectivePoint
 from tellapart.measure.selective import selective_points
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
@@ -70,6 +72,12 @@ class Measurement:
         """The most probable class of each photo, shape `(n,)`."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
+    @cached_property
+    def operating(self) -> tuple[OperatingCurve, ...]:
+        """How each class is told from the rest at many thresholds; only of classes that have photos."""
+        names = [score.class_name for score in self.evaluation.per_class]
+        return operating_curves(self.labels, self.probabilities, names, self.groups)
+
     @property
     def is_right(self) -> NDArray[np.bool_]:
         """Whether the most probable class is the label, shape `(n,)`."""
@@ -80,6 +88,14 @@ class Measurement:
         """Equal numbers for photos that are shown as one: of one group, one label and one answer; shape `(n,)`."""
         keys = np.stack([self.groups, self.labels, self.predicted], axis=1)
         return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
+    def without_copies(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places without those that follow another of the same card.
+
+        Args:
+            places: int64, shape `(m,)`: numbers into `rows`, in any order.
+        """
+        return places[np.sort(np.unique(self.cards[places], return_index=True)[1])]
 
 
 def measure(
@@ -110,7 +126,7 @@ def measure(
         method=method,
         evaluation=evaluate_probabilities(labels, probabilities, class_names, groups),
         reliability=measure_reliability(labels, probabilities, groups),
-        selective=selective_points(labels, probabilities),
+        selective=selective_points(labels, probabilities, groups),
     )
 
 
@@ -135,6 +151,7 @@ def measurement_to_json(measurement: Measurement | None) -> dict[str, Any]:
         "num_repeats": method and method.num_repeats,
         "learning_curve": method and method.curve and asdict(method.curve),
         "leak_accuracy": method and method.leak_accuracy,
+        "operating_points": None if measurement is None else operating_to_json(measurement.operating),
         "is_given_split": method and method.is_given,
     }
 

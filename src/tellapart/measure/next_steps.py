@@ -1,6 +1,6 @@
 """What to do next, ranked by what it costs not to: everything that was found, the model's own result included."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tellapart.measure.measurement import HOLD_OUT, NEW_PHOTOS, Method
 from tellapart.measure.number_words import count, quote, quote_some
@@ -26,7 +26,8 @@ def rank_steps(
     """What to do, the costliest neglect first; each with an action that is possible today.
 
     The cost is the share of all answers that may be wrong, or unknown, because of it: 1 for a model that guesses or
-    that nothing is known of; for a class that is missed its share of misses over the number of classes; for a problem
+    that nothing is known of; for a class that is missed its share of misses over the number of classes, without the
+    labels in doubt, which may be why; for a class that is known badly half of what its recall may lose; for a problem
     of the photos the share of photos it concerns.
 
     Args:
@@ -46,43 +47,74 @@ def rank_steps(
         steps.append(
             Step(
                 "skipped",
-                f"{count(num_skipped, 'photo')} could not be used",
-                "The report lists the reasons. Save these photos again as JPEG or PNG, or delete them.",
+                _("{photos} could not be used").format(photos=count(num_skipped, "photo")),
+                _("The report lists the reasons. Save these photos again as JPEG or PNG, or delete them."),
                 num_skipped / (num_skipped + num_photos) / 2,
             )
         )
     if verdict is not None:
-        steps += _steps_of_model(verdict, evaluation, method)
+        in_doubt = sum(step.cost for step in steps if step.kind == "label_suspects")
+        steps += _steps_of_model(verdict, evaluation, method, in_doubt)
     return tuple(sorted(steps, key=lambda step: -step.cost))
 
 
-def _steps_of_model(verdict: Verdict, evaluation: Evaluation | None, method: Method | None) -> list[Step]:
+def _steps_of_model(
+    verdict: Verdict, evaluation: Evaluation | None, method: Method | None, in_doubt: float
+) -> list[Step]:
     if evaluation is None:
-        action = f"Add photos until each class has {_GOOD_NUMBER}, of different moments. Then train again."
-        return [Step("too_few", "Every class has only one photo", action, 1.0)]
+        action = _("Add photos until each class has {num}, of different moments. Then train again.").format(
+            num=_GOOD_NUMBER
+        )
+        return [Step("too_few", _("Every class has only one photo"), action, 1.0)]
     if verdict.word == TOO_FEW:
         few = [score for score in evaluation.per_class if score.num_groups < FEWEST_GROUPS]
         names = quote_some([score.class_name for score in sorted(few, key=lambda score: score.num_groups)])
         return [_more_to_test_with(names, method)]
     if verdict.word == GUESSING:
-        action = (
+        action = _(
             "Can you tell the classes apart in them? Then add photos, at least twice as many. If not, take closer or"
             " sharper photos, or merge the classes."
         )
-        return [Step("guessing", "Look at its mistakes", action, 1.0)]
+        return [Step("guessing", _("Look at its mistakes"), action, 1.0)]
     steps = []
     weakest = weakest_class(evaluation)
     if weakest is not None and weakest.recall is not None:
         cost = (1 - weakest.recall) / len(evaluation.per_class)
         if cost >= _LEAST_COST:
             missed = weakest.num_photos - num_found(weakest)
-            action = f"It missed {missed:,} of {weakest.num_photos:,}. Add photos like those, or check their labels."
-            steps.append(Step("weak_class", f"Add photos of {quote(weakest.class_name)}", action, cost))
+            action = _("It missed {missed:,} of {num:,}. Add photos like those, or check their labels.").format(
+                missed=missed, num=weakest.num_photos
+            )
+            title = _("Add photos of {names}").format(names=quote(weakest.class_name))
+            steps.append(Step("weak_class", title, action, max(0.0, cost - in_doubt)))
+    steps += _badly_known(evaluation, {step.title for step in steps})
     curve = None if method is None else method.curve
     if curve is not None and curve.gain >= _LEAST_COST:
-        action = f"{curve.sentence} Photograph more, then train again."
-        steps.append(Step("more_photos", "Add photos of all classes", action, curve.gain))
+        action = _("{sentence} Photograph more, then train again.").format(sentence=curve.sentence)
+        steps.append(Step("more_photos", _("Add photos of all classes"), action, curve.gain))
     return steps
+
+
+def _badly_known(evaluation: Evaluation, titles: Collection[str]) -> list[Step]:
+    """The step for the class of few photos that may be found far less often than it looks, if there is one.
+
+    Args:
+        evaluation: of the model.
+        titles: of other steps; none is named twice.
+    """
+    few = [
+        (score.recall - score.recall_interval_95[0], score)
+        for score in evaluation.per_class
+        if score.recall is not None and score.recall_interval_95 is not None and score.num_groups < _GOOD_NUMBER
+    ]
+    if not few:
+        return []
+    loss, score = max(few, key=lambda pair: pair[0])
+    title = _("Add photos of {names}").format(names=quote(score.class_name))
+    action = _("There are only {num} to test with. With {good} you know how often it is found.").format(
+        num=score.num_groups, good=_GOOD_NUMBER
+    )
+    return [] if title in titles else [Step("few_of_class", title, action, loss / len(evaluation.per_class) / 2)]
 
 
 def _more_to_test_with(names: str, method: Method | None) -> Step:
@@ -100,5 +132,7 @@ def _more_to_test_with(names: str, method: Method | None) -> Step:
             num=_GOOD_NUMBER
         )
     elif method is not None and method.name == HOLD_OUT:
-        action = _("Only a part of the photos is for testing. Add photos, or give `validation_fraction=0.5`.")
+        action = _("Only a part of the photos is for testing. Add photos until that part has {num} of each.").format(
+            num=FEWEST_GROUPS
+        )
     return Step("too_few", title, action, 1.0)

@@ -1,5 +1,6 @@
 """How numbers are written wherever a person reads them: the page, the terminal, pictures and sentences. Pure Python."""
 
+import math
 from collections.abc import Sequence
 
 _EXACT = 1e-9  # a share that ends this close to 0 or 1 ends there
@@ -32,11 +33,27 @@ def round_percent(share: float) -> str:
     return f"{share * 100:g}%"
 
 
+def per_thousand(share: float) -> str:
+    """The share of 1,000: `20`, `0.4`; `0` and `1,000` only where they are exact."""
+    if share <= _EXACT or share >= 1 - _EXACT:
+        return f"{round(share) * 1000:,}"
+    number = share * 1000
+    return f"{max(0.1, number):.1f}" if number < 9.95 else f"{min(999, round(number))}"
+
+
 def short_number(value: float | None) -> str:
     """A measured number with three digits, or a dash where there is none: `0.0123`, `1.05`, `4,288`."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def threshold_text(value: float) -> str:
+    """A probability to compare with, at most the value, with digits enough to be told from 0 and 1: `0.2`, `0.9996`."""
+    room = min(value, 1 - value)
+    digits = 3 if room <= 0 else max(3, 1 - math.floor(math.log10(room)))
+    text = f"{math.floor(value * 10**digits + _EXACT) / 10**digits:.{digits}f}"
+    return text.rstrip("0").rstrip(".") or "0"
 
 
 def count(number: int, noun: str) -> str:

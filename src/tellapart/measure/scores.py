@@ -82,7 +82,8 @@ class Step:
     """Something to do next.
 
     Attributes:
-        kind: the finding it is about, or `too_few`, `guessing`, `weak_class`, `more_photos` or `skipped`.
+        kind: the finding it is about, or `too_few`, `guessing`, `weak_class`, `few_of_class`, `more_photos` or
+            `skipped`.
         title: what it is about, in a few words.
         action: what can be done about it today.
         cost: share of all answers that may be wrong, or unknown, because of it.
@@ -199,11 +200,47 @@ class SelectivePoint:
         threshold: the least probability of a predicted class that counts as sure.
         num_answered: photos with at least that.
         num_wrong: those of them it was wrong about.
+        num_independent: photos without copies that tell as much as those answered; `None` counts every photo.
     """
 
     threshold: float
     num_answered: int
     num_wrong: int
+    num_independent: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a threshold on the probability of one class does.
+
+    Attributes:
+        threshold: the least probability from which a photo is called that class.
+        num_missed: photos of the class with less.
+        num_false_alarms: other photos with that or more.
+    """
+
+    threshold: float
+    num_missed: int
+    num_false_alarms: int
+
+
+@dataclass(frozen=True)
+class OperatingCurve:
+    """How one class was told from the rest at many thresholds, on photos the model had not seen.
+
+    Attributes:
+        class_name: the class.
+        num_photos, num_others: photos of the class, and all others; at least 1 each.
+        num_independent, num_others_independent: photos without copies that tell as much, which intervals count.
+        points: the lowest threshold first.
+    """
+
+    class_name: str
+    num_photos: int
+    num_others: int
+    num_independent: float
+    num_others_independent: float
+    points: tuple[OperatingPoint, ...]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tellapart.errors import ConfigError, DependencyError
+from tellapart.installation import install_extra
 from tellapart.randomness import named_generator
+from tellapart.translation import gettext as _
 
 DataFormat = Literal["channels_first", "channels_last"]
 _BACKEND_NAMES = ("torch", "tensorflow", "jax")
@@ -34,8 +36,10 @@ def _import_keras() -> None:
     except ImportError as exc:
         name = os.environ.get("KERAS_BACKEND", "torch")
         raise DependencyError(
-            f"training needs keras with its backend {name!r}, and {exc.name!r} is not installed."
-            " Install it with: pip install 'tellapart[train]'"
+            _(
+                "training needs keras with its backend {backend!r}, and {module!r} is not installed. "
+                "Install it with: {command}"
+            ).format(backend=name, module=exc.name, command=install_extra("train"))
         ) from exc
     finally:
         for name in added:
@@ -80,7 +84,11 @@ def find_backend() -> Backend:
     """
     name = keras.backend.backend()
     if name not in _BACKEND_NAMES:
-        raise ConfigError(f"KERAS_BACKEND {name!r} is not supported. Give one of {', '.join(_BACKEND_NAMES)}.")
+        raise ConfigError(
+            _("KERAS_BACKEND {name!r} is not supported. Give one of {names}.").format(
+                name=name, names=", ".join(_BACKEND_NAMES)
+            )
+        )
     return Backend(name, _version(name), _device_kind(name), "channels_first" if name == "torch" else "channels_last")
 
 

@@ -1,6 +1,7 @@
 """What a model says of photos, one by one, and when it may answer.
 
-It says `not sure` where it would be wrong too often, and `none of these` where a photo is like none of its training.
+It says `not sure` where it would be wrong too often, and `none of these` where a photo is like none of its training. A
+dial makes it name one class sooner or later than the most probable one.
 """
 
 import math
@@ -11,72 +12,86 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import check_range
+from tellapart.config import AnswerConfig
 from tellapart.errors import ConfigError
+from tellapart.measure.intervals import wilson_interval
+from tellapart.measure.number_words import count, quote
 from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, threshold_for
 from tellapart.photos.names import same_name_key
+from tellapart.predict.bundle import Bundle
+from tellapart.predict.dial import apply_dial, choose_dial, describe_dial
 from tellapart.predict.inputs import Inputs
-from tellapart.records import Prediction, Skipped
+from tellapart.records import Dial, Prediction, Skipped
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)
 _NO_ANSWER = " (no answer)"
 NOT_SURE, NONE_OF_THESE = "not sure", "none of these"
+# The rate of false alarms by which photos are told unfamiliar where nobody asked, and the share of photos beyond which
+# that is said: twice what is to be expected, also at the lower end of its 95 % interval.
+USUAL_RATE = 0.05
+_MANY_UNFAMILIAR = 2 * USUAL_RATE
 
 
 class AnswerRule:
-    """What decides for each prediction whether it is an answer; made once for a model.
+    """What decides for each photo what is answered; made once for a model.
+
+    The order is: `none of these` for what is too far away, then the class that the dial names, else the most probable
+    one, or `not sure`.
 
     Args:
-        not_sure: share of wrong answers that is accepted among those that are given; `None` answers always.
-        none_of_these: share of photos like those of the training that may be taken for none of the classes; `None`
-            takes every photo for one of them.
-        selective, usual_distances: of the model's bundle.
+        config: the settings; a `threshold` or `max_missed` takes the place of the dial of the bundle.
+        bundle: of the model; its `usual_distances` are empty where the model gives no distance.
 
     Attributes:
         doubts: what may be answered besides the classes.
+        dial: the one that is obeyed; `None` answers with the most probable class.
         least_probability: of an answer; above 1 when none can be promised.
         largest_distance: of an answer.
-        notes: what the rates come to, a sentence each.
+        usual_distance: beyond it lie about `USUAL_RATE` of the photos like those of the training; infinite where that
+            is unknown.
+        notes: what the settings come to, a sentence each.
 
     Raises:
-        ConfigError: a rate is not between 0 and 1, or the model lacks what it would take.
+        ConfigError: the model lacks what a setting would take, or `not_sure` meets a dial.
     """
 
-    def __init__(
-        self,
-        not_sure: float | None,
-        none_of_these: float | None,
-        selective: Sequence[SelectivePoint],
-        usual_distances: Sequence[float],
-    ) -> None:
+    def __init__(self, config: AnswerConfig, bundle: Bundle) -> None:
         self.least_probability, self.largest_distance = 0.0, math.inf
+        self.usual_distance = _quantile(USUAL_RATE, bundle.usual_distances)
         self.doubts: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
-        for name, rate in (("not_sure", not_sure), ("none_of_these", none_of_these)):
-            if rate is not None:
-                check_range(name, rate, 0, 1, open_ends=True)
-        if not_sure is not None:
+        self._class_names = bundle.class_names
+        self.dial = choose_dial(config, bundle.class_names, bundle.operating, bundle.dial)
+        if config.not_sure is not None:
+            _check_together(config.not_sure, self.dial)
             self.doubts += (NOT_SURE,)
-            self.least_probability = _least_probability(not_sure, selective)
-            self.notes = (describe_selective(selective, not_sure),)
-        if none_of_these is not None:
+            self.least_probability = _least_probability(config.not_sure, bundle.selective)
+            self.notes += (describe_selective(bundle.selective, config.not_sure),)
+        if config.none_of_these is not None:
             self.doubts += (NONE_OF_THESE,)
-            self.largest_distance = _largest_distance(none_of_these, usual_distances)
-
-    @property
-    def needs_distances(self) -> bool:
-        """Whether predictions must come with their distance."""
-        return NONE_OF_THESE in self.doubts
+            self.largest_distance = _largest_distance(config.none_of_these, bundle.usual_distances)
+        if self.dial is not None:
+            self.notes += (describe_dial(self.dial, bundle.operating),)
 
     def apply(self, prediction: Prediction) -> Prediction:
-        """The prediction, with its doubt where it has one."""
+        """The prediction with its doubt where it has one, and else with what the dial names."""
         if prediction.distance is not None and prediction.distance > self.largest_distance:
-            return replace(prediction, doubt=NONE_OF_THESE)
+            return replace(self._with_dial(prediction), doubt=NONE_OF_THESE)
         if prediction.highest_probability < self.least_probability:
             return replace(prediction, doubt=NOT_SURE)
-        return prediction
+        return self._with_dial(prediction)
+
+    def _with_dial(self, prediction: Prediction) -> Prediction:
+        """The prediction with the class that the dial names, where that is not the nearest."""
+        if self.dial is None:
+            return prediction
+        (place,) = apply_dial(self.dial, self._class_names, np.array([prediction.probabilities]))
+        name = self._class_names[place]
+        if name == prediction.nearest_class:
+            return prediction
+        return replace(prediction, by_dial=(name, prediction.probabilities[place]))
 
 
 def name_doubts(class_names: Sequence[str]) -> dict[str, str]:
@@ -133,20 +148,21 @@ class Predictions(Iterator[Prediction]):
     Args:
         inputs: what is predicted.
         maker: turns numbers into answers.
-        numbers: for each of the inputs a row of probabilities, with a distance behind them where the rule needs it, or
-            why there is none.
+        numbers: for each of the inputs a row of probabilities, with a distance behind them where the model can tell,
+            or why there is none.
 
     Attributes:
-        doubts, notes: as in `AnswerRule`.
+        doubts, dial: as in `AnswerRule`.
         answers: as in `AnswerMaker`.
     """
 
     def __init__(
         self, inputs: Inputs, maker: AnswerMaker, numbers: Generator[NDArray[np.float32] | Skipped, None, None]
     ) -> None:
-        self.doubts, self.notes, self.answers = maker.rule.doubts, maker.rule.notes, maker.answers
+        self.doubts, self.dial, self.answers = maker.rule.doubts, maker.rule.dial, maker.answers
         self._inputs, self._maker, self._numbers = inputs, maker, numbers
         self._skipped: list[Skipped] = []
+        self._num_read, self._num_unfamiliar = 0, 0
         self._items = self._read()
 
     def __next__(self) -> Prediction:
@@ -160,6 +176,21 @@ class Predictions(Iterator[Prediction]):
     def skipped(self) -> tuple[Skipped, ...]:
         """Photos that could not be read so far, and in the end the files that are none; complete when all are read."""
         return tuple(self._skipped)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the settings come to, and whether many of the photos read so far look unfamiliar, a sentence each."""
+        rule_notes = self._maker.rule.notes
+        if NONE_OF_THESE in self.doubts or not self._num_read:
+            return rule_notes
+        if wilson_interval(self._num_unfamiliar, self._num_read)[0] <= _MANY_UNFAMILIAR:
+            return rule_notes
+        photos, verb = count(self._num_read, "photo"), "looks" if self._num_unfamiliar == 1 else "look"
+        note = (
+            f"{self._num_unfamiliar:,} of {photos} {verb} unlike the training photos. Such photos are answered "
+            f"'none of these' with `none_of_these={USUAL_RATE:g}`."
+        )
+        return (*rule_notes, note)
 
     def items(self) -> Iterator[tuple[int, Prediction | Skipped]]:
         """The same with what is skipped in its place: the row of each photo, files that are none behind the rows."""
@@ -176,7 +207,10 @@ class Predictions(Iterator[Prediction]):
                 self._skipped.append(numbers)
                 yield row, numbers
             else:
-                yield row, self._maker.make(self._inputs.paths[row], numbers)
+                prediction = self._maker.make(self._inputs.paths[row], numbers)
+                self._num_read += 1
+                self._num_unfamiliar += (prediction.distance or 0.0) > self._maker.rule.usual_distance
+                yield row, prediction
         for number, skipped in enumerate(self._inputs.skipped, len(self._inputs)):
             self._skipped.append(skipped)
             yield number, skipped
@@ -202,8 +236,8 @@ def _largest_distance(none_of_these: float, usual: Sequence[float]) -> float:
             field="none_of_these",
             value=none_of_these,
         )
-    largest = usual[math.ceil((1 - none_of_these) * (len(usual) - 1))]
-    if largest >= _BEYOND_ALL:
+    largest = _quantile(none_of_these, usual)
+    if largest == math.inf:
         raise ConfigError(
             f"`none_of_these` {none_of_these:g} asks for fewer false alarms than the photos of this model could show. "
             "Give a larger rate, such as 0.05, or train with more photos, which allows rates down to 0.005.",
@@ -211,3 +245,22 @@ def _largest_distance(none_of_these: float, usual: Sequence[float]) -> float:
             value=none_of_these,
         )
     return largest
+
+
+def _quantile(rate: float, usual: Sequence[float]) -> float:
+    """The distance that this share of usual photos goes beyond; infinite where that is unknown."""
+    if not usual:
+        return math.inf
+    largest = usual[math.ceil((1 - rate) * (len(usual) - 1))]
+    return math.inf if largest >= _BEYOND_ALL else largest
+
+
+def _check_together(not_sure: float, dial: Dial | None) -> None:
+    if dial is not None:
+        raise ConfigError(
+            f"`not_sure` does not go with the threshold of {quote(dial.class_name)}: `not_sure` promises few wrong "
+            "answers, and the threshold allows more of them to miss fewer photos. Leave `not_sure` out, or set the "
+            "threshold aside with `threshold='off'`.",
+            field="not_sure",
+            value=not_sure,
+        )

@@ -5,7 +5,6 @@ Its line ends and indents may be others: editors and version control change them
 `predict/model.py`'s.
 """
 
-import itertools
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +14,17 @@ from tellapart.backbones.onnx_limits import OnnxRefusedError, check_onnx
 from tellapart.errors import BundleError, OutputError
 from tellapart.file_set import read_files, write_files
 from tellapart.images.preprocess import PreprocessSpec
-from tellapart.measure.scores import SelectivePoint
-from tellapart.records import LayerRecord
+from tellapart.measure.scores import OperatingCurve, SelectivePoint
+from tellapart.predict.bundle_parts import (
+    curve_to_json,
+    read_curve,
+    read_dial,
+    read_distances,
+    read_layer,
+    read_names,
+    read_points,
+)
+from tellapart.records import Dial, LayerRecord
 from tellapart.store import sha256_hex, to_json_bytes
 from tellapart.untrusted import (
     MAX_JSON_BYTES,
@@ -26,7 +34,6 @@ from tellapart.untrusted import (
     reason_of,
     short_repr,
     text_of,
-    whole_of,
 )
 
 BUNDLE_FILE = "bundle.json"
@@ -35,6 +42,7 @@ RUN_FILE = "run.json"  # what an unfinished run already has
 
 _KIND = "tellapart bundle"
 _SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
+_SCHEMA_WITH_DIAL = 4  # 3 would answer as if there were no dial, so it must not read one
 _MAX_BYTES = {MODEL_FILE: MAX_ONNX_BYTES, BUNDLE_FILE: MAX_JSON_BYTES}
 # Beyond these, dividing logits makes all probabilities the same, or 0 and 1.
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 1e-6, 1e6
@@ -60,6 +68,8 @@ class Bundle:
             first. Empty where that is unknown.
         usual_distances: quantiles of the output `distance` over photos like those of the training, evenly spaced from
             the least to the largest; empty where the model has no such output.
+        operating: how each class was told from the rest at many thresholds; empty where that is unknown.
+        dial: from which probability on a photo is called one of the classes; `None` takes the most probable one.
     """
 
     class_names: tuple[str, ...]
@@ -71,6 +81,8 @@ class Bundle:
     temperature: float = 1.0
     selective: tuple[SelectivePoint, ...] = ()
     usual_distances: tuple[float, ...] = ()
+    operating: tuple[OperatingCurve, ...] = ()
+    dial: Dial | None = None
 
 
 def write_bundle(model_dir: Path, bundle: Bundle) -> None:
@@ -81,13 +93,15 @@ def write_bundle(model_dir: Path, bundle: Bundle) -> None:
         OutputError: the folder cannot be written to.
     """
     described: dict[str, Any] = {
-        "schema": _SCHEMA,
+        "schema": _SCHEMA if bundle.dial is None else _SCHEMA_WITH_DIAL,
         "kind": _KIND,
         "class_names": list(bundle.class_names),
         "preprocess": bundle.preprocess.to_json(),
         "temperature": float(bundle.temperature),
         "selective": [asdict(point) for point in bundle.selective],
         "usual_distances": list(bundle.usual_distances),
+        "operating": [curve_to_json(curve) for curve in bundle.operating],
+        **({} if bundle.dial is None else {"dial": asdict(bundle.dial)}),
         "recipe": bundle.recipe,
         "layers": [asdict(layer) for layer in bundle.layers],
         "versions": dict(bundle.versions),
@@ -177,13 +191,14 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
     if kind != _KIND or type(schema) is not int or schema < 1:
         raise BundleError(
             f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {short_repr(kind)}, schema "
-            f"{short_repr(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA}. Give a folder made by `tellapart train`.",
+            f"{short_repr(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA_WITH_DIAL}. Give a folder made by `tellapart "
+            "train`.",
             path=model_dir / BUNDLE_FILE,
         )
-    if schema > _SCHEMA:
+    if schema > _SCHEMA_WITH_DIAL:
         raise BundleError(
             f"{str(model_dir)!r} was made by a newer tellapart: schema {short_repr(schema)}, and this one reads up to "
-            f"{_SCHEMA}. Update with `pip install --upgrade tellapart`.",
+            f"{_SCHEMA_WITH_DIAL}. Update with `pip install --upgrade tellapart`.",
             path=model_dir,
         )
 
@@ -201,16 +216,19 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
     """
     try:
         stated = described["model"]
+        class_names = read_names(described["class_names"])
         bundle = Bundle(
-            class_names=_checked_names(described["class_names"]),
+            class_names=class_names,
             preprocess=PreprocessSpec.from_json(described["preprocess"]),
-            layers=tuple(_checked_layer(layer) for layer in described["layers"]),
+            layers=tuple(read_layer(layer) for layer in described["layers"]),
             model=model,
             versions={text_of(name): text_of(version) for name, version in described["versions"].items()},
             recipe=text_of(described["recipe"]),
             temperature=number_of(described["temperature"], _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE),
-            selective=_checked_points(described.get("selective", [])),
-            usual_distances=_checked_distances(described.get("usual_distances", [])),
+            selective=read_points(described.get("selective", [])),
+            usual_distances=read_distances(described.get("usual_distances", [])),
+            operating=tuple(read_curve(curve, class_names) for curve in described.get("operating", [])),
+            dial=read_dial(described.get("dial"), class_names),
         )
         if stated["file"] != MODEL_FILE:
             raise ValueError(f"model file {short_repr(stated['file'])}, not {MODEL_FILE!r}")
@@ -233,42 +251,6 @@ def _check_model(model_dir: Path, model: bytes) -> None:
         ) from exc
     except ValueError as exc:
         raise _damaged(path, f"it is not ONNX: {reason_of(exc)}") from exc
-
-
-def _checked_names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"class names {short_repr(value)}, not a list of words")
-    if len(value) < 2 or len(set(value)) != len(value):
-        raise ValueError(f"class names {short_repr(value)}, not at least two, each different")
-    return tuple(value)
-
-
-def _checked_layer(value: dict[str, Any]) -> LayerRecord:
-    shape = tuple(whole_of(side) for side in value["output_shape"])
-    return LayerRecord(text_of(value["name"]), text_of(value["kind"]), shape, whole_of(value["num_parameters"]))
-
-
-def _checked_points(value: list[dict[str, Any]]) -> tuple[SelectivePoint, ...]:
-    """The points in order: the higher the threshold, the fewer photos are answered, and answered wrongly."""
-    points = tuple(
-        SelectivePoint(
-            number_of(point["threshold"], 0, 1),
-            num_answered := whole_of(point["num_answered"], 1),
-            whole_of(point["num_wrong"], 0, num_answered),
-        )
-        for point in value
-    )
-    for lower, higher in itertools.pairwise(points):
-        if lower.threshold >= higher.threshold or lower.num_answered < higher.num_answered:
-            raise ValueError(f"{short_repr(value)}, not thresholds that rise while fewer photos are answered")
-    return points
-
-
-def _checked_distances(value: list[Any]) -> tuple[float, ...]:
-    distances = tuple(number_of(number, 0) for number in value)
-    if list(distances) != sorted(distances):
-        raise ValueError("distances that do not rise")
-    return distances
 
 
 def _damaged(path: Path, reason: str) -> BundleError:

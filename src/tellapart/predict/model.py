@@ -5,6 +5,7 @@ Reading the model folder is `predict/bundle.py`'s, decoding photos is `photos/`'
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tellapart.backbones.onnx_session import (
     signature,
 )
 from tellapart.backbones.onnx_wire import keep_outputs, output_names
-from tellapart.config import MAX_SIDE, ImageLimits
+from tellapart.config import MAX_SIDE, AnswerConfig, ClassNumber, ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.scores import SelectivePoint
@@ -29,7 +30,7 @@ from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
-from tellapart.records import Prediction
+from tellapart.records import Dial, Prediction
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
@@ -52,6 +53,7 @@ class Model:
         has_activation_maps: whether the model can also say where it looked, see `activation_maps`.
         has_distances: whether it can also say how unlike the photos of the training a photo is.
         selective, usual_distances: as in the bundle.
+        dial: from which probability on it answers with one of the classes; `None` where the most probable one wins.
         path: the folder it was loaded from; `None` for one made from a bundle alone.
 
     Raises:
@@ -67,14 +69,15 @@ class Model:
         self.has_distances: bool = _DISTANCE in outputs
         self.selective: tuple[SelectivePoint, ...] = bundle.selective
         self.usual_distances: tuple[float, ...] = bundle.usual_distances
-        self._temperature = bundle.temperature
+        self.dial: Dial | None = bundle.dial
+        self._bundle = bundle if self.has_distances else replace(bundle, usual_distances=())
         self._num_threads = num_threads or num_cores()
         # A model with an output of another name is opened whole, and refused for it.
         is_known = set(outputs) <= {_PROBABILITIES, _MAP, _DISTANCE}
-        self._model, self._has_more = bundle.model, len(outputs) > 1 and is_known
-        # What is rarely asked for is computed in sessions of their own, opened when it is.
-        self._other_sessions: dict[tuple[str, ...], InferenceSession] = {}
-        self._session = self._open((_PROBABILITIES,))
+        self._has_more = len(outputs) > 1 and is_known
+        self._session = self._open((_PROBABILITIES, _DISTANCE) if self.has_distances else (_PROBABILITIES,))
+        # Maps are rarely asked for, and computed in a session of their own, opened when they are.
+        self._map_session: InferenceSession | None = None
 
     def _open(self, outputs: tuple[str, ...]) -> InferenceSession:
         """A session that computes these outputs alone."""
@@ -84,16 +87,11 @@ class Model:
             _MAP: (num_classes, None, None),
             _DISTANCE: (),
         }
-        model = keep_outputs(self._model, outputs) if self._has_more else self._model
+        model = keep_outputs(self._bundle.model, outputs) if self._has_more else self._bundle.model
         # One thread a run, and as many runs at once as there are threads: so no core waits for another between layers.
         session = open_session(model, num_threads=1)
         _check_session(session, self.preprocess.shape, [shapes[output] for output in outputs])
         return session
-
-    def _session_for(self, outputs: tuple[str, ...]) -> InferenceSession:
-        if outputs not in self._other_sessions:  # two threads may both open one, and the later is kept
-            self._other_sessions[outputs] = self._open(outputs)
-        return self._other_sessions[outputs]
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
@@ -109,7 +107,7 @@ class Model:
         images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names)), np.float32)
-        return self._share_out(images, self._probabilities)
+        return self._share_out(images, self._numbers)[:, : len(self.class_names)]
 
     def activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Where the evidence for each class is: float32, shape `(n, num_classes, map_height, map_width)`.
@@ -151,6 +149,8 @@ class Model:
         *,
         not_sure: float | None = None,
         none_of_these: float | None = None,
+        threshold: ClassNumber | None = None,
+        max_missed: ClassNumber | None = None,
         limits: ImageLimits = ImageLimits(),
     ) -> Predictions:
         """A `Prediction` for each photo that can be read, in order, made while they are read.
@@ -163,29 +163,38 @@ class Model:
             not_sure: answer `not sure` so that at most this share of the other answers is wrong, as 0.05.
             none_of_these: answer `none of these` for photos unlike those of the training; about this share of photos
                 like them is flagged too, as 0.05.
+            threshold: answer one class from this probability on, and else the most probable of the others, as
+                `{"cracked": 0.2}` or `"cracked=0.2"`; `"off"` answers with the most probable class. `None` does as the
+                dial of the model says.
+            max_missed: the same with the largest threshold that misses at most this share of the photos of the class.
             limits: the largest photo that is decoded; a photo set has its own.
 
         Raises:
-            ConfigError: a rate cannot be kept by this model.
+            ConfigError: a setting has a value it cannot have, or this model cannot keep to it.
             DatasetError: a path does not exist, or something is no photo; raised at once, not while iterating.
             BundleError: the model fails.
         """
-        maker = self.answer_maker(not_sure, none_of_these)
+        maker = self.answer_maker(not_sure, none_of_these, threshold, max_missed)
         inputs = Inputs(photos, limits)
-        work = self._numbers_for(maker.rule)
         numbers = map_images(
-            inputs.paths, lambda row: inputs.load(row, self.preprocess), work, _BATCH_SIZE, self._num_threads
+            inputs.paths, lambda row: inputs.load(row, self.preprocess), self._numbers, _BATCH_SIZE, self._num_threads
         )
         return Predictions(inputs, maker, numbers)
 
-    def answer_maker(self, not_sure: float | None = None, none_of_these: float | None = None) -> AnswerMaker:
-        """What `predict` with these rates makes its answers with.
+    def answer_maker(
+        self,
+        not_sure: float | None = None,
+        none_of_these: float | None = None,
+        threshold: ClassNumber | None = None,
+        max_missed: ClassNumber | None = None,
+    ) -> AnswerMaker:
+        """What `predict` with these settings makes its answers with.
 
         Raises:
-            ConfigError: a rate cannot be kept by this model.
+            ConfigError: a setting has a value it cannot have, or this model cannot keep to it.
         """
-        distances = self.usual_distances if self.has_distances else ()
-        return AnswerMaker(self.class_names, AnswerRule(not_sure, none_of_these, self.selective, distances))
+        config = AnswerConfig(threshold, max_missed, not_sure, none_of_these)
+        return AnswerMaker(self.class_names, AnswerRule(config, self._bundle))
 
     def answer(self, image: NDArray[np.uint8], maker: AnswerMaker, path: str = "") -> Prediction:
         """What `predict` answers for one image, in the calling thread.
@@ -199,11 +208,8 @@ class Model:
             DatasetError: the image has another shape or dtype.
             BundleError: the model fails.
         """
-        (numbers,) = self._numbers_for(maker.rule)(self._check_images(image)[:1])
+        (numbers,) = self._numbers(self._check_images(image)[:1])
         return maker.make(path, numbers)
-
-    def _numbers_for(self, rule: AnswerRule) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        return self._probabilities_and_distance if rule.needs_distances else self._probabilities
 
     def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The images as a batch."""
@@ -229,14 +235,12 @@ class Model:
         with ThreadPoolExecutor(min(self._num_threads, len(batches)), thread_name_prefix="images") as pool:
             return np.concatenate(list(pool.map(run, batches)))
 
-    def _probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The probabilities of one batch, at least one image."""
-        (result,) = self._run(self._session, images)
-        return self._checked(result, len(images))
-
-    def _probabilities_and_distance(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The probabilities of one batch, and behind them a column with the distances."""
-        probabilities, distances = self._run(self._session_for((_PROBABILITIES, _DISTANCE)), images)
+    def _numbers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probabilities of one batch, at least one image, and behind them a column with the distances, if any."""
+        probabilities, *more = self._run(self._session, images)
+        if not more:
+            return self._checked(probabilities, len(images))
+        (distances,) = more
         if distances.shape != (len(images),):
             raise BundleError(
                 f"the model gives distances of shape {distances.shape} for {len(images)} photos. {WHAT_TO_DO}.",
@@ -254,11 +258,13 @@ class Model:
             )
         if abs(probabilities - 0.5).max() > _HALF or abs(probabilities.sum(axis=1) - 1).max() > _LARGEST_ERROR:
             raise BundleError(f"the model gives numbers that are no probabilities. {WHAT_TO_DO}.", path=self.path)
-        return temper(probabilities, self._temperature)
+        return temper(probabilities, self._bundle.temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
-        (maps,) = self._run(self._session_for((_MAP,)), images)
+        if self._map_session is None:  # two threads may both open one, and the later is kept
+            self._map_session = self._open((_MAP,))
+        (maps,) = self._run(self._map_session, images)
         is_known = maps.ndim == 4 and maps.shape[:2] == (len(images), len(self.class_names))
         if not is_known or not maps.size or max(maps.shape) > MAX_SIDE:
             raise BundleError(
@@ -267,7 +273,7 @@ class Model:
                 path=self.path,
             )
         with np.errstate(over="ignore"):  # such a map shows nothing
-            return maps / np.float32(self._temperature)
+            return maps / np.float32(self._bundle.temperature)
 
     def _run(self, session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """All outputs of the session for a batch."""

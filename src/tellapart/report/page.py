@@ -23,15 +23,15 @@ from tellapart.records import Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
 from tellapart.report.model_section import SURE, ModelView, make_view
-from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, map_uri
+from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, judge_map, map_uri
 from tellapart.translation import current_language, gettext, ngettext
 
 if TYPE_CHECKING:
     import jinja2
 
 _STYLE_NAME, _SCRIPT_NAME, _PAGE_NAME = "style.css", "script.js", "page.html"
+_MOST_REASONS, _MOST_PATHS, _MOST_STEPS, _PRINTED_STEPS = 30, 20, 5, 3
 _MOST_LEFT_OUT = 200
-_MOST_REASONS, _MOST_PATHS, _MOST_STEPS = 30, 20, 5
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Report:
         photos: by row, every photo that anything here refers to.
         measurement: how the model does; `None` in the report of a check-up alone.
         maps: by row, where the model looked for the class it answered, as `pictures.overlay_map` takes it.
+        has_maps: whether the model can say where it looked.
         facts: further lines about the training, such as its duration: what, and how much.
         clear: what the check-up looked for and did not find, a sentence each: `No copies were found.`
         figures: what the check-up measured, each beside its threshold.
@@ -84,6 +85,7 @@ class Report:
     photos: Mapping[int, ReportPhoto]
     measurement: Measurement | None
     maps: Mapping[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    has_maps: bool = True
     facts: tuple[tuple[str, str], ...] = ()
     clear: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
@@ -122,6 +124,7 @@ def render_report(report: Report) -> bytes:
         suspects=suspects,
         suspects_kind=SUSPECTS_KIND,
         most_steps=_MOST_STEPS,
+        printed_steps=_PRINTED_STEPS,
         sure=SURE,
         left_out=() if report.test is None else group_skipped(report.test.left_out, num_first=_MOST_LEFT_OUT),
         skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
@@ -132,7 +135,7 @@ def render_report(report: Report) -> bytes:
         policy=_policy(style, script),
         data=_script_data(report, cards, suspects, model)
         | {"key": key, "download": decisions_name, "is_run": model is not None}
-        | {"large": album.large_pictures(), "maps": _maps(report.maps)},
+        | {"large": album.large_pictures(), "maps": _maps(report.maps), "details": album.details()},
         decisions_name=decisions_name,
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",
     )
@@ -142,6 +145,7 @@ def render_report(report: Report) -> bytes:
 def _make_environment() -> "jinja2.Environment":
     """The one jinja2 environment: escapes everything, knows only our templates, and no name that is not given."""
     import jinja2
+    from markupsafe import Markup, escape
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tellapart.report"),
@@ -160,15 +164,19 @@ def _make_environment() -> "jinja2.Environment":
         "percent_range": number_words.percent_range,
         "round_percent": number_words.round_percent,
         "count": number_words.count,
-        "shorten": wording.shorten,
+        # Always printed where it is set apart anyway, and may be copied.
+        "shorten": lambda text, longest: escape(wording.shorten(text, longest)),
+        "verbatim": lambda text: escape(wording.visible(text)),
+        "parts": lambda text, longest: [escape(part) for part in wording.shorten(text, longest).split("/")],
+        "isolate": lambda text: Markup(wording.isolate(text)),
         "figure": number_words.short_number,
     }
     return environment
 
 
 def _finalize(value: object) -> object:
-    """What a template prints: texts as `wording.visible`, everything else, and markup, as it is."""
-    return wording.visible(value) if type(value) is str else value
+    """What a template prints: texts as `wording.visible`, names from the right set apart; markup as it is."""
+    return wording.isolate(wording.visible(value)) if type(value) is str else value
 
 
 def _source(environment: "jinja2.Environment", name: str) -> Any:
@@ -190,7 +198,8 @@ def _policy(style: str, script: str) -> str:
 
 def _maps(maps: Mapping[int, NDArray[np.float32]]) -> dict[int, str]:
     """By row, the maps that point at something, as data URIs."""
-    uris = {row: map_uri(activation) for row, activation in maps.items()}
+    clear = {row: activation for row, activation in maps.items() if judge_map(activation) == "clear"}
+    uris = {row: map_uri(activation) for row, activation in clear.items()}
     return {row: uri for row, uri in uris.items() if uri is not None}
 
 

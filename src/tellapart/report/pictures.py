@@ -6,7 +6,7 @@ that a photo that appears as a copy, as a suspect and as a mistake costs its byt
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE
+from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, shrink_image
 
 _Pixels = NDArray[np.uint8]
 _Key = TypeVar("_Key", str, int)
@@ -25,8 +25,12 @@ MOST_PICTURE_BYTES = 4_200_000
 _SHORTEST_SIDE = 48
 _QUALITY = 76
 # The larger copies, which a click opens: of so many bytes together, so that a page stays well below 15 MB.
-LARGE_SIDE, MOST_LARGE_BYTES, _SMALLEST_LARGE_SIDE = 1024, 8_500_000, 320
+LARGE_SIDE, MOST_LARGE_BYTES, _SMALLEST_LARGE_SIDE = 1024, 7_500_000, 320
 _LARGE_QUALITY = 80
+# Parts of large photos pixel by pixel, for a scratch that no smaller copy shows. They become narrower where they would
+# be too many bytes, never coarser. A photo has one where it is larger than its copy by this factor.
+DETAIL_SIDE, MOST_DETAIL_BYTES, _SMALLEST_DETAIL_SIDE = 640, 1_800_000, 160
+LEAST_DETAIL_GAIN = 1.25
 _MAP_SIDE = 64
 _ROUNDS = 4
 # Yellow to red, RGB. The warm halves of inferno and turbo were looked at beside it: inferno's yellow core is lost on
@@ -35,6 +39,7 @@ _WEAK, _STRONG = np.array([255, 255, 0], np.float32), np.array([255, 0, 0], np.f
 _STRONGEST = 0.55  # opacity of the colour at the maximum; what lies below still shows through
 _BRIGHTNESS, _GREYNESS = 0.85, 0.35  # of the photo below
 _FLAT = 1e-6  # differences this small beside the maximum are rounding
+FEWEST_PLACES = 3  # a map of fewer places a side says as good as nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,7 @@ class ReportPhoto:
         class_name: its label; `None` without one.
         image: uint8 RGB, shape `(height, width, 3)`, some `THUMBNAIL_LONGEST_SIDE` pixels at its longer side.
         large: likewise, at most `LARGE_SIDE` pixels; `None` where a click enlarges `image`.
+        detail: a part of the photo at its own resolution, where the model looked; `None` where `large` shows as much.
     """
 
     path: str
@@ -54,6 +60,7 @@ class ReportPhoto:
     class_name: str | None
     image: _Pixels = field(repr=False)
     large: _Pixels | None = field(default=None, repr=False)
+    detail: _Pixels | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,15 @@ class Album:
         return ShownPhoto(row, picture_id, height, width, name, photo.path, photo.content, photo.class_name)
 
     def show_heatmap(self, row: int) -> str | None:
-        """The id of the heat map of that row, which the page now holds; `None` where there is none."""
-        if row not in self.maps:
+        """The id of the heat map of that row, which the page now holds; `None` where there is nothing to see."""
+        if self.map_state(row) != "clear":
             return None
         self._images.setdefault(f"h{row}", overlay_map(self.photos[row].image, self.maps[row]))
         return f"h{row}"
+
+    def map_state(self, row: int) -> str:
+        """`none` without a map; `coarse`, `flat` or `clear`, see `judge_map`, with one."""
+        return judge_map(self.maps[row]) if row in self.maps else "none"
 
     def pictures(self) -> tuple[Picture, ...]:
         """All that was shown, encoded; where that would be more than `MOST_PICTURE_BYTES`, smaller and smaller."""
@@ -132,39 +143,79 @@ class Album:
         large = {row: photo.large for row, photo in self.photos.items() if photo.large is not None}
         return _encode_within(large, MOST_LARGE_BYTES, LARGE_SIDE, _SMALLEST_LARGE_SIDE, _LARGE_QUALITY)
 
+    def details(self) -> dict[int, str]:
+        """By row, the parts at full resolution, as data URIs; narrower if more than `MOST_DETAIL_BYTES`."""
+        details = {row: photo.detail for row, photo in self.photos.items() if photo.detail is not None}
+        limits = (MOST_DETAIL_BYTES, DETAIL_SIDE, _SMALLEST_DETAIL_SIDE, _LARGE_QUALITY)
+        return _encode_within(details, *limits, reduce=cut_middle)
+
 
 def _encode_within(
-    images: Mapping[_Key, _Pixels], most_bytes: int, largest_side: int, smallest_side: int, quality: int
+    images: Mapping[_Key, _Pixels],
+    most_bytes: int,
+    largest_side: int,
+    smallest_side: int,
+    quality: int,
+    reduce: Callable[[_Pixels, int], _Pixels] = shrink_image,
 ) -> dict[_Key, str]:
     """The images as data URIs of at most so many characters together, smaller and smaller until they fit."""
+
+    def encode(side: int) -> dict[_Key, str]:
+        return {key: _jpeg_uri(reduce(image, side), quality) for key, image in images.items()}
+
     side = largest_side
-    uris = {key: jpeg_uri(image, side, quality) for key, image in images.items()}
+    uris = encode(side)
     for _ in range(_ROUNDS):
         num_bytes = sum(map(len, uris.values()))
         if num_bytes <= most_bytes or side == smallest_side:
             break
         side = max(smallest_side, int(side * 0.95 * math.sqrt(most_bytes / num_bytes)))
-        uris = {key: jpeg_uri(image, side, quality) for key, image in images.items()}
+        uris = encode(side)
     return uris
 
 
-def jpeg_uri(image: _Pixels, longest_side: int, quality: int = _QUALITY) -> str:
-    """The image as a data URI of a JPEG file, shrunk to `longest_side` pixels where it is larger.
-
-    Args:
-        image: uint8 RGB, shape `(height, width, 3)`; not modified.
-        longest_side: in pixels.
-        quality: of the JPEG file, 1 to 100.
-    """
-    height, width = image.shape[:2]
-    scale = longest_side / max(height, width)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+def _jpeg_uri(image: _Pixels, quality: int) -> str:
+    """The image as a data URI of a JPEG file of a quality from 1 to 100."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     is_encoded, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
     assert is_encoded
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+
+
+def cut_middle(image: _Pixels, side: int) -> _Pixels:
+    """The middle of the image at its own resolution, at most `side` pixels a side."""
+    height, width = image.shape[:2]
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    return np.ascontiguousarray(image[top : top + side, left : left + side])
+
+
+def cut_detail(image: _Pixels, activation: NDArray[np.float32], side: int = DETAIL_SIDE) -> _Pixels:
+    """The part of the photo around the place where a map is highest, pixel by pixel.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`, at its own resolution; not modified.
+        activation: as for `overlay_map`; one that `judge_map` calls clear.
+        side: longest side of the part, in pixels.
+
+    Returns:
+        uint8 RGB, `side` pixels a side or what the photo has, all within the photo.
+    """
+    height, width = image.shape[:2]
+    values = np.nan_to_num(activation.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    row, column = np.unravel_index(int(values.argmax()), values.shape)
+    corners = []
+    for place, num_places, size in ((row, values.shape[0], height), (column, values.shape[1], width)):
+        middle = round((int(place) + 0.5) / num_places * size)
+        corners.append(min(max(0, middle - side // 2), max(0, size - side)))
+    top, left = corners
+    return image[top : top + side, left : left + side].copy()
+
+
+def judge_map(activation: NDArray[np.float32]) -> str:
+    """Whether a map shows anything: `clear`, or `coarse` where it has too few places, or `flat` where all are alike."""
+    if min(activation.shape) < FEWEST_PLACES:
+        return "coarse"
+    return "flat" if _colour_map(activation, *activation.shape) is None else "clear"
 
 
 def overlay_map(image: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ All coordinates are units of a drawing that is 400 wide, y downwards, rounded to
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tellapart.measure.number_words import percent, round_percent
 from tellapart.measure.scores import LearningCurve, Reliability
@@ -13,16 +13,27 @@ from tellapart.measure.scores import LearningCurve, Reliability
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 378.0, 30.0, 236.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MOST_TICKS = 6
-_LEAST_GAP = 44.0  # between two numbers below the axis
+WIDTH = 400.0
+_LEAST_GAP = 8.0  # between two numbers below the axis
+_LETTER = 7.6  # width of a digit, at most
+_NOW_WIDTH = 36.0
 _LEAST_SPAN = 0.01
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and the number that stands there."""
+    """A place on an axis and the number there: its `middle`, or its `end` where the drawing ends."""
 
     place: float
     text: str
+    anchor: str = "middle"
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Where a number below the axis begins and ends, at most."""
+        width = _LETTER * len(self.text)
+        start = self.place - width / 2 if self.anchor == "middle" else self.place + 4 - width
+        return start, start + width
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,7 @@ class CurvePlot:
         known, beyond: `points` of the fitted polyline up to the photos there are, and from there on.
         band: `points` of the polygon between the bounds; all three empty without a fit.
         now: where the photos there are stand on the x axis.
+        is_now_left: whether its name has room on the left of it.
     """
 
     x_ticks: tuple[Tick, ...]
@@ -65,6 +77,7 @@ class CurvePlot:
     beyond: str
     band: str
     now: float
+    is_now_left: bool
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,7 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
     def place(number: int, error: float) -> tuple[float, float]:
         return _x(math.log(max(1, number)), first, last), _y(min(error, highest), 0, highest)
 
+    place_of_now = _x(math.log(max(1, now)), first, last)
     points = tuple(
         Mark(*place(number, error), 0, 0, f"{number:,} photos: {percent(error)} wrong")
         for number, error in curve.measured
@@ -141,7 +155,8 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
         known=_joined(line[:num_known]),
         beyond=_joined(line[max(0, num_known - 1) :]),
         band=_joined([*upper, *reversed(lower)]),
-        now=_x(math.log(max(1, now)), first, last),
+        now=place_of_now,
+        is_now_left=place_of_now - _NOW_WIDTH > LEFT,
     )
 
 
@@ -173,10 +188,17 @@ def _photo_ticks(numbers: Sequence[int], now: int, first: float, last: float) ->
     """Numbers of photos along the axis: what there is now, both ends, and of those tried what has room."""
     places: list[Tick] = []
     for number in (now, max(numbers), min(numbers), *sorted(number for number in numbers if number < now)):
-        place = _x(math.log(max(1, number)), first, last)
-        if all(abs(place - tick.place) >= _LEAST_GAP for tick in places):
-            places.append(Tick(place, f"{number:,}"))
+        tick = Tick(_x(math.log(max(1, number)), first, last), f"{number:,}")
+        if tick.extent[1] > WIDTH:
+            tick = replace(tick, anchor="end")
+        if all(_gap(tick.extent, other.extent) >= _LEAST_GAP for other in places):
+            places.append(tick)
     return tuple(sorted(places, key=lambda tick: tick.place))
+
+
+def _gap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Room between two extents; negative where they overlap."""
+    return max(other[0] - one[1], one[0] - other[1])
 
 
 def _x(value: float, low: float, high: float) -> float:

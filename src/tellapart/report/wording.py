@@ -16,6 +16,9 @@ from tellapart.photos.names import printable
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 # Controls, line ends, and the marks that turn the direction of what follows them.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Letters that are read from the right, and what stands between two of them.
+_RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+_FROM_RIGHT = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,.:;]{{0,6}}[{_RIGHT_TO_LEFT}])*")
 _MOST_NAMES_IN_TITLE, _LONGEST_TITLE = 5, 60
 
 
@@ -42,6 +45,11 @@ class NotSure:
 def visible(text: str) -> str:
     r"""The text on one line, with what cannot be seen or would turn the direction written out: `\n`, `\u202e`."""
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), printable(text))
+
+
+def isolate(text: str) -> str:
+    """The text with what is read from the right set apart, so that the numbers and quotes beside it stay in place."""
+    return _FROM_RIGHT.sub(lambda match: f"\u2068{match[0]}\u2069", text)
 
 
 def shorten(text: str, longest: int) -> str:

@@ -258,6 +258,7 @@ def _make_bundle(
         versions=installed_versions("scikit-learn"),
         recipe="transfer",
         selective=() if measurement is None else measurement.selective,
+        operating=() if measurement is None else measurement.operating,
         usual_distances=() if novelty is None else novelty.quantiles,
     )
 

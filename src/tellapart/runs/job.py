@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tellapart.config import RecipeConfig, SourceConfig
+from tellapart.config import DialConfig, RecipeConfig, SourceConfig
 from tellapart.measure.scores import Evaluation, Step, Verdict
 from tellapart.photos.photoset import PhotoSet
-from tellapart.records import EpochRecord, Skipped
+from tellapart.records import Dial, EpochRecord, Skipped
 from tellapart.runs.run_folder import RunFile
 from tellapart.watcher import Watcher
 
@@ -33,6 +33,7 @@ class TrainJob:
         watcher: who is told about the progress.
         started: when it began, as `time.perf_counter` says it.
         confirmed: content and class of each photo whose label a person has decided on.
+        dial: from which probability on the model is to answer with one of the classes.
     """
 
     photos: PhotoSet
@@ -43,6 +44,7 @@ class TrainJob:
     watcher: Watcher
     started: float
     confirmed: frozenset[tuple[str, str]] = frozenset()
+    dial: DialConfig = DialConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +121,8 @@ class Run:
         is_stopped: the user stopped it before its last epoch.
         verdict: whether the model is worth using; `None` in a run that was not assessed.
         steps: what to do next, the costliest neglect first.
+        dial: from which probability on the model answers with one of the classes; `None` where the most probable one
+            wins.
     """
 
     run_dir: Path
@@ -134,3 +138,4 @@ class Run:
     is_stopped: bool = False
     verdict: Verdict | None = None
     steps: tuple[Step, ...] = ()
+    dial: Dial | None = None

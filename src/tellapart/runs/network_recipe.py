@@ -152,7 +152,12 @@ class NetworkRecipe:
         if (note := describe_difference(difference)) is not None:
             self._job.watcher.on_note(note)
         temperature, measurement = self._measure(probabilities, data, checkup)
-        bundle = replace(bundle, temperature=temperature, selective=measurement.selective)
+        bundle = replace(
+            bundle,
+            temperature=temperature,
+            selective=measurement.selective,
+            operating=measurement.operating,
+        )
         return Fitted(
             bundle=bundle,
             predictor=Model(bundle),

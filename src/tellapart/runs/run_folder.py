@@ -14,6 +14,7 @@ from tellapart.config import (
     LABEL_SETTINGS,
     AugmentConfig,
     ClassicConfig,
+    DialConfig,
     RecipeConfig,
     ScratchConfig,
     SourceConfig,
@@ -51,6 +52,7 @@ class RunFile:
         state: `training`, `stopped` by the user, or `finished`.
         views: computing a photo that a training by the clock was planned for; `None` for any other.
         labels: the settings that say where labels are, such as `label_pattern`; empty where that was found out.
+        dial: the settings of the dial that was asked for.
     """
 
     source: str | tuple[str, ...]
@@ -60,6 +62,7 @@ class RunFile:
     state: str
     views: float | None = None
     labels: dict[str, Any] = field(default_factory=dict)
+    dial: DialConfig = DialConfig()
 
 
 def run_file_of(photos: PhotoSet, source: SourceConfig, config: RecipeConfig, photos_key: str) -> RunFile:
@@ -225,6 +228,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         source, per_class, views = value["source"], value["per_class"], value.get("views")
         labels = {name: value["labels"][name] for name in LABEL_SETTINGS if name in value.get("labels", {})}
         SourceConfig(**labels)  # refuses what is no setting
+        dial = value.get("dial", {})
         return RunFile(
             source=source if isinstance(source, str) else tuple(text_of(each) for each in source),
             config=_config_from(value["config"]),
@@ -233,6 +237,7 @@ def read_run_file(run_dir: Path) -> RunFile:
             state=text_of(value["state"]),
             views=None if views is None else number_of(views, 0),
             labels=labels,
+            dial=DialConfig(dial.get("threshold"), dial.get("max_missed")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise BundleError(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import start_backbone
 from tellapart.backbones.photo_pass import Eye, look_at
@@ -18,11 +17,10 @@ from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
 from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError
-from tellapart.images.gate import decode_for_each
-from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, format_size, resize_image, shrink_image
+from tellapart.images.preprocess import format_size
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
-from tellapart.photos.loading import digest_photos, map_photos
+from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos, source_paths
@@ -31,9 +29,10 @@ from tellapart.records import EpochRecord, LabelSuspect, Skipped
 from tellapart.report.checkup_section import rows_to_show
 from tellapart.report.model_section import answer_rows, shown_rows
 from tellapart.report.page import ModelTest, Report, render_report
-from tellapart.report.pictures import LARGE_SIDE, ReportPhoto
+from tellapart.report.pictures import ReportPhoto
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Run
+from tellapart.runs.report_photos import GONE, gather_photos
 from tellapart.runs.run_folder import RunFile, read_run_file, remembered_photos
 from tellapart.runs.run_tables import (
     DAMAGE,
@@ -51,11 +50,8 @@ from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
 REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
-# Shown in place of a photo that could be read when it was looked at, and no longer.
-_GONE = np.full((48, 64, 3), 200, np.uint8)
-# Suspected labels that a click shows large, at most; and what such a photo is decoded at, at least: `(height, width)`,
-# a quarter of a photo of 12 megapixels.
-_MOST_ENLARGED, _ENLARGED = 48, (672, 672)
+# Suspected labels that a click shows large, at most.
+_MOST_ENLARGED = 48
 
 
 def make_page(
@@ -82,14 +78,11 @@ def make_page(
     assessed = None if predictor is None else assess(checkup, measurement)
     steps = rank_steps(None, None, checkup.findings, len(photos), num_skipped=len(skipped))
     rows = rows_to_show(checkup.findings, checkup.suspects)
-    enlarged = [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
-    maps: dict[int, NDArray[np.float32]] = {}
+    enlarged = [] if measurement is None else answer_rows(measurement)
+    enlarged += [suspect.row for suspect in checkup.suspects[:_MOST_ENLARGED]]
     if measurement is not None:
         rows += shown_rows(measurement)
-        enlarged += answer_rows(measurement)
-    large, images = _read_again(checkup.seen, enlarged, predictor)
-    if measurement is not None and predictor is not None and images:
-        maps = _map_answers(predictor, images, measurement)
+    shown, maps = gather_photos(checkup, rows, enlarged, measurement, predictor)
     return render_report(
         Report(
             # The page may travel, and where the photos are on this machine is nobody's business.
@@ -100,9 +93,10 @@ def make_page(
             skipped=skipped,
             findings=checkup.findings,
             suspects=checkup.suspects if measurement is None else _as_measured(checkup.suspects, measurement),
-            photos=_show(checkup, rows, large) | dict(enumerate(missing, start=len(photos))),
+            photos=shown | dict(enumerate(missing, start=len(photos))),
             measurement=measurement,
             maps=maps,
+            has_maps=predictor is None or predictor.has_activation_maps,
             facts=tuple(facts),
             clear=checkup.clear,
             figures=checkup.figures,
@@ -206,7 +200,7 @@ def rebuild_report(
         )
     row_of_path |= {row["path"]: len(checkup.photos) + number for number, row in enumerate(missing)}
     measurement = read_predictions(run_dir, row_of_path, predictor.class_names, metrics)
-    grey = [ReportPhoto(row["path"], row["content"], row["class"], _GONE) for row in missing]
+    grey = [ReportPhoto(row["path"], row["content"], row["class"], GONE) for row in missing]
     write_file(run_dir / CHECK_NAME, to_json_bytes(checkup_to_json(checkup)))
     write_file(path, make_page(checkup, measurement, predictor, facts, grey))
     return path
@@ -264,56 +258,6 @@ def _as_measured(suspects: Sequence[LabelSuspect], measurement: Measurement) -> 
         else one
         for one in suspects
     )
-
-
-def _show(checkup: Checkup, rows: Iterable[int], large: Mapping[int, NDArray[np.uint8]]) -> dict[int, ReportPhoto]:
-    """The photos of these rows with a small image each, grey where one cannot be read any more."""
-    photos = checkup.photos
-    there = [row for row in dict.fromkeys(rows) if row < len(photos)]
-    images = checkup.seen.thumbnails(there)
-    labels, names = photos.labels, photos.class_names
-    return {
-        row: ReportPhoto(
-            photos.paths[row],
-            checkup.seen.digests[row],
-            None if labels is None else names[labels[row]],
-            images.get(row, _GONE),
-            large.get(row),
-        )
-        for row in there
-    }
-
-
-def _read_again(
-    seen: SeenPhotos, rows: Iterable[int], predictor: Model | None
-) -> tuple[dict[int, NDArray[np.uint8]], dict[int, NDArray[np.uint8]]]:
-    """Of the rows whose photo can be read: a larger copy where there is more to see, and the image for the model.
-
-    Each photo is read once for both. Without a model that says where it looked there are no images.
-    """
-    photos = seen.photos
-    there = [row for row in dict.fromkeys(rows) if row < len(photos)]
-    spec = predictor.preprocess if predictor is not None and predictor.has_activation_maps else None
-    sizes = [_ENLARGED, *([spec.image_size] if spec else [])]
-
-    def read(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        decoded = [one.image for one in decode_for_each(data, photos.limits, sizes)]
-        return shrink_image(decoded[0], LARGE_SIDE), None if spec is None else resize_image(decoded[-1], spec)
-
-    found = zip(there, map_photos(photos.take(there), read), strict=True)
-    pairs = {row: pair for row, pair in found if not isinstance(pair, Skipped)}
-    large = {row: copy for row, (copy, _) in pairs.items() if max(copy.shape[:2]) > THUMBNAIL_LONGEST_SIDE}
-    return large, {row: image for row, (_, image) in pairs.items() if image is not None}
-
-
-def _map_answers(
-    predictor: Model, images: Mapping[int, NDArray[np.uint8]], measurement: Measurement
-) -> dict[int, NDArray[np.float32]]:
-    """Where the model looked for the class that it answered, of each image of an answer."""
-    predicted = dict(zip(measurement.rows.tolist(), measurement.predicted.tolist(), strict=True))
-    rows = [row for row in images if row in predicted]
-    maps = predictor.activation_maps(np.stack([images[row] for row in rows])) if rows else ()
-    return {row: one[predicted[row]] for row, one in zip(rows, maps, strict=True)}
 
 
 def _photos_of_run(

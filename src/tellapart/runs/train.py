@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
-from tellapart.config import RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.config import DialConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.decisions.decisions import apply_own_decisions
-from tellapart.errors import ConfigError, DependencyError, OutputError
+from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
+from tellapart.installation import install_extra
 from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
-from tellapart.predict.bundle import write_bundle
+from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
+from tellapart.predict.dial import check_dial_class, choose_dial, describe_dial
 from tellapart.records import PreparedRecord
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
@@ -36,7 +38,7 @@ from tellapart.runs.run_folder import (
     remembered_photos,
 )
 from tellapart.runs.run_tables import METRICS_NAME, write_predictions, write_skipped, write_split
-from tellapart.settings import TrainSettings, recipe_config, source_config, split_settings
+from tellapart.settings import TrainSettings, recipe_config, source_config, split_dial, split_settings
 from tellapart.store import remove_partials, to_json_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
@@ -68,10 +70,11 @@ def train(
         resume: go on with the run in `out`, killed or finished, up to `epochs` where there are epochs.
         watcher: who is told about the progress.
         settings: the fields of the configs by themselves, as `recipe="scratch", minutes=5, cache_dir="cache"`; they
-            replace those of `config` and `source`.
+            replace those of `config` and `source`. `threshold={"cracked": 0.2}` or `max_missed={"cracked": 0.02}` sets
+            the dial of the model.
 
     Raises:
-        ConfigError: a setting has a wrong value, or differs from those of the run to resume.
+        ConfigError: a setting has a wrong value, names no class, or differs from those of the run to resume.
         DatasetError: the photos cannot be used, or differ from those of the run to resume.
         BundleError: there is no run to resume, or it is damaged; or the backbone cannot be used.
         DependencyError: a package that the training needs is not installed.
@@ -80,7 +83,8 @@ def train(
     """
     started, run_dir = time.perf_counter(), Path(out)
     watcher = watcher or Watcher()
-    of_recipe, of_source = split_settings(settings)
+    dial, others = split_dial(settings)
+    of_recipe, of_source = split_settings(others)
     source = source_config(of_source, source)
     if not resume:  # a mistake in a setting is told before one in a folder
         config, of_recipe = recipe_config(of_recipe, config), {}
@@ -95,13 +99,15 @@ def train(
         if resumed is not None:
             labels = resumed.labels if source.label_setting is None else {}
             source = replace(source, per_class=resumed.per_class, **labels)
+            dial = _dial_to_keep(run_dir, resumed) if dial == DialConfig() else dial
         # A head can be learnt from a single photo of a class; that its accuracy is then unknown is said later.
         is_checked = not isinstance(config, TransferConfig) and not isinstance(photos, PhotoSet)
         opened = open_labelled(photos, source, check=is_checked)
         for note in opened.notes:
             watcher.on_note(note)
+        check_dial_class(dial, opened.class_names)
         decided = apply_own_decisions(opened, watcher)
-        job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed)
+        job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed, dial)
         with _open_recipe(job) as recipe:
             return _train(job, recipe)
 
@@ -111,7 +117,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     checkup = recipe.look()
     photos = checkup.photos
     split = recipe.split(checkup)
-    run_file = recipe.run_file(checkup)
+    run_file = replace(recipe.run_file(checkup), dial=job.dial)
     begin_run(job.run_dir, run_file, job.resumed)
     portable = photos.portable()
     write_split(job.run_dir, portable, split, checkup.seen.digests, checkup.group_numbers)
@@ -121,11 +127,12 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     job.watcher.on_checked(checkup.findings)
     fitted = recipe.fit(checkup, split)
+    bundle = _with_dial(job, fitted.bundle)
     assessment = assess(checkup, fitted.measurement)
     metrics = _metrics(run_file.config, checkup, split, fitted) | assessment.to_json()
     job.watcher.on_stage(_("writing the model"))
     # First what cannot be made again without training again; what fails after the bundle costs no more than itself.
-    write_bundle(job.run_dir, fitted.bundle)
+    write_bundle(job.run_dir, bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     if fitted.measurement is not None:
         write_predictions(job.run_dir, portable, checkup.seen.digests, fitted.measurement)
@@ -148,20 +155,34 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         is_stopped=fitted.is_stopped,
         verdict=assessment.verdict,
         steps=assessment.steps,
+        dial=bundle.dial,
     )
+
+
+def check_can_train() -> None:
+    """Nothing, if the packages that the default recipe needs are installed.
+
+    Raises:
+        DependencyError: one is not.
+    """
+    try:
+        import tellapart.runs.head_recipe  # noqa: F401
+    except ModuleNotFoundError as exc:
+        raise DependencyError(
+            _("training needs {name}, which is not installed. Install it with: {command}").format(
+                name=exc.name, command=install_extra("train")
+            ),
+            name=exc.name,
+        ) from exc
 
 
 @contextmanager
 def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
-        try:
-            from tellapart.runs.head_recipe import HeadRecipe
-        except ModuleNotFoundError as exc:
-            raise DependencyError(
-                f"training needs {exc.name}, which is not installed. Install it with: pip install 'tellapart[train]'",
-                name=exc.name,
-            ) from exc
+        check_can_train()
+        from tellapart.runs.head_recipe import HeadRecipe
+
         yield HeadRecipe(job)
         return
     # Keras and PyTorch take seconds to load, which a head does without.
@@ -170,6 +191,31 @@ def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
 
     with reproducible(job.config.seed):
         yield NetworkRecipe(job)
+
+
+def _with_dial(job: TrainJob, bundle: Bundle) -> Bundle:
+    """The bundle with the dial that was asked for; where it cannot be had, a note says why, and the model stays."""
+    try:
+        dial = choose_dial(job.dial, bundle.class_names, bundle.operating)
+    except ConfigError as exc:
+        job.watcher.on_note(f"{exc} The model answers with the most probable class.")
+        return bundle
+    if dial is not None:
+        job.watcher.on_note(describe_dial(dial, bundle.operating))
+    return replace(bundle, dial=dial)
+
+
+def _dial_to_keep(run_dir: Path, resumed: RunFile) -> DialConfig:
+    """The dial of a run that goes on: that of its model, and before there is one that of its settings."""
+    try:
+        stored = read_bundle(run_dir).dial
+    except BundleError:
+        return resumed.dial
+    if stored is None:
+        return DialConfig()
+    if stored.max_missed is None:
+        return DialConfig(threshold={stored.class_name: stored.threshold})
+    return DialConfig(max_missed={stored.class_name: stored.max_missed})
 
 
 def _metrics(config: RecipeConfig, checkup: Checkup, split: Split, fitted: Fitted) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tellapart.errors import BundleError
 from tellapart.networks.backend import keras
 from tellapart.records import EpochRecord
 from tellapart.store import sha256_hex, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import number_of, read_json, read_regular, reason_of, whole_of
 
 _MANIFEST_NAME = "manifest.json"
@@ -69,7 +70,7 @@ def restore_state(model: keras.Model, state: TrainingState) -> None:
     )
     for variables, values in pairs:
         if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-            raise BundleError("the checkpoint is of another network. Train again with another `out`.")
+            raise BundleError(_("the checkpoint is of another network. Train again with another `out`."))
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
@@ -110,14 +111,18 @@ def load_checkpoint(checkpoint_dir: Path) -> TrainingState | None:
                 return _from_bytes(data)
             except (*_DAMAGE, MemoryError) as exc:
                 raise BundleError(
-                    f"the checkpoint {entry['file']!r} in {str(checkpoint_dir)!r} is damaged: {reason_of(exc)}. Train "
-                    "again with another `out`.",
+                    _(
+                        "the checkpoint {file!r} in {checkpoint_dir!r} is damaged: {reason}. "
+                        "Train again with another `out`."
+                    ).format(file=entry["file"], checkpoint_dir=str(checkpoint_dir), reason=reason_of(exc)),
                     path=checkpoint_dir,
                 ) from exc
     if entries or any(checkpoint_dir.glob("epoch-*.npz")):
         raise BundleError(
-            f"the checkpoints in {str(checkpoint_dir)!r} are damaged: none matches its checksum."
-            " Train again with another `out`."
+            _(
+                "the checkpoints in {checkpoint_dir!r} are damaged: none has its checksum. Train "
+                "again with another `out`."
+            ).format(checkpoint_dir=str(checkpoint_dir))
         )
     return None
 
@@ -156,7 +161,7 @@ def _from_bytes(data: bytes) -> TrainingState:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         # Ours are not compressed, so that no member is larger than the file.
         if any(member.file_size > member.compress_size for member in archive.infolist()):
-            raise ValueError("an array in it is compressed")
+            raise ValueError(_("an array in it is compressed"))
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         names = sorted(arrays.files)
         variables, optimizer_variables = (
@@ -169,7 +174,7 @@ def _from_bytes(data: bytes) -> TrainingState:
 
 def _checked_array(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"an array of {array.dtype} where numbers belong")
+        raise ValueError(_("an array of {dtype} where numbers belong").format(dtype=array.dtype))
     return array
 
 

@@ -16,6 +16,7 @@ from tellapart.training.fit import Course, FitData
 from tellapart.training.plan import VIEW_WIDTH, Plan
 from tellapart.training.scratch import CourseSettings, ScratchCourse
 from tellapart.training.step import open_step
+from tellapart.translation import gettext as _
 
 NetworkConfig = ClassicConfig | ScratchConfig
 
@@ -84,7 +85,9 @@ def check_image_size(config: NetworkConfig) -> None:
     if config.image_size is not None and min(config.image_size) < min_side:
         side = min(config.image_size)
         raise ConfigError(
-            f"`image_size` {side} is too small for the recipe {config.recipe!r}. It needs at least {min_side}.",
+            _("`image_size` {side} is too small for the recipe {recipe!r}. It needs at least {least}.").format(
+                side=side, recipe=config.recipe, least=min_side
+            ),
             field="image_size",
             value=config.image_size,
         )

@@ -27,7 +27,7 @@ class PredictionAnswer(BaseModel):
     probability: float | None = Field(description="Of the class; null where the model does not answer.")
     nearest_class: str = Field(description="The class with the highest probability, whether or not it is an answer.")
     probabilities: dict[str, float] = Field(description="Of each class, summing to 1.")
-    distance: float | None = Field(description="How unlike the training photos it is; null where not asked for.")
+    distance: float | None = Field(description="How unlike the training photos it is; null where it cannot tell.")
     heatmap: str | None = Field(None, description="PNG in base64, square and transparent: stretch it over the photo.")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError, TellapartError
@@ -79,6 +80,14 @@ class ServedModel:
             self.config.none_of_these if none_of_these is None else none_of_these,
         )
 
+    def answer_image(self, image: NDArray[np.uint8], maker: AnswerMaker) -> PhotoAnswer:
+        """What the model says of an image that is already as it sees it: uint8, shape `model.preprocess.shape`.
+
+        Raises:
+            BundleError: the model fails.
+        """
+        return PhotoAnswer(self.model.answer(image, maker))
+
     def answer_photo(self, data: bytes, maker: AnswerMaker, limits: ImageLimits, heatmap: bool = False) -> PhotoAnswer:
         """What the model says of the bytes of a photo.
 
@@ -90,11 +99,11 @@ class ServedModel:
             image = load_image(data, self.model.preprocess, limits)
         except ImageError as exc:
             raise photo_error(exc, data) from exc
-        answer = PhotoAnswer(self.model.answer(image, maker))
+        answer = self.answer_image(image, maker)
         if not heatmap:
             return answer
         (maps,) = self.model.activation_maps(image)
-        uri = map_uri(maps[self.model.class_names.index(answer.prediction.nearest_class)])
+        uri = map_uri(maps[self.model.class_names.index(answer.prediction.forced_class)])
         return answer if uri is None else replace(answer, heatmap=uri.partition(",")[2])
 
 

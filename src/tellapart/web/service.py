@@ -17,6 +17,8 @@ from tellapart.errors import TellapartError
 from tellapart.photos.loading import num_cores
 from tellapart.translation import gettext as _
 from tellapart.web.access import AccessGuard
+from tellapart.web.inference_protocol import make_protocol_routes
+from tellapart.web.page_routes import make_page_routes
 from tellapart.web.predict_routes import make_predict_routes
 from tellapart.web.prediction_queue import PredictionQueue
 from tellapart.web.refusals import RequestError, as_request_error
@@ -61,6 +63,8 @@ def create_app(
     )
     app.state.service = state
     app.include_router(make_predict_routes(state))
+    app.include_router(make_protocol_routes(state, app.version))
+    app.include_router(make_page_routes(app, state))
     _answer_errors(app, state)
     if config.allow_origins:
         app.add_middleware(

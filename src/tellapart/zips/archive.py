@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from tellapart.config import ArchiveLimits
 from tellapart.errors import DatasetError, ImageError
+from tellapart.translation import gettext as _
 from tellapart.zips.directory import Entry, read_directory
 from tellapart.zips.member_names import member_names, split_name
 
@@ -63,8 +64,10 @@ class Archive:
             sorter.add(entry, name)
         if sorter.total_bytes > limits.max_total_bytes:
             raise DatasetError(
-                f"archive {str(path)!r} is refused: its members unpack to {sorter.total_bytes:,} bytes, more than "
-                f"{limits.max_total_bytes:,}. Split it into several archives.",
+                _(
+                    "archive {path!r} is too large: unpacked it has {total_bytes:,} bytes, and at most "
+                    "{max_total_bytes:,} are read. Split it into several archives."
+                ).format(path=str(path), total_bytes=sorter.total_bytes, max_total_bytes=limits.max_total_bytes),
                 paths=[path],
             )
         sorter.leave_out_overlaps(directory_start)
@@ -104,7 +107,7 @@ class Archive:
         member = self._members[name]
         data = self._unpack(name, member.num_bytes + 1)
         if len(data) != member.num_bytes or zlib.crc32(data) != member.crc:
-            raise self._damaged(name, "its bytes do not fit its checksum")
+            raise self._damaged(name, _("its bytes do not match its checksum"))
         return data
 
     def head(self, name: str, num_bytes: int) -> bytes:
@@ -134,7 +137,8 @@ class Archive:
         except (OSError, ValueError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise ImageError(
-                f"cannot be read from the archive any more ({reason})", path=f"{self.path}/{name}"
+                _("can no longer be read from the archive ({reason})").format(reason=reason),
+                path=f"{self.path}/{name}",
             ) from exc
         return b"".join(chunks)[:max_bytes]
 
@@ -142,7 +146,7 @@ class Archive:
         member = self._members[name]
         header = self._read_at(member.offset, _LOCAL_HEADER.size)
         if len(header) < _LOCAL_HEADER.size or not header.startswith(_LOCAL_MARK):
-            raise self._damaged(name, "its local header is missing")
+            raise self._damaged(name, _("its local header is missing"))
         fields = _LOCAL_HEADER.unpack(header)
         place = member.offset + _LOCAL_HEADER.size + fields[-2] + fields[-1]
         rest = member.packed_bytes
@@ -151,7 +155,7 @@ class Archive:
         while rest > 0:
             packed = self._read_at(place, min(step, rest))
             if not packed:
-                raise self._damaged(name, "the archive is cut off")
+                raise self._damaged(name, _("the archive is cut off"))
             place, rest = place + len(packed), rest - len(packed)
             if inflater is None:
                 yield packed
@@ -167,7 +171,8 @@ class Archive:
 
     def _damaged(self, name: str, found: str) -> ImageError:
         return ImageError(
-            f"is damaged in the archive ({found}). Pack or download the archive again", path=f"{self.path}/{name}"
+            _("is damaged in the archive ({found}). Pack or download the archive again").format(found=found),
+            path=f"{self.path}/{name}",
         )
 
 
@@ -182,7 +187,9 @@ def open_archive(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Archive
         file = path.open("rb")
     except OSError as exc:
         raise DatasetError(
-            f"archive {str(path)!r} cannot be opened: {exc.strerror}. Check the path and its permissions.",
+            _("archive {path!r} cannot be opened: {strerror}. Check the path and its permissions.").format(
+                path=str(path), strerror=exc.strerror
+            ),
             paths=[path],
         ) from exc
     try:
@@ -190,7 +197,9 @@ def open_archive(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> Archive
     except OSError as exc:
         file.close()
         raise DatasetError(
-            f"archive {str(path)!r} cannot be read: {exc.strerror}. Check the disk, or copy the archive again.",
+            _("archive {path!r} cannot be read: {strerror}. Check the disk, or copy the archive again.").format(
+                path=str(path), strerror=exc.strerror
+            ),
             paths=[path],
         ) from exc
     except BaseException:
@@ -225,9 +234,7 @@ class _Sorter:
         self._by_content[content] = name
         self.total_bytes += entry.num_bytes
         if name in self.members:
-            self.left_out.append(
-                (parts, "is there again further back in the archive, with other bytes, and that one counts")
-            )
+            self.left_out.append((parts, _("has the name of a later file in the archive, which is used instead")))
             del self.members[name]
         self.members[name] = entry
 
@@ -238,10 +245,10 @@ class _Sorter:
         self._suspicious_bytes += entry.num_bytes
         if entry.num_bytes <= _RATIO_FLOOR_BYTES and self._suspicious_bytes <= self._limits.max_suspicious_bytes:
             return None
-        return (
-            f"unpacks {entry.packed_bytes:,} bytes to {entry.num_bytes:,}, more than {self._limits.max_ratio:g} times "
-            "as many (photos stay below 10)"
-        )
+        return _(
+            "unpacks from {packed_bytes:,} to {num_bytes:,} bytes, more than {max_ratio:g} times as many. "
+            "Photos stay below 10 times"
+        ).format(packed_bytes=entry.packed_bytes, num_bytes=entry.num_bytes, max_ratio=self._limits.max_ratio)
 
     def leave_out_overlaps(self, directory_start: int) -> None:
         """Members that share bytes of the file with another one, or with the directory, are left out."""
@@ -250,7 +257,7 @@ class _Sorter:
             next_end = entry.offset + _LOCAL_HEADER.size + len(entry.raw_name) + entry.packed_bytes
             if entry.offset < end or next_end > directory_start:
                 del self.members[name]
-                self.left_out.append((tuple(name.split("/")), "shares bytes with another part of the archive"))
+                self.left_out.append((tuple(name.split("/")), _("shares bytes with another part of the archive")))
             end = max(end, min(next_end, directory_start))
 
 
@@ -262,12 +269,12 @@ def _odd_kind(entry: Entry) -> str | None:
     """Why a member is left out for what it is."""
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFLNK:
-        return "is a link, not a file. Pack the file itself"
+        return _("is a link, not a file. Pack the file itself")
     if kind not in (0, stat.S_IFREG):
-        return "is neither a file nor a folder"
+        return _("is neither a file nor a folder")
     if entry.flags & _ENCRYPTED_FLAG:
-        return "is encrypted with a password. Pack it again without one"
+        return _("is encrypted with a password. Pack it again without one")
     if entry.method not in (_STORED, _DEFLATED):
-        packed = _METHOD_NAMES.get(entry.method, f"method {entry.method}")
-        return f"is packed with {packed}. Pack it again with Deflate, the usual method"
+        packed = _METHOD_NAMES.get(entry.method, _("method {number}").format(number=entry.method))
+        return _("is packed with {packed}. Pack it again with Deflate, the usual method").format(packed=packed)
     return None

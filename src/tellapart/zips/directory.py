@@ -13,6 +13,8 @@ from typing import BinaryIO, NoReturn
 
 from tellapart.config import ArchiveLimits
 from tellapart.errors import DatasetError
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 _END = struct.Struct("<4s4H2LH")
 _END_MARK = b"PK\x05\x06"
@@ -27,8 +29,12 @@ _MAX_COMMENT_BYTES = 2**16 - 1
 _FULL_16, _FULL_32 = 2**16 - 1, 2**32 - 1
 _ZIP64_FIELD, _UNICODE_NAME_FIELD = 0x0001, 0x7075
 _UTF8_FLAG = 0x800
-_SPLIT_IT = "Split it into several archives, or unpack it and give the folder."
-_OTHER_KINDS = ((b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7-Zip archive"), (b"\x1f\x8b", "a gzip archive"))
+_SPLIT_IT = gettext_noop("Split it into several archives, or unpack it and give the folder.")
+_OTHER_KINDS = (
+    (b"Rar!", gettext_noop("a RAR archive")),
+    (b"7z\xbc\xaf", gettext_noop("a 7-Zip archive")),
+    (b"\x1f\x8b", gettext_noop("a gzip archive")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +89,44 @@ def read_directory(path: Path, file: BinaryIO, limits: ArchiveLimits) -> tuple[l
     end, place = _find_end(path, file)
     if any(end.disks):
         raise DatasetError(
-            f"archive {str(path)!r} is one part of an archive in several files. Unpack it where all the files are, "
-            "and give the folder.",
+            _(
+                "archive {path!r} is one part of an archive in several files. Unpack it together with "
+                "the other parts, and give the folder."
+            ).format(path=str(path)),
             paths=[path],
         )
     if end.num_entries > limits.max_members:
         _refuse_count(path, end.num_entries, limits)
     if end.num_bytes > limits.max_directory_bytes:
         raise DatasetError(
-            f"archive {str(path)!r} is refused: its list of members has {end.num_bytes:,} bytes, and at most "
-            f"{limits.max_directory_bytes:,} are read. {_SPLIT_IT}",
+            _(
+                "archive {path!r} is too large: its list of files has {num_bytes:,} bytes, and at most "
+                "{most:,} are read. {what_to_do}"
+            ).format(
+                path=str(path),
+                num_bytes=end.num_bytes,
+                most=limits.max_directory_bytes,
+                what_to_do=_(_SPLIT_IT),
+            ),
             paths=[path],
         )
     start = place - end.num_bytes
     if start < 0 or start < end.offset:
-        _refuse_damaged(path, "its directory is not where its end says")
+        _refuse_damaged(path, _("its directory is not where its end says"))
     file.seek(start)
     data = file.read(end.num_bytes)
     if len(data) < end.num_bytes:
-        _refuse_damaged(path, "it is shorter than its end says")
+        _refuse_damaged(path, _("it is shorter than its end says"))
     num_entries = _count(path, data, limits.max_members)
     if num_entries > limits.max_members:
         _refuse_count(path, num_entries, limits)
     if num_entries & _FULL_16 != end.num_entries & _FULL_16:
-        _refuse_damaged(path, f"its end says {end.num_entries:,} members and its directory has {num_entries:,}")
+        _refuse_damaged(
+            path,
+            _("its end says {stated:,} files and its directory has {found:,}").format(
+                stated=end.num_entries, found=num_entries
+            ),
+        )
     return list(_entries(data, start - end.offset)), start
 
 
@@ -126,10 +146,13 @@ def _find_end(path: Path, file: BinaryIO) -> tuple[_End, int]:
         found = next((words for mark, words in _OTHER_KINDS if head.startswith(mark)), None)
         if found is not None:
             raise DatasetError(
-                f"archive {str(path)!r} is {found}, not a zip. Unpack it and give the folder.", paths=[path]
+                _("archive {path!r} is {found}, not a zip. Unpack it and give the folder.").format(
+                    path=str(path), found=_(found)
+                ),
+                paths=[path],
             )
-        _refuse_damaged(path, "it has no directory at its end")
-    _, disk, first_disk, here, entries, num_bytes, offset, _ = _END.unpack_from(tail, place)
+        _refuse_damaged(path, _("it has no directory at its end"))
+    _unused, disk, first_disk, here, entries, num_bytes, offset, _unused = _END.unpack_from(tail, place)
     end = _End(entries, num_bytes, offset, (disk, first_disk, entries - here))
     if _FULL_16 not in (disk, first_disk, here, entries) and _FULL_32 not in (num_bytes, offset):
         return end, tail_start + place
@@ -148,7 +171,7 @@ def _find_end64(file: BinaryIO, end: _End, place: int) -> tuple[_End, int]:
     locator = file.read(_LOCATOR.size)
     if len(locator) < _LOCATOR.size or not locator.startswith(_LOCATOR_MARK):
         return end, place
-    _, disk, stated, num_disks = _LOCATOR.unpack(locator)
+    _unused, disk, stated, num_disks = _LOCATOR.unpack(locator)
     # With bytes before the archive the record is not where the locator says, but right before the locator.
     for start in (place - _LOCATOR.size - _END64.size, stated):
         if 0 <= start < place:
@@ -166,12 +189,12 @@ def _count(path: Path, data: bytes, most: int) -> int:
     place = num = 0
     while place < len(data) and num <= most:
         if place + _ENTRY.size > len(data) or data[place : place + 4] != _ENTRY_MARK:
-            _refuse_damaged(path, f"its directory is broken after {num:,} members")
+            _refuse_damaged(path, _("its directory is broken after {num:,} files").format(num=num))
         name, extra, comment = struct.unpack_from("<3H", data, place + 28)
         place += _ENTRY.size + name + extra + comment
         num += 1
     if place > len(data) and num <= most:
-        _refuse_damaged(path, f"its directory is broken after {num - 1:,} members")
+        _refuse_damaged(path, _("its directory is broken after {num:,} files").format(num=num - 1))
     return num
 
 
@@ -226,14 +249,18 @@ def _unicode_name(raw_name: bytes, flags: int, field: bytes) -> str | None:
 
 def _refuse_damaged(path: Path, found: str) -> NoReturn:
     raise DatasetError(
-        f"archive {str(path)!r} is not a zip that can be read: {found}. It may be cut off. Download or pack it again.",
+        _("archive {path!r} cannot be read: {found}. The file may be cut off. Download or pack it again.").format(
+            path=str(path), found=found
+        ),
         paths=[path],
     )
 
 
 def _refuse_count(path: Path, num_entries: int, limits: ArchiveLimits) -> NoReturn:
     raise DatasetError(
-        f"archive {str(path)!r} is refused: it has at least {num_entries:,} members, and at most "
-        f"{limits.max_members:,} are read. {_SPLIT_IT}",
+        _(
+            "archive {path!r} is too large: it has at least {found:,} files, and at most {most:,} are read. "
+            "{what_to_do}"
+        ).format(path=str(path), found=num_entries, most=limits.max_members, what_to_do=_(_SPLIT_IT)),
         paths=[path],
     )

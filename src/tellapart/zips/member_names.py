@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tellapart.errors import DatasetError
+from tellapart.translation import gettext as _
 from tellapart.zips.directory import Entry
 from tellapart.zips.name_encoding import find_text
 
@@ -28,9 +29,11 @@ def member_names(path: Path, entries: Sequence[Entry]) -> list[str]:
     if texts is None:
         first = min(untold)
         raise DatasetError(
-            f"archive {str(path)!r} does not say how its names are encoded, and it cannot be told (the first is "
-            f"{first!r}). Pack it again with names in UTF-8, as macOS, Linux and 7-Zip (parameter cu=on) do, or unpack "
-            "it where it was made and give the folder.",
+            _(
+                "archive {path!r} does not say how its file names are encoded, such as {first!r}. Pack it again "
+                "with names in UTF-8, as macOS, Linux and 7-Zip (cu=on) do. Or unpack it where it was made, "
+                "and give the folder."
+            ).format(path=str(path), first=first),
             paths=[path],
         )
     names = [entry.unicode_name if entry.unicode_name is not None else texts[entry.raw_name] for entry in entries]
@@ -45,13 +48,13 @@ def split_name(name: str) -> tuple[tuple[str, ...], str | None]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     shown = tuple(part[:_MAX_PART_LENGTH] for part in parts[:20]) or (name[:_MAX_PART_LENGTH],)
     if "\0" in name:
-        return shown, "has a zero byte in its name"
+        return shown, _("has a zero byte in its name")
     if name.startswith("/") or (name[1:2] == ":" and name[0].isalpha()):
-        return shown, "has an absolute path, which leads out of the archive"
+        return shown, _("has an absolute path, which leads out of the archive")
     if ".." in parts:
-        return shown, "leads out of the archive with '..'"
+        return shown, _("leads out of the archive with '..'")
     if not parts:
-        return shown, "has no name"
+        return shown, _("has no name")
     if len(name) > _MAX_NAME_LENGTH or max(map(len, parts)) > _MAX_PART_LENGTH:
-        return shown, f"has a name of more than {_MAX_PART_LENGTH} characters"
+        return shown, _("has a name of more than {most} characters").format(most=_MAX_PART_LENGTH)
     return parts, None

@@ -18,8 +18,8 @@
   const decisions = new Map();
   const painters = new Map();
   // classes are as decisions.csv has them, shown as a person can read them; photos: row -> [content, path, class].
-  // suggested: row -> [class, probability]; large and maps: row -> address of a picture.
-  let data = { key: "", download: "decisions.csv", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {} };
+  // suggested: row -> [class, probability]; large, maps and details: row -> address of a picture.
+  let data = { key: "", download: "decisions.csv", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {}, details: {} };
   const undone = [];
 
   const storageName = () => `tellapart decisions ${data.key}`;
@@ -306,6 +306,7 @@
     let place = 0;
     let row = "";
     let isMapShown = false;
+    let isDetailShown = false;
 
     const settle = (action) => {
       if (!canDecide(row)) return;
@@ -318,12 +319,33 @@
     };
     const move = element("select", { "aria-label": "Move to class" });
     move.addEventListener("change", () => move.value !== "" && settle(() => chooseClass(rowsOf(list[place], row), Number(move.value))));
-    const toggleMap = () => {
-      isMapShown = !isMapShown && data.maps[row] !== undefined;
+    const legend = document.querySelector(".legend") ? document.querySelector(".legend").cloneNode(true) : element("p");
+    const paintMap = () => {
       picture.classList.toggle("mapped", isMapShown);
       map.setAttribute("aria-pressed", String(isMapShown));
+      legend.hidden = !isMapShown;
+    };
+    const toggleMap = () => {
+      const isWanted = !isMapShown && data.maps[row] !== undefined;
+      if (isWanted && isDetailShown) show();
+      isMapShown = isWanted;
+      paintMap();
     };
     const map = button("Where it looked", "h", toggleMap);
+    // A part of a large photo, pixel by pixel, around the place where the model looked.
+    const toggleDetail = () => {
+      if (data.details[row] === undefined) return;
+      const isWanted = !isDetailShown;
+      show();
+      if (!isWanted) return;
+      isDetailShown = true;
+      picture.classList.add("detailed");
+      picture.replaceChildren(element("img", { src: data.details[row], alt: detail.title }));
+      detail.setAttribute("aria-pressed", "true");
+      fit();
+    };
+    const detail = button("Full resolution", "d", toggleDetail);
+    detail.title = "The part where it looked, at the photo's own resolution";
     const deciding = element("p", { class: "buttons" },
       button("Keep", "k", () => settle(() => decide(rowsOf(list[place], row), "keep"))),
       button("Remove", "r", () => settle(() => decide(rowsOf(list[place], row), "remove"))),
@@ -333,7 +355,7 @@
       element("div", { class: "large-top" }, caption, button("Close", "Esc", () => dialog.close())),
       picture,
       element("div", { class: "large-bottom" }, verdict, deciding,
-        element("p", { class: "buttons" }, button("Back", "←", () => step(-1)), button("Next", "→", () => step(1)), map), keys));
+        element("p", { class: "buttons" }, button("Back", "←", () => step(-1)), button("Next", "→", () => step(1)), map, detail), legend, keys));
     document.body.append(dialog);
 
     function said() {
@@ -344,6 +366,7 @@
 
     // As large as there is room, but not more than four times its pixels; the map lies exactly over it.
     function fit() {
+      if (isDetailShown) return;
       const [, , width, height] = list[place].getAttribute("viewBox").split(" ").map(Number);
       const most = data.large[row] ? Infinity : 4;
       const scale = Math.min(picture.clientWidth / width, picture.clientHeight / height, most);
@@ -356,11 +379,12 @@
     function show() {
       const small = list[place];
       row = small.dataset.row;
-      isMapShown = false;
-      picture.classList.remove("mapped");
+      isMapShown = isDetailShown = false;
+      picture.classList.remove("detailed");
+      paintMap();
       const figure = small.closest("figure");
-      const answer = figure && figure.querySelector(".said");
-      caption.textContent = `${place + 1} of ${list.length}: ${small.getAttribute("data-name")}${answer ? `. ${answer.innerText.replace(/\s+/g, " ").trim()}` : ""}`;
+      const texts = figure ? [...figure.querySelectorAll(".said, .no-map")].map((one) => one.textContent.replace(/\s+/g, " ").trim()) : [];
+      caption.textContent = [`${place + 1} of ${list.length}: ${small.getAttribute("data-name")}`, ...texts].join(". ");
       if (data.large[row]) {
         picture.replaceChildren(element("img", { src: data.large[row], alt: small.getAttribute("data-name") }));
       } else {
@@ -371,7 +395,8 @@
       }
       if (data.maps[row]) picture.append(element("img", { class: "map", src: data.maps[row], alt: "" }));
       map.hidden = data.maps[row] === undefined;
-      map.setAttribute("aria-pressed", "false");
+      detail.hidden = data.details[row] === undefined;
+      detail.setAttribute("aria-pressed", "false");
       deciding.hidden = !canDecide(row);
       keys.textContent = canDecide(row) ? `Keys: k keep, r remove, m move, 1 to ${Math.min(9, data.classes.length)} class, z undo.` : "";
       move.replaceChildren(element("option", { value: "" }, "class …"), ...data.shown.map((name, index) => element("option", { value: String(index) }, name)));
@@ -414,6 +439,7 @@
         ArrowLeft: () => step(-1),
         ArrowRight: () => step(1),
         h: toggleMap,
+        d: toggleDetail,
         k: () => settle(() => decide(rowsOf(list[place], row), "keep")),
         r: () => settle(() => decide(rowsOf(list[place], row), "remove")),
         m: () => canDecide(row) && move.focus(),

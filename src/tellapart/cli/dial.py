@@ -1,0 +1,30 @@
+"""`tellapart dial`: from which probability on a model answers with one of its classes."""
+
+from tellapart.cli.options import MaxMissed, ModelDir, Threshold
+from tellapart.cli.output import make_console, print_line, print_table
+
+
+def dial(model: ModelDir, threshold: Threshold = None, max_missed: MaxMissed = None) -> None:
+    """Set from which probability on the model answers with one class, and print what other thresholds do."""
+    from tellapart.commands.dial import set_dial
+    from tellapart.measure.number_words import per_thousand, quote, threshold_text
+    from tellapart.measure.operating import false_alarm_interval, missed_interval, table_points
+
+    summary = set_dial(model, threshold=threshold, max_missed=max_missed)
+    console = make_console()
+    print_line(console, summary.sentence)
+    if summary.curve is None:
+        return
+    curve, name = summary.curve, quote(summary.curve.class_name)
+    rows = [
+        (
+            threshold_text(point.threshold),
+            per_thousand(point.num_missed / curve.num_photos),
+            " to ".join(map(per_thousand, missed_interval(curve, point))),
+            per_thousand(point.num_false_alarms / curve.num_others),
+            " to ".join(map(per_thousand, false_alarm_interval(curve, point))),
+        )
+        for point in table_points(curve)
+    ]
+    headers = ("threshold", f"missed of 1,000 {name}", "95% interval", "false alarms of 1,000 others", "95% interval")
+    print_table(console, headers, rows)
