@@ -455,11 +455,14 @@ class DialConfig:
     def __post_init__(self) -> None:
         if self.threshold is not None and self.max_missed is not None:
             raise ConfigError(
-                "`threshold` and `max_missed` were both given, and each sets the same dial. Give one of them.",
+                _("`{first}` and `{second}` were both given. Give one of them.").format(
+                    first="threshold", second="max_missed"
+                ),
                 field="threshold",
                 value=self.threshold,
             )
-        _ = self.chosen  # refuses what is not a class and a number
+        if self.threshold is not None or self.max_missed is not None:
+            self.chosen  # noqa: B018  # refuses what is not a class and a number
 
     @property
     def is_off(self) -> bool:
@@ -482,19 +485,19 @@ def _class_and_number(name: str, value: ClassNumber) -> tuple[str, float]:
     if isinstance(value, Mapping):
         pairs = dict(value)
     elif isinstance(value, str) and "=" in value:
-        class_name, _, number = value.rpartition("=")
+        class_name, number = value.rsplit("=", 1)
         pairs = {class_name: number}
     if len(pairs) > 1:
-        raise _refused(name, value, "names several classes, and only one of them can have a threshold. Give one.")
+        raise _refused(name, value, _("names several classes. Give one of them: only one can have a threshold."))
     class_name, number = next(iter(pairs.items()), ("", ""))
     if not isinstance(class_name, str) or not class_name:
-        raise _refused(name, value, "names no class. Give a class and a number, such as cracked=0.2.")
+        raise _refused(name, value, _("names no class. Give a class and a number, such as cracked=0.2."))
     try:
         share = float(number)
     except (TypeError, ValueError):
-        raise _refused(name, value, "has no number. Give a class and a number, such as cracked=0.2.") from None
+        raise _refused(name, value, _("has no number. Give a class and a number, such as cracked=0.2.")) from None
     if not 0 < share < 1:
-        raise _refused(name, value, "must be above 0 and below 1. For 5% write 0.05.")
+        raise _refused(name, value, _("must be above 0 and below 1. For 5%, write 0.05."))
     return class_name, share
 
 

@@ -193,7 +193,7 @@ def test_columns_that_are_not_the_classes_are_refused(tmp_path: Path, header: st
         ("id,label\n1,0,0\n", "line 2 has 3 values for 2 columns"),
         ("id,label\n1\n2,x\n", "holds '', 'x'"),
         ("id,label\n1,0\n1,0\n", "the same id twice: '1'"),
-        ('id,label\n"1,0\n', "line 2 is no row of a CSV"),
+        ('id,label\n"1,0\n', "line 2 is not a row of a CSV"),
     ],
     ids=["empty", "header only", "one column", "long row", "no values", "double id", "open quote"],
 )

@@ -110,10 +110,10 @@ def test_a_class_name_in_another_unicode_form_is_the_same(write: Write) -> None:
         ("abc,p/1.jpg,cat,keep,", "line 2 has the content 'abc', not 40 hexadecimal digits"),
         ("1.23E+39,p/1.jpg,cat,keep,", "line 2 has the content '1.23E"),
         (f"{A},p/1.jpg,,keep,", "line 2 has no class"),
-        (f"{A},p/1.jpg,cat,move,", "line 2 moves a photo to no class, for new_class is empty"),
+        (f"{A},p/1.jpg,cat,move,", "line 2 moves a photo, but new_class is empty"),
         (f"{A},p/1.jpg,cat,keep,dog", "line 2 has the new_class 'dog' and the decision 'keep', not 'move'"),
         (f"{A},p/1, 2.jpg,cat,keep,,x", "line 2 has 7 values for 5 columns"),
-        (f'{A},"p/1.jpg,cat,keep,', "line 2 is no row of a CSV"),
+        (f'{A},"p/1.jpg,cat,keep,', "line 2 is not a row of a CSV"),
     ],
     ids=["verdict", "content", "number", "class", "move", "keep-elsewhere", "too-long", "quote"],
 )
@@ -124,7 +124,7 @@ def test_a_row_that_cannot_be_used_is_named_by_its_line(write: Write, line: str,
 
 
 def test_of_many_bad_rows_the_first_is_told_and_the_others_counted(write: Write) -> None:
-    with pytest.raises(DatasetError, match=r"line 3 has the content 'x'.* \(and 2 more such lines\)"):
+    with pytest.raises(DatasetError, match=r"line 3 has the content 'x'.* \(and 2 more problems\)"):
         read_decisions(write(LINES[0], "x,,cat,keep,", "y,,cat,keep,", "z,,cat,keep,"))
 
 
@@ -145,7 +145,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="is not a text file.*Save it again as 'CSV UTF-8'"):
+    with pytest.raises(DatasetError, match="is not a text file.*Save the table again as 'CSV UTF-8'"):
         read_decisions(tmp_path / "d.csv")
 
 

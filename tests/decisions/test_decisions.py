@@ -116,9 +116,7 @@ def test_a_label_that_was_changed_since_is_left_alone() -> None:
     plan = {"cat/1.jpg": "a", "dog/2.jpg": "b", "dog/3.jpg": "c"}
     applied = apply(plan, "a cat/1.jpg keep", "b cat/2.jpg remove", "c cat/3.jpg move owl")
     assert labelled(applied) == {"cat/1.jpg": "cat", "dog/2.jpg": "dog", "dog/3.jpg": "dog"}
-    assert applied.notes() == (
-        "2 of the 3 decisions in 'd.csv' are about no photo of that label in 'p', and had no effect",
-    )
+    assert applied.notes() == ("2 of the 3 decisions in 'd.csv' had no effect: 'p' has no such photo with that label",)
 
 
 def test_a_move_that_was_done_already_confirms_the_label() -> None:
@@ -130,14 +128,14 @@ def test_a_new_class_takes_its_natural_place() -> None:
     applied = apply(FOUR, "b cat/2.jpg move cow")
     assert applied.photos.class_names == ("cat", "cow", "dog")
     assert applied.photos.labels.tolist() == [0, 1, 2, 2]
-    assert applied.notes() == ("new by a decision: class 'cow'",)
+    assert applied.notes() == ("new class by a decision: 'cow'",)
 
 
 def test_a_class_whose_last_photo_went_is_none_any_more() -> None:
     applied = apply({**FOUR, "owl/5.jpg": "e"}, "a cat/1.jpg remove", "b cat/2.jpg move owl")
     assert applied.photos.class_names == ("dog", "owl")
     assert (applied.photos.labels.tolist(), applied.emptied) == ([1, 0, 0, 1], ("cat",))
-    assert applied.notes() == ("no photo is left in class 'cat', which is a class no more",)
+    assert applied.notes() == ("no photo is left in class 'cat', so it is no longer a class",)
 
 
 def test_all_photos_may_go() -> None:
@@ -161,7 +159,7 @@ def test_two_new_classes_that_differ_by_case_are_one() -> None:
 )
 def test_a_new_class_must_be_a_folder_name_everywhere(name: str, advice: str) -> None:
     with pytest.raises(
-        DatasetError, match=r"line 2 of the decisions 'd.csv' moves a photo to .* no folder name"
+        DatasetError, match=r"line 2 of the decisions 'd.csv' moves a photo to .* do not allow that name"
     ) as error:
         apply(FOUR, f"b cat/2.jpg move {name}")
     assert f"such as {advice!r}" in str(error.value)
@@ -272,7 +270,7 @@ def test_fifty_thousand_copies_are_decided_on_in_one_go() -> None:
     [
         (
             ["z cat/9.jpg keep"],
-            r"^the one decision in 'd.csv' is not about a photo in 'p'. Give the photos that were decided on",
+            r"^the decision in 'd.csv' is not about a photo in 'p'. Give the photos that were decided on",
         ),
         (["z cat/9.jpg keep", "y cat/8.jpg keep"], r"^none of the 2 decisions in 'd.csv' is about a photo in 'p'. "),
         (["z cat/9.jpg keep", "y cat/2.jpg keep"], r"in 'p'. 1 photo has changed since, .* Give the photos that"),
@@ -297,7 +295,7 @@ def test_photos_that_have_changed_since_are_told() -> None:
     applied = apply(FOUR, "z cat/1.jpg remove", "y dog/4.jpg keep", "b cat/2.jpg keep")
     assert len(applied.photos) == 4
     assert applied.notes() == (
-        "2 photos have changed since the decisions in 'd.csv' were made; their decisions were left out",
+        "2 photos have changed since the decisions in 'd.csv' were made. Their decisions were left out",
     )
 
 

@@ -177,7 +177,7 @@ def test_only_a_zip_that_somebody_packed_is_a_source(kind: str, is_zip: bool) ->
     ids="thumb dng cfa linear".split(),
 )
 def test_a_raw_file_that_begins_as_a_tiff_is_refused_as_one(tag: tuple[int, int, int, int], order: str) -> None:
-    with pytest.raises(ImageError, match="^is a camera raw file, in a format that is not read. Export it"):
+    with pytest.raises(ImageError, match="^is a camera raw file, in a format that is not read. Export the photo"):
         decode_image(tiff(tag, order=order))
 
 

@@ -140,12 +140,12 @@ def test_noise_below_black_is_black() -> None:
 
 @pytest.mark.parametrize("dtype", ["i2", "i4", "f4", "f8"])
 def test_numbers_far_below_0_are_refused(dtype: str) -> None:
-    with pytest.raises(ImageError, match="holds negative numbers, so which of them is black is not known. Save it"):
+    with pytest.raises(ImageError, match="holds negative numbers, so black is not known. Save the photo"):
         scale_to_8_bits(np.linspace(-1000, 1000, 300).astype(dtype)[np.newaxis], 10)
 
 
 def test_numbers_beyond_all_whites_are_refused() -> None:
-    with pytest.raises(ImageError, match=r"holds numbers up to 1.7e\+38, so which is white is not known"):
+    with pytest.raises(ImageError, match=r"holds numbers up to 1.7e\+38, so white is not known"):
         scale_to_8_bits(np.linspace(0, 1.7e38, 300).astype(np.float32)[np.newaxis], 32)
 
 

@@ -255,7 +255,7 @@ def test_one_bit_becomes_black_and_white(kind: str, options: dict[str, str]) -> 
 
 
 def test_lab_tiff_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ImageError, match="TIFF of a kind that is not read. Save it again as JPEG or PNG"):
+    with pytest.raises(ImageError, match="TIFF of a kind that is not read. Save the photo again as JPEG or PNG"):
         decode_image(encode(Image.new("LAB", (8, 8)), "TIFF"))
 
 
@@ -464,7 +464,7 @@ def test_a_jpeg_whose_end_is_zeros_is_refused(kind: str) -> None:
 def test_a_jpeg_with_zeros_in_its_middle_is_refused() -> None:
     data = encode(Image.fromarray(RGB).resize((640, 400)).effect_spread(20), "JPEG", quality=90)
     middle = len(data) // 2
-    with pytest.raises(ImageError, match="is damaged: zeros stand where JPEG data was"):
+    with pytest.raises(ImageError, match="is damaged: zeros are in the place of JPEG data"):
         decode_image(data[:middle] + bytes(4096) + data[middle + 4096 :])
 
 

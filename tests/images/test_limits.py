@@ -89,7 +89,10 @@ HOSTILE = {
         tiff(*SIZE_TAGS, (322, 4, 1, 60_000), (323, 4, 1, 60_000), (324, 4, 1, 8)),
         "tiles are far larger than its 100 x 100 pixels",
     ),
-    "TIFF in an unknown compression": (tiff(*SIZE_TAGS, (259, 3, 1, 50_002)), "not read .JPEG XL.. Save it again"),
+    "TIFF in an unknown compression": (
+        tiff(*SIZE_TAGS, (259, 3, 1, 50_002)),
+        "not read .JPEG XL.. Save the photo again",
+    ),
 }
 
 

@@ -235,7 +235,7 @@ def test_two_channels_are_red_and_green() -> None:
 )
 @pytest.mark.parametrize("read", [decode_image, read_info])
 def test_pages_are_named_with_their_number(read: Any, options: dict[str, Any], number: int) -> None:
-    words = f"has {number} pages, and which of them is the photo is not known. Save the page you mean"
+    words = f"has {number} pages, and which of them is the photo is not known. Save the right page"
     with pytest.raises(ImageError, match=words):
         read(tiff(CHANNELS, **options))
 
@@ -288,7 +288,7 @@ def test_a_deep_file_that_was_cut_is_refused(
 
 
 def test_complex_numbers_are_refused() -> None:
-    with pytest.raises(ImageError, match="is a TIFF with numbers of a kind that is not read. Save it again"):
+    with pytest.raises(ImageError, match="is a TIFF with numbers of a kind that is not read. Save the photo again"):
         decode_image(tiff(GREY.astype(np.complex64), photometric="minisblack"))
 
 

@@ -75,8 +75,8 @@ def test_a_row_that_spans_lines_counts_by_its_first(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 values for 2 columns. Correct the file, or quote values that hold ','"),
         ("a;b\n1;2;3;4\n", "line 2 has 4 values for 2 columns.*';'"),
-        ('a,b\n1,"2\n', "line 2 is no row of a CSV"),
-        ("a,b\n\0,2\n", "is not a text file. Save it again as 'CSV UTF-8'"),
+        ('a,b\n1,"2\n', "line 2 is not a row of a CSV"),
+        ("a,b\n\0,2\n", "is not a text file. Save the table again as 'CSV UTF-8'"),
     ],
     ids=["long row", "long row with semicolons", "open quote", "zero byte"],
 )

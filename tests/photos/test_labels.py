@@ -125,6 +125,6 @@ def test_a_group_called_label_goes_before_the_first_group() -> None:
 
 def test_a_pattern_that_matches_nothing_is_shown_with_three_names() -> None:
     with pytest.raises(
-        DatasetError, match=r"'\^\(x\)'.*4 photos of 'mine'.*'1.jpg', '2.jpg', '3.jpg'\. .*file name only"
+        DatasetError, match=r"'\^\(x\)'.*4 photos of 'mine'.*'1.jpg', '2.jpg', '3.jpg'\. Only the file name is searched"
     ):
         labels_from_pattern(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], "^(x)", "mine")

@@ -62,8 +62,8 @@ def test_no_file_is_lost_where_reasons_are_put_together(reasons: list[str], most
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["1", "1.0", "01", "2"], ["the classes '1' and '1.0' and '01' are the same number. If"]),
-        (["Cat", "cat", "dog"], ["the classes 'Cat' and 'cat' differ only in upper and lower case. If"]),
+        (["1", "1.0", "01", "2"], ["The classes '1' and '1.0' and '01' are the same number. If"]),
+        (["Cat", "cat", "dog"], ["The classes 'Cat' and 'cat' differ only in upper and lower case. If"]),
         (["A", "a", "B", "b", "7", "7."], ["'7' and '7.' are", "'A' and 'a', 'B' and 'b' differ"]),
         (["cat", "cats", "1", "10", "1.5", "x1"], []),
         (["nan", "inf", "1e3", "1000"], []),

@@ -121,22 +121,24 @@ def test_rows_that_cannot_be_used_are_skipped_with_a_reason(write_csv: Callable[
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("name,label\nx,cat\ny,dog\n", "no path column, only 'name', 'label'. In", id="no path"),
+        pytest.param("name,label\nx,cat\ny,dog\n", "no column for the path, only 'name', 'label'. In", id="no path"),
         pytest.param(
-            "path,sort\na.jpg,w\nb.jpg,x\nc.jpg,y\nd.jpg,z\n", "no label column, only 'path', 'sort'", id="no label"
+            "path,sort\na.jpg,w\nb.jpg,x\nc.jpg,y\nd.jpg,z\n",
+            "no column for the label, only 'path', 'sort'",
+            id="no label",
         ),
         pytest.param(
             "path,colour,size\n" + "".join(f"{row},{row[-3:]}\n" for row in ROWS.split()),
-            "no label column, only 'path', 'colour', 'size'",
+            "no column for the label, only 'path', 'colour', 'size'",
             id="two columns of words",
         ),
         pytest.param(
             "path,tags\na.jpg,cat|out\nb.jpg,dog|in\n",
-            r"each row of CSV .* has several labels, such as 'cat', 'out' for 'a.jpg', and a photo has one class",
+            r"each row of CSV .* has several labels, such as 'cat', 'out' for 'a.jpg'. A photo has one class",
             id="several labels",
         ),
         pytest.param("path,label\n", "header but no rows", id="no rows"),
-        pytest.param("", "no path column, only none", id="empty"),
+        pytest.param("", "no column for the path, only none", id="empty"),
         pytest.param(
             "path,label\na.jpg,cat\nb.jpg,dog,x,y\n",
             "labels.csv' cannot be used: line 3 has 4 values for 2 columns",
@@ -241,7 +243,7 @@ def test_labels_that_look_like_several_are_said(write_csv: Callable[..., Path]) 
     )
 
     assert len(photos.class_names) == 4
-    assert "look like several for each photo, such as 'cat in'. Each combination" in photos.notes[0]
+    assert "seems to hold several labels for each photo, such as 'cat in'. Each combination" in photos.notes[0]
 
 
 def test_classes_of_several_words_are_not_taken_for_several(write_csv: Callable[..., Path]) -> None:
@@ -262,7 +264,7 @@ def test_a_column_of_splits_that_holds_something_else_is_named(write_csv: Callab
     photos = open_labelled(write_csv("path,label,split\n" + ROWS.replace("\n", ",7\n")))
 
     assert photos.given_splits == ()
-    assert re.search("the column 'split' of CSV .* is not used, because it holds '7'", photos.notes[0])
+    assert re.search("The column 'split' of CSV .* is not used: it holds '7'", photos.notes[0])
 
 
 def test_a_photo_in_two_splits_is_left_out(write_csv: Callable[..., Path]) -> None:

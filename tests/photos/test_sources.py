@@ -133,7 +133,9 @@ def test_unlabelled_test_photos_are_named_and_left_for_predict(
     photos = open_labelled(plant(*(f"train/{name}" for name in names), test_photo))
 
     assert photos.counts() == {"cat": 2, "dog": 2}
-    assert reasons(photos) == {test_photo.split("/")[0]: "unlabelled test photos (1); they are for `tellapart predict`"}
+    assert reasons(photos) == {
+        test_photo.split("/")[0]: "unlabelled test photos (1). Classify them with `tellapart predict`"
+    }
 
 
 def test_a_train_folder_without_another_split_beside_it_is_a_class(plant: Plant) -> None:
@@ -213,7 +215,7 @@ def test_the_same_folders_below_several_others_are_a_question(
     plant: Plant, names: list[str], levels: tuple[int, int]
 ) -> None:
     with pytest.raises(
-        DatasetError, match="Give `class_level={}` if .* are the classes, or `class_level={}`".format(*levels)
+        DatasetError, match="are the classes, give `class_level={}`. .*`class_level={}`".format(*levels)
     ):
         open_labelled(plant(*names))
 
@@ -467,7 +469,7 @@ def test_small_and_single_classes_can_be_opened_without_the_check(plant: Plant) 
 
 
 def test_a_folder_without_photos_is_refused_with_what_it_holds(plant: Plant) -> None:
-    with pytest.raises(DatasetError, match=r"no photos: only 'a.txt', 'b.txt', .* and 2 more was found"):
+    with pytest.raises(DatasetError, match=r"no photos, only 'a.txt', 'b.txt', .* and 2 more"):
         open_labelled(plant(*(f"{letter}.txt" for letter in "abcdefg"), data=b"text"))
 
 
@@ -484,9 +486,9 @@ def test_a_zip_of_zips_says_to_unpack_it_once(pack: Pack) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a.txt", b"text", r"no folder, zip or CSV \(text, not a photo\)"),
+        ("a.txt", b"text", r"is not a folder, zip or CSV: text, not a photo"),
         ("a.jpg", b"\xff\xd8\xff", "a single photo.*tellapart predict"),
-        ("a.zip", b"text", "not a zip that can be read"),
+        ("a.zip", b"text", "cannot be read"),
     ],
 )
 def test_a_file_that_is_no_source_is_refused(plant: Plant, name: str, data: bytes, words: str) -> None:
@@ -524,7 +526,7 @@ def test_a_named_file_that_is_no_photo_is_skipped(plant: Plant) -> None:
 
 
 def test_folders_without_any_photo_are_refused_when_listing(plant: Plant) -> None:
-    with pytest.raises(DatasetError, match="no photos: only 'notes.txt' was found"):
+    with pytest.raises(DatasetError, match="no photos, only 'notes.txt'"):
         list_photos([plant("notes.txt", data=b"text")])
 
 
@@ -642,7 +644,7 @@ def test_a_name_that_two_zips_hold_says_too_little(pack: Pack, tmp_path: Path) -
     zips = [pack("1.jpg", "2.jpg", to="a.zip"), pack("1.jpg", "3.jpg", to="b.zip")]
     photos = labelled_by_rows(zips, {"1.jpg": "cat", "2.jpg": "cat", "3.jpg": "dog"}, tmp_path)
     assert photos.counts() == {"cat": 1, "dog": 1}
-    assert "several files are called so" in {item.path[-5:]: item.reason for item in photos.skipped}["1.jpg"]
+    assert "several files have that name" in {item.path[-5:]: item.reason for item in photos.skipped}["1.jpg"]
 
 
 def test_a_row_may_name_the_only_zip(pack: Pack, tmp_path: Path) -> None:

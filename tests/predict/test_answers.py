@@ -86,8 +86,8 @@ def test_many_photos_that_look_unfamiliar_are_named_with_what_answers(predictor:
     predictions = Model(near).predict(animals_dir)
     num_photos = len(list(predictions))
     assert predictions.notes == (
-        f"{num_photos} of {num_photos} photos look unlike the training photos. Such photos are answered 'none of "
-        "these' with `none_of_these=0.05`.",
+        f"{num_photos} of {num_photos} photos look unlike the training photos. `none_of_these=0.05` answers 'none "
+        "of these' for such photos.",
     )
 
 

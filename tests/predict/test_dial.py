@@ -83,10 +83,10 @@ def test_a_class_may_be_typed_in_another_unicode_form() -> None:
         ({3: 0.2}, "names no class"),
         ("cracked=often", "has no number"),
         ({"cracked": None}, "has no number"),
-        ("cracked=5", "must be above 0 and below 1. For 5% write 0.05"),
+        ("cracked=5", "must be above 0 and below 1. For 5%, write 0.05"),
         ("cracked=0", "must be above 0 and below 1"),
         ("cracked=nan", "must be above 0 and below 1"),
-        ({"cracked": 0.2, "good": 0.3}, "names several classes, and only one of them can have a threshold"),
+        ({"cracked": 0.2, "good": 0.3}, "names several classes. Give one of them"),
     ],
     ids=str,
 )

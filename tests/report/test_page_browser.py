@@ -339,3 +339,23 @@ def test_the_map_of_the_large_photo_has_its_legend(page: Chrome) -> None:
     assert not is_shown(legend)
     press(page, "h")
     assert is_shown(legend)
+
+
+def test_the_slider_of_a_threshold_works_by_keyboard_and_moves_its_marks(page: Chrome) -> None:
+    card = page.find_element(By.CSS_SELECTOR, "[data-dial='0']")
+    slider = card.find_element(By.CSS_SELECTOR, "input[type=range]")
+    stops = page.execute_script("return JSON.parse(document.getElementById('data').textContent).dials[0].stops")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", slider)
+    slider.send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    words = [part.text for part in card.find_elements(By.CSS_SELECTOR, "[data-part]")]
+    dots = [dot.get_attribute("cx") for dot in card.find_elements(By.CSS_SELECTOR, ".here")]
+    assert (words, slider.get_attribute("aria-valuetext")) == (stops[1][:5], stops[1][0])
+    assert [float(place) for place in dots] == [stops[1][5], stops[1][7]]
+    assert card.find_element(By.CLASS_NAME, "dial-command").text.endswith(f"={stops[1][0]}'")
+    assert card.find_element(By.CLASS_NAME, "dial-command").text.startswith("tellapart dial /")
+
+
+def test_thresholds_fit_a_phone(page: Chrome) -> None:
+    page.set_window_size(390, 844)
+    page.execute_script("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    assert overflow(page) <= 0

@@ -238,7 +238,7 @@ def test_members_of_zeros_are_known_by_their_first_bytes(tmp_path: Path, monkeyp
     monkeypatch.setattr(archive, "_unpack", lambda name, most: [unpack(name, most), num_bytes.append(most)][0])
     reasons = {reason_of(ArchiveMember(archive, name)) for name in archive.names}
 
-    assert reasons == {"is a run of zeros, not a photo. Copy it again from where it came, for its content is lost"}
+    assert reasons == {"is a run of zeros, not a photo. Its content is lost. Copy the file again from the original"}
     assert sum(num_bytes) <= 50 * 4096
 
 

@@ -2,6 +2,7 @@
 
 from tellapart.cli.options import MaxMissed, ModelDir, Threshold
 from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.translation import gettext as _
 
 
 def dial(model: ModelDir, threshold: Threshold = None, max_missed: MaxMissed = None) -> None:
@@ -20,11 +21,17 @@ def dial(model: ModelDir, threshold: Threshold = None, max_missed: MaxMissed = N
         (
             threshold_text(point.threshold),
             per_thousand(point.num_missed / curve.num_photos),
-            " to ".join(map(per_thousand, missed_interval(curve, point))),
+            "\u2013".join(map(per_thousand, missed_interval(curve, point))),
             per_thousand(point.num_false_alarms / curve.num_others),
-            " to ".join(map(per_thousand, false_alarm_interval(curve, point))),
+            "\u2013".join(map(per_thousand, false_alarm_interval(curve, point))),
         )
         for point in table_points(curve)
     ]
-    headers = ("threshold", f"missed of 1,000 {name}", "95% interval", "false alarms of 1,000 others", "95% interval")
+    headers = (
+        _("threshold"),
+        _("missed of 1,000 {name}").format(name=name),
+        _("95% interval"),
+        _("false alarms of 1,000 others"),
+        _("95% interval"),
+    )
     print_table(console, headers, rows)

@@ -12,6 +12,7 @@ from tellapart.predict.dial import choose_dial, describe_dial
 from tellapart.records import Dial
 from tellapart.runs.run_folder import claimed
 from tellapart.settings import DialSettings
+from tellapart.translation import gettext as _
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,6 @@ def set_dial(model_dir: str | Path, **settings: Unpack[DialSettings]) -> DialSum
             write_bundle(folder, replace(bundle, dial=dial))
     if dial is None:
         fewest = min(bundle.operating, key=lambda curve: curve.num_photos, default=None)
-        return DialSummary(None, fewest, "The model answers with the most probable class.")
+        return DialSummary(None, fewest, _("The model answers with the most probable class."))
     curve = next((curve for curve in bundle.operating if curve.class_name == dial.class_name), None)
     return DialSummary(dial, curve, describe_dial(dial, bundle.operating))

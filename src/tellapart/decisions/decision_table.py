@@ -22,6 +22,7 @@ from tellapart.photos.files import DiskFile, FoundFile
 from tellapart.photos.misplaced import DECISION_COLUMNS, is_own_file
 from tellapart.photos.names import DECISIONS_NAME, class_name, name_some
 from tellapart.store import to_csv_bytes
+from tellapart.translation import gettext as _
 
 _COLUMNS = ("content", "path", "class", "decision", "new_class")
 _ACCEPTED = ("keep", "move", "remove")
@@ -100,7 +101,9 @@ def read_decisions(path: str | Path) -> Decisions:
     rows, contradictions = _merge(found)
     if problems or contradictions:
         _refuse(shown, [*problems, *contradictions])
-    return Decisions(shown, rows, None if note is None else f"the decisions file {shown!r} {note}.")
+    return Decisions(
+        shown, rows, None if note is None else _("the decisions file {shown!r} {note}.").format(shown=shown, note=note)
+    )
 
 
 def decisions_to_csv(rows: Iterable[Decision]) -> bytes:
@@ -117,7 +120,7 @@ def path_key(path: str, num_parts: int = 0) -> str:
 
 def _read_rows(shown: str) -> tuple[list[tuple[int, dict[str, str]]], str | None]:
     """Line number, and column name to value without surrounding blanks, of each row; and what is to be said of it."""
-    table = read_table(shown, "decisions file")
+    table = read_table(shown, _("decisions file"))
     columns = [normalize_column(cell) for cell in table.header]
     _check_columns(shown, columns)
     # Of two columns with one name the first counts.
@@ -130,8 +133,10 @@ def _check_columns(shown: str, columns: Sequence[str]) -> None:
     if missing:
         found = name_some([column for column in columns if column]) or "none"
         raise DatasetError(
-            f"the decisions {shown!r} have no column {name_some(missing)}, only {found}. Write "
-            f"{', '.join(_COLUMNS)} into the first line, or download the file from the report again.",
+            _(
+                "the decisions {shown!r} have no column {missing}, only {found}. Write {columns} into the "
+                "first line, or download the file from the report again."
+            ).format(shown=shown, missing=name_some(missing), found=found, columns=", ".join(_COLUMNS)),
             paths=[shown],
         )
 
@@ -146,17 +151,29 @@ def _read_row(line: int, cells: Mapping[str, str]) -> Decision | None:
     if not verdict:
         return None
     if verdict not in _ACCEPTED:
-        raise ValueError(f"line {line} has the decision {cells['decision']!r}, not one of {', '.join(_ACCEPTED)}")
+        raise ValueError(
+            _("line {line} has the decision {found!r}, not one of {accepted}").format(
+                line=line, found=cells["decision"], accepted=", ".join(_ACCEPTED)
+            )
+        )
     content, label = cells["content"].lower(), class_name(cells["class"])
     if not _CONTENT.fullmatch(content):
-        raise ValueError(f"line {line} has the content {cells['content']!r}, not 40 hexadecimal digits")
+        raise ValueError(
+            _("line {line} has the content {found!r}, not 40 hexadecimal digits").format(
+                line=line, found=cells["content"]
+            )
+        )
     if not label:
-        raise ValueError(f"line {line} has no class, which is the class that the photo had")
+        raise ValueError(_("line {line} has no class. Write the class that the photo had").format(line=line))
     new_class = class_name(cells.get("new_class", ""))
     if verdict == "move" and not new_class:
-        raise ValueError(f"line {line} moves a photo to no class, for new_class is empty")
+        raise ValueError(_("line {line} moves a photo, but new_class is empty").format(line=line))
     if verdict != "move" and new_class not in ("", label):
-        raise ValueError(f"line {line} has the new_class {new_class!r} and the decision {verdict!r}, not 'move'")
+        raise ValueError(
+            _("line {line} has the new_class {new_class!r} and the decision {verdict!r}, not 'move'").format(
+                line=line, new_class=new_class, verdict=verdict
+            )
+        )
     path = cells.get("path", "")
     if verdict == "move" and new_class != label:
         return Decision(line, content, path, label, "move", new_class)
@@ -181,7 +198,11 @@ def _merge(rows: Sequence[Decision]) -> tuple[tuple[Decision, ...], list[str]]:
             earlier.append(first_labelled.setdefault(photo, row))
         other = next((one for one in earlier if one is not None and one.label != row.label), None)
         if other is not None:
-            problems.append(f"lines {other.line} and {row.line} decide differently about the same photo")
+            problems.append(
+                _("lines {first} and {second} decide differently about the same photo").format(
+                    first=other.line, second=row.line
+                )
+            )
         merged.setdefault((*photo, place), row)
         first_row.setdefault(photo, row)
         if not place:
@@ -190,5 +211,11 @@ def _merge(rows: Sequence[Decision]) -> tuple[tuple[Decision, ...], list[str]]:
 
 
 def _refuse(shown: str, problems: Sequence[str]) -> None:
-    more = f" (and {len(problems) - 1:,} more such lines)" if len(problems) > 1 else ""
-    raise DatasetError(f"the decisions {shown!r} cannot be used: {problems[0]}{more}. Correct the file.", paths=[shown])
+    if len(problems) == 1:
+        message = _("the decisions {shown!r} cannot be used: {problem}. Correct the file.")
+    else:
+        message = _("the decisions {shown!r} cannot be used: {problem} (and {num:,} more problems). Correct the file.")
+    raise DatasetError(
+        message.format(shown=shown, problem=problems[0], num=len(problems) - 1),
+        paths=[shown],
+    )

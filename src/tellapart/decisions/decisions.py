@@ -22,6 +22,8 @@ from tellapart.photos.loading import digest_photos
 from tellapart.photos.names import LONGEST_FOLDER_NAME, name_some, natural_key, safe_name, same_name_key
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop, ngettext
 from tellapart.watcher import Watcher
 
 __all__ = [
@@ -36,7 +38,7 @@ __all__ = [
     "read_decisions",
 ]
 
-_REMOVED = "removed by a decision"
+_REMOVED = gettext_noop("removed by a decision")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,19 +78,27 @@ class Applied:
         """A sentence for each thing that the owner of the photos may not expect."""
         found: list[str] = [] if self.note is None else [self.note]
         if self.num_changed:
-            photos = "1 photo has" if self.num_changed == 1 else f"{self.num_changed:,} photos have"
-            theirs = "its decision was" if self.num_changed == 1 else "their decisions were"
-            found.append(f"{photos} changed since the decisions in {self.shown!r} were made; {theirs} left out")
-        if self.num_elsewhere:
-            are = "is" if self.num_elsewhere == 1 else "are"
             found.append(
-                f"{self.num_elsewhere:,} of the {self.num_decisions:,} decisions in {self.shown!r} {are} about no "
-                f"photo of that label in {self.photos.source!r}, and had no effect"
+                ngettext(
+                    "{num:,} photo has changed since the decisions in {shown!r} were made. Its decision was left out",
+                    "{num:,} photos have changed since the decisions in {shown!r} were made. "
+                    "Their decisions were left out",
+                    self.num_changed,
+                ).format(num=self.num_changed, shown=self.shown)
+            )
+        if self.num_elsewhere:
+            found.append(
+                _(
+                    "{num:,} of the {total:,} decisions in {shown!r} had no effect: {source!r} has no such photo with "
+                    "that label"
+                ).format(num=self.num_elsewhere, total=self.num_decisions, shown=self.shown, source=self.photos.source)
             )
         if self.new_classes:
-            found.append(f"new by a decision: class {name_some(self.new_classes)}")
+            found.append(_("new class by a decision: {names}").format(names=name_some(self.new_classes)))
         if self.emptied:
-            found.append(f"no photo is left in class {name_some(self.emptied)}, which is a class no more")
+            found.append(
+                _("no photo is left in class {names}, so it is no longer a class").format(names=name_some(self.emptied))
+            )
         return tuple(found)
 
 
@@ -137,16 +147,23 @@ def apply_decisions(
 
 def _refuse_all(source: str, decisions: Decisions, num_changed: int) -> None:
     num = len(decisions.rows)
-    is_about = "the one decision in {} is not" if num == 1 else f"none of the {num:,} decisions in {{}} is"
-    changed = ""
+    sentences = [
+        ngettext(
+            "the decision in {shown!r} is not about a photo in {source!r}.",
+            "none of the {num:,} decisions in {shown!r} is about a photo in {source!r}.",
+            num,
+        ).format(num=num, shown=decisions.shown, source=source)
+    ]
     if num_changed:
-        photos = "1 photo has" if num_changed == 1 else f"{num_changed:,} photos have"
-        changed = f". {photos} changed since, and their decisions were left out"
-    raise DatasetError(
-        f"{is_about.format(repr(decisions.shown))} about a photo in {source!r}{changed}. Give the photos "
-        "that were decided on, whatever their names, or check these photos again.",
-        paths=[source, decisions.shown],
-    )
+        sentences.append(
+            ngettext(
+                "{num:,} photo has changed since, and its decision was left out.",
+                "{num:,} photos have changed since, and their decisions were left out.",
+                num_changed,
+            ).format(num=num_changed)
+        )
+    sentences.append(_("Give the photos that were decided on, under any names, or check these photos again."))
+    raise DatasetError(" ".join(sentences), paths=[source, decisions.shown])
 
 
 def _new_labels(
@@ -175,8 +192,10 @@ def _check_class(one: Decision, shown: str) -> None:
     safe = safe_name(name[:LONGEST_FOLDER_NAME])
     if safe != name:
         raise DatasetError(
-            f"line {one.line} of the decisions {shown!r} moves a photo to {name!r}, which is no folder name on every "
-            f'system. Give at most {LONGEST_FOLDER_NAME} characters without <>:"/\\|?*, such as {safe!r}.',
+            _(
+                "line {line} of the decisions {shown!r} moves a photo to {name!r}. Some systems do not allow that "
+                'name for a folder. Give at most {most} characters without <>:"/\\|?*, such as {safe!r}.'
+            ).format(line=one.line, shown=shown, name=name, most=LONGEST_FOLDER_NAME, safe=safe),
             paths=[shown],
         )
 
@@ -190,7 +209,7 @@ def _rebuild(photos: PhotoSet, labels: Sequence[str | None]) -> tuple[PhotoSet, 
     class_names = tuple(sorted(never_used.union(kept), key=lambda name: natural_key((name,))))
     numbers = {name: number for number, name in enumerate(class_names)}
     rows = np.array([row for row, label in enumerate(labels) if label is not None], dtype=np.int64)
-    removed = tuple(Skipped(photos.paths[row], _REMOVED) for row, label in enumerate(labels) if label is None)
+    removed = tuple(Skipped(photos.paths[row], _(_REMOVED)) for row, label in enumerate(labels) if label is None)
     result = replace(
         photos.take(rows),
         labels=np.array([numbers[label] for label in kept], dtype=np.int64),

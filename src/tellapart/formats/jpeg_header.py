@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 from tellapart.errors import ImageError
 from tellapart.formats.exif import read_orientation
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 EOI = b"\xff\xd9"
 
-_ADVICE = "Save it again as JPEG or PNG"
+
 # Cameras and programs write far less: at most 64 scans, some 200 segments (an ICC profile and XMP in pieces).
 _MAX_SEGMENTS, _MAX_SCANS = 2_000, 100
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SOS = 0xDA
 _APP1, _APP2 = 0xE1, 0xE2
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_HEADER_CUT = "is cut off: the JPEG data ends inside its header"
+_HEADER_CUT = gettext_noop("is cut off: the JPEG data ends inside its header")
 _EXIF = b"Exif\x00\x00"
 _ICC = b"ICC_PROFILE\x00"
 # Those with a segment behind them, so neither restart markers nor SOI; stray bytes are passed over, as libjpeg does.
@@ -66,18 +68,22 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     position = 2
     for number in itertools.count():
         if number > _MAX_SEGMENTS:
-            raise ImageError(f"is a JPEG of more than {_MAX_SEGMENTS:,} segments. {_ADVICE}")
+            raise ImageError(
+                _("is a JPEG of more than {max_segments:,} segments. Save the photo again as JPEG or PNG").format(
+                    max_segments=_MAX_SEGMENTS
+                )
+            )
         found = _MARKER.search(data, position)
         if found is None:
-            raise ImageError(_HEADER_CUT)
+            raise ImageError(_(_HEADER_CUT))
         marker, position = data[found.start() + 1], found.end()
         size = int.from_bytes(data[position : position + 2], "big")
         if position + max(size, 2) > len(data):
-            raise ImageError(_HEADER_CUT)
+            raise ImageError(_(_HEADER_CUT))
         if marker == _SOS:
             break
         if marker == 0xD9 or size < 2:
-            raise ImageError("is damaged: the JPEG header holds no picture")
+            raise ImageError(_("is damaged: the JPEG header holds no picture"))
         if marker in _SOF:
             frame_marker, frame = marker, data[position + 2 : position + size]
         elif marker == _APP1:
@@ -91,7 +97,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
             profile_parts[data[start : start + 2]] = data[start + 2 : position + size]
         position += size
     if len(frame) < 6:
-        raise ImageError("is damaged: the JPEG header states no size")
+        raise ImageError(_("is damaged: the JPEG header states no size"))
     return JpegHeader(
         height=int.from_bytes(frame[1:3], "big"),
         width=int.from_bytes(frame[3:5], "big"),
@@ -109,7 +115,9 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
 def _count_coefficients(frame: bytes) -> float:
     """Coefficients a pixel of the components in a frame header, by their sampling factors."""
     factors = [(byte >> 4, byte & 15) for byte in frame[7 : 6 + 3 * frame[5] : 3]]
-    largest = max((across for across, _ in factors), default=1) * max((down for _, down in factors), default=1)
+    largest = max((across for across, _unused in factors), default=1) * max(
+        (down for _unused, down in factors), default=1
+    )
     return sum(across * down for across, down in factors) / max(1, largest)
 
 
@@ -144,5 +152,10 @@ def find_end(data: bytes, scan_start: int) -> int:
             num_scans += marker == _SOS
             num_segments += 1
             if num_scans > _MAX_SCANS or num_segments > _MAX_SEGMENTS:
-                raise ImageError(f"is a JPEG of more than {_MAX_SCANS} scans or {_MAX_SEGMENTS:,} segments. {_ADVICE}")
+                raise ImageError(
+                    _(
+                        "is a JPEG of more than {max_scans} scans or {max_segments:,} "
+                        "segments. Save the photo again as JPEG or PNG"
+                    ).format(max_scans=_MAX_SCANS, max_segments=_MAX_SEGMENTS)
+                )
     return -1

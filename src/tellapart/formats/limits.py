@@ -10,8 +10,8 @@ from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.formats.iso_boxes import boxes_of, codestream_of, grid_pixels
 from tellapart.formats.jpeg_header import EOI, find_end
+from tellapart.translation import gettext as _
 
-_ADVICE = "Save it again as JPEG or PNG"
 _MAX_SIDE = 65_535
 _MAX_MEMORY = 900_000_000
 # Cameras and programs write far less: some 8 kB a chunk.
@@ -35,16 +35,28 @@ def check_size(height: int, width: int, limits: ImageLimits, bytes_a_pixel: floa
         ImageError: it has no pixels, too many, or takes too much memory.
     """
     if height < 1 or width < 1:
-        raise ImageError(f"is damaged: its header states {width} x {height} pixels")
+        raise ImageError(
+            _("is damaged: its header states {width} x {height} pixels").format(width=width, height=height)
+        )
     if height * width > limits.max_pixels:
-        raise ImageError(f"is too large: {width} x {height} pixels, and at most {limits.max_pixels:,} are read")
+        raise ImageError(
+            _("is too large: {width} x {height} pixels, and at most {max_pixels:,} are read").format(
+                width=width, height=height, max_pixels=limits.max_pixels
+            )
+        )
     if max(height, width) > _MAX_SIDE:
-        raise ImageError(f"is too long: {width} x {height} pixels, and at most {_MAX_SIDE:,} a side are read")
+        raise ImageError(
+            _("is too long: {width} x {height} pixels, and at most {most:,} a side are read").format(
+                width=width, height=height, most=_MAX_SIDE
+            )
+        )
     memory = height * width * bytes_a_pixel + num_bytes
     if memory > _MAX_MEMORY:
         raise ImageError(
-            f"is too large: {width} x {height} pixels of this kind take {memory / 1e6:,.0f} MB to decode, and at most"
-            f" {_MAX_MEMORY / 1e6:,.0f} are used. Save it smaller, or as JPEG"
+            _(
+                "is too large: {width} x {height} pixels of this kind take {memory:,.0f} MB to decode, "
+                "and at most {most:,.0f} MB are used. Save the photo smaller, or as JPEG"
+            ).format(width=width, height=height, memory=memory / 1000000.0, most=_MAX_MEMORY / 1000000.0)
         )
 
 
@@ -59,22 +71,36 @@ def check_work(data: bytes, found: str) -> None:
         ImageError: it does.
     """
     if found == "PNG":
-        _check_count(data, "PNG", "chunks", _png_chunks(data), _MAX_CHUNKS)
+        if _has_more(_png_chunks(data), _MAX_CHUNKS):
+            raise ImageError(
+                _("is a PNG of more than {most:,} chunks. Save the photo again as JPEG or PNG").format(most=_MAX_CHUNKS)
+            )
     elif found == "GIF":
-        _check_count(data, "GIF", "blocks before its picture", _gif_blocks(data), _MAX_BLOCKS)
+        if _has_more(_gif_blocks(data), _MAX_BLOCKS):
+            raise ImageError(
+                _(
+                    "is a GIF of more than {most:,} blocks before its picture. Save the photo again as JPEG or PNG"
+                ).format(most=_MAX_BLOCKS)
+            )
     elif found == "BMP" and data[14] >= 40 and data[30] in (1, 2) and len(data) > _MAX_RLE_BYTES:
-        raise ImageError(f"is a packed BMP of {len(data):,} bytes, and at most {_MAX_RLE_BYTES:,} are read. {_ADVICE}")
+        raise ImageError(
+            _(
+                "is a packed BMP of {num:,} bytes, and at most {most:,} are read. Save the photo again as JPEG or PNG"
+            ).format(num=len(data), most=_MAX_RLE_BYTES)
+        )
     elif found == "JPEG 2000":
         _check_wavelets(codestream_of(data))
     elif found in ("HEIC", "AVIF") and (num_pixels := grid_pixels(data)) > _MAX_GRID_PIXELS:
         raise ImageError(
-            f"is a {found} whose tiles have {num_pixels:,} pixels, and at most {_MAX_GRID_PIXELS:,} are read. {_ADVICE}"
+            _(
+                "is a {found} whose tiles have {num_pixels:,} pixels, and at most {most:,} "
+                "are read. Save the photo again as JPEG or PNG"
+            ).format(found=found, num_pixels=num_pixels, most=_MAX_GRID_PIXELS)
         )
 
 
-def _check_count(data: bytes, found: str, what: str, pieces: Iterator[int], most: int) -> None:
-    if next(itertools.islice(pieces, most, None), None) is not None:
-        raise ImageError(f"is a {found} of more than {most:,} {what}. {_ADVICE}")
+def _has_more(pieces: Iterator[int], most: int) -> bool:
+    return next(itertools.islice(pieces, most, None), None) is not None
 
 
 def _png_chunks(data: bytes) -> Iterator[int]:
@@ -105,12 +131,29 @@ def _check_wavelets(codestream: bytes) -> None:
     width, height, tile_width, tile_height, tile_left, tile_top = (number(place) for place in (0, 1, 4, 5, 6, 7))
     num_channels = int.from_bytes(codestream[40:42], "big")
     if num_channels > _MAX_WAVELET_CHANNELS or min(tile_width, tile_height) < 1:
-        raise ImageError(f"is a JPEG 2000 of {num_channels:,} channels, a kind that is not read. {_ADVICE}")
+        raise ImageError(
+            _(
+                "is a JPEG 2000 of {num_channels:,} channels, a kind that is not read. Save "
+                "the photo again as JPEG or PNG"
+            ).format(num_channels=num_channels)
+        )
     num_tiles = -(-max(0, width - tile_left) // tile_width) * -(-max(0, height - tile_top) // tile_height)
     if num_tiles > _MAX_WAVELET_TILES:
         raise ImageError(
-            f"is a JPEG 2000 of {num_tiles:,} tiles, and at most {_MAX_WAVELET_TILES:,} are read. {_ADVICE}"
+            _(
+                "is a JPEG 2000 of {num_tiles:,} tiles, and at most {most:,} are read. Save "
+                "the photo again as JPEG or PNG"
+            ).format(num_tiles=num_tiles, most=_MAX_WAVELET_TILES)
         )
+
+
+def cut_off(found: str) -> str:
+    """Why a photo that ends too early cannot be used.
+
+    Args:
+        found: its format.
+    """
+    return _("is cut off: the {format} data ends before the picture does").format(format=found)
 
 
 def is_cut(data: bytes, found: str) -> bool:
@@ -132,7 +175,7 @@ def is_cut(data: bytes, found: str) -> bool:
         return not codestream_of(data).endswith(EOI)  # EOC has the same bytes
     if found not in ("HEIC", "AVIF"):
         return False
-    return any(end > len(data) for _, _, end in boxes_of(data))
+    return any(box[2] > len(data) for box in boxes_of(data))
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

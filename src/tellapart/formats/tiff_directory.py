@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from tellapart.errors import ImageError
+from tellapart.translation import gettext as _
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MAX_ENTRIES, MAX_PIECES = 1_000, 70_000
 _MAX_TEXT_BYTES = 1 << 20
-ADVICE = "Save it again as JPEG or PNG"
+
 
 NOT_REDUCED = 0
 PLANAR = 2
@@ -65,7 +66,12 @@ class Tiff:
         if directory < 8 or first + entry_size * num_entries > len(self.data):
             return None
         if num_entries > _MAX_ENTRIES:
-            raise ImageError(f"is a TIFF of {num_entries:,} tags, and at most {_MAX_ENTRIES:,} are read. {ADVICE}")
+            raise ImageError(
+                _(
+                    "is a TIFF of {num_entries:,} tags, and at most {most:,} are "
+                    "read. Save the photo again as JPEG or PNG"
+                ).format(num_entries=num_entries, most=_MAX_ENTRIES)
+            )
         found: dict[int, TiffEntry] = {}
         for start in range(first, first + entry_size * num_entries, entry_size):
             entry = TiffEntry(self.number(start + 2, 2), self.number(start + 4, value_size), start + 4 + value_size)

@@ -8,8 +8,10 @@ import re
 from dataclasses import replace
 
 from tellapart.errors import ImageError
+from tellapart.formats.limits import cut_off
 from tellapart.formats.other_kinds import describe_raw
-from tellapart.formats.tiff_directory import ADVICE, MAX_PIECES, NOT_REDUCED, Tiff, TiffEntry, TiffPage, read_page
+from tellapart.formats.tiff_directory import MAX_PIECES, NOT_REDUCED, Tiff, TiffEntry, TiffPage, read_page
+from tellapart.translation import gettext as _
 
 _PHOTOMETRIC = 262
 _SUBFILE_TYPE, _COMPRESSION, _SUB_DIRECTORIES, _DNG_VERSION = 254, 259, 330, 50706
@@ -35,7 +37,7 @@ _LOSSY = frozenset({6, 7})
 _MAX_TILE_WASTE = 1 << 24
 _MOST_COUNTED = 1_000
 _NUM_COLOURS = (2, 3)
-_CUT = "is cut off: the TIFF data ends before the picture does"
+
 _IMAGEJ_COUNT = re.compile(rb"^(images|channels|slices|frames)=(\d{1,9})\s*$", re.MULTILINE)
 _OME_COUNT = re.compile(rb"\bSize([CZT])\s*=\s*[\"'](\d{1,9})[\"']")
 _OME_PIXELS = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*>")
@@ -52,7 +54,7 @@ def find_picture(data: bytes) -> tuple[TiffPage, ...]:
     start = tiff.first_directory
     entries = tiff.entries(start)
     if entries is None:
-        raise ImageError(_CUT)
+        raise ImageError(cut_off("TIFF"))
     first = read_page(tiff, entries)
     pages, num_pages = [first], 1
     seen = {start}
@@ -70,9 +72,18 @@ def find_picture(data: bytes) -> tuple[TiffPage, ...]:
         return (first,)
     if num_pages in _NUM_COLOURS and _num_channels(first) == num_pages and _are_channels(pages):
         return tuple(pages)
-    number = f"{num_pages:,}" if num_pages <= _MOST_COUNTED else f"more than {_MOST_COUNTED:,}"
+    if num_pages > _MOST_COUNTED:
+        raise ImageError(
+            _(
+                "has more than {most:,} pages, and which of them is the photo is not known. Save "
+                "the right page as a separate file"
+            ).format(most=_MOST_COUNTED)
+        )
     raise ImageError(
-        f"has {number} pages, and which of them is the photo is not known. Save the page you mean as a file of its own"
+        _(
+            "has {num_pages:,} pages, and which of them is the photo is not known. Save the right page "
+            "as a separate file"
+        ).format(num_pages=num_pages)
     )
 
 
@@ -143,22 +154,30 @@ def check_tiff(data: bytes) -> None:
     tiff = Tiff(data)
     entries = tiff.entries(tiff.first_directory)
     if entries is None:
-        raise ImageError(_CUT)
+        raise ImageError(cut_off("TIFF"))
     if _is_raw(tiff, entries):
-        raise ImageError(f"is {describe_raw().reason}")
+        raise ImageError(_("is {kind}").format(kind=describe_raw().reason))
     compression = tiff.value(entries.get(_COMPRESSION), _UNCOMPRESSED)
     if compression not in _READ:
-        name = _NOT_READ.get(compression, f"number {compression}")
-        raise ImageError(f"is a TIFF with a compression that is not read ({name}). {ADVICE}")
+        name = _NOT_READ.get(compression, _("number {number}").format(number=compression))
+        raise ImageError(
+            _("is a TIFF with a compression that is not read ({name}). Save the photo again as JPEG or PNG").format(
+                name=name
+            )
+        )
     num_samples = tiff.value(entries.get(_SAMPLES), 1)
     if num_samples > _MAX_SAMPLES and compression in _LOSSY:
-        raise ImageError(f"is a TIFF of {num_samples} channels, and at most {_MAX_SAMPLES} are read. {ADVICE}")
+        raise ImageError(
+            _(
+                "is a TIFF of {num_samples} channels, and at most {most} are read. Save the photo again as JPEG or PNG"
+            ).format(num_samples=num_samples, most=_MAX_SAMPLES)
+        )
     for tag, entry in entries.items():
         if tag in _NEEDED and entry.num_bytes > 8 and entry.start + entry.num_bytes > len(data):
-            raise ImageError(_CUT)
+            raise ImageError(cut_off("TIFF"))
     # Pillow reads the values of all tags. In a sound file no two share their bytes.
     if sum(entry.num_bytes for entry in entries.values()) > len(data) + 8 * len(entries):
-        raise ImageError("is damaged: the tags of the TIFF refer to more bytes than there are")
+        raise ImageError(_("is damaged: the tags of the TIFF refer to more bytes than there are"))
     _check_pieces(tiff, entries, compression)
 
 
@@ -176,17 +195,27 @@ def _check_pieces(tiff: Tiff, entries: dict[int, TiffEntry], compression: int) -
     for offsets, sizes in _OFFSETS_AND_SIZES:
         num_pieces = max(entries[tag].num_values if tag in entries else 0 for tag in (offsets, sizes))
         if num_pieces > MAX_PIECES:
-            raise ImageError(f"is a TIFF in {num_pieces:,} pieces, and at most {MAX_PIECES:,} are read. {ADVICE}")
+            raise ImageError(
+                _(
+                    "is a TIFF in {num_pieces:,} pieces, and at most {most:,} are "
+                    "read. Save the photo again as JPEG or PNG"
+                ).format(num_pieces=num_pieces, most=MAX_PIECES)
+            )
         if compression == _UNCOMPRESSED:
             continue  # sizes are often misstated there, and the decoder itself finds where the pixels end
         pairs = zip(
             tiff.values(entries.get(offsets), num_pieces), tiff.values(entries.get(sizes), num_pieces), strict=False
         )
         if any(start + size > len(tiff.data) for start, size in pairs):
-            raise ImageError(_CUT)
+            raise ImageError(cut_off("TIFF"))
     tile_height, tile_width = (tiff.value(entries.get(tag), 0) for tag in (_TILE_HEIGHT, _TILE_WIDTH))
     height, width = (tiff.value(entries.get(tag), 0) for tag in (_HEIGHT, _WIDTH))
     if tile_height and tile_width:
         area = -(-height // tile_height) * -(-width // tile_width) * tile_height * tile_width
         if area > 4 * height * width + _MAX_TILE_WASTE:
-            raise ImageError(f"is a TIFF whose tiles are far larger than its {width} x {height} pixels. {ADVICE}")
+            raise ImageError(
+                _(
+                    "is a TIFF whose tiles are far larger than its {width} x {height} "
+                    "pixels. Save the photo again as JPEG or PNG"
+                ).format(width=width, height=height)
+            )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ImageError
+from tellapart.translation import gettext as _
 
 _PIXELS = NDArray[np.uint8]
 Kind = Literal["int16", "int32", "real"]
@@ -34,7 +35,6 @@ _LEAST_SHARE = 1 / 16
 _MOST_WHITE = 2.0**32
 # Rows converted at once, so that a large photo needs no second copy of itself in 32 bits.
 _ROWS_AT_ONCE = 256
-_ADVICE = "Save it again as an 8-bit JPEG or PNG"
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,14 @@ def _check_range(samples: NDArray[Any], white: float) -> None:
         return
     most = _SHARE_ABOVE * samples.size
     if np.count_nonzero(samples < -white * _LEAST_SHARE) > most:
-        raise ImageError(f"holds negative numbers, so which of them is black is not known. {_ADVICE}")
+        raise ImageError(
+            _("holds negative numbers, so black is not known. Save the photo again as an 8-bit JPEG or PNG")
+        )
     finite = samples[np.isfinite(samples)] if samples.dtype.kind == "f" else samples
     largest = float(finite.max(initial=0))
     if largest > _MOST_WHITE and np.count_nonzero(finite > _MOST_WHITE) > most:
-        raise ImageError(f"holds numbers up to {largest:.2g}, so which is white is not known. {_ADVICE}")
+        raise ImageError(
+            _(
+                "holds numbers up to {largest:.2g}, so white is not known. Save the photo again as an 8-bit JPEG or PNG"
+            ).format(largest=largest)
+        )

@@ -38,6 +38,7 @@ from tellapart.images.pillow_decoder import (
 from tellapart.images.pixels import develop, turn_upright
 from tellapart.images.tiff_samples import is_lossless
 from tellapart.records import ImageInfo
+from tellapart.translation import gettext as _
 
 _PIXELS = NDArray[np.uint8]
 # The smallest scale that a JPEG is decoded at.
@@ -206,13 +207,20 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
         ImageError: empty, too large, or not a photo.
     """
     if not data:
-        raise ImageError("is empty: the file has 0 bytes")
+        raise ImageError(_("is empty: the file has 0 bytes"))
     if len(data) > limits.max_bytes:
-        raise ImageError(f"is too large: {len(data):,} bytes, and at most {limits.max_bytes:,} are read")
+        raise ImageError(
+            _("is too large: {num:,} bytes, and at most {max_bytes:,} are read").format(
+                num=len(data), max_bytes=limits.max_bytes
+            )
+        )
     found = sniff_format(data[:64])
     if found is None:
         other = describe_other(data[:HEAD_BYTES])
-        raise ImageError(f"is {other.reason}" if other.advice else f"is {other.reason}. Give {', '.join(PLUGINS)}")
+        reason = _("is {kind}").format(kind=other.reason)
+        if not other.advice:
+            reason = _("{reason}. Give {formats}").format(reason=reason, formats=", ".join(PLUGINS))
+        raise ImageError(reason)
     return found
 
 

@@ -11,12 +11,13 @@ from PIL import JpegImagePlugin
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.formats.jpeg_header import EOI, JpegHeader, find_end
-from tellapart.formats.limits import check_size
+from tellapart.formats.limits import check_size, cut_off
 from tellapart.images.depth import SampleDepths
 from tellapart.images.photo_samples import samples_of_pillow
-from tellapart.images.pillow_decoder import CUT, MODE_MEMORY, pillow_errors
+from tellapart.images.pillow_decoder import MODE_MEMORY, pillow_errors
 from tellapart.images.pixels import develop
 from tellapart.native_stderr import NativeStderr
+from tellapart.translation import gettext as _
 
 _PIXELS = NDArray[np.uint8]
 
@@ -57,7 +58,7 @@ def decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | Non
     """
     end = find_end(data, header.scan_start)
     if end < 0 and header.frame_marker == _PROGRESSIVE_FRAME:
-        raise ImageError(CUT.format("JPEG"))
+        raise ImageError(cut_off("JPEG"))
     is_whole = end >= 0 and data.find(_ZERO_RUN, header.scan_start, end) < 0
     if is_whole and (image := _decode_by_opencv(data, header, at_least)) is not None:
         return image
@@ -67,7 +68,7 @@ def decode_jpeg(data: bytes, header: JpegHeader, at_least: tuple[int, int] | Non
     with pillow_errors("JPEG", data):
         image = _decode_by_pillow(kept + EOI)
         if not is_whole and not np.array_equal(image, _decode_by_pillow(kept + _FILL + EOI)):
-            raise ImageError(CUT.format("JPEG") if end < 0 else "is damaged: zeros stand where JPEG data was")
+            raise ImageError(cut_off("JPEG") if end < 0 else _("is damaged: zeros are in the place of JPEG data"))
     return image
 
 

@@ -15,9 +15,10 @@ from PIL import Image, PngImagePlugin
 from tellapart.errors import ImageError
 from tellapart.formats.icc import MAX_PROFILE_BYTES, profile_of_codes
 from tellapart.formats.png_chunks import NUM_CHANNELS, PngHeader, as_rgba, profile_of_numbers
-from tellapart.formats.tiff_directory import ADVICE, TiffPage
+from tellapart.formats.tiff_directory import TiffPage
 from tellapart.images.pixels import Samples
 from tellapart.images.tiff_samples import describe_samples, is_lossless, join_channels, read_samples
+from tellapart.translation import gettext as _
 
 _DEEP_PNG_BITS = 16
 # The share of samples above the white that `sBIT` states beyond which it means the upper bits, as the standard has it.
@@ -34,7 +35,12 @@ def samples_of_tiff(data: bytes, pages: tuple[TiffPage, ...]) -> Samples | None:
     """
     if not all(is_lossless(page) for page in pages):
         if len(pages) > 1:
-            raise ImageError(f"is a TIFF of a kind that is not read: a page for each colour, compressed. {ADVICE}")
+            raise ImageError(
+                _(
+                    "is a TIFF of a kind that is not read: a page for each colour, compressed. Save the "
+                    "photo again as JPEG or PNG"
+                )
+            )
         return None
     parts = [describe_samples(page, read_samples(data, page)) for page in pages]
     if len(parts) == 1:
@@ -49,7 +55,7 @@ def check_tiff_mode(page: TiffPage, mode: str) -> None:
         ImageError: it took it for something else.
     """
     if mode not in _TIFF_MODES.get(page.photometric, ()) or page.is_planar or page.bits > 8:
-        raise ImageError(f"is a TIFF of a kind that is not read. {ADVICE}")
+        raise ImageError(_("is a TIFF of a kind that is not read. Save the photo again as JPEG or PNG"))
 
 
 def samples_of_deep_png(data: bytes, header: PngHeader) -> Samples:
@@ -104,7 +110,11 @@ def samples_of_pillow(image: Image.Image) -> Samples:
         alpha = np.where(deep == key, 0, 65535).astype(deep.dtype) if isinstance(key, int) else None
         return Samples(deep[:, :, np.newaxis], alpha, stated_bits=None, profile=profile)
     if image.mode == "LAB":
-        raise ImageError(f"is a {image.format or 'picture'} of a kind that is not read: CIELAB. {ADVICE}")
+        raise ImageError(
+            _("is a {format} of a kind that is not read: CIELAB. Save the photo again as JPEG or PNG").format(
+                format=image.format or _("picture")
+            )
+        )
     # 16-bit colour is read by its high bytes, so a transparent colour stated in 16 bits names none of its pixels.
     key = image.info.get("transparency")
     if isinstance(key, tuple) and max(key) > 255:

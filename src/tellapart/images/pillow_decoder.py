@@ -30,13 +30,14 @@ from tellapart.errors import ImageError
 from tellapart.formats.exif import read_orientation
 from tellapart.formats.icc import profile_of_codes
 from tellapart.formats.iso_boxes import read_colour_codes, wavelet_size
-from tellapart.formats.limits import check_size, check_work, is_cut, webp_size
+from tellapart.formats.limits import check_size, check_work, cut_off, is_cut, webp_size
 from tellapart.formats.png_chunks import read_png_header, without_colours
 from tellapart.formats.tiff_directory import TiffPage
 from tellapart.formats.tiff_pages import check_tiff, find_picture
 from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
 from tellapart.images.pixels import Samples
 from tellapart.native_stderr import NativeStderr
+from tellapart.translation import gettext as _
 
 PillowImage = Image.Image
 
@@ -60,8 +61,7 @@ _DECODER_ERRORS = (
 # What libtiff may decode; an image of the caller's may come from a TIFF too.
 _BY_LIBTIFF = frozenset({"TIFF", "image"})
 _KIND_WORDS = ("unsupported", "not supported", "unknown")
-CUT = "is cut off: the {} data ends before the picture does"
-_ADVICE = "Save it again as JPEG or PNG"
+
 
 MODE_MEMORY: Mapping[str, float] = {
     **dict.fromkeys(("1", "L"), 6),
@@ -93,14 +93,18 @@ def _explain(found: str, data: bytes, error: BaseException) -> str:
     """The reason for a person, from what a decoder raised."""
     words = str(error).lower()
     if isinstance(error, MemoryError):
-        return f"is too large: its {found} data needs more memory than there is. Save it smaller"
+        return _("is too large: its {found} data needs more memory than there is. Save the photo smaller").format(
+            found=found
+        )
     if isinstance(error, Image.DecompressionBombError):  # where `limits` go beyond twice Pillow's own, 179 megapixels
-        return f"is too large: Pillow refuses a {found} of so many pixels. {_ADVICE}"
+        return _(
+            "is too large: Pillow refuses a {found} of so many pixels. Save the photo again as JPEG or PNG"
+        ).format(found=found)
     if "truncated" in words or isinstance(error, EOFError) or is_cut(data, found):
-        return CUT.format(found)
+        return cut_off(found)
     if isinstance(error, NotImplementedError) or any(word in words for word in _KIND_WORDS):
-        return f"is a {found} of a kind that is not read. {_ADVICE}"
-    return f"is damaged: the {found} data cannot be decoded"
+        return _("is a {found} of a kind that is not read. Save the photo again as JPEG or PNG").format(found=found)
+    return _("is damaged: the {found} data cannot be decoded").format(found=found)
 
 
 def read_samples(found: str, data: bytes, limits: ImageLimits) -> tuple[Samples, bytes]:
@@ -156,7 +160,7 @@ def open_photo(found: str, data: bytes, limits: ImageLimits) -> ImageFile.ImageF
         check_tiff(data)
     if found == "JPEG 2000":
         if is_cut(data, found):  # OpenJPEG makes a picture of what is there
-            raise ImageError(CUT.format(found))
+            raise ImageError(cut_off(found))
         check_size(*wavelet_size(data), limits, _FORMAT_MEMORY[found], len(data))
     check_work(data, found)
     photo = PLUGINS[found](io.BytesIO(data))

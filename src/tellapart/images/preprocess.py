@@ -17,6 +17,7 @@ from tellapart.errors import ImageError
 from tellapart.images.depth import SampleDepths
 from tellapart.images.gate import convert_image, decode_image, decode_photo
 from tellapart.images.pillow_decoder import PillowImage
+from tellapart.translation import gettext as _
 from tellapart.untrusted import short_repr, whole_of
 
 _PIXELS = NDArray[np.uint8]
@@ -71,7 +72,9 @@ class PreprocessSpec:
         if isinstance(photo, np.ndarray):
             if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
                 raise ImageError(
-                    f"is {photo.dtype} of shape {photo.shape}. Give uint8 of shape (height, width, 3), from 0 to 255"
+                    _("is {dtype} of shape {shape}. Give uint8 of shape (height, width, 3), from 0 to 255").format(
+                        dtype=photo.dtype, shape=photo.shape
+                    )
                 )
             return resize_image(photo, self)
         if isinstance(photo, bytes):
@@ -81,7 +84,7 @@ class PreprocessSpec:
         try:
             return load_image(Path(photo).read_bytes(), self, limits)
         except OSError as exc:
-            raise ImageError(f"cannot be read: {exc.strerror}", path=photo) from exc
+            raise ImageError(_("cannot be read: {strerror}").format(strerror=exc.strerror), path=photo) from exc
         except ImageError as exc:
             exc.path = str(photo)
             raise

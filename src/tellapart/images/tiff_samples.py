@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from tellapart.errors import ImageError
-from tellapart.formats.tiff_directory import ADVICE, TiffPage
+from tellapart.formats.limits import cut_off
+from tellapart.formats.tiff_directory import TiffPage
 from tellapart.images.pixels import Samples
+from tellapart.translation import gettext as _
 
 _BYTES = NDArray[np.uint8]
 
@@ -30,7 +32,6 @@ _PREDICTED = _LOSSLESS - {1, 32773}
 _WHOLE_BITS = (8, 16, 32, 64)
 _DIFFERENCES, _REAL_DIFFERENCES = 2, 3
 _OME_BITS = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*\bSignificantBits\s*=\s*[\"'](\d{1,2})[\"']")
-_CUT = "is cut off: the TIFF data ends before the picture does"
 
 
 def is_lossless(page: TiffPage) -> bool:
@@ -55,13 +56,13 @@ def read_samples(data: bytes, page: TiffPage) -> NDArray[Any]:
         page.bits in _WHOLE_BITS if page.sample_format in (2, 3) else 1 <= page.bits <= 16 or page.bits in (32, 64)
     )
     if page.sample_format not in _TYPES or not is_known or (is_real and page.bits == 8):
-        raise ImageError(f"is a TIFF with numbers of a kind that is not read. {ADVICE}")
+        raise ImageError(_("is a TIFF with numbers of a kind that is not read. Save the photo again as JPEG or PNG"))
     predictor = _predictor(page)
     is_predicted = predictor == 1 or (predictor == _DIFFERENCES and page.bits in _WHOLE_BITS)
     if not is_predicted and not (predictor == _REAL_DIFFERENCES and is_real):
-        raise ImageError(f"is a TIFF with a predictor that is not read. {ADVICE}")
+        raise ImageError(_("is a TIFF with a predictor that is not read. Save the photo again as JPEG or PNG"))
     if min(*page.piece, page.height, page.width) < 1:
-        raise ImageError("is damaged: the TIFF header states strips or tiles without pixels")
+        raise ImageError(_("is damaged: the TIFF header states strips or tiles without pixels"))
     num_planes = page.num_samples if page.is_planar else 1
     planes = [_read_plane(data, page, number) for number in range(num_planes)]
     return planes[0] if num_planes == 1 else np.concatenate(planes, axis=2)
@@ -83,11 +84,18 @@ def describe_samples(page: TiffPage, samples: NDArray[Any]) -> Samples:
     extra = (*page.extra, *(0,) * max(0, num_more - len(page.extra)))
     alphas = [place for place in range(max(0, num_more)) if extra[place] in (1, 2)]
     if num_more < 0:
-        raise ImageError(f"is damaged: the TIFF header states {page.num_samples} channels for its colours")
+        raise ImageError(
+            _("is damaged: the TIFF header states {num_samples} channels for its colours").format(
+                num_samples=page.num_samples
+            )
+        )
     if page.photometric == _BLACK_IS_ZERO and not alphas and (num_more > 1 or (num_more == 1 and page.is_planar)):
         if num_more > 2:
             raise ImageError(
-                f"has {page.num_samples} channels, and which of them make the picture is not known. {ADVICE}"
+                _(
+                    "has {num_samples} channels, and which of them make the picture is not known. Save "
+                    "the photo again as JPEG or PNG"
+                ).format(num_samples=page.num_samples)
             )
         return Samples(join_channels(samples), stated_bits=_stated_bits(page), orientation=page.orientation)
     if page.photometric == _PALETTE:
@@ -119,7 +127,7 @@ def _read_palette(page: TiffPage) -> NDArray[np.uint8]:
     """The colours, uint8 `(n, 3)`; some programs write them in 8 of the 16 bits."""
     num_colours = 2**page.bits
     if page.sample_format != 1 or page.num_samples != 1 or len(page.palette) < 3 * num_colours:
-        raise ImageError("is damaged: the TIFF has fewer colours in its table than its pixels may name")
+        raise ImageError(_("is damaged: the TIFF has fewer colours in its table than its pixels may name"))
     table = np.array(page.palette[: 3 * num_colours], np.uint16).reshape(3, num_colours).T
     return np.asarray(table >> (8 if table.max() > 255 else 0), np.uint8)
 
@@ -146,7 +154,7 @@ def _read_plane(data: bytes, page: TiffPage, number: int) -> NDArray[Any]:
     offsets = page.offsets[number * num_pieces : (number + 1) * num_pieces]
     sizes = page.sizes[number * num_pieces : (number + 1) * num_pieces]
     if len(offsets) < num_pieces or (len(sizes) < num_pieces and page.compression != 1):
-        raise ImageError(_CUT)
+        raise ImageError(cut_off("TIFF"))
     height = num_rows * piece_height if page.is_tiled else page.height
     grey = _as_grey_tiff(data, page, (height, num_columns * row_bytes), (piece_height, row_bytes), (offsets, sizes))
     with _GreyPicture(io.BytesIO(grey)) as picture:
@@ -191,7 +199,7 @@ def _as_grey_tiff(
     if page.is_tiled:
         tags |= {322: (piece[1],), 323: (piece[0],), 324: offsets, 325: sizes or (0,) * len(offsets)}
     else:
-        lengths = sizes or tuple(min(piece[0], size[0]) * piece[1] for _ in offsets)
+        lengths = sizes or tuple(min(piece[0], size[0]) * piece[1] for _unused in offsets)
         tags |= {273: offsets, 278: (piece[0],), 279: lengths}
     start = len(data) + len(data) % 2
     values = start + 2 + 12 * len(tags) + 4

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tellapart.measure.number_words import percent
 from tellapart.measure.scores import SelectivePoint
+from tellapart.translation import gettext as _
 
 _MOST_POINTS = 100
 # Photos that are taken to have been wrong besides those that were, for the luck of the chosen threshold.
@@ -83,29 +84,44 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
         points: as `selective_points` gives them, at least one.
         target_error: as for `threshold_for`.
     """
-    setting, num_photos = f"`not_sure={target_error:g}`", points[0].num_answered
-    point = _point_for(points, target_error)
-    if point is not None:
-        answered = percent(point.num_answered / num_photos, num_photos)
-        share = "all" if point.threshold == 0 else f"{answered} of"
-        return (
-            f"With {setting} it would answer {share} photos: of {num_photos:,} it had not seen, it answered "
-            f"{point.num_answered:,} and was wrong about {point.num_wrong:,} of these."
+    num_photos, point = points[0].num_answered, _point_for(points, target_error)
+    best = points[int(np.argmin(_expected_errors(points)))] if point is None else point
+    if point is None and _is_never_enough(points, target_error):
+        sentence = _(
+            "With `not_sure={rate:g}` it would answer no photos. Too few photos to promise this: so low a rate of "
+            "errors shows only on {needed:,} independent photos or more, and it was measured on {found:,}."
         )
-    best = points[int(np.argmin(_expected_errors(points)))]
-    surest = (
-        f"of the {best.num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
-        f"{best.num_wrong:,}"
+    elif point is None and is_too_few(points, target_error):
+        sentence = _(
+            "With `not_sure={rate:g}` it would answer no photos. Too few photos to promise this: of the "
+            "{num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
+            "{num_wrong:,}."
+        )
+    elif point is None:
+        sentence = _(
+            "With `not_sure={rate:g}` it would answer no photos. It is too often wrong to promise this: of the "
+            "{num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
+            "{num_wrong:,}."
+        )
+    elif point.threshold == 0:
+        sentence = _(
+            "With `not_sure={rate:g}` it would answer all photos: of {num_photos:,} it had not seen, it answered "
+            "{num_answered:,} and was wrong about {num_wrong:,} of these."
+        )
+    else:
+        sentence = _(
+            "With `not_sure={rate:g}` it would answer {share} of photos: of {num_photos:,} it had not seen, it "
+            "answered {num_answered:,} and was wrong about {num_wrong:,} of these."
+        )
+    return sentence.format(
+        rate=target_error,
+        needed=math.ceil(1 / target_error - 1 - 1e-9),
+        found=int(max(_independent(points))),
+        num_photos=num_photos,
+        num_answered=best.num_answered,
+        num_wrong=best.num_wrong,
+        share=percent(best.num_answered / num_photos, num_photos),
     )
-    if _is_never_enough(points, target_error):
-        return (
-            f"With {setting} it would answer no photos. Too few photos to promise this: so low a rate of errors shows "
-            f"only on {math.ceil(1 / target_error - 1 - 1e-9):,} independent photos or more, and it was measured on "
-            f"{int(max(_independent(points))):,}."
-        )
-    if is_too_few(points, target_error):
-        return f"With {setting} it would answer no photos. Too few photos to promise this: {surest}."
-    return f"With {setting} it would answer no photos. It is too often wrong to promise this: {surest}."
 
 
 def is_too_few(points: Sequence[SelectivePoint], target_error: float) -> bool:

@@ -15,6 +15,7 @@ from tellapart.formats.photo_formats import PHOTO_SUFFIXES
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.folder_kinds import SPLIT_KINDS
 from tellapart.photos.names import class_name, name_some
+from tellapart.translation import gettext as _
 
 _PATH_COLUMNS = (
     *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name"),
@@ -111,10 +112,16 @@ def _read_columns(csv_path: str, is_file: Callable[[str], bool]) -> _Columns:
     table = read_table(csv_path)
     names, rows = table.header, [row.cells for row in table.rows]
     if any(os.path.splitext(name.strip())[1].lower() in PHOTO_SUFFIXES and is_file(name) for name in names):
-        rows, names = [names, *rows], tuple(f"column {number}" for number in range(1, len(names) + 1))
+        rows, names = (
+            [names, *rows],
+            tuple(f"column {number}" for number in range(1, len(names) + 1)),
+        )
     if names and not rows:
-        raise DatasetError(f"CSV {csv_path!r} has a header but no rows. Add a row for each photo.", paths=[csv_path])
-    notes = () if table.note is None else (f"CSV {csv_path!r} {table.note}.",)
+        raise DatasetError(
+            _("CSV {csv_path!r} has a header but no rows. Add a row for each photo.").format(csv_path=csv_path),
+            paths=[csv_path],
+        )
+    notes = () if table.note is None else (_("CSV {csv_path!r} {note}.").format(csv_path=csv_path, note=table.note),)
     values = tuple(zip(*rows, strict=True)) if rows else ()
     return _Columns(csv_path, names, values, notes)
 
@@ -134,13 +141,21 @@ def _find_paths(columns: _Columns, is_file: Callable[[str], bool]) -> int:
         return max(order, key=lambda number: shares[number])
     if known:
         return known[0]
-    raise _no_column(columns, "path", _PATH_COLUMNS)
+    raise _no_column(columns, _("path"), _PATH_COLUMNS)
 
 
 def _no_column(columns: _Columns, meaning: str, known: Sequence[str]) -> DatasetError:
     return DatasetError(
-        f"CSV {columns.path!r} has no {meaning} column, only {name_some(columns.names) or 'none'}. In the first line "
-        f"name one {known[0]!r}, or one of {', '.join(known[1:])}.",
+        _(
+            "CSV {path!r} has no column for the {meaning}, only {names}. In the first line, name one "
+            "{first!r}, or one of {others}."
+        ).format(
+            path=columns.path,
+            meaning=meaning,
+            names=name_some(columns.names) or _("none"),
+            first=known[0],
+            others=", ".join(known[1:]),
+        ),
         paths=[columns.path],
     )
 
@@ -165,8 +180,11 @@ def _unused_split(columns: _Columns, split: int | None) -> tuple[str, ...]:
         return ()
     values = [value for value in dict.fromkeys(columns.values[unused[0]]) if value.strip()]
     return (
-        f"the column {columns.names[unused[0]].strip()!r} of CSV {columns.path!r} is not used, because it holds "
-        f"{name_some(values, 3) or 'nothing'}, and not train, validation or test.",
+        _(
+            "The column {column!r} of CSV {path!r} is not used: it holds {values}, and not train, validation or test."
+        ).format(
+            column=columns.names[unused[0]].strip(), path=columns.path, values=name_some(values, 3) or _("nothing")
+        ),
     )
 
 
@@ -189,7 +207,7 @@ def _find_labels(columns: _Columns, used: set[int]) -> tuple[list[tuple[str, ...
     words = [number for number in by_content if not all(map(_is_number, columns.values[number]))]
     chosen = known or (words if len(words) == 1 else by_content if len(by_content) == 1 else [])
     if not chosen:
-        raise _no_column(columns, "label", _LABEL_COLUMNS)
+        raise _no_column(columns, _("label"), _LABEL_COLUMNS)
     return _split_values(columns, chosen[0])
 
 
@@ -218,10 +236,10 @@ def _split_values(columns: _Columns, number: int) -> tuple[list[tuple[str, ...]]
         counts = Counter(part for value in set(map(str.strip, values)) for part in re.split(separator, value))
         if len(joined) < 2 or any(counts[part] < 2 for value in joined for part in re.split(separator, value)):
             continue
-        note = (
-            f"the labels in the column {columns.names[number].strip()!r} of CSV {columns.path!r} look like several for "
-            f"each photo, such as {joined[0]!r}. Each combination is taken as a class of its own."
-        )
+        note = _(
+            "The column {column!r} of CSV {path!r} seems to hold several labels for each photo, such as "
+            "{example!r}. Each combination is taken as a class."
+        ).format(column=columns.names[number].strip(), path=columns.path, example=joined[0])
         return found, (note,)
     return found, ()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tellapart.errors import DatasetError
 from tellapart.store import restore_cell
+from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_TABLE_BYTES, read_regular
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -64,7 +65,10 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
         data = read_regular(path, MAX_TABLE_BYTES)
     except OSError as exc:
         raise DatasetError(
-            f"{shown} cannot be read: {exc.strerror}. Check the path and its permissions.", paths=[path]
+            _("{shown} cannot be read: {strerror}. Check the path and its permissions.").format(
+                shown=shown, strerror=exc.strerror
+            ),
+            paths=[path],
         ) from exc
     text, note = _decode(data, shown, path)
     text, told, num_before = _without_delimiter_line(text)
@@ -78,8 +82,10 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
         for cells in reader:
             if len(_without_end(cells)) > len(header):
                 raise DatasetError(
-                    f"{shown} cannot be used: line {line} has {len(cells)} values for {len(header)} columns. Correct "
-                    f"the file, or quote values that hold {delimiter!r}.",
+                    _(
+                        "{shown} cannot be used: line {line} has {num} values for {total} "
+                        "columns. Correct the file, or quote values that hold {delimiter!r}."
+                    ).format(shown=shown, line=line, num=len(cells), total=len(header), delimiter=delimiter),
                     paths=[path],
                 )
             if any(cell.strip() for cell in cells):
@@ -89,7 +95,9 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
             line = reader.line_num + 1 + num_before
     except csv.Error as exc:
         raise DatasetError(
-            f"{shown} cannot be used: line {line} is no row of a CSV ({exc}). Correct the file.",
+            _("{shown} cannot be used: line {line} is not a row of a CSV ({reason}). Correct the file.").format(
+                shown=shown, line=line, reason=exc
+            ),
             paths=[path],
         ) from exc
     return Table(header, tuple(rows), delimiter, note)
@@ -97,7 +105,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
 
 def read_header(head: bytes) -> tuple[str, ...]:
     """The columns that the beginning of a file names; empty where it is no text."""
-    text, told, _ = _without_delimiter_line(head.decode(_find_encoding(head), "replace"))
+    text, told, _unused = _without_delimiter_line(head.decode(_find_encoding(head), "replace"))
     try:
         return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=told or _find_delimiter(text)), []))
     except csv.Error:
@@ -115,9 +123,14 @@ def _decode(data: bytes, shown: str, path: str | Path) -> tuple[str, str | None]
             # Five bytes mean nothing in Windows-1252, and something in Latin-1.
             name = "cp1252" if _is_encoded(data, "cp1252") else "latin-1"
             return data.decode(name), (
-                "is not UTF-8 text and was read as Windows-1252. If names look wrong, save it again as 'CSV UTF-8'"
+                _(
+                    "is not UTF-8 text and was read as Windows-1252. If names look wrong, "
+                    "save the file again as 'CSV UTF-8'"
+                )
             )
-    raise DatasetError(f"{shown} is not a text file. Save it again as 'CSV UTF-8'.", paths=[path])
+    raise DatasetError(
+        _("{shown} is not a text file. Save the table again as 'CSV UTF-8'.").format(shown=shown), paths=[path]
+    )
 
 
 def _without_delimiter_line(text: str) -> tuple[str, str | None, int]:

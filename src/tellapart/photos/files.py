@@ -13,13 +13,15 @@ from tellapart.errors import DatasetError, ImageError
 from tellapart.formats.other_kinds import HEAD_BYTES, describe_other
 from tellapart.formats.photo_formats import sniff_format
 from tellapart.photos.names import is_system_name, natural_key
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 if TYPE_CHECKING:
     from tellapart.zips.archive import Archive
 
 LeftOut = tuple[tuple[str, ...], str]
 
-SYSTEM_REASON = "a hidden or system file"
+SYSTEM_REASON = gettext_noop("a hidden or system file")
 
 # Links that lead to folders with links make a folder much larger than it is on disk.
 _MOST_LINKS_IN_A_ROW, _MOST_FILES_THROUGH_LINKS = 8, 1_000_000
@@ -59,14 +61,16 @@ class DiskFile:
             with open(self.path, "rb") as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    raise ImageError("it is not a regular file", path=self.path)
+                    raise ImageError(_("it is not a regular file"), path=self.path)
                 if whole:
                     _check_size(status.st_size, max_bytes, self.path)
                 return file.read(status.st_size if whole else max_bytes)
         except FileNotFoundError as exc:
-            raise ImageError("the file is no longer there", path=self.path) from exc
+            raise ImageError(_("the file is no longer there"), path=self.path) from exc
         except OSError as exc:
-            raise ImageError(f"the file cannot be read: {exc.strerror}", path=self.path) from exc
+            raise ImageError(
+                _("the file cannot be read: {strerror}").format(strerror=exc.strerror), path=self.path
+            ) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,17 @@ class ArchiveMember:
 
 def _check_head(head: bytes, path: str) -> None:
     if sniff_format(head) is None:
-        raise ImageError(f"is {describe_other(head).reason}", path=path)
+        raise ImageError(_("is {kind}").format(kind=describe_other(head).reason), path=path)
 
 
 def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
     if num_bytes > max_bytes:
-        raise ImageError(f"the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read", path=path)
+        raise ImageError(
+            _("the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read").format(
+                num_bytes=num_bytes, max_bytes=max_bytes
+            ),
+            path=path,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +156,10 @@ def list_archive(archive: "Archive") -> Listing:
         if (system := _system_part(parts)) is None:
             files.append(FoundFile(parts, ArchiveMember(archive, name)))
         else:
-            left_out[system, SYSTEM_REASON] = None
+            left_out[system, _(SYSTEM_REASON)] = None
     for parts, reason in archive.left_out:
         system = _system_part(parts)
-        left_out[(parts, reason) if system is None else (system, SYSTEM_REASON)] = None
+        left_out[(parts, reason) if system is None else (system, _(SYSTEM_REASON))] = None
     files.sort(key=lambda file: natural_key(file.parts))
     return Listing(tuple(files), tuple(sorted(left_out, key=lambda item: natural_key(item[0]))))
 
@@ -232,7 +241,7 @@ class _Walk:
             for entry in self._entries(here, folder):
                 child = (*here, entry.name)
                 if is_system_name(entry.name):
-                    self.left_out.append((child, SYSTEM_REASON))
+                    self.left_out.append((child, _(SYSTEM_REASON)))
                 elif entry.is_symlink():
                     self._links.append(_Link(child, entry.path, (folder, *reached_through)))
                 elif entry.is_dir(follow_symlinks=False):
@@ -247,30 +256,32 @@ class _Walk:
         except OSError as exc:
             if not parts:
                 raise DatasetError(
-                    f"folder {self._shown!r} cannot be opened: {exc.strerror}. Check the path and its permissions.",
+                    _("folder {shown!r} cannot be opened: {strerror}. Check the path and its permissions.").format(
+                        shown=self._shown, strerror=exc.strerror
+                    ),
                     paths=[folder],
                 ) from exc
-            self.left_out.append((parts, f"the folder cannot be opened: {exc.strerror}"))
+            self.left_out.append((parts, _("the folder cannot be opened: {strerror}").format(strerror=exc.strerror)))
             return []
 
     def _add_file(self, parts: tuple[str, ...], path: str, *, is_regular: bool) -> None:
         if is_regular:
             self.files.append(FoundFile(parts, DiskFile(path)))
         else:
-            self.left_out.append((parts, "it is not a regular file"))
+            self.left_out.append((parts, _("it is not a regular file")))
 
     def _follow(self, link: _Link) -> None:
         target = os.path.realpath(link.path)
         try:
             mode = os.stat(target).st_mode
         except OSError as exc:
-            self.left_out.append((link.parts, f"a link that leads nowhere: {exc.strerror}"))
+            self.left_out.append((link.parts, _("a link that leads nowhere: {strerror}").format(strerror=exc.strerror)))
             return
         if not stat.S_ISDIR(mode):
             self._add_file(link.parts, target, is_regular=stat.S_ISREG(mode))
         elif any((folder + os.sep).startswith(target.rstrip(os.sep) + os.sep) for folder in link.reached_through):
-            self.left_out.append((link.parts, "a link to a folder that it is in"))
+            self.left_out.append((link.parts, _("a link to a folder that it is in")))
         elif len(link.reached_through) > _MOST_LINKS_IN_A_ROW or len(self.files) > _MOST_FILES_THROUGH_LINKS:
-            self.left_out.append((link.parts, "a link to a folder that is not read, for there are too many links"))
+            self.left_out.append((link.parts, _("a link to a folder that is not read: there are too many links")))
         else:
             self._walk_folder(link.parts, target, link.reached_through)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tellapart.errors import DatasetError
 from tellapart.photos.names import class_name, name_some
+from tellapart.translation import gettext as _
 
 _SUFFIX = re.compile(r"\.[^\W\d_][^\W_]{0,4}$")
 _UP_TO_LAST_NUMBER = re.compile(r"^.*\d[)\]]?", re.DOTALL)
@@ -45,7 +46,8 @@ _HEX = re.compile(r"(?=(?:[a-f]*\d+[a-f]+){2})[0-9a-f]{6,}", re.IGNORECASE)
 # What people call unsorted photos; a class only beside others that say more.
 _NEUTRAL_WORDS = _CAMERA_WORDS | frozenset(
     "images photo photos pic pics picture pictures file frame foto fotos bild untitled unnamed download sample scan "
-    "test train val valid validation".split()
+    "test "
+    "train val valid validation".split()
 )
 _FEW_PHOTOS = 6
 
@@ -123,8 +125,10 @@ def labels_from_pattern(file_names: Sequence[str], pattern: str, source: str) ->
     labels = [class_name(match[group] or "") or None if match else None for match in matches]
     if not any(labels):
         raise DatasetError(
-            f"`label_pattern` {pattern!r} finds no label in any of the {len(labels):,} photos of {source!r}, such as "
-            f"{name_some(file_names[:3])}. It is searched in the file name only. Change the pattern, or leave it out.",
+            _(
+                "`label_pattern` {pattern!r} finds no label in the names of the {num:,} photos of {source!r}, "
+                "such as {names}. Only the file name is searched. Change the pattern, or leave it out."
+            ).format(pattern=pattern, num=len(labels), source=source, names=name_some(file_names[:3])),
             paths=[source],
         )
     return labels

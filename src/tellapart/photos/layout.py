@@ -19,10 +19,12 @@ from tellapart.photos.folder_kinds import (
 )
 from tellapart.photos.labels import labels_from_names
 from tellapart.photos.names import class_name, name_some
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
-_NO_CLASS = "is beside the class folders, so it has no class"
-_NO_SPLIT = "is beside the split folders, so it has no class"
-_NO_LABEL = "has no label in its name, as 'cat' in 'cat.12.jpg'"
+_NO_CLASS = gettext_noop("is beside the class folders, so it has no class")
+_NO_SPLIT = gettext_noop("is beside the split folders, so it has no class")
+_NO_LABEL = gettext_noop("has no label in its name, as 'cat' in 'cat.12.jpg'")
 
 
 def label_files(files: Sequence[FoundFile], source: str, class_level: int | None = None) -> Reading | None:
@@ -49,7 +51,7 @@ def label_files(files: Sequence[FoundFile], source: str, class_level: int | None
         # `train` beside `plane`, both with photos and no folder: vehicles.
         return None if len(splits) == len(folders) else _read_folders(here, folders, depth)
     above = [file for file in files if len(file.parts) <= depth]
-    reading.left_out += [(file.parts, _NO_SPLIT) for file in [*above, *here]]
+    reading.left_out += [(file.parts, _(_NO_SPLIT)) for file in [*above, *here]]
     return reading
 
 
@@ -59,14 +61,16 @@ def _read_level(files: Sequence[FoundFile], level: int, source: str) -> Reading:
     if not inside:
         deepest = max((len(file.parts) - 1 for file in files), default=0)
         raise DatasetError(
-            f"`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folders deep. Give a "
-            "smaller number, counted from 1 for the folders directly in the source.",
+            _(
+                "`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folders "
+                "deep. Give a smaller number. The folders directly in the source are 1."
+            ).format(level=level, source=source, deepest=deepest),
             paths=[source],
         )
     labels = [class_name(file.parts[level - 1]) or repr(file.parts[level - 1]) for file in inside]
     splits = find_splits([(*file.parts[: level - 1], *file.parts[level:-1]) for file in inside], labels)
     labelled = [Labelled(*item) for item in zip(inside, labels, splits, strict=True)]
-    reason = f"has no folder at `class_level` {level}, so it has no class"
+    reason = _("has no folder at `class_level` {level}, so it has no class").format(level=level)
     return Reading(labelled, [(file.parts, reason) for file in files if len(file.parts) <= level])
 
 
@@ -126,12 +130,22 @@ def _read_splits(
         folder = files[0].parts[: depth + 1]
         reading = readings.get(name)
         if name not in splits:
-            merged.left_out.append((folder, f"photos ({len(files):,}) beside the split folders {name_some(splits)}"))
+            merged.left_out.append(
+                (
+                    folder,
+                    _("photos ({num:,}) beside the split folders {splits}").format(
+                        num=len(files), splits=name_some(splits)
+                    ),
+                )
+            )
         elif reading is None or (
             splits[name] == "test" and known and known.isdisjoint(item.label for item in reading.labelled)
         ):
-            kind = "test photos" if splits[name] == "test" else "photos"
-            merged.left_out.append((folder, f"unlabelled {kind} ({len(files):,}); they are for `tellapart predict`"))
+            if splits[name] == "test":
+                reason = _("unlabelled test photos ({num:,}). Classify them with `tellapart predict`")
+            else:
+                reason = _("unlabelled photos ({num:,}). Classify them with `tellapart predict`")
+            merged.left_out.append((folder, reason.format(num=len(files))))
         else:
             merged.labelled += [Labelled(item.file, item.label, splits[name]) for item in reading.labelled]
             merged.left_out += reading.left_out
@@ -159,7 +173,7 @@ class _Reader:
         inside = [file for file in files if len(file.parts) > inner]
         reading = self._read_classes(inside, inner, folder_name, known)
         if reading is not None:
-            reading.left_out += [(file.parts, _NO_CLASS) for file in files if len(file.parts) <= inner]
+            reading.left_out += [(file.parts, _(_NO_CLASS)) for file in files if len(file.parts) <= inner]
         return reading
 
     def _read_classes(
@@ -203,9 +217,17 @@ class _Reader:
 
     def _ask_level(self, upper: Sequence[str], upper_level: int, lower: Sequence[str], lower_level: int) -> None:
         raise DatasetError(
-            f"the classes of {self._source!r} are not clear: folders such as {name_some(sorted(lower), 3)} are inside "
-            f"several of {name_some(upper, 3)}. Give `class_level={lower_level}` if {name_some(sorted(lower), 3)} are "
-            f"the classes, or `class_level={upper_level}` if {name_some(upper, 3)} are.",
+            _(
+                "the classes of {source!r} are not clear. Folders such as {lower} are inside several of "
+                "{upper}. If {lower} are the classes, give `class_level={lower_level}`. If {upper} are, give "
+                "`class_level={upper_level}`."
+            ).format(
+                source=self._source,
+                lower=name_some(sorted(lower), 3),
+                upper=name_some(upper, 3),
+                lower_level=lower_level,
+                upper_level=upper_level,
+            ),
             paths=[self._source],
         )
 
@@ -223,10 +245,10 @@ def _may_be_class(name: str, upper: Collection[str]) -> bool:
 def _read_folders(here: Sequence[FoundFile], folders: dict[str, list[FoundFile]], depth: int) -> Reading:
     """The photos with the name of their folder at `depth` as class, and the split that a folder in it names."""
     files = [file for found in folders.values() for file in found]
-    labels = [class_name(name) or repr(name) for name, found in folders.items() for _ in found]
+    labels = [class_name(name) or repr(name) for name, found in folders.items() for _unused in found]
     splits = find_splits([file.parts[depth + 1 : -1] for file in files], labels)
     labelled = [Labelled(*item) for item in zip(files, labels, splits, strict=True)]
-    return Reading(labelled, [(file.parts, _NO_CLASS) for file in here])
+    return Reading(labelled, [(file.parts, _(_NO_CLASS)) for file in here])
 
 
 def _read_names(files: Sequence[FoundFile], labels: Sequence[str | None] | None) -> Reading | None:
@@ -235,7 +257,7 @@ def _read_names(files: Sequence[FoundFile], labels: Sequence[str | None] | None)
     reading = Reading()
     for file, label in zip(files, labels, strict=True):
         if label is None:
-            reading.left_out.append((file.parts, _NO_LABEL))
+            reading.left_out.append((file.parts, _(_NO_LABEL)))
         else:
             reading.labelled.append(Labelled(file, label))
     return reading

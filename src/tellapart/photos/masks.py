@@ -18,6 +18,7 @@ from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.gate import decode_image
 from tellapart.photos.files import FoundFile, LeftOut
+from tellapart.translation import gettext as _
 
 _WORDS = (
     r"masks?|seg|segm|segmentations?|annotations?|ground[ _-]?truths?|gts?|trimaps?|labels?|label[ _-]?ids?|mattes?"
@@ -61,7 +62,7 @@ def separate_masks(files: Sequence[FoundFile], limits: ImageLimits) -> tuple[lis
             masks.setdefault(pair.mask, pair.photo)
     photos = [file for number, file in enumerate(files) if number not in masks]
     return photos, [
-        (files[mask].parts, f"a mask of the photo {files[photo].name!r}, by its content")
+        (files[mask].parts, _("a mask of the photo {name!r}, by its content").format(name=files[photo].name))
         for mask, photo in sorted(masks.items())
     ]
 
@@ -192,7 +193,7 @@ def _has_few_values(image: NDArray[np.uint8]) -> bool:
         return False
     counts = np.bincount(pixels[:, 1], minlength=256)
     share = 0.0
-    for _ in range(_LEVELS):
+    for _unused in range(_LEVELS):
         level = int(counts.argmax())
         near = slice(max(0, level - _NEAR_LEVEL), level + _NEAR_LEVEL + 1)
         share += counts[near].sum() / len(pixels)

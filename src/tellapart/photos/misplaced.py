@@ -20,8 +20,10 @@ from tellapart.formats.photo_formats import PHOTO_SUFFIXES, sniff_format
 from tellapart.formats.tiff_pages import is_raw_tiff
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, LeftOut, Listing, Reading
 from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
-LINKED_REASON = "a link to a photo that is already taken"
+LINKED_REASON = gettext_noop("a link to a photo that is already taken")
 
 CLEANED_KIND = "tellapart cleaned copy"
 # The columns that every file of decisions has.
@@ -60,13 +62,13 @@ def reason_no_photo(name: str, place: DiskFile | ArchiveMember) -> str | None:
     except ImageError as exc:
         return str(exc)
     if not head:
-        return "an empty file"
+        return _("an empty file")
     if found is not None:
         return None
     kind = describe_other(head, name)
     if suffix in _TABLE_SUFFIXES and not kind.advice:
-        return "a table, not a photo. If it holds the labels, give it as `labels_csv`"
-    return "not a photo" if kind is UNKNOWN else kind.reason
+        return _("a table, not a photo. If the table holds the labels, give it as `labels_csv`")
+    return _("not a photo") if kind is UNKNOWN else kind.reason
 
 
 def find_empty_folders(
@@ -81,7 +83,7 @@ def find_empty_folders(
     """
     filled = {photo.parts[:depth] for photo in photos for depth in range(len(photo.parts))}
     known = {*folders, *(file.parts[:depth] for file in files for depth in range(1, len(file.parts)))}
-    return [(parts, "a folder without photos") for parts in known if parts not in filled and parts[:-1] in filled]
+    return [(parts, _("a folder without photos")) for parts in known if parts not in filled and parts[:-1] in filled]
 
 
 def drop_repeated(reading: Reading) -> None:
@@ -110,9 +112,9 @@ def drop_repeated(reading: Reading) -> None:
     for item, is_link in sorted(zip(reading.labelled, links, strict=True), key=lambda pair: pair[1]):
         key = (item.file.place, item.label, item.split)
         if item.label in stores and not is_link:
-            reading.left_out.append((item.file.parts, "has its class from a link to it in a class folder"))
+            reading.left_out.append((item.file.parts, _("has its class from a link to it in a class folder")))
         elif key in taken:
-            reading.left_out.append((item.file.parts, LINKED_REASON))
+            reading.left_out.append((item.file.parts, _(LINKED_REASON)))
         else:
             taken.add(key)
             kept.append(item)
@@ -126,7 +128,7 @@ def without_repeated(files: Iterable[FoundFile]) -> tuple[list[FoundFile], list[
     for file in sorted(ordered, key=lambda file: not _is_real(file)):
         first.setdefault(file.place, file)
     kept = [file for file in ordered if first[file.place] is file]
-    return kept, [(file.parts, LINKED_REASON) for file in ordered if first[file.place] is not file]
+    return kept, [(file.parts, _(LINKED_REASON)) for file in ordered if first[file.place] is not file]
 
 
 def _is_real(file: FoundFile) -> bool:

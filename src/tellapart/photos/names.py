@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
 
 _TABLE_SUFFIXES = (".csv", ".tsv")
 _DIGITS = re.compile(r"([0-9]+)")
@@ -80,11 +81,17 @@ def compare_names(class_names: Sequence[str]) -> list[str]:
     words: defaultdict[str, list[str]] = defaultdict(list)
     for name in class_names:
         (numbers[float(name)] if _NUMBER.fullmatch(name) else words[same_name_key(name)]).append(name)
-    kinds = {"are the same number": numbers.values(), "differ only in upper and lower case": words.values()}
-    for found, groups in kinds.items():
-        alike = [" and ".join(map(repr, names)) for names in groups if len(names) > 1]
+    kinds = (
+        (_("The classes {names} are the same number. If they mean the same, give them one name."), numbers.values()),
+        (
+            _("The classes {names} differ only in upper and lower case. If they mean the same, give them one name."),
+            words.values(),
+        ),
+    )
+    for sentence, groups in kinds:
+        alike = [_(" and ").join(map(repr, names)) for names in groups if len(names) > 1]
         if alike:
-            notes.append(f"the classes {list_some(alike, 3)} {found}. If they mean the same, give them one name.")
+            notes.append(sentence.format(names=list_some(alike, 3)))
     return notes
 
 
@@ -101,7 +108,9 @@ def name_some(names: Iterable[str], limit: int = 5) -> str:
 def list_some(texts: Sequence[str], limit: int = 5) -> str:
     """The first texts as they are, and how many more there are: `a, b and 3 more`."""
     shown = ", ".join(texts[:limit])
-    return f"{shown} and {len(texts) - limit:,} more" if len(texts) > limit else shown
+    if len(texts) <= limit:
+        return shown
+    return _("{shown} and {num:,} more").format(shown=shown, num=len(texts) - limit)
 
 
 @dataclass(frozen=True)
@@ -129,7 +138,7 @@ def group_skipped(skipped: Sequence[Skipped], num_first: int = 5, most: int | No
         (items[0].reason if len({item.reason for item in items}) == 1 else pattern, items) for pattern, items in ordered
     ]
     if most is not None and len(named) > most:
-        named[most - 1 :] = [("other reasons", [item for _, items in named[most - 1 :] for item in items])]
+        named[most - 1 :] = [(_("other reasons"), [item for _unused, items in named[most - 1 :] for item in items])]
     return tuple(
         SkippedGroup(reason, tuple(item.path for item in items[:num_first]), len(items)) for reason, items in named
     )

@@ -16,6 +16,8 @@ from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import ArchiveMember, DiskFile
 from tellapart.photos.names import PortablePaths, compare_names, name_some, natural_key
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,8 +121,10 @@ class PhotoSet:
         """
         if self.labels is None:
             raise DatasetError(
-                f"the photos of {self.source!r} have no labels, so none can be taken per class. Open "
-                "labelled photos with `open_photos`.",
+                _(
+                    "the photos of {source!r} have no labels, so none can be taken per class. Open "
+                    "labelled photos with `open_photos`."
+                ).format(source=self.source),
                 paths=[self.source],
             )
         generator = np.random.default_rng(seed)
@@ -152,8 +156,10 @@ class PhotoSet:
 
         if self.labels is None:
             raise DatasetError(
-                f"the photos of {self.source!r} have no labels, which arrays() needs. Open labelled photos with "
-                "`open_photos`.",
+                _(
+                    "the photos of {source!r} have no labels, and arrays() needs labels. Open labelled photos "
+                    "with `open_photos`."
+                ).format(source=self.source),
                 paths=[self.source],
             )
         spec = PreprocessSpec(image_size, channels)
@@ -167,8 +173,16 @@ class PhotoSet:
         if unusable:
             first = unusable[min(unusable)]
             warnings.warn(
-                f"{len(unusable):,} of {len(self):,} photos of {self.source!r} cannot be used and are left out; "
-                f"the first is {first.path!r}: {first.reason}",
+                _(
+                    "{num:,} of {total:,} photos of {source!r} cannot be used and are left out. The first is "
+                    "{path!r}: {reason}"
+                ).format(
+                    num=len(unusable),
+                    total=len(self),
+                    source=self.source,
+                    path=first.path,
+                    reason=first.reason,
+                ),
                 stacklevel=2,
             )
         used = [row for row in range(len(self)) if row not in unusable]
@@ -221,18 +235,30 @@ def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -
         DatasetError: they are too few; the message names the classes and what to do.
     """
     if len(counts) < 2:
-        found = ", ".join(f"{name!r} ({num:,} photos)" for name, num in counts.items()) or "none"
+        found = ", ".join(
+            _("{name!r} ({num:,} photos)").format(name=name, num=num) for name, num in counts.items()
+        ) or _("none")
         raise DatasetError(
-            f"{source!r} has too few classes: {found}. Give photos of at least 2 classes, one folder per class, or say "
-            "where the labels are with `labels_csv` or `label_pattern`.",
+            _(
+                "{source!r} has too few classes: {found}. Give photos of at least 2 classes, one folder per class. "
+                "Or say where the labels are, with `labels_csv` or `label_pattern`."
+            ).format(source=source, found=found),
             paths=[source],
         )
     small = {name: num for name, num in counts.items() if num < min_photos}
     if small:
         name, num = next(iter(small.items()))
-        others = f" (also too few: {name_some(list(small)[1:], 4)})" if len(small) > 1 else ""
+        sentences = [
+            ngettext(
+                "class {name!r} in {source!r} has {num} photo.", "class {name!r} in {source!r} has {num} photos.", num
+            ).format(name=name, source=source, num=num)
+        ]
+        if len(small) > 1:
+            sentences.append(_("Also too few: {names}.").format(names=name_some(list(small)[1:], 4)))
+        sentences.append(
+            _("Every class needs at least {least}. Add photos, or remove the class.").format(least=min_photos)
+        )
         raise DatasetError(
-            f"class {name!r} in {source!r} has {num} photo{'' if num == 1 else 's'}{others}. Every class needs at "
-            f"least {min_photos}. Add photos to it, or remove the class.",
+            " ".join(sentences),
             paths=[source],
         )

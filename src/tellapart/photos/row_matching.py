@@ -17,9 +17,11 @@ from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled,
 from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import name_some
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
-_NOT_UNIQUE = "several files are called so; write the path in the CSV"
-_NO_FILE = "is named in the CSV, but there is no such file"
+_NOT_UNIQUE = gettext_noop("several files have that name. Write the path in the CSV")
+_NO_FILE = gettext_noop("is named in the CSV, but there is no such file")
 # What Label Studio puts before the name of a file that is uploaded.
 _UPLOADED = re.compile(r"(?:.*/)?[0-9a-f]{8}-(?P<name>[^/]+)")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -124,7 +126,7 @@ class _Names:
             same = [(_num_same_end(found, folders), file) for found, file in named]
             fitting = [(number, file) for number, file in same if number is not None]
             if fitting:
-                most = max(number for number, _ in fitting)
+                most = max(number for number, _unused in fitting)
                 return [file for number, file in fitting if number == most]
         return []
 
@@ -166,10 +168,10 @@ def match_paths(csv_path: str, finder: RowFinder) -> Reading:
     """
     paths, notes = read_paths(csv_path, finder.has)
     found, left_out = _find_files([LabelRow(path, ("",)) for path in paths], finder)
-    missing = [parts[0] for parts, reason in left_out if reason == _NO_FILE]
+    missing = [parts[0] for parts, reason in left_out if reason == _(_NO_FILE)]
     _check_missing(missing, len(paths), csv_path, finder.folder or os.curdir)
     reading = Reading(left_out=left_out, notes=list(notes))
-    for file, _ in found:
+    for file, _unused in found:
         _add_photo(reading, file, [""], [None])
     return reading
 
@@ -197,7 +199,7 @@ def match_rows(csv_path: str, finder: RowFinder, shown_folder: str) -> Reading:
     if not usable:
         _refuse_labels(csv_path, table.rows)
     found, left_out = _find_files(usable, finder)
-    _check_missing([parts[0] for parts, why in left_out if why == _NO_FILE], len(usable), csv_path, shown_folder)
+    _check_missing([parts[0] for parts, why in left_out if why == _(_NO_FILE)], len(usable), csv_path, shown_folder)
     reading.left_out += left_out
     for file, rows in found:
         _add_photo(reading, file, [row.labels[0] for row in rows], [row.split for row in rows])
@@ -208,17 +210,22 @@ def match_rows(csv_path: str, finder: RowFinder, shown_folder: str) -> Reading:
 
 def _reason(row: LabelRow) -> str:
     if not row.labels:
-        return "has no label in the CSV"
-    return f"has several labels in the CSV, {name_some(row.labels)}, and a photo has one class"
+        return _("has no label in the CSV")
+    return _("has several labels in the CSV, {labels}, and a photo has one class").format(labels=name_some(row.labels))
 
 
 def _refuse_labels(csv_path: str, rows: Sequence[LabelRow]) -> None:
     several = next((row for row in rows if row.labels), None)
     if several is None:
-        raise DatasetError(f"no row of CSV {csv_path!r} has a label. Fill the label column.", paths=[csv_path])
+        raise DatasetError(
+            _("no row of CSV {csv_path!r} has a label. Fill the label column.").format(csv_path=csv_path),
+            paths=[csv_path],
+        )
     raise DatasetError(
-        f"each row of CSV {csv_path!r} has several labels, such as {name_some(several.labels)} for {several.path!r}, "
-        "and a photo has one class. Give a CSV with one label for each photo.",
+        _(
+            "each row of CSV {csv_path!r} has several labels, such as {labels} for {path!r}. A photo has one "
+            "class. Give a CSV with one label for each photo."
+        ).format(csv_path=csv_path, labels=name_some(several.labels), path=several.path),
         paths=[csv_path],
     )
 
@@ -234,15 +241,23 @@ def _find_files(
         if len(files) == 1:
             found.setdefault(finder.place_key(files[0]), (files[0], []))[1].append(row)
         else:
-            left_out.append(((row.path,), _NOT_UNIQUE if files else _NO_FILE))
+            left_out.append(((row.path,), _(_NOT_UNIQUE) if files else _(_NO_FILE)))
     return list(found.values()), left_out
 
 
 def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_folder: str) -> None:
     if len(missing) * 2 > num_rows:
         raise DatasetError(
-            f"{len(missing):,} of the {num_rows:,} files named in CSV {csv_path!r} are missing: {name_some(missing)}. "
-            f"Give paths relative to {shown_folder!r}. Correct the paths in the CSV, or the folder.",
+            _(
+                "{num:,} of the {total:,} files named in CSV {csv_path!r} are missing: {missing}. Give paths "
+                "relative to {folder!r}. Correct the paths in the CSV, or the folder."
+            ).format(
+                num=len(missing),
+                total=num_rows,
+                csv_path=csv_path,
+                missing=name_some(missing),
+                folder=shown_folder,
+            ),
             paths=missing,
         )
 
@@ -253,9 +268,11 @@ def _add_photo(reading: Reading, file: FoundFile, labels: Sequence[str], splits:
     if reason is not None:
         reading.left_out.append((file.parts, reason))
     elif len(names) > 1:
-        reading.left_out.append((file.parts, f"rows of the CSV give it different labels: {name_some(names)}"))
+        reading.left_out.append(
+            (file.parts, _("rows of the CSV give it different labels: {names}").format(names=name_some(names)))
+        )
     elif len(set(splits)) > 1:
-        reading.left_out.append((file.parts, "rows of the CSV put it into different splits"))
+        reading.left_out.append((file.parts, _("rows of the CSV put it into different splits")))
     else:
         reading.labelled.append(Labelled(file, names[0], splits[0]))
 

@@ -34,11 +34,16 @@ from tellapart.photos.misplaced import (
     without_own_files,
 )
 from tellapart.photos.names import name_some, printable
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from tellapart.photos.row_matching import RowFinder
 
 _TABLE_SUFFIXES = (".csv", ".tsv")
+
+# Behind a sentence that another one follows, in every language of the catalogues.
+_ENDS = (". ", "。")
 
 
 def kind_of(source: str) -> str:
@@ -50,9 +55,13 @@ def kind_of(source: str) -> str:
     if os.path.isdir(source):
         return "folder"
     if not os.path.isfile(source):
-        found = "is neither a file nor a folder" if os.path.exists(source) else "does not exist"
+        if os.path.exists(source):
+            message = _("{source!r} is neither a file nor a folder. Give a folder, zip, CSV or photo.")
+        else:
+            message = _("{source!r} does not exist. Give a folder, zip, CSV or photo. Check the spelling of the path.")
         raise DatasetError(
-            f"{source!r} {found}. Give a folder, zip, CSV or photo. Check the spelling of the path.", paths=[source]
+            message.format(source=source),
+            paths=[source],
         )
     suffix = os.path.splitext(source)[1].lower()
     if suffix in _TABLE_SUFFIXES:
@@ -72,12 +81,18 @@ def refuse_file(source: str) -> NoReturn:
         DatasetError: why a file that is no folder, zip or CSV is no source of labelled photos.
     """
     reason = reason_no_photo(source, DiskFile(source))
-    if reason is not None and ". " in reason:  # it says what to do
-        raise DatasetError(f"{source!r} is {reason}.", paths=[source])
-    found = f"no folder, zip or CSV ({reason})" if reason else "a single photo"
+    if reason is not None and any(end in reason for end in _ENDS):  # it says what to do
+        raise DatasetError(_("{source!r} is {reason}.").format(source=source, reason=reason), paths=[source])
+    if reason:
+        problem = _("{source!r} is not a folder, zip or CSV: {reason}.").format(source=source, reason=reason)
+    else:
+        problem = _("{source!r} is a single photo.").format(source=source)
+    what_to_do = _(
+        "Give a folder with a folder per class, photos with their class in the name, a zip of either, or a CSV of "
+        "paths and labels. To classify single photos, use `tellapart predict`."
+    )
     raise DatasetError(
-        f"{source!r} is {found}. Give a folder with a folder per class, photos with their class in the name, a zip of "
-        "either, or a CSV of paths and labels. To classify single photos, use `tellapart predict`.",
+        f"{problem} {what_to_do}",
         paths=[source],
     )
 
@@ -101,7 +116,9 @@ def read_csv_source(source: str, config: SourceConfig) -> tuple[str, Reading]:
     """The folder that the paths of the CSV start from, as shown, and its photos."""
     if (setting := config.label_setting) is not None:
         raise DatasetError(
-            f"{source!r} is a CSV, which names the labels itself. Leave out `{setting}`, or give a folder or zip.",
+            _(
+                "{source!r} is a CSV, which holds the labels itself. Leave out `{setting}`, or give a folder or zip."
+            ).format(source=source, setting=setting),
             paths=[source],
         )
     from tellapart.photos.row_matching import match_rows  # only a CSV needs it
@@ -159,21 +176,33 @@ def refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
     others = [printable("/".join(file.parts)) for file in listing.files]
     zips = [name for name in others if name.lower().endswith(".zip")]
     if zips:
-        todo = "Give one of them." if kind == "folder" else "Unpack it once, then give one of the zips inside."
-        raise DatasetError(f"{source!r} holds no photos but zips: {name_some(zips)}. {todo}", paths=[source])
-    unread = [(parts, reason) for parts, reason in listing.left_out if reason != SYSTEM_REASON]
-    if unread and not others:
-        parts, reason = unread[0]
-        num = "1 file is" if len(unread) == 1 else f"{len(unread):,} files are"
+        todo = _("Give one of them.") if kind == "folder" else _("Unpack it once, then give one of the zips inside.")
         raise DatasetError(
-            f"{source!r} holds no photos that can be read: {num} left out. The first is "
-            f"{printable('/'.join(parts))!r}: {reason}.",
+            _("{source!r} holds no photos but zips: {zips}. {todo}").format(
+                source=source, zips=name_some(zips), todo=todo
+            ),
             paths=[source],
         )
-    found = f"only {name_some(others)}" if others else "nothing"
+    unread = [(parts, reason) for parts, reason in listing.left_out if reason != _(SYSTEM_REASON)]
+    if unread and not others:
+        parts, reason = unread[0]
+        raise DatasetError(
+            ngettext(
+                "{source!r} holds no photos that can be read: {num:,} file is left out, {path!r}: {reason}.",
+                "{source!r} holds no photos that can be read: {num:,} files are left out. "
+                "The first is {path!r}: {reason}.",
+                len(unread),
+            ).format(source=source, num=len(unread), path=printable("/".join(parts)), reason=reason),
+            paths=[source],
+        )
+    problem = (
+        _("{source!r} holds no photos, only {others}.").format(source=source, others=name_some(others))
+        if others
+        else _("{source!r} is empty.").format(source=source)
+    )
+    what_to_do = _("Give photos in a folder per class, or with their class in the file name. Check the path.")
     raise DatasetError(
-        f"{source!r} holds no photos: {found} was found. Give photos in a folder per class, or with their class in the "
-        "file name. Check the path.",
+        f"{problem} {what_to_do}",
         paths=[source],
     )
 
@@ -184,9 +213,9 @@ def _read_table(source: str, photos: Sequence[FoundFile], kind: str, labels_csv:
     finder = RowFinder(source if kind == "folder" else None, lambda: photos)
     reading = match_rows(labels_csv, finder, source)
     used = {item.file.place for item in reading.labelled}
-    told = {"/".join(parts) for parts, _ in reading.left_out}
+    told = {"/".join(parts) for parts, _unused in reading.left_out}
     reading.left_out += [
-        (photo.parts, "is not named in `labels_csv`")
+        (photo.parts, _("is not named in `labels_csv`"))
         for photo in photos
         if photo.place not in used and "/".join(photo.parts) not in told
     ]
@@ -197,9 +226,11 @@ def _read_layout(source: str, photos: Sequence[FoundFile], class_level: int | No
     reading = label_files(photos, source, class_level)
     if reading is None:
         raise DatasetError(
-            f"No labels found for the {len(photos):,} photos in {source!r}: there is no folder per class, and no class "
-            f"in file names such as {name_some([photo.name for photo in photos[:3]])}. Sort them into a folder per "
-            "class, or give `labels_csv` or `label_pattern`. To classify photos, use `tellapart predict`.",
+            _(
+                "No labels found for the {num:,} photos in {source!r}: there is no folder per class, and no "
+                "class in file names such as {names}. Sort the photos into a folder per class, or give `labels_csv` "
+                "or `label_pattern`. To classify photos, use `tellapart predict`."
+            ).format(num=len(photos), source=source, names=name_some([photo.name for photo in photos[:3]])),
             paths=[source],
         )
     return reading
@@ -208,7 +239,7 @@ def _read_layout(source: str, photos: Sequence[FoundFile], class_level: int | No
 def _read_pattern(source: str, photos: Sequence[FoundFile], pattern: str) -> Reading:
     labels = labels_from_pattern([photo.name for photo in photos], pattern, source)
     found = [(photo, label) for photo, label in zip(photos, labels, strict=True) if label is not None]
-    splits = find_splits([photo.parts[:-1] for photo, _ in found], [label for _, label in found])
+    splits = find_splits([photo.parts[:-1] for photo, _unused in found], [label for _unused, label in found])
     labelled = [Labelled(photo, label, split) for (photo, label), split in zip(found, splits, strict=True)]
     missed = [photo.parts for photo, label in zip(photos, labels, strict=True) if label is None]
-    return Reading(labelled, [(parts, "its name does not match `label_pattern`") for parts in missed])
+    return Reading(labelled, [(parts, _("its name does not match `label_pattern`")) for parts in missed])

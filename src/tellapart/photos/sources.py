@@ -38,6 +38,7 @@ from tellapart.photos.source_reading import (
     take_photos,
 )
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
 
 Photos = PhotoSet | str | Path | Sequence[str | Path]
 
@@ -114,7 +115,9 @@ def open_labelled(photos: Photos, config: SourceConfig = SourceConfig(), *, chec
             [_open_zips(part, config) if len(part) > 1 else _open_one(part[0], config) for part in parts]
         )
     if result.labels is None:
-        reason = result.unlabelled_reason or f"No classes found for the photos in {result.source!r}."
+        reason = result.unlabelled_reason or _("No classes found for the photos in {source!r}.").format(
+            source=result.source
+        )
         raise DatasetError(reason, paths=[result.source])
     if check:
         check_classes(result.counts(), result.source)
@@ -131,7 +134,7 @@ def source_paths(photos: Photos) -> list[str | Path]:
         return [*(photos.sources or (photos.source,))]
     named = [photos] if isinstance(photos, str | Path) else list(photos)
     if not named:
-        raise DatasetError("no photos were given. Give a folder, zip, CSV or photo.")
+        raise DatasetError(_("no photos were given. Give a folder, zip, CSV or photo."))
     return named
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tellapart.config import AnswerConfig
 from tellapart.errors import ConfigError
 from tellapart.measure.intervals import wilson_interval
-from tellapart.measure.number_words import count, quote
+from tellapart.measure.number_words import quote
 from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import describe_selective, threshold_for
 from tellapart.photos.names import same_name_key
@@ -23,6 +23,8 @@ from tellapart.predict.bundle import Bundle
 from tellapart.predict.dial import apply_dial, choose_dial, describe_dial
 from tellapart.predict.inputs import Inputs
 from tellapart.records import Dial, Prediction, Skipped
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 # What stands in a bundle for a distance that no photo goes beyond.
 _BEYOND_ALL = float(np.finfo(np.float32).max)
@@ -166,7 +168,7 @@ class Predictions(Iterator[Prediction]):
         self._items = self._read()
 
     def __next__(self) -> Prediction:
-        return next(item for _, item in self._items if isinstance(item, Prediction))
+        return next(item for row, item in self._items if isinstance(item, Prediction))
 
     def __len__(self) -> int:
         """Photos there are, those that cannot be read included."""
@@ -185,11 +187,13 @@ class Predictions(Iterator[Prediction]):
             return rule_notes
         if wilson_interval(self._num_unfamiliar, self._num_read)[0] <= _MANY_UNFAMILIAR:
             return rule_notes
-        photos, verb = count(self._num_read, "photo"), "looks" if self._num_unfamiliar == 1 else "look"
-        note = (
-            f"{self._num_unfamiliar:,} of {photos} {verb} unlike the training photos. Such photos are answered "
-            f"'none of these' with `none_of_these={USUAL_RATE:g}`."
-        )
+        note = ngettext(
+            "{num:,} of {num_photos:,} photos looks unlike the training photos. `none_of_these={rate:g}` answers 'none "
+            "of these' for such photos.",
+            "{num:,} of {num_photos:,} photos look unlike the training photos. `none_of_these={rate:g}` answers 'none "
+            "of these' for such photos.",
+            self._num_unfamiliar,
+        ).format(num=self._num_unfamiliar, num_photos=self._num_read, rate=USUAL_RATE)
         return (*rule_notes, note)
 
     def items(self) -> Iterator[tuple[int, Prediction | Skipped]]:
@@ -258,9 +262,11 @@ def _quantile(rate: float, usual: Sequence[float]) -> float:
 def _check_together(not_sure: float, dial: Dial | None) -> None:
     if dial is not None:
         raise ConfigError(
-            f"`not_sure` does not go with the threshold of {quote(dial.class_name)}: `not_sure` promises few wrong "
-            "answers, and the threshold allows more of them to miss fewer photos. Leave `not_sure` out, or set the "
-            "threshold aside with `threshold='off'`.",
+            _(
+                "`not_sure` does not go with the threshold of {name}: `not_sure` promises few wrong answers, and the "
+                "threshold allows more of them to miss fewer photos. Leave `not_sure` out, or set the threshold aside "
+                "with `threshold='off'`."
+            ).format(name=quote(dial.class_name)),
             field="not_sure",
             value=not_sure,
         )

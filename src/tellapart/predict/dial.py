@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import DialConfig, check_choice
 from tellapart.errors import ConfigError
-from tellapart.measure.number_words import count, percent, percent_range, quote, round_percent, threshold_text
+from tellapart.measure.number_words import percent, percent_range, quote, round_percent, threshold_text
 from tellapart.measure.operating import (
     false_alarm_interval,
     missed_interval,
@@ -23,6 +23,7 @@ from tellapart.measure.operating import (
 from tellapart.measure.scores import OperatingCurve
 from tellapart.photos.names import class_name as to_class_name
 from tellapart.records import Dial
+from tellapart.translation import gettext as _
 
 
 def choose_dial(
@@ -51,8 +52,10 @@ def choose_dial(
     curve = _curve_of(curves, class_name)
     if curve is None:
         raise ConfigError(
-            f"`max_missed` needs photos of {quote(class_name)}, and of other classes, that the model was measured on, "
-            "and this model has none. Give `threshold`, or train again with more photos.",
+            _(
+                "`max_missed` needs photos of {name}, and of other classes, that the model was measured on, and this "
+                "model has none. Give `threshold`, or train again with more photos."
+            ).format(name=quote(class_name)),
             field="max_missed",
             value=number,
         )
@@ -68,9 +71,8 @@ def check_dial_class(config: DialConfig, class_names: Sequence[str]) -> str:
     """
     if config.chosen is None:
         return ""
-    setting, class_name, _ = config.chosen
-    class_name = to_class_name(class_name)
-    check_choice(f"the class of `{setting}`", class_name, tuple(class_names))
+    setting, class_name = config.chosen[0], to_class_name(config.chosen[1])
+    check_choice(_("the class of `{setting}`").format(setting=setting), class_name, tuple(class_names))
     return class_name
 
 
@@ -95,25 +97,42 @@ def apply_dial(dial: Dial, class_names: Sequence[str], probabilities: NDArray[np
 def describe_dial(dial: Dial, curves: Sequence[OperatingCurve]) -> str:
     """What the dial does, in a few sentences: what it missed, its false alarms, and whether a promise can be kept."""
     name = quote(dial.class_name)
-    said = f"A photo is {name} from probability {threshold_text(dial.threshold)} on."
+    threshold = threshold_text(dial.threshold)
     curve = _curve_of(curves, dial.class_name)
     if curve is None:
-        return f"{said} What that misses was not measured."
+        return _("A photo is {name} from probability {threshold} on. What that misses was not measured.").format(
+            name=name, threshold=threshold
+        )
     point = point_at(curve, dial.threshold)
     missed, alarms = point.num_missed / curve.num_photos, point.num_false_alarms / curve.num_others
-    said += (
-        f" Of {count(curve.num_photos, 'photo')} of {name} that the model had not seen, it missed {point.num_missed:,}"
-        f" ({percent(missed, curve.num_photos)}, 95% interval"
-        f" {percent_range(missed_interval(curve, point), curve.num_photos)}). Of {curve.num_others:,} others it called"
-        f" {point.num_false_alarms:,} {name} ({percent(alarms, curve.num_others)}, 95% interval"
-        f" {percent_range(false_alarm_interval(curve, point), curve.num_others)})."
+    said = _(
+        "A photo is {name} from probability {threshold} on. Of {num_photos:,} photos of {name} that the model had not "
+        "seen, it missed {num_missed:,} ({missed}, 95% interval {missed_range}). Of {num_others:,} others it called "
+        "{num_alarms:,} {name} ({alarms}, 95% interval {alarms_range})."
+    ).format(
+        name=name,
+        threshold=threshold,
+        num_photos=curve.num_photos,
+        num_missed=point.num_missed,
+        missed=percent(missed, curve.num_photos),
+        missed_range=percent_range(missed_interval(curve, point), curve.num_photos),
+        num_others=curve.num_others,
+        num_alarms=point.num_false_alarms,
+        alarms=percent(alarms, curve.num_others),
+        alarms_range=percent_range(false_alarm_interval(curve, point), curve.num_others),
     )
     if dial.max_missed is None or point_for_missed(curve, dial.max_missed) is not None:
         return said
-    return (
-        f"{said} Too few photos to promise at most {round_percent(dial.max_missed)} missed: that takes"
-        f" {num_needed(dial.max_missed):,} independent photos of {name}, and there are {int(curve.num_independent):,}."
+    few = _(
+        "Too few photos to promise at most {share} missed: that takes {needed:,} independent photos of {name}, and "
+        "there are {found:,}."
+    ).format(
+        share=round_percent(dial.max_missed),
+        needed=num_needed(dial.max_missed),
+        name=name,
+        found=int(curve.num_independent),
     )
+    return f"{said} {few}"
 
 
 def _curve_of(curves: Sequence[OperatingCurve], class_name: str) -> OperatingCurve | None:

@@ -19,9 +19,10 @@ from tellapart.measure import number_words
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.scores import Step, Verdict
 from tellapart.photos.names import group_skipped, printable
-from tellapart.records import Figure, Finding, LabelSuspect, Skipped
+from tellapart.records import Dial, Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
 from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding_cards, suspect_lines
+from tellapart.report.dial_section import card_data, dial_cards
 from tellapart.report.model_section import SURE, ModelView, make_view
 from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, judge_map, map_uri
 from tellapart.translation import current_language, gettext, ngettext
@@ -73,6 +74,7 @@ class Report:
         verdict: on the model; `None` in the report of a check-up alone.
         steps: what to do next, the costliest neglect first.
         test: of the page of a test on new photos; `None` for any other.
+        dial: from which probability on the model answers with one class; `None` where the most probable one wins.
     """
 
     source: str
@@ -92,6 +94,7 @@ class Report:
     verdict: Verdict | None = None
     steps: tuple[Step, ...] = ()
     test: ModelTest | None = None
+    dial: Dial | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -114,6 +117,7 @@ def render_report(report: Report) -> bytes:
         printable("\n".join([report.source, *report.class_names])).encode(), digest_size=8
     ).hexdigest()
     decisions_name = f"decisions-{key[:8]}.csv"
+    dials = dial_cards(report.measurement, report.dial) if report.measurement else ()
     style, script = _source(environment, _STYLE_NAME), _source(environment, _SCRIPT_NAME)
     page = environment.get_template(_PAGE_NAME).render(
         report=report,
@@ -129,12 +133,18 @@ def render_report(report: Report) -> bytes:
         left_out=() if report.test is None else group_skipped(report.test.left_out, num_first=_MOST_LEFT_OUT),
         skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
         model=model,
+        dials=dials,
         pictures=album.pictures(),
         style=style,
         script=script,
         policy=_policy(style, script),
         data=_script_data(report, cards, suspects, model)
-        | {"key": key, "download": decisions_name, "is_run": model is not None}
+        | {
+            "key": key,
+            "download": decisions_name,
+            "is_run": model is not None and report.test is None,
+            "dials": card_data(dials),
+        }
         | {"large": album.large_pictures(), "maps": _maps(report.maps), "details": album.details()},
         decisions_name=decisions_name,
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",
@@ -170,6 +180,7 @@ def _make_environment() -> "jinja2.Environment":
         "parts": lambda text, longest: [escape(part) for part in wording.shorten(text, longest).split("/")],
         "isolate": lambda text: Markup(wording.isolate(text)),
         "figure": number_words.short_number,
+        "threshold": number_words.threshold_text,
     }
     return environment
 

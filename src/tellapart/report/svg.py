@@ -81,6 +81,26 @@ class CurvePlot:
 
 
 @dataclass(frozen=True)
+class TradeOffPlot:
+    """Two shares against each other, both from 0 to 1.
+
+    Attributes:
+        ticks: the numbers along both axes: the place on x, the place on y, and the number.
+        line: `points` of the polyline.
+        band: `points` of the polygon between its bounds.
+    """
+
+    ticks: tuple[tuple[float, float, str], ...]
+    line: str
+    band: str
+
+    @staticmethod
+    def place(x: float, y: float) -> tuple[float, float]:
+        """Where a pair of shares is."""
+        return _x(x, 0, 1), _y(y, 0, 1)
+
+
+@dataclass(frozen=True)
 class Ruler:
     """An interval on a line from `start` to 1; places in percent of its width.
 
@@ -158,6 +178,22 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
         now=place_of_now,
         is_now_left=place_of_now - _NOW_WIDTH > LEFT,
     )
+
+
+def trade_off_plot(
+    line: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]]
+) -> TradeOffPlot:
+    """The plot of a curve of shares, and of the upper and the lower end of its band.
+
+    Args:
+        line, upper, lower: pairs of shares in order; at least one.
+    """
+    values = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    ticks = tuple((*TradeOffPlot.place(value, value), round_percent(value)) for value in values)
+    places = [[TradeOffPlot.place(*pair) for pair in pairs] for pairs in (line, upper, lower)]
+    # Pairs that fall on one place are drawn once.
+    own, above, below = (list(dict.fromkeys(some)) for some in places)
+    return TradeOffPlot(ticks, _joined(own), _joined([*above, *reversed(below)]))
 
 
 def make_ruler(accuracy: float, interval: tuple[float, float], baseline: float) -> Ruler:

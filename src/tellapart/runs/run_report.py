@@ -103,6 +103,7 @@ def make_page(
             verdict=None if assessed is None else assessed.verdict,
             steps=steps if assessed is None else assessed.steps,
             test=test,
+            dial=None if predictor is None else predictor.dial,
         )
     )
 

@@ -20,8 +20,9 @@ from tellapart.measure.measurement import measurement_to_json
 from tellapart.measure.splits import Split
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
-from tellapart.predict.bundle import Bundle, read_bundle, write_bundle
+from tellapart.predict.bundle import read_bundle, write_bundle
 from tellapart.predict.dial import check_dial_class, choose_dial, describe_dial
+from tellapart.predict.model import Model
 from tellapart.records import PreparedRecord
 from tellapart.runs.assessment import assess
 from tellapart.runs.job import Fitted, Recipe, Run, TrainJob
@@ -126,13 +127,12 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     job.watcher.on_checked(checkup.findings)
-    fitted = recipe.fit(checkup, split)
-    bundle = _with_dial(job, fitted.bundle)
+    fitted = _with_dial(job, recipe.fit(checkup, split))
     assessment = assess(checkup, fitted.measurement)
     metrics = _metrics(run_file.config, checkup, split, fitted) | assessment.to_json()
     job.watcher.on_stage(_("writing the model"))
     # First what cannot be made again without training again; what fails after the bundle costs no more than itself.
-    write_bundle(job.run_dir, bundle)
+    write_bundle(job.run_dir, fitted.bundle)
     write_file(job.run_dir / METRICS_NAME, to_json_bytes(metrics))
     if fitted.measurement is not None:
         write_predictions(job.run_dir, portable, checkup.seen.digests, fitted.measurement)
@@ -155,7 +155,7 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
         is_stopped=fitted.is_stopped,
         verdict=assessment.verdict,
         steps=assessment.steps,
-        dial=bundle.dial,
+        dial=fitted.bundle.dial,
     )
 
 
@@ -193,16 +193,19 @@ def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
         yield NetworkRecipe(job)
 
 
-def _with_dial(job: TrainJob, bundle: Bundle) -> Bundle:
-    """The bundle with the dial that was asked for; where it cannot be had, a note says why, and the model stays."""
+def _with_dial(job: TrainJob, fitted: Fitted) -> Fitted:
+    """The model with the dial that was asked for; where it cannot be had, a note says why, and the model stays."""
+    bundle = fitted.bundle
     try:
         dial = choose_dial(job.dial, bundle.class_names, bundle.operating)
     except ConfigError as exc:
-        job.watcher.on_note(f"{exc} The model answers with the most probable class.")
-        return bundle
-    if dial is not None:
-        job.watcher.on_note(describe_dial(dial, bundle.operating))
-    return replace(bundle, dial=dial)
+        job.watcher.on_note(_("{reason} The model answers with the most probable class.").format(reason=exc))
+        return fitted
+    if dial is None:
+        return fitted
+    job.watcher.on_note(describe_dial(dial, bundle.operating))
+    bundle = replace(bundle, dial=dial)
+    return replace(fitted, bundle=bundle, predictor=Model(bundle))
 
 
 def _dial_to_keep(run_dir: Path, resumed: RunFile) -> DialConfig:

@@ -225,15 +225,24 @@
     document.getElementById("accepted").textContent = `${plural(taken.length, "suggestion")} accepted.${left}`;
   }
 
-  // A page of a run that is open as a file knows where the run is, and the run knows where its photos are: so the command
-  // works in whatever folder it is pasted.
-  function placeCommand() {
-    const command = document.getElementById("fix-command");
-    if (!command || !data.is_run || location.protocol !== "file:") return;
+  const shellWord = (text, isWindows) => {
+    if (/^[\w/.+=-]+$/.test(text)) return text;
+    return isWindows ? `"${text}"` : `'${text.replaceAll("'", "'\\''")}'`;
+  };
+
+  // A page of a run that is open as a file knows where the run is, and the run knows where its photos are: so a command
+  // works in whatever folder it is pasted. Elsewhere the folder is unknown.
+  function runFolder() {
+    if (!data.is_run || location.protocol !== "file:") return { folder: null, isWindows: false };
     const path = decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "");
     const isWindows = /^\/[A-Za-z]:\//.test(path);
-    const folder = isWindows ? `"${path.slice(1)}"` : /^[\w/.+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-    command.textContent = `tellapart fix ${folder} --decisions ${data.download} --out cleaned`;
+    return { folder: shellWord(isWindows ? path.slice(1) : path, isWindows), isWindows };
+  }
+
+  function placeCommand() {
+    const command = document.getElementById("fix-command");
+    const { folder } = runFolder();
+    if (command && folder) command.textContent = `tellapart fix ${folder} --decisions ${data.download} --out cleaned`;
   }
 
   function startDecisions() {
@@ -458,6 +467,29 @@
     });
   }
 
+  // The slider of a threshold goes through the stops that the page has worked out, and moves the dots of both curves.
+  function startDials() {
+    const { folder, isWindows } = runFolder();
+    each("[data-dial]", (card) => {
+      const { name, stops } = data.dials[Number(card.dataset.dial)];
+      const slider = card.querySelector("input[type=range]");
+      const dots = card.querySelectorAll(".here");
+      const show = () => {
+        const stop = stops[Number(slider.value)];
+        card.querySelectorAll("[data-part]").forEach((part) => (part.textContent = stop[Number(part.dataset.part)]));
+        slider.setAttribute("aria-valuetext", stop[0]);
+        dots.forEach((dot, number) => {
+          dot.setAttribute("cx", stop[5 + 2 * number]);
+          dot.setAttribute("cy", stop[6 + 2 * number]);
+        });
+        const setting = shellWord(`${name}=${stop[0]}`, isWindows);
+        card.querySelector(".dial-command").textContent = `tellapart dial ${folder || "MODEL_DIR"} --threshold ${setting}`;
+      };
+      slider.addEventListener("input", show);
+      show();
+    });
+  }
+
   function startHeatmaps() {
     each("[data-heat]", (button) => {
       button.addEventListener("click", () => {
@@ -477,6 +509,7 @@
     startDecisions();
     startPreviews();
     startHeatmaps();
+    startDials();
     startLarge();
   });
 })();
