@@ -134,7 +134,7 @@ def _candidates(clue: str, facts: Sequence[PhotoFacts]) -> list[tuple[str, NDArr
     if clue == "image size":
         sizes = _of_names([format_size((one.height, one.width)) for one in facts], lambda size: f"{size} pixels")
         sides = np.array([max(one.height, one.width) for one in facts], np.float64)
-        return sizes + _of_bounds(sides, lambda side: f"{side:,.0f} pixels", "at least {}", "smaller than {}")
+        return sizes + _of_bounds(sides, lambda side: f"{side:,.0f} pixels on the longer side", "at least {}", "smaller than {}")
     if clue == "file size":
         sizes_in_kb = np.array([one.num_bytes for one in facts]) / 1000
         return _of_bounds(sizes_in_kb, lambda size: f"{size:,.0f} kB", "at least {}", "smaller than {}")

@@ -7,6 +7,7 @@ import typer
 
 from tellapart.cli.options import CacheDir
 from tellapart.cli.output import make_console, print_line
+from tellapart.translation import gettext as _
 
 
 def demo(
@@ -21,7 +22,8 @@ def demo(
 
     check_can_train()
     console = make_console()
-    print_line(console, f"120 drawn cats and dogs are in {out / 'photos'}, with some mistakes planted among them.")
+    said = _("Drawing 120 cats and dogs into {path}, with some mistakes planted among them.")
+    print_line(console, said.format(path=out / "photos"))
     with watch_training() as watcher:
         result = run_demo(out, watcher, cache_dir=cache_dir)
     for line in describe_run(result.run):
@@ -30,5 +32,6 @@ def demo(
     print_line(console, f"Planted mistakes that the check-up found: {found}")
     answers = ", ".join(f"{name} {number}" for name, number in result.answers.items())
     print_line(console, f"Answers for new photos: {answers}. They are in {result.table} and {result.picture}")
-    print_line(console, f"Open the report: tellapart report {result.run.run_dir} --open")
-    print_line(console, f"Ask the model: tellapart predict {result.run.run_dir} {result.photos.new}")
+    print_line(console, _("Open the report: {command}").format(command=f"tellapart report {result.run.run_dir} --open"))
+    command = f"tellapart predict {result.run.run_dir} {result.photos.new}"
+    print_line(console, _("Ask the model: {command}").format(command=command))

@@ -25,6 +25,7 @@ from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.runs.outputs import LOCK_NAME, claim_dir
 from tellapart.store import output_error, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import number_of, read_json, reason_of, short_repr, text_of, whole_of
 
 if sys.platform == "win32":
@@ -133,7 +134,7 @@ def claimed(run_dir: Path) -> Iterator[None]:
 def _lock_folder(run_dir: Path) -> int:
     """The open lock file of the folder, which no other training has."""
     path = run_dir / LOCK_NAME
-    for _ in range(_MOST_TRIES):
+    for _try in range(_MOST_TRIES):
         claim_dir(run_dir, RUN_FILE_NAME)
         try:
             descriptor, is_ours = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
@@ -214,7 +215,9 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = read_json(path)
     except FileNotFoundError as exc:
         raise BundleError(
-            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`.",
+            _("{folder!r} holds no run (no {name}). Give a folder made by `tellapart train`.").format(
+                folder=str(run_dir), name=RUN_FILE_NAME
+            ),
             path=run_dir,
         ) from exc
     except (OSError, ValueError) as exc:
