@@ -221,7 +221,9 @@ def test_a_source_without_a_readable_photo_is_refused(check: Callable[[Path], Ch
     for name in ("a", "b"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         (tmp_path / "photos" / name / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(DatasetError, match="none of the photos of .* can be read, the first because"):
+    with pytest.raises(
+        DatasetError, match="no photo of .* can be read. The first one is cut off|no photo of .* can be read"
+    ):
         check(tmp_path / "photos")
 
 
@@ -296,7 +298,7 @@ def test_the_command_prints_writes_and_ends_with_2_when_strict(
     assert stop.value.code == 2
     assert "! 1 photo in more than one class" in printed.out
     assert "stranger.png" in printed.out
-    assert "should be fixed" in printed.err
+    assert "problems in" in printed.err
     assert page.read_bytes().startswith(b"<!doctype html>") or page.read_bytes().startswith(b"<!DOCTYPE html>")
     assert json.loads(table.read_bytes())["findings"]
 

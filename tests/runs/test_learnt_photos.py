@@ -121,7 +121,7 @@ def test_a_run_without_fingerprints_says_that_it_knows_no_near_copies(
     evaluation = tellapart.evaluate(own_run, mixed)
     assert (evaluation.num_photos, evaluation.num_known) == (10, 0)
     assert (
-        "no fingerprints of the photos it was trained on, so near copies of them are not recognised"
+        "no fingerprints of the photos it was trained on, so near-copies of them are not recognised"
         in evaluation.notes[0]
     )
 

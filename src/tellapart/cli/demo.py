@@ -11,7 +11,7 @@ from tellapart.translation import gettext as _
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the photos, the run and the answers.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help=_("Folder for the photos, the run and the answers."))] = Path("demo"),
     cache_dir: CacheDir = None,
 ) -> None:
     """Try it without photos: train on drawn cats and dogs, find the mistakes planted in them, predict new ones."""
@@ -28,10 +28,22 @@ def demo(
         result = run_demo(out, watcher, cache_dir=cache_dir)
     for line in describe_run(result.run):
         print_line(console, line)
-    found = ", ".join(f"{trap} {num} of {planted}" for trap, (num, planted) in result.found.items())
-    print_line(console, f"Planted mistakes that the check-up found: {found}")
+    found = ", ".join(
+        _("{trap} {num} of {planted}").format(trap=_(trap), num=num, planted=planted)
+        for trap, (num, planted) in result.found.items()
+    )
+    print_line(console, _("Planted mistakes that the check-up found: {found}").format(found=found))
     answers = ", ".join(f"{name} {number}" for name, number in result.answers.items())
-    print_line(console, f"Answers for new photos: {answers}. They are in {result.table} and {result.picture}")
-    print_line(console, _("Open the report: {command}").format(command=f"tellapart report {result.run.run_dir} --open"))
-    command = f"tellapart predict {result.run.run_dir} {result.photos.new}"
-    print_line(console, _("Ask the model: {command}").format(command=command))
+    print_line(
+        console,
+        _("Answers for new photos: {answers}. They are in {table} and {picture}").format(
+            answers=answers, table=result.table, picture=result.picture
+        ),
+    )
+    print_line(console, _("Open the report: tellapart report {folder} --open").format(folder=result.run.run_dir))
+    print_line(
+        console,
+        _("Ask the model: tellapart predict {folder} {photos}").format(
+            folder=result.run.run_dir, photos=result.photos.new
+        ),
+    )
