@@ -115,6 +115,11 @@ TABLES = {
         "Share of 95% intervals that hold the truth, by groups and by files: groups of 1 to `largest_group` photos,"
         " right or wrong `together` to that degree, 1 for copies (benchmarks/coverage_groups.py).",
     ),
+    "group-promises": (
+        "Promises count groups",
+        "`--not-sure` and `--max-missed` at a rate: share of collections that answer or promise anything, and their"
+        " mean error or share missed among new photos, by groups and by files (benchmarks/coverage_not_sure.py).",
+    ),
 }
 
 
