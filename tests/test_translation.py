@@ -63,6 +63,10 @@ def is_translation(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TRANSLATORS
 
 
+def is_format(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("format", "join")
+
+
 def place(path: Path, node: Any) -> str:
     return f"{path.relative_to(PACKAGE)}:{node.lineno}"
 
@@ -248,4 +252,4 @@ def test_the_flag_is_stronger_than_the_environment() -> None:
 def test_a_language_that_is_missing_is_named_with_those_that_are_there() -> None:
     refused = run("show", "--language", "fr", "x")
     assert refused.returncode == 2
-    assert refused.stderr.strip() == "tellapart: There is no language 'fr'. Give one of en, zh."
+    assert refused.stderr.strip() == "tellapart: there is no language 'fr'. Give one of en, zh."

@@ -22,7 +22,7 @@ ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 # The variables that name a language, the strongest first, as for GNU gettext.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-_LOCALE_DIR = Path(__file__).with_name("locale")
+LOCALE_DIR = Path(__file__).with_name("locale")
 
 
 class _Current:
@@ -80,7 +80,7 @@ def use_language(name: str) -> LanguageSwitch:
     language = _language_of_tag(name)
     if language is None:
         raise ConfigError(
-            gettext("There is no language {value!r}. Give one of {names}.").format(
+            gettext("there is no language {value!r}. Give one of {names}.").format(
                 value=name, names=", ".join(LANGUAGES)
             ),
             field="language",
@@ -118,5 +118,5 @@ def _load_catalogue(language: str) -> "GNUTranslations | None":
         return None
     from gettext import GNUTranslations
 
-    with open(_LOCALE_DIR / language / "LC_MESSAGES" / "tellapart.mo", "rb") as file:
+    with open(LOCALE_DIR / language / "LC_MESSAGES" / "tellapart.mo", "rb") as file:
         return GNUTranslations(file)

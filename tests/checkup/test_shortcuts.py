@@ -187,7 +187,7 @@ FORMAT = Shortcut("file format", 0.97, 0.5, "cat", 0.98, 0.04)
 
 def test_how_strong_a_shortcut_is_is_told_in_one_sentence() -> None:
     assert describe_strength(FORMAT) == (
-        "By the file format alone, without the picture, 98% of 'cat' are found, and 4% of the others are taken for it."
+        "The file format alone, without the picture, finds 98% of 'cat', and takes 4% of the others for it."
     )
 
 
@@ -237,4 +237,4 @@ def test_a_clue_without_one_value_is_named_by_itself() -> None:
     cameras = ["a", "b", "c", "d", "e"]
     facts = [draw_facts(camera=cameras[row % 5]) for row in range(100)]
     found = with_value(Shortcut("camera", 0.9, 0.5, "cat", 0.9, 0.1), facts, np.arange(100) // 50, 1)
-    assert describe_shortcut(found) == "'cat' can be told by the camera alone"
+    assert describe_shortcut(found) == "The camera alone gives 'cat' away"

@@ -10,6 +10,7 @@ from tellapart.commands.evaluate import evaluate, evaluation_to_json
 from tellapart.errors import DatasetError, OutputError
 from tellapart.measure.intervals import wilson_interval
 from tellapart.predict.bundle import Bundle, write_bundle
+from tellapart.records import Dial
 from tellapart.store import to_json_bytes
 
 Paint = Callable[..., Path]
@@ -39,6 +40,19 @@ def test_classes_are_matched_by_name_and_not_by_number(
     paint_folder(paint, "green", "green", 2)
     evaluation = evaluate(tmp_path / "model", tmp_path / "unseen")
     assert evaluation.confusion_matrix == ((0, 0, 0), (0, 2, 0), (0, 0, 2))
+
+
+def test_what_the_threshold_of_the_model_misses_is_told(
+    make_bundle: Callable[..., Bundle], paint: Paint, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "model", make_bundle(dial=Dial("red", 0.002)))
+    paint_folder(paint, "blue", "blue", 3)
+    paint_folder(paint, "red", "red", 2)
+    evaluation = evaluate(tmp_path / "model", tmp_path / "unseen")
+    assert evaluation.accuracy == 1.0
+    (said,) = [note for note in evaluation.notes if note.startswith("A photo is 'red' from probability 0.002 on.")]
+    assert "it missed 0 (0%" in said
+    assert "Of 3 others it called 3 'red' (100%" in said
 
 
 def test_photos_of_one_class_are_evaluated(model_dir: Path, paint: Paint, tmp_path: Path) -> None:

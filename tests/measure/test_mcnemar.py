@@ -63,7 +63,7 @@ def test_swapping_the_answers_swaps_the_names_in_the_sentence(num_only_first: in
 def test_the_better_one_is_better_in_whatever_order_they_are_given(num_only_first: int, num_only_second: int) -> None:
     first, second = answers(num_only_first, 2 * num_only_first + num_only_second + 20)
     for test in (compare_paired("a", "b", first, second), compare_paired("b", "a", second, first)):
-        assert describe_test(test).startswith("b is better than a; ")
+        assert describe_test(test).startswith("b is better than a: ")
 
 
 def test_no_photo_that_only_one_got_right_gives_a_p_value_of_one() -> None:
@@ -106,7 +106,7 @@ def test_answers_that_do_not_fit_are_refused(first: NDArray[np.bool_], second: N
     ],
 )
 def test_a_clear_difference_says_which_is_better_and_how_rare_it_is(p_value: float, words: str) -> None:
-    assert told(p_value) == f"transfer is better than classic; chance alone would do this {words}"
+    assert told(p_value) == f"transfer is better than classic: chance alone gives such a difference {words}"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_clear_difference_says_which_is_better_and_how_rare_it_is(p_value: flo
 )
 def test_a_difference_that_chance_often_gives_decides_nothing(p_value: float, words: str) -> None:
     assert told(p_value) == (
-        f"transfer and classic cannot be told apart on these photos: chance alone would give such a difference {words}"
+        f"transfer and classic do about equally well: chance alone gives such a difference {words}"
     )
 
 

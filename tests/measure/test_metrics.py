@@ -90,7 +90,7 @@ def test_every_figure_is_a_plain_python_number() -> None:
         ([], np.empty((0, 3)), "there are 0 photos to evaluate"),
         ([0], [[math.nan, 0.5, 0.5]], "of 1 of 1 photos are not finite.*smaller `learning_rate`"),
         ([0], [[math.inf, 0.0, 0.0]], "not finite"),
-        ([0], [[3.0, -2.0, 0.0]], "from -2 to 3 .*Apply softmax"),
+        ([0], [[3.0, -2.0, 0.0]], "from -2 to 3, .*Apply softmax"),
         ([0], [[0.5, 0.1, 0.1]], "sums from 0.7 to 0.7"),
         ([0], [[0.5, 0.5]], r"shape \(1, 2\) for 3 classes"),
         ([0, 1], [[0.5, 0.25, 0.25]], "one label a photo"),

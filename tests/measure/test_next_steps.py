@@ -65,7 +65,7 @@ def test_many_wrong_labels_cost_more_than_a_weak_class() -> None:
 def test_a_missed_rare_class_says_how_many_were_missed() -> None:
     (step,) = steps_of(draw_model({"good": 750, "cracked": 25}, {"good": 0.99, "cracked": 0.56}))
     assert step.title == "Add photos of 'cracked'"
-    assert step.action.startswith("It missed 11 of 25.")
+    assert step.action.startswith("The model missed 11 of 25.")
 
 
 @pytest.mark.parametrize(("gain", "kinds"), [(0.0, []), (0.02, ["more_photos"])])

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.measure.number_words import count, percent, percent_range, quote_some, round_percent
+from tellapart.measure.number_words import (
+    count_classes,
+    count_photos,
+    join_words,
+    percent,
+    percent_range,
+    quote_some,
+    round_percent,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,13 +29,21 @@ def test_a_chosen_share_has_no_needless_decimals(share: float, said: str) -> Non
     assert round_percent(share) == said
 
 
+@pytest.mark.parametrize(("num", "said"), [(0, "0 photos"), (1, "1 photo"), (1200, "1,200 photos")], ids=str)
+def test_photos_agree_with_their_number(num: int, said: str) -> None:
+    assert count_photos(num) == said
+
+
+@pytest.mark.parametrize(("num", "said"), [(1, "1 class"), (2, "2 classes")], ids=str)
+def test_classes_agree_with_their_number(num: int, said: str) -> None:
+    assert count_classes(num) == said
+
+
 @pytest.mark.parametrize(
-    ("number", "noun", "said"),
-    [(1, "photo", "1 photo"), (1200, "photo", "1,200 photos"), (2, "class", "2 classes"), (1, "class", "1 class")],
-    ids=str,
+    ("words", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")], ids=str
 )
-def test_nouns_agree_with_their_number(number: int, noun: str, said: str) -> None:
-    assert count(number, noun) == said
+def test_words_are_listed_as_in_a_sentence(words: list[str], said: str) -> None:
+    assert join_words(words) == said
 
 
 @pytest.mark.parametrize(

@@ -129,25 +129,25 @@ def test_the_line_is_not_drawn_below_a_stretch_that_breaks_the_promise() -> None
 def test_the_sentence_says_how_many_photos_are_answered_and_measured() -> None:
     points = (SelectivePoint(0.0, 200, 20), SelectivePoint(0.8, 186, 4), SelectivePoint(0.9, 100, 1))
     assert describe_selective(points, 0.05) == (
-        "With `not_sure=0.05` it would answer 93% of photos: of 200 it had not seen, it answered 186 and was wrong "
-        "about 4 of these."
+        "With `not_sure=0.05` the model answers 93% of photos. It answered 186 of 200 photos it had not seen, and 4 of"
+        " these answers were wrong."
     )
 
 
 def test_the_sentence_says_that_all_photos_are_answered() -> None:
-    assert "would answer all photos: of 200" in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
+    assert "answers all photos. It answered 200 of 200" in describe_selective((SelectivePoint(0.0, 200, 2),), 0.05)
 
 
 def test_the_sentence_does_not_round_up_to_all_photos() -> None:
     points = (SelectivePoint(0.0, 1000, 12), SelectivePoint(0.6, 998, 2))
-    assert "would answer 99.8% of photos" in describe_selective(points, 0.01)
+    assert "answers 99.8% of photos" in describe_selective(points, 0.01)
 
 
 def test_the_sentence_says_how_many_photos_a_promise_takes() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 60, 0),), 0.01)
-    assert "would answer no photos. Too few photos to promise this" in sentence
-    assert "99 independent photos or more" in sentence
-    assert "measured on 60" in sentence
+    assert "answers no photos. There are too few photos to promise this" in sentence
+    assert "takes 99 independent photos" in sentence
+    assert "tested on 60" in sentence
 
 
 def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
@@ -157,15 +157,15 @@ def test_so_many_photos_as_the_sentence_names_are_enough() -> None:
 
 def test_the_sentence_says_how_wrong_the_surest_answers_were() -> None:
     sentence = describe_selective((SelectivePoint(0.0, 100, 30), SelectivePoint(0.9, 50, 10)), 0.05)
-    assert "would answer no photos. It is too often wrong to promise this" in sentence
-    assert "of the 50 it was surest about, among 100 it had not seen, it was wrong about 10" in sentence
+    assert "answers no photos. It is too often wrong to promise this" in sentence
+    assert "10 of its 50 surest answers were wrong" in sentence
 
 
 def test_the_sentence_says_that_the_surest_answers_were_right_and_too_few() -> None:
     points = (SelectivePoint(0.0, 100, 12), SelectivePoint(0.7, 60, 8), SelectivePoint(0.9, 25, 0))
     sentence = describe_selective(points, 0.05)
-    assert "would answer no photos. Too few photos to promise this" in sentence
-    assert "of the 25 it was surest about, among 100 it had not seen, it was wrong about 0" in sentence
+    assert "answers no photos. There are too few photos to promise this" in sentence
+    assert "0 of its 25 surest answers were wrong" in sentence
 
 
 @settings(max_examples=50)
@@ -194,7 +194,7 @@ def test_copies_make_no_promise_possible() -> None:
     groups = np.arange(70) // 7
     assert threshold_for(selective_points(labels, probabilities), 0.02) == 0.0
     assert threshold_for(selective_points(labels, probabilities, groups), 0.02) is None
-    assert "measured on 10." in describe_selective(selective_points(labels, probabilities, groups), 0.02)
+    assert "tested on 10." in describe_selective(selective_points(labels, probabilities, groups), 0.02)
 
 
 def draw_groups(num_groups: int, accuracy: float, together: float, seed: int) -> tuple[Answers, NDArray[np.int64]]:

@@ -39,7 +39,7 @@ def test_a_model_that_finds_both_classes_is_good() -> None:
     verdict = judge(draw_model(PETS, {"cat": 0.95, "dog": 0.9}), (), 200)
     assert (verdict.word, verdict.colour) == (GOOD, "green")
     assert verdict.sentence.startswith(
-        "It was right on 92% of 200 photos it had not seen. On similar photos expect 88%"
+        "The model was right on 92% of 200 photos it had not seen. On similar photos expect 88%"
     )
     assert any("'dog': it found 90 (90%, between 83% and 94%) of 100" in reason for reason in verdict.reasons)
 
@@ -69,17 +69,17 @@ def test_30_to_1_leads_with_the_rare_class_and_is_not_good() -> None:
     verdict = judge(draw_model({"good": 750, "cracked": 25}, {"good": 0.96, "cracked": 0.56}), (), 775)
     assert verdict.word == WITH_CARE
     assert verdict.sentence == (
-        "Of 25 photos of 'cracked' it found 14 (56%, between 37% and 73%). Of 750 photos of 'good' it called 30"
+        "Of 25 photos of 'cracked' the model found 14 (56%, between 37% and 73%). Of 750 photos of 'good' it called 30"
         " 'cracked' (4.0%)."
     )
     assert verdict.reasons[0] == "Always answering 'good' is right more often: 96.8% instead of 94.7%."
-    assert "It may miss half of 'cracked'" in verdict.reasons[1]
+    assert "The model may miss half of 'cracked'" in verdict.reasons[1]
 
 
 def test_the_rarest_class_that_is_found_least_leads_among_many() -> None:
     sizes = {"oak": 300, "elm": 40, "ash": 30, "fir": 280}
     verdict = judge(draw_model(sizes, {"oak": 0.9, "elm": 0.75, "ash": 0.9, "fir": 0.8}), (), 650)
-    assert verdict.sentence.startswith("Of 40 photos of 'elm' it found 30")
+    assert verdict.sentence.startswith("Of 40 photos of 'elm' the model found 30")
     assert " other photos it called " in verdict.sentence
 
 

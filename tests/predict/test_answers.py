@@ -116,7 +116,7 @@ def test_a_network_that_cannot_tell_gives_no_distance(trained: Run, animals_dir:
 
 def test_what_a_rate_comes_to_is_said(predictor: Model) -> None:
     (note,) = rule(predictor, not_sure=0.1).notes
-    assert "it would answer 60% of photos" in note
+    assert "the model answers 60% of photos" in note
 
 
 def test_more_false_alarms_leave_less_room(predictor: Model) -> None:

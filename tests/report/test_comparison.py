@@ -61,7 +61,7 @@ def test_the_caption_says_what_the_tests_say() -> None:
     written = texts(draw_comparison(compare(make_result("a"), make_result("b"), make_result("c"))))
     assert any(
         caption.split("\n")
-        == [f"{pair} than {other}; chance alone would do this 1 time in 1,000"
+        == [f"{pair} than {other}: chance alone gives such a difference 1 time in 1,000"
             for pair, other in (("a is better", "b"), ("a is better", "c"), ("b is better", "c"))]
         for caption in written
     )  # fmt: skip

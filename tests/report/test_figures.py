@@ -111,7 +111,7 @@ def looked_at(epochs: list[int], num_epochs: int) -> list[EpochRecord]:
 def test_curves_are_drawn_whatever_epochs_were_validated(epochs: list[int]) -> None:
     figure = draw_curves(looked_at(epochs, 8))
     assert decode(figure_png(figure, dpi=40)) is not None
-    assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == {"train", "validation"}
+    assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == {"training", "validation"}
 
 
 def test_a_few_validated_epochs_are_marks_at_their_epochs_with_the_values_as_measured() -> None:
@@ -127,7 +127,7 @@ def test_a_few_validated_epochs_are_marks_at_their_epochs_with_the_values_as_mea
 def test_training_values_of_epochs_that_were_not_validated_are_drawn() -> None:
     accuracy, _ = draw_curves(looked_at([3, 6], 6)).axes
     assert list(accuracy.lines[0].get_xdata()) == [1, 2, 3, 4, 5, 6]
-    assert accuracy.lines[1].get_label() == "train"
+    assert accuracy.lines[1].get_label() == "training"
 
 
 def test_a_single_epoch_left_out_leaves_curves_that_are_smoothed() -> None:

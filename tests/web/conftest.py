@@ -1,8 +1,11 @@
 """Served models for the tests: one that sees only colour, and one that also shows where it looks."""
 
 import io
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from PIL import Image
 
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.web.serve_config import ServeConfig, ServeLimits
+from tellapart.web.server import listen, serve
 from tellapart.web.service import create_app
 
 LOCAL = "http://127.0.0.1:8000"
@@ -64,3 +68,28 @@ def colours(folders: dict[str, Path], open_client: Callable[..., TestClient]) ->
     """A client of a service with one model."""
     with open_client({"colours": folders["colours"]}) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Callable[..., AbstractContextManager[tuple[str, int]]]:
+    """A function from folders, limits and settings to a server in a thread: a context that gives its host and port."""
+
+    @contextmanager
+    def run(folders: dict[str, Path], *settings: object) -> Iterator[tuple[str, int]]:
+        listener = listen("127.0.0.1", 0, has_token=False)
+        address = listener.getsockname()
+        servers: list[Any] = []
+        thread = threading.Thread(
+            target=serve, args=(folders, listener, *settings), kwargs={"on_start": servers.append}
+        )
+        thread.start()
+        try:
+            yield address
+        finally:
+            while not servers and thread.is_alive():
+                thread.join(0.01)
+            servers[0].should_exit = True
+            thread.join(60)
+        assert not thread.is_alive()
+
+    return run

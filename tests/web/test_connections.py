@@ -3,16 +3,15 @@
 import contextlib
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tellapart.web.serve_config import ServeLimits
-from tellapart.web.server import listen, serve
 
+Run = Callable[..., AbstractContextManager[tuple[str, int]]]
 SHORT = ServeLimits(
     max_connections=20, max_bytes=200_000, max_buffered_bytes=1_000_000, header_seconds=0.2, body_seconds=0.3
 )
@@ -21,35 +20,17 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-@contextmanager
-def running(folder: Path, limits: ServeLimits) -> Iterator[tuple[str, int]]:
-    """The address of a server in a thread, which has ended after the block."""
-    listener = listen("127.0.0.1", 0, has_token=False)
-    address = listener.getsockname()
-    servers: list[object] = []
-    thread = threading.Thread(target=serve, args=({"m": folder}, listener, limits), kwargs={"on_start": servers.append})
-    thread.start()
-    try:
-        yield address
-    finally:
-        while not servers:
-            thread.join(0.01)
-        servers[0].should_exit = True  # type: ignore[attr-defined]
-        thread.join(60)
-    assert not thread.is_alive()
-
-
 @pytest.fixture(scope="module")
-def strict(folders: dict[str, Path]) -> Iterator[tuple[str, int]]:
+def strict(folders: dict[str, Path], run_server: Run) -> Iterator[tuple[str, int]]:
     """The address of a server with short deadlines."""
-    with running(folders["colours"], SHORT) as address:
+    with run_server({"m": folders["colours"]}, SHORT) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def patient(folders: dict[str, Path]) -> Iterator[tuple[str, int]]:
+def patient(folders: dict[str, Path], run_server: Run) -> Iterator[tuple[str, int]]:
     """The address of a server with the usual deadlines, and few connections."""
-    with running(folders["colours"], PATIENT) as address:
+    with run_server({"m": folders["colours"]}, PATIENT) as address:
         yield address
 
 

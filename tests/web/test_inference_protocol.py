@@ -3,8 +3,8 @@
 import base64
 import json
 import struct
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from tellapart.predict.model import load
 from tellapart.web.refusals import RequestError
-from tellapart.web.server import listen, serve
 from tellapart.web.tensors import parse_request
 
 Draw = Callable[..., bytes]
@@ -24,19 +23,17 @@ INFER = "/v2/models/colours/infer"
 
 
 @pytest.fixture(scope="module")
-def triton(folders: dict[str, Path]) -> Iterator[Any]:
+def triton(
+    folders: dict[str, Path], run_server: Callable[..., AbstractContextManager[tuple[str, int]]]
+) -> Iterator[Any]:
     """Triton's client of a server that runs in a thread."""
     from tritonclient import http
 
-    listener = listen("127.0.0.1", 0, has_token=False)
-    servers: list[Any] = []
-    thread = threading.Thread(target=serve, args=(folders, listener), kwargs={"on_start": servers.append})
-    address = "{}:{}".format(*listener.getsockname())
-    thread.start()
-    with http.InferenceServerClient(address, network_timeout=60, connection_timeout=60) as client:
+    with (
+        run_server(folders) as (host, port),
+        http.InferenceServerClient(f"{host}:{port}", network_timeout=60, connection_timeout=60) as client,
+    ):
         yield client
-    servers[0].should_exit = True
-    thread.join(60)
 
 
 def photos_of(draw: Draw, num: int = 3) -> list[bytes]:

@@ -121,7 +121,7 @@ def check(
     for note in opened.notes:
         watcher.on_note(note)
     if opened.unlabelled_reason is not None:
-        watcher.on_note(f"the photos are taken as unlabelled: {opened.unlabelled_reason}")
+        watcher.on_note(_("the photos are taken as unlabelled: {reason}").format(reason=opened.unlabelled_reason))
     decided = apply_own_decisions(opened, watcher)
     opened = decided.photos
     if config.per_class is not None and opened.labels is not None:
@@ -129,10 +129,15 @@ def check(
     seen = _look_with_backbone(opened, config.cache_dir, backbone, watcher)
     if not len(seen.photos):
         skipped = seen.photos.skipped
-        reason = skipped[0].reason if skipped else "there are none"
         raise DatasetError(
-            f"none of the photos of {opened.source!r} can be read, the first because: {reason}. "
-            "Give photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
+            _(
+                "no photo of {source!r} can be read. The first one {reason}. Give photos in JPEG, PNG or another common"
+                " format. `tellapart show` lists the reasons."
+            ).format(source=opened.source, reason=skipped[0].reason)
+            if skipped
+            else _("there are no photos in {source!r}. Give photos in JPEG, PNG or another common format.").format(
+                source=opened.source
+            ),
             paths=[item.path for item in skipped],
         )
     watcher.on_stage(_("checking the photos"))
@@ -144,7 +149,7 @@ def _look_with_backbone(photos: PhotoSet, cache_dir: str | None, backbone: str, 
     try:
         eyes = [Eye(start_backbone(backbone, cache_dir, watcher).embedder)]
     except DependencyError as exc:
-        watcher.on_note(f"labels were not checked, because no backbone can be used: {exc}")
+        watcher.on_note(_("labels were not checked, because no backbone can be used: {reason}").format(reason=exc))
         eyes = []
     return look_at(photos, eyes, cache_dir=cache_dir, watcher=watcher)
 
@@ -209,17 +214,17 @@ def _list_clear(photos: PhotoSet, findings: Sequence[Finding], with_embeddings: 
         with_embeddings: whether labels could be doubted.
     """
     looked: list[tuple[tuple[str, ...], str]] = [
-        (("copies", "near", "alike"), "No photo is there twice, as a copy or nearly so."),
-        (("empty", "too_dark", "too_blurred"), "No photo is empty, very dark or blurry."),
+        (("copies", "near", "alike"), _("There are no copies or near-copies.")),
+        (("empty", "too_dark", "too_blurred"), _("No photo is empty, very dark or blurry.")),
     ]
     if photos.labels is not None:
-        looked.append((("cross_class",), "No photo stands in more than one class."))
-        looked.append((("shortcuts",), "Image size, file format, camera and border do not give the classes away."))
+        looked.append((("cross_class",), _("No photo is in two classes.")))
+        looked.append((("shortcuts",), _("Image size, file format, camera and border do not give the classes away.")))
         if with_embeddings:
-            looked.append((("label_suspects",), "No label looks wrong."))
-            looked.append((("outliers",), "No photo looks out of place in its class."))
+            looked.append((("label_suspects",), _("No label looks wrong.")))
+            looked.append((("outliers",), _("No photo looks out of place in its class.")))
     if len(set(photos.given_splits)) > 1:
-        looked.append((("leak",), "No photo stands on both sides of the split that the folders make."))
+        looked.append((("leak",), _("No photo is in two split folders.")))
     found = {finding.kind for finding in findings}
     return tuple(sentence for kinds, sentence in looked if found.isdisjoint(kinds))
 

@@ -7,6 +7,7 @@ from tellapart.checkup.thresholds import CheckConfig
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding
+from tellapart.translation import gettext as _
 
 
 def judge_balance(photos: PhotoSet, thresholds: CheckConfig) -> Judgement:
@@ -24,9 +25,10 @@ def _find_imbalance(counts: Mapping[str, int]) -> Finding:
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     return Finding(
         "imbalance",
-        f"{counts[largest]:,} photos of {largest!r}, {counts[smallest]:,} of {smallest!r}",
-        "Each class is made to count alike, yet a class with few photos is known less well: more photos of it help "
-        "most.",
+        _("{num_largest:,} photos of {largest!r}, {num_smallest:,} of {smallest!r}").format(
+            num_largest=counts[largest], largest=largest, num_smallest=counts[smallest], smallest=smallest
+        ),
+        _("Classes are weighted equally, but small classes are learned less well. Adding photos of them helps most."),
         sum(counts.values()),
         (),
         (),
@@ -47,8 +49,8 @@ def judge_counts(photos: PhotoSet, thresholds: CheckConfig) -> Judgement:
     rows = [tuple(row for row, label in enumerate(labels) if photos.class_names[label] == name) for name in few]
     finding = Finding(
         "few_photos",
-        f"Fewer than {thresholds.few:,} photos of {name_some(few)}",
-        "That is enough to learn from and not to measure with: the interval around the accuracy will be wide.",
+        _("Fewer than {num:,} photos of {names}").format(num=thresholds.few, names=name_some(few)),
+        _("Enough for training, too few to measure accuracy: its interval will be wide. Add photos of these classes."),
         sum(counts[name] for name in few),
         tuple(rows),
         tuple(few),

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tellapart.checkup.thresholds import THRESHOLDS
 from tellapart.records import Figure, Finding
+from tellapart.translation import gettext as _
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ def make_figure(name: str, values: ArrayLike, threshold: float, num_found: int, 
     median = worst = None
     if len(known):
         median, worst = float(np.median(known)), float(known.min() if is_low_worst else known.max())
-    return Figure(name, THRESHOLDS[name], float(threshold), median, worst, num_found)
+    return Figure(name, _(THRESHOLDS[name]), float(threshold), median, worst, num_found)
 
 
 def find_single(
@@ -100,8 +101,3 @@ def find_single(
         return None
     examples, captions = tuple((row,) for row in rows), tuple(caption(row) for row in rows)
     return Finding(kind, title(len(rows)), why, len(rows), examples, captions, is_problem, action)
-
-
-def count_words(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun, in the singular for 1."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -10,11 +10,13 @@ import numpy as np
 
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.duplicates import group_numbers, pauses_between
-from tellapart.checkup.finding import Judgement, PhotoScores, count_words, make_figure
+from tellapart.checkup.finding import Judgement, PhotoScores, make_figure
+from tellapart.measure.number_words import count_photos
 from tellapart.measure.splits import count_groups
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, PhotoGroup
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 Groups = tuple[PhotoGroup, ...]
 
@@ -113,9 +115,9 @@ def _find_leak(photos: PhotoSet, groups: Groups) -> Finding | None:
             " left out of the test."
         ),
         num,
-        *_show_groups(photos, some, lambda row: splits[row] or "no folder"),
+        *_show_groups(photos, some, lambda row: splits[row] or _("no folder")),
         is_problem=True,
-        action="Delete these photos from the validation and test folders, or train on one folder without the split.",
+        action=_("Delete these photos from the validation and test folders, or train on one folder without the split."),
     )
 
 
@@ -126,7 +128,7 @@ def _title_of_leak(splits: Sequence[str | None], groups: Sequence[Sequence[int]]
     leaked = {row for rows in learnt for row in rows if splits[row] in held_out}
     if not leaked:
         num = len({row for rows in groups for row in rows})
-        return _("{photos} in one split folder with a copy in another").format(photos=count_words(num, "photo"))
+        return _("{photos} in one split folder with a copy in another").format(photos=count_photos(num))
     num_all = sum(splits.count(name) for name in held_out)
     return _("{num:,} of the {num_all:,} photos in {folders} have a copy in the training photos").format(
         num=len(leaked), num_all=num_all, folders=" + ".join(held_out)
@@ -145,12 +147,14 @@ def _find_cross_class(photos: PhotoSet, groups: Groups) -> Finding | None:
     num = len({row for rows in some for row in rows})
     return Finding(
         "cross_class",
-        f"{count_words(len(some), 'photo')} in more than one class",
-        "One picture cannot belong to two classes, so one of its labels is wrong and teaches the wrong thing.",
+        ngettext("{num:,} photo in more than one class", "{num:,} photos in more than one class", len(some)).format(
+            num=len(some)
+        ),
+        _("A photo cannot belong to two classes. One of its labels is wrong and teaches the wrong thing."),
         num,
         *_show_groups(photos, some),
         is_problem=True,
-        action="Keep each photo in one class: choose below, download your decisions, run the command shown there.",
+        action=_("Keep each photo in one class. Choose below, download your decisions, run the command shown there."),
     )
 
 
@@ -159,9 +163,13 @@ def _find_copies(photos: PhotoSet, groups: Groups) -> Finding | None:
         photos,
         groups,
         "copies",
-        lambda groups, num: f"{count_words(num, 'file')} with the same content as another",
-        "Copies add nothing to learn from; they stay on one side of the split, so that no photo is measured on that "
-        "was learnt from.",
+        lambda groups, num: ngettext(
+            "{num:,} file with the same content as another", "{num:,} files with the same content as another", num
+        ).format(num=num),
+        _(
+            "Copies add nothing to training. They stay together in the split, so no photo is used for both training and"
+            " testing."
+        ),
     )
 
 
@@ -170,9 +178,13 @@ def _find_near(photos: PhotoSet, groups: Groups) -> Finding | None:
         photos,
         groups,
         "near",
-        lambda groups, num: f"{count_words(num, 'photo')} nearly the same as another",
-        "Encoded anew, resized, cropped, mirrored or brighter, a photo is still the same one; these stay on one side "
-        "of the split.",
+        lambda groups, num: ngettext(
+            "{num:,} photo nearly the same as another", "{num:,} photos nearly the same as another", num
+        ).format(num=num),
+        _(
+            "Re-saved, resized, cropped, mirrored or brightened copies count as the same photo. They stay together in"
+            " the split."
+        ),
     )
 
 
@@ -181,19 +193,21 @@ def _find_bursts(photos: PhotoSet, groups: Groups) -> Finding | None:
         photos,
         groups,
         "burst",
-        lambda groups, num: f"{count_words(groups, 'series', 'series')} of photos taken within seconds",
-        "Photos of one moment are so alike that they count for little more than one; they stay on one side of the "
-        "split.",
+        lambda groups, num: ngettext(
+            "{num:,} burst of photos taken within seconds", "{num:,} bursts of photos taken within seconds", groups
+        ).format(num=groups),
+        _("Photos of one burst count for little more than one photo. They stay together in the split."),
     )
 
 
 def _find_alike(photos: PhotoSet) -> Finding:
     return Finding(
         "alike",
-        "All photos look much alike",
-        "Photos of different classes differ so little that near copies cannot be told from others, so only "
-        "byte-identical copies stay together. If some of the photos are of one and the same thing, keep some things "
-        "aside for `tellapart evaluate`.",
+        _("All photos look nearly the same"),
+        _(
+            "Photos of different classes differ too little to detect near-copies, so only identical files stay together"
+            " in the split. If several photos show the same object, keep some objects for `tellapart evaluate`."
+        ),
         len(photos),
         (),
         (),

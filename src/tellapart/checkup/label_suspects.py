@@ -15,15 +15,16 @@ from scipy.stats import norm
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import (
     Judgement,
-    count_words,
     find_single,
     make_figure,
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
-from tellapart.measure.number_words import percent
+from tellapart.measure.number_words import count_photos, percent
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, LabelSuspect
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 _FLOATS = NDArray[np.float32] | NDArray[np.float64]
 # The other class must be this probable: a model that is seldom right about 60 classes suspected 81 of 300 right labels
@@ -149,22 +150,29 @@ def describe_suspects(suspects: tuple[LabelSuspect, ...], photos: PhotoSet) -> F
     if not suspects:
         return None
     names, num_photos = photos.class_names, sum(len(one.rows) for one in suspects)
-    title = f"{count_words(len(suspects), 'label')} that may be wrong"
+    title = ngettext("{num:,} label that may be wrong", "{num:,} labels that may be wrong", len(suspects))
     if num_photos > len(suspects):
-        title += f" ({count_words(num_photos, 'photo')} with their copies)"
+        title = ngettext(
+            "{num:,} label that may be wrong ({photos} with their copies)",
+            "{num:,} labels that may be wrong ({photos} with their copies)",
+            len(suspects),
+        )
     return Finding(
         "label_suspects",
-        title,
-        "A model that had not seen these photos was sure of another class. Check each one; the model may be wrong.",
+        title.format(num=len(suspects), photos=count_photos(num_photos)),
+        _("A model that had not seen these photos was sure of another class. Check each one, the model may be wrong."),
         num_photos,
         tuple(suspect.rows for suspect in suspects),
         tuple(
-            f"labelled {names[suspect.label]}, looks like {names[suspect.suggested_label]}"
-            f" ({percent(suspect.suggested_probability)})"
+            _("labelled {name}, looks like {suggested} ({probability})").format(
+                name=names[suspect.label],
+                suggested=names[suspect.suggested_label],
+                probability=percent(suspect.suggested_probability),
+            )
             for suspect in suspects
         ),
         is_problem=True,
-        action="Look at each and decide, download your decisions, run the command shown there. It takes minutes.",
+        action=_("Check each one and decide, download your decisions, run the command shown there. It takes minutes."),
     )
 
 
@@ -192,7 +200,7 @@ def _gather(labels: NDArray[np.int64], probabilities: _FLOATS, groups: NDArray[n
     """The photos that a model has judged, by group and label."""
     rows = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
     names = rows if groups is None else groups[rows]
-    (_, moment_labels), of_row = np.unique(np.stack([names, labels[rows]]), axis=1, return_inverse=True)
+    (_moment_names, moment_labels), of_row = np.unique(np.stack([names, labels[rows]]), axis=1, return_inverse=True)
     of_row = of_row.reshape(-1)
     sums = np.zeros((len(moment_labels), probabilities.shape[1]))
     np.add.at(sums, of_row, probabilities[rows])
@@ -244,9 +252,13 @@ def describe_outliers(rows: Sequence[int]) -> Finding | None:
     return find_single(
         "outliers",
         rows,
-        lambda num: f"{count_words(num, 'photo')} unlike any other in the class",
-        "Often a screenshot, a document or a photo in the wrong folder; sometimes only a rare view, which is worth "
-        "keeping.",
+        lambda num: ngettext(
+            "{num:,} photo unlike any other in the class", "{num:,} photos unlike any other in the class", num
+        ).format(num=num),
+        _(
+            "Often a screenshot, a document or a photo in the wrong folder. Sometimes a rare view that is worth"
+            " keeping."
+        ),
     )
 
 

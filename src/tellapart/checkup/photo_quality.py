@@ -10,7 +10,6 @@ from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import (
     Judgement,
     compare_with_bound,
-    count_words,
     find_single,
     join_judgements,
     judgement,
@@ -20,7 +19,10 @@ from tellapart.checkup.finding import (
 from tellapart.checkup.thresholds import CheckConfig
 from tellapart.formats.photo_formats import SUFFIXES
 from tellapart.images.facts import PhotoFacts
+from tellapart.measure.number_words import join_words
 from tellapart.records import Finding
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 # A photo is as light as its mean, or as this share of its brightest twentieth: white strokes on black are bright enough
 # to see.
@@ -28,6 +30,8 @@ _SHARE_OF_BRIGHTEST = 0.2
 # A drawn mask has so many grey levels at most, each in so much of its thumbnail at least, and little between them,
 # which is where cells of the thumbnail lie on an edge.
 _MASK_LEVELS, _LEAST_LEVEL = 6, 0.02
+# Levels that lie no further apart are one that changes, as ground that is lit from one side.
+_BETWEEN_LEVELS = 4
 # What is on the ground of a mask has so much without relief, and so much of it has one of the few levels.
 _LEAST_FLATNESS, _LEAST_OF_THINGS = 0.8, 0.4
 # Masks come in numbers; a single such picture may be one of the things to tell apart.
@@ -56,10 +60,12 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "empty",
         rows,
-        lambda num: f"{count_words(num, 'picture')} of one colour",
-        "There is nothing on them to learn from: a lens cap, or a placeholder for a photo that is gone.",
+        lambda num: ngettext("{num:,} empty photo of one colour", "{num:,} empty photos of one colour", num).format(
+            num=num
+        ),
+        _("These photos show nothing: a lens cap, or a placeholder for a deleted photo."),
         is_problem=True,
-        action="Remove them: choose below, download your decisions, run the command shown there.",
+        action=_("Remove these photos. Choose below, download your decisions, run the command shown there."),
     )
     return judgement(
         finding,
@@ -70,18 +76,19 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
 
 def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Pictures in a few flat colours, among photos."""
-    shares = [_share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
+    shares = [share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
     rows = [row for row, share in enumerate(shares) if share >= thresholds.mask]
     if len(rows) > len(shares) / 2:  # then that is what the collection is about
         rows = []
     finding = find_single(
         "masks",
         rows,
-        lambda num: f"{count_words(num, 'picture')} drawn in a few flat colours",
-        "Among photos these are mostly masks or diagrams that lie beside them; take them out if they are none of the "
-        "things to tell apart.",
+        lambda num: ngettext(
+            "{num:,} picture drawn in a few flat colours", "{num:,} pictures drawn in a few flat colours", num
+        ).format(num=num),
+        _("Among photos these are mostly masks or diagrams. Remove them if they are not part of your classes."),
         is_problem=len(rows) >= _FEWEST_MASKS,
-        action="Move the masks into another folder, outside the photos.",
+        action=_("Move the masks into a folder outside the photos."),
     )
     return judgement(
         finding,
@@ -102,8 +109,8 @@ def _judge_dark(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "too_dark",
         order,
-        lambda num: count_words(num, "very dark photo"),
-        "What cannot be made out cannot be learnt; keep them only if such photos will be asked about.",
+        lambda num: ngettext("{num:,} very dark photo", "{num:,} very dark photos", num).format(num=num),
+        _("Nothing can be learned from what cannot be seen. Keep them only if you expect such photos later."),
     )
     return judgement(
         finding,
@@ -123,8 +130,8 @@ def _judge_blurred(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "too_blurred",
         sorted(rows, key=sharpness.__getitem__),
-        lambda num: count_words(num, "blurry photo"),
-        "Out of focus or enlarged from a thumbnail; keep them only if such photos will be asked about.",
+        lambda num: ngettext("{num:,} blurry photo", "{num:,} blurry photos", num).format(num=num),
+        _("Out of focus, or enlarged from a thumbnail. Keep them only if you expect such photos later."),
     )
     return judgement(
         finding,
@@ -140,8 +147,10 @@ def _judge_small(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "too_small",
         rows,
-        lambda num: f"{count_words(num, 'photo')} with a side below {thresholds.small:,} pixels",
-        "They show little; a pretrained network, which sees photos at 224 pixels, has them enlarged.",
+        lambda num: ngettext(
+            "{num:,} photo with a side below {side:,} pixels", "{num:,} photos with a side below {side:,} pixels", num
+        ).format(num=num, side=thresholds.small),
+        _("They show little: the pretrained network enlarges them to 224 pixels. Use the originals if you have them."),
         lambda row: f"{seen.facts[row].width} x {seen.facts[row].height}",
     )
     return judgement(
@@ -161,9 +170,13 @@ def _judge_suffixes(seen: SeenPhotos) -> Judgement:
     finding = find_single(
         "wrong_suffix",
         rows,
-        lambda num: f"{count_words(num, 'file')} whose name ends like another format",
-        "They are read by their content, so nothing is lost here; other programs may refuse them.",
-        lambda row: f"{PurePath(seen.photos.paths[row]).suffix}, really {seen.facts[row].format}",
+        lambda num: ngettext(
+            "{num:,} file with the wrong extension", "{num:,} files with the wrong extension", num
+        ).format(num=num),
+        _("Formats are detected by content, so nothing is lost here. Other programs may refuse these files."),
+        lambda row: _("{suffix}, really {format}").format(
+            suffix=PurePath(seen.photos.paths[row]).suffix, format=seen.facts[row].format
+        ),
     )
     scores = np.ones(len(seen.facts))
     scores[rows] = 0
@@ -179,15 +192,17 @@ def _find_shapes(seen: SeenPhotos) -> Finding | None:
     num_upright = int((sizes[:, 0] > sizes[:, 1]).sum())
     num_turned = sum(facts.has_exif_rotation for facts in seen.facts)
     formats = Counter(facts.format for facts in seen.facts)
-    words = ", ".join(f"{number:,} {name}" for name, number in formats.most_common())
-    span = f"All {smallest[1]} x {smallest[0]} pixels"
+    words = join_words([f"{number:,} {name}" for name, number in formats.most_common()])
+    title = _("All {smallest} pixels: {formats}")
     if len(np.unique(sizes, axis=0)) > 1:
-        span = f"From {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels"
+        title = _("From {smallest} to {largest} pixels: {formats}")
     return Finding(
         "shapes",
-        f"{span}; {words}",
-        f"{count_words(num_upright, 'photo')} upright, the others square or wide; {num_turned:,} turned as their "
-        "camera says. All are squeezed to one square size.",
+        title.format(smallest=f"{smallest[1]} x {smallest[0]}", largest=f"{largest[1]} x {largest[0]}", formats=words),
+        _(
+            "{num_upright:,} portrait, {num_others:,} landscape or square, {num_turned:,} rotated by EXIF. All are"
+            " resized to a square."
+        ).format(num_upright=num_upright, num_others=len(sizes) - num_upright, num_turned=num_turned),
         len(seen.facts),
         (),
         (),
@@ -200,7 +215,7 @@ def _light_of(facts: PhotoFacts) -> float:
     return max(facts.brightness, _SHARE_OF_BRIGHTEST * float(np.percentile(facts.thumbnail, 95)) / 255)
 
 
-def _share_drawn(facts: PhotoFacts) -> float:
+def share_drawn(facts: PhotoFacts) -> float:
     """The share of the thumbnail that has one of a few grey levels.
 
     0 where there is only one of them, or where what is on it has relief, as small things photographed on plain ground.
@@ -209,11 +224,11 @@ def _share_drawn(facts: PhotoFacts) -> float:
         return 0.0
     counts: NDArray[np.int64] = np.bincount(facts.thumbnail.reshape(-1), minlength=256)
     shares = []
-    for _ in range(_MASK_LEVELS):
+    for _level in range(_MASK_LEVELS):
         level = int(counts.argmax())
         near = slice(max(0, level - 1), level + 2)
         shares.append(counts[near].sum() / facts.thumbnail.size)
-        counts[near] = 0
+        counts[max(0, level - _BETWEEN_LEVELS) : level + _BETWEEN_LEVELS + 1] = 0
     large = [share for share in shares if share >= _LEAST_LEVEL]
     is_drawn = len(large) >= 2 and sum(large[1:]) >= _LEAST_OF_THINGS * (1 - shares[0])
     return float(sum(large)) if is_drawn else 0.0

@@ -12,38 +12,69 @@ from numpy.typing import NDArray
 
 from tellapart.images.facts import PhotoFacts
 from tellapart.images.preprocess import format_size
-from tellapart.measure.number_words import quote
+from tellapart.measure.number_words import percent, quote
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, Shortcut
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 # A value that tells the class apart less than this is not what gives it away.
 _LEAST_TOLD = 0.5
 _MOST_BOUNDS = 50
+# Below this share of false alarms there are hardly any.
+_HARDLY_ANY = 0.005
 # Photos of each side that show a shortcut, taken from all over the collection.
 _NUM_OF_SIDE = 8
 
 
 @dataclass(frozen=True)
 class _Words:
-    """How one clue is put.
+    """How one clue is put: `{name}` is the class, `{value}` the value.
 
     Attributes:
-        have: the verb and the value, `{}`.
-        action: what to do; `{name}` is the class, `{value}` the value.
+        clue: the clue itself.
+        all: what all photos of the class have.
+        some: what some of them have.
+        action: what to do.
     """
 
-    have: str
+    clue: str
+    all: str
+    some: str
     action: str
 
 
 _WORDS = {
     "camera": _Words(
-        "were taken with {}", "Photograph the other classes with it too, or {name} with the cameras of the others."
+        gettext_noop("camera"),
+        gettext_noop("All {num_class:,} photos of {name} were taken with {value}"),
+        gettext_noop("{num_with:,} of {num_class:,} photos of {name} were taken with {value}"),
+        gettext_noop("Photograph the other classes with it too, or {name} with the cameras of the others."),
     ),
-    "image size": _Words("are {}", "Add photos of the other classes of that size, or save all photos at one size."),
-    "file format": _Words("are {}", "Save all photos in one format, from the originals."),
-    "file size": _Words("are {}", "Save all photos with the same program and settings, from the originals."),
-    "border": _Words("have {}", "Crop the borders off, or add photos of the other classes with such a border."),
+    "image size": _Words(
+        gettext_noop("image size"),
+        gettext_noop("All {num_class:,} photos of {name} are {value}"),
+        gettext_noop("{num_with:,} of {num_class:,} photos of {name} are {value}"),
+        gettext_noop("Add photos of the other classes of that size, or save all photos at one size."),
+    ),
+    "file format": _Words(
+        gettext_noop("file format"),
+        gettext_noop("All {num_class:,} photos of {name} are {value}"),
+        gettext_noop("{num_with:,} of {num_class:,} photos of {name} are {value}"),
+        gettext_noop("Save all photos in one format, from the originals."),
+    ),
+    "file size": _Words(
+        gettext_noop("file size"),
+        gettext_noop("All {num_class:,} photos of {name} are {value}"),
+        gettext_noop("{num_with:,} of {num_class:,} photos of {name} are {value}"),
+        gettext_noop("Save all photos with the same program and settings, from the originals."),
+    ),
+    "border": _Words(
+        gettext_noop("border"),
+        gettext_noop("All {num_class:,} photos of {name} have {value}"),
+        gettext_noop("{num_with:,} of {num_class:,} photos of {name} have {value}"),
+        gettext_noop("Crop the borders off, or add photos of the other classes with such a border."),
+    ),
 }
 
 
@@ -74,24 +105,37 @@ def with_value(shortcut: Shortcut, facts: Sequence[PhotoFacts], labels: NDArray[
 def describe_shortcut(shortcut: Shortcut) -> str:
     """What gives the class away, as a sentence without a full stop: `All 25 photos of 'a' were taken with camera X`."""
     if not shortcut.value:
-        return f"{quote(shortcut.class_name)} can be told by the {shortcut.clue} alone"
-    number = "All" if shortcut.num_with == shortcut.num_class else f"{shortcut.num_with:,} of"
-    have = _WORDS[shortcut.clue].have.format(shortcut.value)
-    return f"{number} {shortcut.num_class:,} photos of {quote(shortcut.class_name)} {have}"
+        return _("The {clue} alone gives {name} away").format(
+            clue=_(_WORDS[shortcut.clue].clue), name=quote(shortcut.class_name)
+        )
+    words = _WORDS[shortcut.clue]
+    said = words.all if shortcut.num_with == shortcut.num_class else words.some
+    return _(said).format(
+        num_with=shortcut.num_with,
+        num_class=shortcut.num_class,
+        name=quote(shortcut.class_name),
+        value=shortcut.value,
+    )
 
 
 def describe_strength(shortcut: Shortcut) -> str:
     """How well the clue alone tells the class, as a sentence for a person who knows no statistics."""
-    wrongly = f"{shortcut.false_alarm_rate:.0%}" if shortcut.false_alarm_rate >= 0.005 else "hardly any"
-    return (
-        f"By the {shortcut.clue} alone, without the picture, {shortcut.recall:.0%} of {quote(shortcut.class_name)} are"
-        f" found, and {wrongly} of the others are taken for it."
+    said = _("The {clue} alone, without the picture, finds {found} of {name}, and hardly any of the others.")
+    if shortcut.false_alarm_rate >= _HARDLY_ANY:
+        said = _(
+            "The {clue} alone, without the picture, finds {found} of {name}, and takes {wrong} of the others for it."
+        )
+    return said.format(
+        clue=_(_WORDS[shortcut.clue].clue),
+        found=percent(shortcut.recall, shortcut.num_class),
+        name=quote(shortcut.class_name),
+        wrong=percent(shortcut.false_alarm_rate, shortcut.num_others),
     )
 
 
 def shortcut_action(shortcut: Shortcut) -> str:
     """What can be done about it today."""
-    return _WORDS[shortcut.clue].action.format(name=quote(shortcut.class_name))
+    return _(_WORDS[shortcut.clue].action).format(name=quote(shortcut.class_name))
 
 
 def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Finding | None:
@@ -103,14 +147,14 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Findi
     given_away = [photos.class_names.index(name) for name in {shortcut.class_name for shortcut in shortcuts}]
     others = [f"{describe_shortcut(shortcut)}." for shortcut in shortcuts[1:]]
     strengths = [describe_strength(shortcut) for shortcut in shortcuts]
-    why = "A model may learn this instead of what you mean, and then fail on photos made in another way."
+    why = _("A model may learn this instead of what you mean, and then fail on photos made in another way.")
     return Finding(
         "shortcuts",
         _title(shortcuts[0]),
         " ".join([why, *others, *strengths]),
         int(np.isin(photos.labels, given_away).sum()),
-        tuple(rows for rows, _ in shown),
-        tuple(caption for _, caption in shown),
+        tuple(rows for rows, caption in shown),
+        tuple(caption for rows, caption in shown),
         is_problem=True,
         action=shortcut_action(shortcuts[0]),
     )
@@ -119,27 +163,41 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Findi
 def _title(shortcut: Shortcut) -> str:
     if not shortcut.value:
         return describe_shortcut(shortcut)
-    others = f"{shortcut.num_others_with:,}" if shortcut.num_others_with else "none"
-    return f"{describe_shortcut(shortcut)}, and {others} of the {shortcut.num_others:,} others"
+    said = _("{sentence}, and none of the {num_others:,} others")
+    if shortcut.num_others_with:
+        said = _("{sentence}, and {num_with:,} of the {num_others:,} others")
+    return said.format(
+        sentence=describe_shortcut(shortcut), num_with=shortcut.num_others_with, num_others=shortcut.num_others
+    )
 
 
 def _candidates(clue: str, facts: Sequence[PhotoFacts]) -> list[tuple[str, NDArray[np.bool_]]]:
     """Values that could give a class away, and which photos have each."""
     if clue == "camera":
         return _of_names(
-            [one.camera or "" for one in facts], lambda name: f"camera {name}" if name else "no named camera"
+            [one.camera or "" for one in facts],
+            lambda name: _("camera {name}").format(name=name) if name else _("no named camera"),
         )
     if clue == "file format":
-        return _of_names([one.format for one in facts], lambda name: f"{name} files")
+        return _of_names([one.format for one in facts], lambda name: _("{format} files").format(format=name))
     if clue == "image size":
-        sizes = _of_names([format_size((one.height, one.width)) for one in facts], lambda size: f"{size} pixels")
+        sizes = _of_names(
+            [format_size((one.height, one.width)) for one in facts], lambda size: _("{size} pixels").format(size=size)
+        )
         sides = np.array([max(one.height, one.width) for one in facts], np.float64)
-        return sizes + _of_bounds(sides, lambda side: f"{side:,.0f} pixels", "at least {}", "smaller than {}")
+        say = _("{size:,.0f} pixels on the longer side")
+        return sizes + _of_bounds(sides, lambda side: say.format(size=side), *_bounds())
     if clue == "file size":
         sizes_in_kb = np.array([one.num_bytes for one in facts]) / 1000
-        return _of_bounds(sizes_in_kb, lambda size: f"{size:,.0f} kB", "at least {}", "smaller than {}")
+        return _of_bounds(sizes_in_kb, lambda size: f"{size:,.0f} kB", *_bounds())
     light = np.array([one.border[:12].reshape(4, 3).mean() for one in facts], np.float64)
-    return _of_bounds(light, lambda share: f"{share:.0%} light", "a border of at least {}", "a border below {}")
+    return _of_bounds(
+        light, lambda share: f"{share:.0%}", _("a border of at least {value} light"), _("a border below {value} light")
+    )
+
+
+def _bounds() -> tuple[str, str]:
+    return _("at least {value}"), _("smaller than {value}")
 
 
 def _of_names(names: Sequence[str], say: Callable[[str], str]) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -152,8 +210,8 @@ def _of_bounds(
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     different = np.unique(values)[1:]
     bounds = different[:: max(1, len(different) // _MOST_BOUNDS)]
-    pairs = [(above.format(say(bound)), values >= bound) for bound in bounds]
-    return pairs + [(below.format(say(bound)), values < bound) for bound in bounds]
+    pairs = [(above.format(value=say(bound)), values >= bound) for bound in bounds]
+    return pairs + [(below.format(value=say(bound)), values < bound) for bound in bounds]
 
 
 def _told(has: NDArray[np.bool_], of_class: NDArray[np.bool_]) -> float:
@@ -170,4 +228,4 @@ def _show_shortcut(photos: PhotoSet, shortcut: Shortcut) -> list[tuple[tuple[int
     ]
     apart = [rows[:: max(1, len(rows) // _NUM_OF_SIDE)][:_NUM_OF_SIDE] for rows in sides]
     chosen = [tuple(dict.fromkeys([*some, *rows])) for some, rows in zip(apart, sides, strict=True)]
-    return list(zip(chosen, (shortcut.class_name, "the others"), strict=True))
+    return list(zip(chosen, (shortcut.class_name, _("the others")), strict=True))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tellapart.config import check_range, check_whole
 from tellapart.images.facts import BLURRED
+from tellapart.translation import gettext_noop
 
 # The cross-validated probability of the label below which it is suspected, by default: this share of what it would have
 # if all classes were as probable, but never less than 1 in 20. Without it, of the suspects among 548 photos of weather
@@ -13,17 +14,29 @@ _SHARE_OF_EVEN, _LEAST_BOUND = 0.4, 0.05
 
 # What each threshold is about, its unit, and which side of it is found. In the order of the documentation.
 THRESHOLDS = {
-    "empty": "contrast of a photo (standard deviation of its light, 0 to 0.5); below it, the photo is empty",
-    "dark": "light of a photo (its mean, or a fifth of its brightest twentieth; 0 to 1); below it, the photo is dark",
-    "blurred": "sharpness of a photo (about 1 without a sharp edge, more with); below it, the photo is blurry",
-    "small": "shorter side of a photo in pixels; below it, the photo is small",
-    "mask": "share of a picture that has one of six grey levels (0 to 1); from it on, the picture is a mask",
-    "burst": "seconds between two photos of one camera; up to it, they may be one series",
-    "wrong_label": "probability of a label, by models that had not seen the photo (0 to 1); up to it, it is doubted",
-    "odd": "how unlike its class a photo is, in standard deviations; above it, the photo is odd",
-    "shortcut": "how far one clue alone gives a class away (0 is chance, 1 is always); from it on, it is a shortcut",
-    "imbalance": "photos of the largest class for each of this class; above it, the classes are uneven",
-    "few": "photos of a class; below it, they are few",
+    "empty": gettext_noop(
+        "Contrast of a photo (standard deviation of its light, 0 to 0.5). Below it, the photo is empty."
+    ),
+    "dark": gettext_noop(
+        "Light of a photo (its mean, or a fifth of its brightest twentieth, 0 to 1). Below it, the photo is dark."
+    ),
+    "blurred": gettext_noop(
+        "Sharpness of a photo (about 1 without a sharp edge, more with). Below it, the photo is blurry."
+    ),
+    "small": gettext_noop("Shorter side of a photo in pixels. Below it, the photo is small."),
+    "mask": gettext_noop(
+        "Share of a picture that has one of six grey levels (0 to 1). From it on, the picture is a mask."
+    ),
+    "burst": gettext_noop("Seconds between two photos of one camera. Up to it, they may be one burst."),
+    "wrong_label": gettext_noop(
+        "Probability of a label, by models that had not seen the photo (0 to 1). Up to it, the label may be wrong."
+    ),
+    "odd": gettext_noop("How unlike its class a photo is, in standard deviations. Above it, the photo is odd."),
+    "shortcut": gettext_noop(
+        "How well one clue alone tells a class (0 is chance, 1 is always). From it on, the clue is a shortcut."
+    ),
+    "imbalance": gettext_noop("Photos of the largest class for each of this class. Above it, the classes are uneven."),
+    "few": gettext_noop("Photos of a class. Below it, the class has few photos."),
 }
 
 

@@ -34,6 +34,7 @@ from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
+from tellapart.cli.usage_errors import describe_usage_error
 from tellapart.errors import OutputError, TellapartError, is_out_of_memory
 from tellapart.translation import LANGUAGES, use_language
 from tellapart.translation import gettext as _
@@ -120,7 +121,7 @@ def _check_working_folder() -> None:
     try:
         os.getcwd()
     except OSError as exc:
-        raise OutputError("the working folder was deleted. Change to a folder that exists, as with `cd ~`.") from exc
+        raise OutputError(_("the working folder was deleted. Change to a folder that exists, as with `cd ~`.")) from exc
 
 
 def main() -> None:
@@ -143,16 +144,20 @@ def run() -> int:
             _INTERRUPTED,
             exit_code(),
         ):  # typer turns a stop within a command into this code, whatever the signal was
-            print_error("stopped.")
+            print_error(_("stopped."))
             code = exit_code()
     except TellapartError as exc:
-        print_error("stopped." if is_stopped() else with_flags(str(exc)))
+        print_error(_("stopped.") if is_stopped() else with_flags(str(exc)))
         code = exit_code() if is_stopped() else 2
     except TyperException as exc:
-        print_error(f"{exc.format_message()} `tellapart --help`, and --help after a command, show what you can give.")
+        print_error(
+            _("{message} `tellapart --help`, and --help after a command, show what you can give.").format(
+                message=describe_usage_error(exc)
+            )
+        )
         code = 2
     except (KeyboardInterrupt, typer.Abort):
-        print_error("stopped.")
+        print_error(_("stopped."))
         code = exit_code()
     except BrokenPipeError:
         # The reader of our output, such as `head`, has gone; what is still buffered must not raise again at exit.
@@ -166,16 +171,20 @@ def run() -> int:
 def _explain_unexpected(exc: Exception) -> int:
     """The exit code for an error that no part of tellapart has raised on purpose."""
     if is_stopped():  # an import that a signal breaks off may fail in its own words
-        print_error("stopped.")
+        print_error(_("stopped."))
         return exit_code()
     if is_out_of_memory(exc):
-        print_error(with_flags(f"there is not enough memory{_size_asked_for(exc)}. {_advice_on_memory()}"))
+        size = _size_asked_for(exc)
+        said = _("there is not enough memory: one step asked for {size}.") if size else _("there is not enough memory.")
+        print_error(f"{said.format(size=size)} {with_flags(_advice_on_memory())}")
         code = 2
     else:
         place = traceback.extract_tb(exc.__traceback__)[-1]
         print_error(
-            f"a defect of tellapart, not of your photos: {type(exc).__name__}: {exc} ({place.name}, line"
-            f" {place.lineno}). TELLAPART_TRACEBACK=1 shows where."
+            _(
+                "a defect of tellapart, not of your photos: {error} ({function}, line {line}). TELLAPART_TRACEBACK=1"
+                " shows where."
+            ).format(error=f"{type(exc).__name__}: {exc}", function=place.name, line=place.lineno)
         )
         code = 1
     if os.environ.get("TELLAPART_TRACEBACK"):
@@ -186,17 +195,17 @@ def _explain_unexpected(exc: Exception) -> int:
 def _advice_on_memory() -> str:
     """What to do, with the settings that the command has."""
     settings = {
-        "`per_class` takes fewer photos of each class": "per_class",
-        "`eyes='quick'` looks at smaller images (recipe transfer)": "eyes",
-        "A smaller `image_size` helps (recipes scratch and classic)": "image_size",
-        "A smaller `batch_size` helps (recipe classic)": "batch_size",
+        _("`per_class` takes fewer photos of each class."): "per_class",
+        _("`eyes='quick'` uses smaller images (recipe transfer)."): "eyes",
+        _("A smaller `image_size` helps (recipes scratch and classic)."): "image_size",
+        _("A smaller `batch_size` helps (recipe classic)."): "batch_size",
     }
-    words = ["Close other programs, or use a machine with more memory"]
+    words = [_("Close other programs, or use a machine with more memory.")]
     words += [word for word, setting in settings.items() if is_own_flag(setting)]
-    return "".join(f"{word}. " for word in words).rstrip()
+    return " ".join(words)
 
 
 def _size_asked_for(exc: Exception) -> str:
     """How much was asked for, where the message says it."""
     found = re.search(r"([0-9][0-9.]*) ?([KMGT]i?B|bytes)", str(exc)) or re.search(r"size ([0-9]+)()", str(exc))
-    return f": one step asked for {found[1]} {found[2] or 'bytes'}" if found else ""
+    return f"{found[1]} {found[2] or 'bytes'}" if found else ""

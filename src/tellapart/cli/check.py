@@ -10,6 +10,9 @@ from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, visible
 from tellapart.errors import ConfigError, DatasetError
+from tellapart.measure.number_words import count_photos
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,16 +27,16 @@ _NUM_NAMED = 3
 def check(
     photos: LabelledSource,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with the photos themselves.", metavar="FILE")
+        Path | None, typer.Option("--html", help=_("Write a page with the photos themselves."), metavar="FILE")
     ] = None,
     json: Annotated[
-        Path | None, typer.Option("--json", help="Write everything that was found.", metavar="FILE")
+        Path | None, typer.Option("--json", help=_("Write everything that was found."), metavar="FILE")
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Move a threshold, such as dark=0.1. Repeat for more.", metavar="NAME=VALUE"),
+        typer.Option("--set", help=_("Move a threshold, such as dark=0.1. Repeat for more."), metavar="NAME=VALUE"),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 2 if there are problems.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=_("Exit with code 2 if there are problems."))] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
@@ -49,8 +52,8 @@ def check(
 
     thresholds = _parse_thresholds(set or [])
     own_json = has_keys("source", "counts", "findings", "label_suspects")
-    pages = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
-    lists = [] if json is None else [OutputFile(json, "json", "a list of findings", own_json)]
+    pages = [] if html is None else [OutputFile(html, "html", _("a report"), has_page_mark)]
+    lists = [] if json is None else [OutputFile(json, "json", _("a list of findings"), own_json)]
     check_output_files([*pages, *lists], [*photos, labels_csv])
     with watch_training() as watcher:
         checkup = check_photos(
@@ -66,14 +69,19 @@ def check(
     _print_checkup(console, checkup)
     if html is not None:
         write_file(html, make_page(checkup))
-        print_line(console, f"The photos are on {html}")
+        print_line(console, _("Open {path} to see the photos.").format(path=html))
     if json is not None:
         write_file(json, to_json_bytes(checkup_to_json(checkup)))
     problems = [finding for finding in checkup.findings if finding.is_problem]
     if strict and problems:
         raise DatasetError(
-            f"{len(problems)} thing{'s' * (len(problems) != 1)} in {', '.join(photos)!r} should be fixed, the first: "
-            f"{problems[0].title}. Look at them with --html, fix them with `tellapart fix`, or leave --strict out."
+            ngettext(
+                "{num} problem in {source!r}. The first one: {title}. See the photos with --html, fix them with"
+                " `tellapart fix`, or leave --strict out.",
+                "{num} problems in {source!r}. The first one: {title}. See the photos with --html, fix them with"
+                " `tellapart fix`, or leave --strict out.",
+                len(problems),
+            ).format(num=len(problems), source=", ".join(photos), title=problems[0].title)
         )
 
 
@@ -84,12 +92,14 @@ def _parse_thresholds(given: Sequence[str]) -> dict[str, Any]:
 
     values: dict[str, Any] = {}
     for text in given:
-        name, _, number = (part.strip() for part in text.partition("="))
+        name, _equals, number = (part.strip() for part in text.partition("="))
         check_names([name], THRESHOLDS)
         try:
             values[name] = float(number)
         except ValueError:
-            raise ConfigError(f"`set` {text!r} has no number. Give NAME=VALUE, such as {name}=0.1.") from None
+            raise ConfigError(
+                _("`set` {text!r} has no number. Give NAME=VALUE, such as {name}=0.1.").format(text=text, name=name)
+            ) from None
         if values[name].is_integer():
             values[name] = int(values[name])
     CheckConfig(**values)
@@ -99,15 +109,23 @@ def _parse_thresholds(given: Sequence[str]) -> dict[str, Any]:
 def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     photos = checkup.photos
     classes = ", ".join(f"{name} {number:,}" for name, number in photos.counts().items())
-    print_line(console, f"{len(photos):,} photos{': ' + classes if classes else ', without labels'}")
+    said = _("{photos}: {classes}") if classes else _("{photos}, without labels")
+    print_line(console, said.format(photos=count_photos(len(photos)), classes=classes))
     if photos.skipped:
         first = photos.skipped[0]
-        files = "1 file" if len(photos.skipped) == 1 else f"{len(photos.skipped):,} files"
-        print_line(console, f"{files} cannot be used, the first is {visible(first.path)}: {with_flags(first.reason)}")
+        said = ngettext(
+            "{num:,} file cannot be used: {path}: {reason}",
+            "{num:,} files cannot be used. The first one is {path}: {reason}",
+            len(photos.skipped),
+        )
+        print_line(
+            console,
+            said.format(num=len(photos.skipped), path=visible(first.path), reason=with_flags(first.reason)),
+        )
     for finding in checkup.findings:
         print_finding(console, finding, photos.paths)
     if not any(finding.is_problem for finding in checkup.findings):
-        print_line(console, "Nothing needs to be fixed.")
+        print_line(console, _("No problems found in the photos."))
 
 
 def print_finding(console: "Console", finding: "Finding", paths: tuple[str, ...]) -> None:

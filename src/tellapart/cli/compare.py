@@ -7,6 +7,7 @@ import typer
 
 from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv, PerClass
 from tellapart.cli.output import make_console, print_line, print_table
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 def compare(
     photos: LabelledSource,
-    recipes: Annotated[str, typer.Option(help="Recipes to compare, comma-separated.")] = "classic,transfer",
+    recipes: Annotated[str, typer.Option(help=_("Recipes to compare, comma-separated."))] = "classic,transfer",
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the runs.", show_default="runs/SOURCE-compare", metavar="DIR")
+        Path | None, typer.Option(help=_("Folder of the runs."), show_default="runs/SOURCE-compare", metavar="DIR")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of the recipes that train in epochs.", show_default="each recipe's own")
+        int | None,
+        typer.Option(help=_("Epochs of the recipes that train in epochs."), show_default=_("each recipe's own")),
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
-        float, typer.Option("--validation", help="Share of each class to measure all recipes on.")
+        float, typer.Option("--validation", help=_("Share of each class to measure all recipes on."))
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(help=_("Random seed."))] = 0,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
@@ -63,7 +65,7 @@ def compare(
     _print_table(console, result)
     for test in result.tests:
         print_line(console, describe_test(test))
-    print_line(console, f"The runs and the picture {FIGURE_NAME} are in {out}")
+    print_line(console, _("The runs and the picture {name} are in {folder}").format(name=FIGURE_NAME, folder=out))
 
 
 def _announce(console: "Console", recipe: str, watcher: "Watcher") -> "Watcher":
@@ -76,7 +78,9 @@ def _print_table(console: "Console", result: "Comparison") -> None:
     from tellapart.cli.progress import format_seconds
     from tellapart.measure.number_words import percent, percent_range
 
-    headers = ("recipe", "accuracy", "95% interval", "log-loss", "training", "photos/s", "model")
+    headers = (
+        *(_("recipe"), _("accuracy"), _("95% interval"), _("log loss"), _("training"), _("photos/s"), _("model size")),
+    )
     rows = []
     for one in result.results:
         num = one.validation.num_photos
@@ -92,5 +96,5 @@ def _print_table(console: "Console", result: "Comparison") -> None:
             )
         )
     num_photos = result.results[0].validation.num_photos
-    print_line(console, f"On the same {num_photos:,} validation photos:")
+    print_line(console, _("On the same {num:,} validation photos:").format(num=num_photos))
     print_table(console, headers, rows)

@@ -8,16 +8,19 @@ import typer
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
+from tellapart.measure.number_words import count_photos
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 
 def embed(
     photos: Annotated[
         list[str],
-        typer.Argument(help="Photos as for train, or without labels: a folder, zip or CSV.", metavar="SOURCE"),
+        typer.Argument(help=_("Photos as for train, or without labels: a folder, zip or CSV."), metavar="SOURCE"),
     ],
-    out: Annotated[Path, typer.Option(help="Where the vectors go.", metavar="FILE.npz")],
+    out: Annotated[Path, typer.Option(help=_("Where the vectors go."), metavar="FILE.npz")],
     backbone: Annotated[
-        str, typer.Option(help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.")
+        str, typer.Option(help=_("efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME."))
     ] = "efficientnet-lite0@288",
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
@@ -42,7 +45,17 @@ def embed(
     console = make_console()
     assert seen.embeddings is not None
     num_photos, size = seen.embeddings.shape
-    print_line(console, f"{num_photos:,} photos as vectors of {size:,} numbers in {out}")
+    print_line(
+        console,
+        _("{photos} as vectors of {size:,} numbers in {path}").format(
+            photos=count_photos(num_photos), size=size, path=out
+        ),
+    )
     if skipped := seen.photos.skipped:
         reason = with_flags(skipped[0].reason)
-        print_line(console, f"{len(skipped):,} files skipped, the first: {skipped[0].path}: {reason}")
+        said = ngettext(
+            "{num:,} file skipped: {path}: {reason}",
+            "{num:,} files skipped. The first one is {path}: {reason}",
+            len(skipped),
+        )
+        print_line(console, said.format(num=len(skipped), path=skipped[0].path, reason=reason))

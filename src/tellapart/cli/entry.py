@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from tellapart.cli.stopping import WORD, end_with, exit_code, is_stopped, signals_heeded
+from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded, stop_line
 from tellapart.errors import ConfigError
-from tellapart.translation import language_of_environment, use_language
+from tellapart.translation import ENGLISH, current_language, language_of_environment, use_language
 
 # A character of every language there is a catalogue of.
 _SAMPLE = "中"
@@ -19,6 +19,10 @@ def main() -> None:
     try:
         with signals_heeded(is_last=True):
             choose_language(sys.argv[1:])
+            if current_language() != ENGLISH:
+                from tellapart.cli.usage_errors import translate_help
+
+                translate_help(current_language())
             from tellapart.cli.app import run
 
             end_with(run())
@@ -26,7 +30,7 @@ def main() -> None:
         if not is_stopped():
             raise
         with suppress(OSError):
-            sys.stderr.write(f"{WORD}\n")
+            sys.stderr.write(f"{stop_line()}\n")
         end_with(exit_code())
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def evaluate(
     model: ModelDir,
     photos: Annotated[
-        list[str], typer.Argument(help="Labelled photos that the model has never seen.", metavar="SOURCE")
+        list[str], typer.Argument(help=_("Labelled photos that the model has never seen."), metavar="SOURCE")
     ],
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the report for these photos here.", metavar="FILE")
+        Path | None, typer.Option("--html", help=_("Write the report for these photos here."), metavar="FILE")
     ] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.", metavar="FILE")] = None,
-    limit: Annotated[int, typer.Option(help="Mistakes to print.", min=0)] = 10,
+    json: Annotated[Path | None, typer.Option("--json", help=_("Write the numbers here."), metavar="FILE")] = None,
+    limit: Annotated[int, typer.Option(help=_("Mistakes to print."), min=0)] = 10,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
@@ -40,8 +40,8 @@ def evaluate(
     from tellapart.store import to_json_bytes, write_file
 
     is_own = has_keys("accuracy", "num_skipped", "per_class", "confusion_matrix")
-    files = [] if html is None else [OutputFile(html, "html", "a page", has_page_mark)]
-    files += [] if json is None else [OutputFile(json, "json", "an evaluation", is_own)]
+    files = [] if html is None else [OutputFile(html, "html", _("a report"), has_page_mark)]
+    files += [] if json is None else [OutputFile(json, "json", _("an evaluation"), is_own)]
     check_output_files(files, [*photos, labels_csv])
     with watch_training() as watcher:
         result = evaluate_photos(
@@ -71,13 +71,13 @@ def evaluate(
 
 def _print_verdict(console: "Console", result: "ModelEvaluation") -> None:
     from tellapart.cli.train import describe_verdict
-    from tellapart.measure.number_words import count
+    from tellapart.measure.number_words import count_photos
     from tellapart.measure.verdict import describe_accuracy
 
     for line in describe_verdict(result.verdict):
         print_line(console, line)
     tested = _("Tested on {photos} that the model was not trained on.")
-    print_line(console, f"{describe_accuracy(result)} {tested.format(photos=count(result.num_photos, 'photo'))}")
+    print_line(console, f"{describe_accuracy(result)} {tested.format(photos=count_photos(result.num_photos))}")
     print_line(console, result.promise or _("The model does not say what its training promised."))
     if result.steps:
         title, action = result.steps[0].title, with_flags(result.steps[0].action)
@@ -91,21 +91,28 @@ def _print_mistakes(console: "Console", mistakes: "Sequence[Mistake]", limit: in
     shown = mistakes[:limit]
     if not shown:
         return
-    print_line(console, _("\nMistakes, the surest first:"))
+    print_line(console, "\n" + _("Mistakes, the surest first:"))
     for one in shown:
-        said = _("  {path}: is {label}, said {answer} ({share})").format(
-            path=visible(one.path), label=one.class_name, answer=one.predicted_class, share=percent(one.probability)
-        )
+        said = _("  {path}: is {label}, said {answer} ({share})")
         if one.num_photos > 1:
-            said += _(" ({num} photos: copies or one burst)").format(num=one.num_photos)
-        print_line(console, said)
+            said = _("  {path}: is {label}, said {answer} ({share}), {num} copies or photos of one burst")
+        print_line(
+            console,
+            said.format(
+                path=visible(one.path),
+                label=one.class_name,
+                answer=one.predicted_class,
+                share=percent(one.probability),
+                num=one.num_photos,
+            ),
+        )
     if len(mistakes) > limit:
         print_line(console, _("  and {num:,} more").format(num=len(mistakes) - limit))
 
 
 def _describe_left_out(result: "ModelEvaluation") -> list[str]:
     """Which photos took no part, a line each."""
-    from tellapart.measure.number_words import count
+    from tellapart.measure.number_words import count_photos
     from tellapart.photos.names import list_some
 
     near = frozenset(result.near_copy_paths)
@@ -114,11 +121,11 @@ def _describe_left_out(result: "ModelEvaluation") -> list[str]:
             [path for path in result.known_paths if path not in near],
             _("{photos} left out, because the model was trained on them: {names}"),
         ),
-        (result.near_copy_paths, _("{photos} left out as near copies of photos it was trained on: {names}")),
+        (result.near_copy_paths, _("{photos} left out as near-copies of photos it was trained on: {names}")),
         (result.other_split_paths, _("{photos} left out, because they are not in the test split: {names}")),
     )
     return [
-        text.format(photos=count(len(paths), "photo"), names=list_some([visible(path) for path in paths], 3))
+        text.format(photos=count_photos(len(paths)), names=list_some([visible(path) for path in paths], 3))
         for paths, text in said
         if paths
     ]
@@ -137,9 +144,11 @@ def _print_classes(console: "Console", result: "Evaluation") -> None:
         )
         for score in result.per_class
     ]
-    print_table(console, ("class", "photos", "found (recall)", "95% interval", "right (precision)"), rows)
+    print_table(
+        console, (_("class"), _("photos"), _("found (recall)"), _("95% interval"), _("right (precision)")), rows
+    )
     names = [score.class_name for score in result.per_class]
     if len(names) <= 12:
         matrix = zip(names, result.confusion_matrix, strict=True)
-        print_line(console, "\nRows: what it is; columns: what the model says")
+        print_line(console, "\n" + _("Rows: what the photo is. Columns: what the model says."))
         print_table(console, ("", *names), [(name, *(f"{num:,}" for num in row)) for name, row in matrix])

@@ -7,6 +7,8 @@ import typer
 
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+from tellapart.measure.number_words import count_photos
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,16 +20,16 @@ _SHOWN_SKIPPED = 5
 
 def fix(
     photos: LabelledSource,
-    out: Annotated[Path, typer.Option(help="Folder for the cleaned copy, outside of SOURCE.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help=_("Folder for the cleaned copy, outside of SOURCE."), metavar="DIR")],
     decisions: Annotated[
         Path | None,
         typer.Option(
-            help="The file downloaded from the report. Its name is enough if it is in your downloads or in SOURCE.",
+            help=_("The file downloaded from the report. Its name is enough if it is in your downloads or in SOURCE."),
             metavar="FILE.csv",
         ),
     ] = None,
     drop_copies: Annotated[
-        bool, typer.Option("--drop-copies", help="Copy only one of the byte-identical photos of a class.")
+        bool, typer.Option("--drop-copies", help=_("Copy only one of the byte-identical photos of a class."))
     ] = False,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
@@ -53,16 +55,18 @@ def fix(
 
 def _print_summary(console: "Console", summary: "FixSummary", source: str, out: Path) -> None:
     classes = ", ".join(f"{name} {num:,}" for name, num in summary.counts.items())
-    photos = "1 photo" if summary.num_photos == 1 else f"{summary.num_photos:,} photos"
-    there = f" ({summary.num_there:,} were there already)" if summary.num_there else ""
-    print_line(console, f"{photos} in {out}{there}: {classes}")
+    said = _("{photos} in {folder}: {classes}")
+    if summary.num_there:
+        said = _("{photos} in {folder} ({num_there:,} were there already): {classes}")
+    photos = count_photos(summary.num_photos)
+    print_line(console, said.format(photos=photos, folder=out, num_there=summary.num_there, classes=classes))
     decided = (summary.num_kept, summary.num_moved, summary.num_removed)
     if any(decided):
-        kept, moved, removed = (f"{number:,}" for number in decided)
-        print_line(console, f"By your decisions: {kept} kept, {moved} moved to another class, {removed} removed")
+        said = _("Your decisions: {kept:,} kept, {moved:,} moved to another class, {removed:,} removed")
+        print_line(console, said.format(kept=decided[0], moved=decided[1], removed=decided[2]))
     if summary.num_copies:
-        print_line(console, f"Byte-identical copies within a class left out: {summary.num_copies:,}")
+        print_line(console, _("Identical copies left out: {num:,}").format(num=summary.num_copies))
     for note in summary.notes:
         print_note(console, note)
-    print_skipped(console, "not copied", summary.skipped[:_SHOWN_SKIPPED], len(summary.skipped))
-    print_line(console, f"Nothing was changed in {source}")
+    print_skipped(console, _("not copied"), summary.skipped[:_SHOWN_SKIPPED], len(summary.skipped))
+    print_line(console, _("Nothing was changed in {source}").format(source=source))

@@ -5,21 +5,25 @@ from typing import Annotated
 
 import typer
 
+from tellapart.translation import gettext as _
+
 SOURCE_HELP = "Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source."
 LabelledSource = Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE")]
-ModelDir = Annotated[Path, typer.Argument(help="Folder that `tellapart train` made.", metavar="MODEL_DIR")]
-LabelsCsv = Annotated[str | None, typer.Option(help="CSV with a path and a label column.", metavar="FILE")]
-LabelPattern = Annotated[str | None, typer.Option(help="Regular expression whose group is the label.", metavar="REGEX")]
+ModelDir = Annotated[Path, typer.Argument(help=_("Folder that `tellapart train` made."), metavar="MODEL_DIR")]
+LabelsCsv = Annotated[str | None, typer.Option(help=_("CSV with a path and a label column."), metavar="FILE")]
+LabelPattern = Annotated[
+    str | None, typer.Option(help=_("Regular expression whose group is the label."), metavar="REGEX")
+]
 ClassLevel = Annotated[
     int | None,
     typer.Option(
-        help="Which folder of each path is the class: 1 for the folders directly in SOURCE, 2 for those inside.",
-        show_default="found by the folders",
+        help=_("Which folder of each path is the class: 1 for the folders directly in SOURCE, 2 for those inside."),
+        show_default=_("found from the folders"),
         metavar="N",
     ),
 ]
 PerClass = Annotated[
-    int | None, typer.Option(help="Photos to take of each class, chosen by the seed.", show_default="all")
+    int | None, typer.Option(help=_("Photos to take of each class, chosen by the seed."), show_default=_("all"))
 ]
 Threshold = Annotated[
     str | None,
@@ -41,8 +45,8 @@ MaxMissed = Annotated[
 CacheDir = Annotated[
     str | None,
     typer.Option(
-        help="Folder for decoded photos, embeddings and backbones.",
-        show_default="the user's cache folder",
+        help=_("Folder for decoded photos, embeddings and backbones."),
+        show_default=_("the user's cache folder"),
         metavar="DIR",
     ),
 ]

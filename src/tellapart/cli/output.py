@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tellapart.cli.flags import with_flags
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,7 @@ def print_line(console: "Console", text: str) -> None:
 
 def print_note(console: "Console", text: str) -> None:
     """Prints a sentence that the user should read, settings as flags."""
-    print_line(console, f"note: {with_flags(text)}")
+    print_line(console, _("note: {text}").format(text=with_flags(text)))
 
 
 def print_skipped(console: "Console", word: str, first: Sequence["Skipped"], num_all: int) -> None:
@@ -60,7 +61,7 @@ def print_skipped(console: "Console", word: str, first: Sequence["Skipped"], num
     for item in first:
         print_line(console, f"{word} {item.path}: {with_flags(item.reason)}")
     if num_all > len(first):
-        print_line(console, f"{word} {num_all - len(first):,} more")
+        print_line(console, _("{word} {num:,} more").format(word=word, num=num_all - len(first)))
 
 
 def print_table(console: "Console", headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

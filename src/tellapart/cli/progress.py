@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tellapart.cli.output import make_console, print_line, print_note
+from tellapart.measure.number_words import count_photos
 from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
@@ -152,11 +153,9 @@ def _step_text(record: StepRecord) -> str:
 
 
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:
-    from tellapart.measure.number_words import count
-
     num = sum(record.counts.values())
     classes = ", ".join(f"{name} {number:,}" for name, number in record.counts.items())
-    print_line(console, _("{photos}: {classes}").format(photos=count(num, "photo"), classes=classes))
+    print_line(console, _("{photos}: {classes}").format(photos=count_photos(num), classes=classes))
     if record.num_skipped:
         said = ngettext(
             "{num:,} file skipped. skipped.csv in the run folder says why.",
@@ -164,10 +163,10 @@ def _print_prepared(console: "Console", record: PreparedRecord) -> None:
             record.num_skipped,
         )
         print_line(console, said.format(num=record.num_skipped))
-    photos = count(record.num_train, "photo")
+    photos = count_photos(record.num_train)
     if record.num_validation:
         said = _("Training on {photos}, testing on {others}.")
-        others = count(record.num_validation, "photo")
+        others = count_photos(record.num_validation)
         print_line(console, said.format(photos=photos, others=others))
     else:
         print_line(console, _("Training on {photos}, testing by cross-validation.").format(photos=photos))
@@ -187,15 +186,23 @@ def _print_findings(console: "Console", findings: tuple[Finding, ...]) -> None:
 
 
 def _print_epoch(console: "Console", record: EpochRecord) -> None:
-    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}").format(
-        epoch=record.epoch, loss=record.train_loss, accuracy=_percent(record.train_accuracy)
-    )
+    said = _("epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}  {speed:.0f} photos/s")
     if record.validation_loss is not None and record.validation_accuracy is not None:
-        said += _("  validation loss {loss:.3f}  validation accuracy {accuracy}").format(
-            loss=record.validation_loss, accuracy=_percent(record.validation_accuracy)
+        said = _(
+            "epoch {epoch:3d}  loss {loss:.3f}  accuracy {accuracy}  validation loss {validation_loss:.3f}  validation"
+            " accuracy {validation_accuracy}  {speed:.0f} photos/s"
         )
-    speed = _("  {number:.0f} photos/s").format(number=record.images_per_second)
-    print_line(console, said + speed)
+    print_line(
+        console,
+        said.format(
+            epoch=record.epoch,
+            loss=record.train_loss,
+            accuracy=_percent(record.train_accuracy),
+            validation_loss=record.validation_loss,
+            validation_accuracy=_percent(record.validation_accuracy or 0.0),
+            speed=record.images_per_second,
+        ),
+    )
 
 
 def _percent(share: float) -> str:

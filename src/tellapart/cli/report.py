@@ -6,15 +6,18 @@ import typer
 
 from tellapart.cli.options import CacheDir, ModelDir
 from tellapart.cli.output import make_console, print_line
+from tellapart.translation import gettext as _
 
 
 def report(
     model: ModelDir,
     photos: Annotated[
         list[str] | None,
-        typer.Option("--photos", help="Where the photos are now, if they were moved.", show_default="where they were"),
+        typer.Option(
+            "--photos", help=_("Where the photos are now, if they were moved."), show_default=_("where they were")
+        ),
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help=_("Show it in the browser."))] = False,
     cache_dir: CacheDir = None,
 ) -> None:
     """Print the path of the report. Rebuild it if it is missing."""

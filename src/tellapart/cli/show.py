@@ -8,6 +8,9 @@ import typer
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_note, print_table, show_waiting
+from tellapart.measure.number_words import count_files, count_photos
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +23,7 @@ def show(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="New folder for grid.png, classes.png and skipped.csv. Without it nothing is written."
+            "--out", help=_("New folder for grid.png, classes.png and skipped.csv. Without it nothing is written.")
         ),
     ] = None,
     labels_csv: LabelsCsv = None,
@@ -31,7 +34,7 @@ def show(
     from tellapart.commands.show import show as show_photos
     from tellapart.commands.show import summarise_shapes
 
-    with show_waiting("Checking photos ..."):
+    with show_waiting(_("Checking photos ...")):
         result = show_photos(photos, out, labels_csv=labels_csv, label_pattern=label_pattern, class_level=class_level)
     console = make_console()
     _print_counts(console, result)
@@ -40,38 +43,48 @@ def show(
     _print_shapes(console, summarise_shapes(result.infos))
     _print_skipped(console, result)
     if out is not None:
-        print_line(console, f"\nWritten to {out}: grid.png, classes.png, skipped.csv, show.json")
+        print_line(
+            console, "\n" + _("Written to {folder}: grid.png, classes.png, skipped.csv, show.json").format(folder=out)
+        )
 
 
 def _print_counts(console: "Console", result: "Show") -> None:
-    print_line(console, f"{result.photos.source}: {len(result.photos):,} photos, {len(result.skipped):,} files skipped")
+    print_line(
+        console,
+        _("{source}: {photos}, {files} skipped").format(
+            source=result.photos.source, photos=count_photos(len(result.photos)), files=count_files(len(result.skipped))
+        ),
+    )
     if result.photos.unlabelled_reason is not None:
-        print_line(console, "The photos are unlabelled: usable for predict, not for train.")
-        print_line(console, f"  why: {with_flags(result.photos.unlabelled_reason)}")
+        print_line(console, _("The photos have no labels. You can use them for predict, not for train."))
+        print_line(console, _("  why: {reason}").format(reason=with_flags(result.photos.unlabelled_reason)))
         return
-    print_table(console, ("class", "photos"), [(name, f"{num:,}") for name, num in result.counts.items()])
+    print_table(console, (_("class"), _("photos")), [(name, f"{num:,}") for name, num in result.counts.items()])
 
 
 def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
     if summary is None:
         return
-    rows = [("smallest", _shape_text(summary.smallest), ""), ("median", _shape_text(summary.median), "")]
-    rows += [("largest", _shape_text(summary.largest), "")]
-    rows += [("common", _shape_text(shape), f"{num:,}") for shape, num in summary.commonest]
-    print_table(console, ("size", "width x height", "photos"), rows)
-    print_line(console, f"{summary.num_shapes:,} different size{'s' * (summary.num_shapes != 1)}")
-    print_line(console, "Formats: " + ", ".join(f"{name} {num:,}" for name, num in summary.formats.items()))
+    rows = [(_("smallest"), _shape_text(summary.smallest), ""), (_("median"), _shape_text(summary.median), "")]
+    rows += [(_("largest"), _shape_text(summary.largest), "")]
+    rows += [(_("common"), _shape_text(shape), f"{num:,}") for shape, num in summary.commonest]
+    print_table(console, (_("size"), _("width x height"), _("photos")), rows)
+    said = ngettext("{num:,} different size", "{num:,} different sizes", summary.num_shapes)
+    print_line(console, said.format(num=summary.num_shapes))
+    formats = ", ".join(f"{name} {num:,}" for name, num in summary.formats.items())
+    print_line(console, _("Formats: {formats}").format(formats=formats))
 
 
 def _print_skipped(console: "Console", result: "Show") -> None:
     from tellapart.photos.names import group_skipped
 
     for group in group_skipped(result.skipped):
-        print_line(console, f"\nSkipped {group.num_files:,}: {with_flags(group.reason)}")
+        said = _("Skipped {num:,}: {reason}").format(num=group.num_files, reason=with_flags(group.reason))
+        print_line(console, f"\n{said}")
         for path in group.first:
             print_line(console, f"  {path}")
         if group.num_files > len(group.first):
-            print_line(console, f"  and {group.num_files - len(group.first):,} more")
+            print_line(console, _("  and {num:,} more").format(num=group.num_files - len(group.first)))
 
 
 def _shape_text(shape: tuple[int, int]) -> str:

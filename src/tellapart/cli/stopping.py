@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-WORD = "tellapart: stopped."
+from tellapart.translation import gettext as _
+
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 # What wraps a command, such as make, may hand on a Ctrl-C that the command has already had.
 _ONE_PRESS_SECONDS = 0.5
@@ -34,6 +35,11 @@ class _State:
     first_at = 0.0
     final_code: int | None = None
     on_first: Callable[[], object] | None = None
+
+
+def stop_line() -> str:
+    """What a command that was stopped says."""
+    return f"tellapart: {_('stopped.')}"
 
 
 def exit_code() -> int:
@@ -111,7 +117,7 @@ def _on_signal(number: int, frame: Any) -> None:
     if time.monotonic() - _State.first_at >= _ONE_PRESS_SECONDS:
         with contextlib.suppress(OSError):
             is_terminal = os.isatty(2)
-            os.write(2, f"{_SHOW_CURSOR if is_terminal else ''}{WORD}{os.linesep}".encode())
+            os.write(2, f"{_SHOW_CURSOR if is_terminal else ''}{stop_line()}{os.linesep}".encode())
         os._exit(exit_code())
 
 
@@ -134,6 +140,8 @@ def _leave_lost_terminal() -> None:
         with contextlib.suppress(OSError):
             poll = select.poll()
             poll.register(descriptor, 0)
-            lost = any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+            lost = any(
+                event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _descriptor, event in poll.poll(0)
+            )
             if lost and stat.S_ISCHR(os.fstat(descriptor).st_mode):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -30,50 +30,56 @@ if TYPE_CHECKING:
 
 # Photos measured on from which a guess at what more time brings is more than a guess.
 _ENOUGH_TO_ESTIMATE = 100
-_TRANSFER_PANEL = "Recipe transfer"
-_SCRATCH_PANEL = "Recipe scratch"
-_FROM_SCRATCH_PANEL = "Recipes scratch and classic"
-_CLASSIC_PANEL = "Recipe classic"
+_TRANSFER_PANEL = _("Recipe transfer")
+_SCRATCH_PANEL = _("Recipe scratch")
+_FROM_SCRATCH_PANEL = _("Recipes scratch and classic")
+_CLASSIC_PANEL = _("Recipe classic")
 
 
 def train(
     photos: Annotated[
         list[str] | None,
-        typer.Argument(help=f"{SOURCE_HELP} With --resume it may be left out.", metavar="SOURCE", show_default=False),
+        typer.Argument(
+            help=_("{source} Not needed with --resume.").format(source=SOURCE_HELP),
+            metavar="SOURCE",
+            show_default=False,
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
-            " scratch, in minutes. classic: the article's network and settings.",
+            help=_(
+                "transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
+                " scratch, in minutes. classic: the article's network and settings."
+            ),
             show_default="transfer",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.", show_default="runs/SOURCE-RECIPE", metavar="DIR")
+        Path | None, typer.Option(help=_("Folder of the run."), show_default="runs/SOURCE-RECIPE", metavar="DIR")
     ] = None,
     per_class: PerClass = None,
     validation_fraction: Annotated[
         float | None,
         typer.Option(
             "--validation",
-            help="Share of each class to validate with.",
-            show_default="0.2; transfer below 1,000 photos: cross-validation",
+            help=_("Share of each class to validate with."),
+            show_default=_("0.2, transfer below 1,000 photos: cross-validation"),
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(help=_("Random seed."), show_default="0")] = None,
     labels_csv: LabelsCsv = None,
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted or finished run up to --epochs.")
+        bool, typer.Option("--resume", help=_("Continue an interrupted or finished run up to --epochs."))
     ] = False,
     photos_now: Annotated[
         list[str] | None,
         typer.Option(
             "--photos",
-            help="With --resume: where the photos are now, if they were moved.",
-            show_default="where they were",
+            help=_("With --resume: where the photos are now, if they were moved."),
+            show_default=_("where they were"),
             metavar="SOURCE",
         ),
     ] = None,
@@ -83,29 +89,31 @@ def train(
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME.",
-            show_default="chosen by --eyes",
+            help=_("efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME."),
+            show_default=_("chosen by --eyes"),
             rich_help_panel=_TRANSFER_PANEL,
         ),
     ] = None,
     eyes: Annotated[
         str | None,
         typer.Option(
-            help="auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
-            " larger network on some of your photos. quick takes the smallest network. best tries more.",
+            help=_(
+                "auto, quick, best, or a network such as efficientnet-lite0@288. auto tries a mirrored view and a"
+                " larger network on some of your photos. quick takes the smallest network. best tries more."
+            ),
             show_default="auto",
             rich_help_panel=_TRANSFER_PANEL,
         ),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Number of folds.", show_default="5", rich_help_panel=_TRANSFER_PANEL),
+        typer.Option(help=_("Number of folds."), show_default="5", rich_help_panel=_TRANSFER_PANEL),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="How long the whole training takes, instead of --epochs.",
-            show_default="by the number of photos",
+            help=_("How long the whole training takes, instead of --epochs."),
+            show_default=_("by the number of photos"),
             rich_help_panel=_SCRATCH_PANEL,
         ),
     ] = None,
@@ -113,7 +121,7 @@ def train(
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Treat mirrored photos as the same class.",
+            help=_("Treat mirrored photos as the same class."),
             show_default="flip",
             rich_help_panel=_SCRATCH_PANEL,
         ),
@@ -121,48 +129,48 @@ def train(
     rotations: Annotated[
         bool,
         typer.Option(
-            "--rotations", help="Treat photos turned by any angle as the same class.", rich_help_panel=_SCRATCH_PANEL
+            "--rotations", help=_("Treat photos turned by any angle as the same class."), rich_help_panel=_SCRATCH_PANEL
         ),
     ] = False,
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Pixels, or HEIGHTxWIDTH.",
-            show_default="classic: 150; scratch: by the time there is",
+            help=_("Pixels, or HEIGHTxWIDTH."),
+            show_default=_("classic: 150, scratch: by the time there is"),
             metavar="N",
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
     grayscale: Annotated[
         bool,
-        typer.Option("--grayscale", help="One channel instead of three.", rich_help_panel=_FROM_SCRATCH_PANEL),
+        typer.Option("--grayscale", help=_("One channel instead of three."), rich_help_panel=_FROM_SCRATCH_PANEL),
     ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the training photos.",
-            show_default="classic: 64; scratch: by the number of photos",
+            help=_("Passes over the training photos."),
+            show_default=_("classic: 64, scratch: by the number of photos"),
             rich_help_panel=_FROM_SCRATCH_PANEL,
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Photos per step.", show_default="32", rich_help_panel=_CLASSIC_PANEL)
+        int | None, typer.Option(help=_("Photos per step."), show_default="32", rich_help_panel=_CLASSIC_PANEL)
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            help="rmsprop, sgd, adam, adamw, adagrad or adadelta.",
+            help=_("rmsprop, sgd, adam, adamw, adagrad or adadelta."),
             show_default="rmsprop",
             rich_help_panel=_CLASSIC_PANEL,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="Step size.", show_default="0.0001", rich_help_panel=_CLASSIC_PANEL),
+        typer.Option(help=_("Step size."), show_default="0.0001", rich_help_panel=_CLASSIC_PANEL),
     ] = None,
     no_augment: Annotated[
         bool,
-        typer.Option("--no-augment", help="Train on the photos as they are.", rich_help_panel=_CLASSIC_PANEL),
+        typer.Option("--no-augment", help=_("Train on the photos as they are."), rich_help_panel=_CLASSIC_PANEL),
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
@@ -209,11 +217,15 @@ def choose_sources(
         ConfigError: they are given twice or not at all.
     """
     if photos_now and (photos or not resume):
-        why = "SOURCE already says where the photos are" if photos else "without --resume, SOURCE says where they are"
-        raise ConfigError(f"`photos_now` has no effect here: {why}. Leave `photos_now` out.", field="photos_now")
+        said = _("`photos_now` works only with `resume`. Leave `photos_now` out.")
+        if photos:
+            said = _("SOURCE already says where the photos are. Leave `photos_now` out.")
+        raise ConfigError(said, field="photos_now")
     if not (photos or photos_now) and not (resume and out is not None):
-        more = ", or the folder of the run with `out`" if resume else ""
-        raise ConfigError(f"Missing argument 'SOURCE'. Give the photos to train on{more}.", field="photos")
+        said = _("SOURCE is missing. Give the photos to train on.")
+        if resume:
+            said = _("SOURCE is missing. Give the photos to train on, or the folder of the run with `out`.")
+        raise ConfigError(said, field="photos")
     return photos or photos_now
 
 
@@ -226,7 +238,9 @@ def parse_image_size(text: str) -> tuple[int, int]:
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
         raise ConfigError(
-            f"`image_size` {text!r} is not a size. Give pixels, as 150, or HEIGHTxWIDTH, as 150x200.",
+            _("`image_size` {text!r} is not a size. Give pixels, as 150, or HEIGHTxWIDTH, as 150x200.").format(
+                text=text
+            ),
             field="image_size",
             value=text,
         )
@@ -255,7 +269,9 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
         return candidates[first_free]
     if first_free == 0:
         raise DatasetError(
-            f"`resume` finds no run of {sources[0]!r} at {str(candidates[0])!r}. Name the run with `out`."
+            _("`resume` finds no run of {source!r} at {folder!r}. Give the folder of the run with `out`.").format(
+                source=sources[0], folder=str(candidates[0])
+            )
         )
     return candidates[first_free - 1]
 
@@ -278,23 +294,25 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
     if config.recipe == "scratch" and not run.is_stopped and is_known:
         print_line(console, describe_more(run))
     if run.is_stopped:
-        num_epochs = f" of {config.epochs}" if config.recipe == "classic" else ""
-        print_line(
-            console,
-            f"Stopped after epoch {len(run.history)}{num_epochs}. The model is usable as it is."
-            f" Continue with: tellapart train --out {shlex.quote(str(out))} --resume",
-        )
+        said = _("Stopped after epoch {epoch}. You can use the model as it is. To continue: {command}")
+        num_epochs = config.epochs if config.recipe == "classic" else None
+        if num_epochs is not None:
+            said = _(
+                "Stopped after epoch {epoch} of {num_epochs}. You can use the model as it is. To continue: {command}"
+            )
+        command = f"tellapart train --out {shlex.quote(str(out))} --resume"
+        print_line(console, said.format(epoch=len(run.history), num_epochs=num_epochs, command=command))
         raise typer.Exit(exit_code())
 
 
 def describe_run(run: "Run") -> list[str]:
     """What a person wants to know when a training is over, a line each: the verdict first."""
-    from tellapart.measure.number_words import count
+    from tellapart.measure.number_words import count_photos
     from tellapart.measure.verdict import describe_accuracy
 
     lines = [] if run.verdict is None else describe_verdict(run.verdict)
     if run.validation is not None:
-        photos = count(run.validation.num_photos, "photo")
+        photos = count_photos(run.validation.num_photos)
         if run.is_cross_validated:
             tested = _("Tested by cross-validation. The saved model was trained on all photos.")
         else:
@@ -316,7 +334,7 @@ def describe_run(run: "Run") -> list[str]:
 def describe_verdict(verdict: "Verdict") -> list[str]:
     """The verdict on a model, a line each."""
     why = [f"  {reason}" for reason in verdict.reasons if reason != verdict.sentence]
-    said = _("Verdict: {word}. {advice}").format(word=verdict.word, advice=verdict.advice)
+    said = _("Verdict: {word}. {advice}").format(word=_(verdict.word), advice=verdict.advice)
     return [said, verdict.sentence, *why]
 
 
@@ -328,11 +346,10 @@ def describe_more(run: "Run") -> str:
     assert run.validation is not None
     accuracy = run.validation.accuracy
     if accuracy == 1.0:
-        return "A longer training could not do better on these photos."
+        return _("A longer training cannot do better on these photos.")
     num = run.validation.num_photos
     twice, four_times = (percent(expect_from_more(accuracy, times), num) for times in (2, 4))
-    return (
-        f"It took {run.seconds / 60:.1f} minutes. Expect about {twice} from twice and about"
-        f" {four_times} from four times the --minutes, if mistakes fall as they did with the"
-        " photos this was measured on (docs/how-it-works/from-scratch.md)."
-    )
+    return _(
+        "The training took {minutes:.1f} minutes. Expect about {twice} with twice the --minutes and about {four_times}"
+        " with four times the --minutes. This estimate comes from other photos (docs/how-it-works/from-scratch.md)."
+    ).format(minutes=run.seconds / 60, twice=twice, four_times=four_times)

@@ -20,8 +20,9 @@ from tellapart.measure.verdict import compare_with_promise
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_labelled, source_paths
+from tellapart.predict.dial import describe_dial
 from tellapart.predict.model import Model, load
-from tellapart.records import Prediction, Skipped
+from tellapart.records import Dial, Prediction, Skipped
 from tellapart.report.page import ModelTest
 from tellapart.runs.assessment import assess
 from tellapart.runs.learnt_photos import KnownPhotos, find_known_photos
@@ -87,7 +88,12 @@ def evaluate(
         steps=assessed.steps,
         promise=_describe_promise(model.path, measurement.evaluation),
         mistakes=_list_mistakes(checkup.photos, measurement),
-        notes=(*opened.notes, *known.notes, *_describe_validated(len(known.validated.intersection(rows)), len(rows))),
+        notes=(
+            *opened.notes,
+            *known.notes,
+            *_describe_validated(len(known.validated.intersection(rows)), len(rows)),
+            *_describe_dial(model.dial, measurement),
+        ),
     )
     if page is not None:
         watcher.on_stage(_("writing the report"))
@@ -187,6 +193,16 @@ def _unreadable(photos: PhotoSet, skipped: Sequence[Skipped]) -> DatasetError:
             "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
         ).format(num_photos=len(photos), source=photos.source, reason=reason),
         paths=[item.path for item in skipped],
+    )
+
+
+def _describe_dial(dial: Dial | None, measurement: Measurement) -> tuple[str, ...]:
+    """What the threshold of the model does on these photos; all else is measured with the most probable class."""
+    if dial is None:
+        return ()
+    return (
+        describe_dial(replace(dial, max_missed=None), measurement.operating),
+        _("The accuracy and the table above are those of the most probable class."),
     )
 
 

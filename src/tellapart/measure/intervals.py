@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
+from tellapart.translation import gettext as _
 
 _Z_95 = 1.959963984540054  # the 0.975 quantile of the standard normal distribution
 
@@ -23,8 +24,10 @@ def wilson_interval(num_right: int, num_photos: int) -> tuple[float, float]:
     """
     if num_photos < 1 or not 0 <= num_right <= num_photos:
         raise DatasetError(
-            f"{num_right!r} right out of {num_photos!r} photos has no interval. Give at least 1 photo, and from 0 "
-            "to that many right."
+            _(
+                "{num_right!r} right out of {num_photos!r} photos has no interval. Give at least 1 photo, and from 0 to"
+                " that many right."
+            ).format(num_right=num_right, num_photos=num_photos)
         )
     return score_interval(num_right / num_photos, num_photos)
 

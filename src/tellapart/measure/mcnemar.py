@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from tellapart.errors import DatasetError
 from tellapart.measure.scores import PairedTest
+from tellapart.translation import gettext as _
 
 SIGNIFICANCE = 0.05
 _SMALLEST_SAID = 1e-6
@@ -44,8 +45,10 @@ def compare_paired(
     for name, right in ((first, first_right), (second, second_right)):
         if right.dtype != np.bool_ or right.ndim != 1 or len(right) != len(first_right):
             raise DatasetError(
-                f"the answers of {name!r} are {right.dtype} of shape {right.shape}. Give bool of shape (n,), with the "
-                f"same n for {first!r} and {second!r}: compare recipes on the same photos."
+                _(
+                    "the answers of {name!r} are {dtype} of shape {shape}. Give bool of shape (n,), with the same n for"
+                    " {first!r} and {second!r}. Compare recipes on the same photos."
+                ).format(name=name, dtype=right.dtype, shape=right.shape, first=first, second=second)
             )
     every_photo = np.arange(len(first_right)) if groups is None else np.unique(groups, return_inverse=True)[1]
     lead = np.bincount(every_photo.reshape(-1), first_right.astype(np.float64) - second_right)
@@ -61,26 +64,29 @@ def describe_test(test: PairedTest) -> str:
     From a p-value of 0.05 on, the recipes cannot be told apart. Chance is given with at most 2 significant digits.
     """
     if test.num_only_first == test.num_only_second == 0:
-        return f"{test.first} and {test.second} are right on exactly the same photos"
+        return _("{first} and {second} are right on exactly the same photos").format(
+            first=test.first, second=test.second
+        )
     if test.p_value >= SIGNIFICANCE:
-        return (
-            f"{test.first} and {test.second} cannot be told apart on these photos: "
-            f"chance alone would give such a difference {_describe_chance(test.p_value)}"
+        return _("{first} and {second} do about equally well: chance alone gives such a difference {how_often}").format(
+            first=test.first, second=test.second, how_often=_describe_chance(test.p_value)
         )
     better, worse = test.first, test.second
     if test.num_only_second > test.num_only_first:
         better, worse = worse, better
-    return f"{better} is better than {worse}; chance alone would do this {_describe_chance(test.p_value)}"
+    return _("{better} is better than {worse}: chance alone gives such a difference {how_often}").format(
+        better=better, worse=worse, how_often=_describe_chance(test.p_value)
+    )
 
 
 def _describe_chance(p_value: float) -> str:
     if p_value >= 1:
-        return "every time"
+        return _("every time")
     if p_value > _NEARLY_ALWAYS:
-        return "nearly every time"
+        return _("nearly every time")
     if p_value > _RARE:
-        return f"{min(9, round(p_value * 10))} times in 10"
+        return _("{num} times in 10").format(num=min(9, round(p_value * 10)))
     if p_value < _SMALLEST_SAID:
-        return "less than 1 time in a million"
+        return _("less than 1 time in a million")
     times = 1 / p_value
-    return f"1 time in {round(times if times < 10 else float(f'{times:.1e}')):,}"
+    return _("1 time in {num:,}").format(num=round(times if times < 10 else float(f"{times:.1e}")))

@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 from tellapart.errors import DatasetError
 from tellapart.measure.intervals import grouped_interval
 from tellapart.measure.scores import ClassScore, Evaluation
+from tellapart.translation import gettext as _
 
 _SUM_TOLERANCE = 1e-3
 
@@ -67,7 +68,7 @@ def evaluate_probabilities(
 def _class_scores(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str], groups: NDArray[np.int64]
 ) -> tuple[ClassScore, ...]:
-    precisions, recalls, _, numbers = precision_recall_fscore_support(
+    precisions, recalls, *_f1, numbers = precision_recall_fscore_support(
         truth, predicted, labels=list(range(len(class_names))), zero_division=np.nan
     )
     scores = []
@@ -118,34 +119,44 @@ def _checked_probabilities(probabilities: ArrayLike, num_classes: int) -> NDArra
     shares = np.asarray(probabilities, np.float64)
     if num_classes < 2 or shares.ndim != 2 or shares.shape[1] != num_classes:
         raise DatasetError(
-            f"probabilities have shape {shares.shape} for {num_classes} classes. Give "
-            f"(n, {max(num_classes, 2)}), a column for each of at least 2 classes, as `model.predict_proba` does."
+            _(
+                "probabilities have shape {shape} for {num_classes} classes. Give (n, {num_columns}), a column for each"
+                " of at least 2 classes, as `model.predict_proba` does."
+            ).format(shape=shares.shape, num_classes=num_classes, num_columns=max(num_classes, 2))
         )
     if not np.isfinite(shares).all():
         num_bad = int((~np.isfinite(shares)).any(axis=1).sum())
         raise DatasetError(
-            f"the probabilities of {num_bad} of {len(shares)} photos are not finite, so the training has "
-            "diverged. Train again with a smaller `learning_rate`, such as a tenth of it."
+            _(
+                "the probabilities of {num_bad} of {num_photos} photos are not finite, because the training diverged."
+                " Train again with a smaller `learning_rate`, such as a tenth of it."
+            ).format(num_bad=num_bad, num_photos=len(shares))
         )
     sums = shares.sum(axis=1, keepdims=True)
     if len(shares) and (shares.min() < 0 or np.abs(sums - 1).max() > _SUM_TOLERANCE):
         raise DatasetError(
-            f"the probabilities run from {shares.min():g} to {shares.max():g} with sums from {sums.min():g} to "
-            f"{sums.max():g}. Give numbers from 0 to 1 that sum to 1 in each row. Apply softmax to logits first."
+            _(
+                "the probabilities run from {least:g} to {most:g}, with sums from {least_sum:g} to {most_sum:g}. Give"
+                " numbers from 0 to 1 that sum to 1 in each row. Apply softmax to logits first."
+            ).format(least=shares.min(), most=shares.max(), least_sum=sums.min(), most_sum=sums.max())
         )
     return np.asarray(shares / sums, np.float64)
 
 
 def _check_labels(labels: NDArray[np.int64], num_photos: int, num_classes: int) -> None:
     if num_photos == 0 and labels.size == 0:
-        raise DatasetError("there are 0 photos to evaluate. Give at least 1 labelled photo.")
+        raise DatasetError(_("there are 0 photos to evaluate. Give at least 1 labelled photo."))
     if labels.shape != (num_photos,) or not np.issubdtype(labels.dtype, np.integer):
         raise DatasetError(
-            f"labels are {labels.dtype} of shape {labels.shape} for {num_photos} photos. Give whole numbers of shape "
-            f"({num_photos},), one label a photo."
+            _(
+                "labels are {dtype} of shape {shape} for {num_photos} photos. Give whole numbers of shape"
+                " ({num_photos},), one label a photo."
+            ).format(dtype=labels.dtype, shape=labels.shape, num_photos=num_photos)
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
-            f"labels run from {labels.min()} to {labels.max()}, and there are {num_classes} classes. Give "
-            f"0 to {num_classes - 1}, in the order of the class names."
+            _(
+                "labels run from {least} to {most}, and there are {num_classes} classes. Give 0 to {last}, in the order"
+                " of the class names."
+            ).format(least=labels.min(), most=labels.max(), num_classes=num_classes, last=num_classes - 1)
         )

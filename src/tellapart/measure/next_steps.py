@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from tellapart.measure.measurement import HOLD_OUT, NEW_PHOTOS, Method
-from tellapart.measure.number_words import count, quote, quote_some
+from tellapart.measure.number_words import count_photos, quote, quote_some
 from tellapart.measure.scores import Evaluation, Step, Verdict
 from tellapart.measure.verdict import FEWEST_GROUPS, GUESSING, TOO_FEW, num_found, weakest_class
 from tellapart.records import Finding
@@ -47,7 +47,7 @@ def rank_steps(
         steps.append(
             Step(
                 "skipped",
-                _("{photos} could not be used").format(photos=count(num_skipped, "photo")),
+                _("{photos} could not be used").format(photos=count_photos(num_skipped)),
                 _("The report lists the reasons. Save these photos again as JPEG or PNG, or delete them."),
                 num_skipped / (num_skipped + num_photos) / 2,
             )
@@ -62,27 +62,25 @@ def _steps_of_model(
     verdict: Verdict, evaluation: Evaluation | None, method: Method | None, in_doubt: float
 ) -> list[Step]:
     if evaluation is None:
-        action = _("Add photos until each class has {num}, of different moments. Then train again.").format(
-            num=_GOOD_NUMBER
-        )
-        return [Step("too_few", _("Every class has only one photo"), action, 1.0)]
+        action = _("Add photos until each class has {num}, of different moments. Then train again.")
+        return [Step("too_few", _("Every class has only one photo"), action.format(num=_GOOD_NUMBER), 1.0)]
     if verdict.word == TOO_FEW:
         few = [score for score in evaluation.per_class if score.num_groups < FEWEST_GROUPS]
         names = quote_some([score.class_name for score in sorted(few, key=lambda score: score.num_groups)])
         return [_more_to_test_with(names, method)]
     if verdict.word == GUESSING:
         action = _(
-            "Can you tell the classes apart in them? Then add photos, at least twice as many. If not, take closer or"
-            " sharper photos, or merge the classes."
+            "Can you tell the classes apart in these photos? Then add at least twice as many photos. If not, take"
+            " closer or sharper photos, or merge the classes."
         )
-        return [Step("guessing", _("Look at its mistakes"), action, 1.0)]
+        return [Step("guessing", _("Look at the model's mistakes"), action, 1.0)]
     steps = []
     weakest = weakest_class(evaluation)
     if weakest is not None and weakest.recall is not None:
         cost = (1 - weakest.recall) / len(evaluation.per_class)
         if cost >= _LEAST_COST:
             missed = weakest.num_photos - num_found(weakest)
-            action = _("It missed {missed:,} of {num:,}. Add photos like those, or check their labels.").format(
+            action = _("The model missed {missed:,} of {num:,}. Add photos like those, or check their labels.").format(
                 missed=missed, num=weakest.num_photos
             )
             title = _("Add photos of {names}").format(names=quote(weakest.class_name))

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
+
 _EXACT = 1e-9  # a share that ends this close to 0 or 1 ends there
 # From fewer photos one decimal says more than they know.
 _FEWEST_FOR_DECIMALS = 201
@@ -25,7 +28,8 @@ def percent(share: float, num_photos: int | None = None) -> str:
 
 def percent_range(interval: tuple[float, float], num_photos: int | None = None) -> str:
     """Both ends of an interval, as `percent` has them: `95.0% to 99.2%`."""
-    return " to ".join(percent(bound, num_photos) for bound in interval)
+    low, high = (percent(bound, num_photos) for bound in interval)
+    return _("{low} to {high}").format(low=low, high=high)
 
 
 def round_percent(share: float) -> str:
@@ -46,6 +50,21 @@ def short_number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def count_photos(num: int) -> str:
+    """The number with its noun: `1 photo`, `1,200 photos`."""
+    return ngettext("{num:,} photo", "{num:,} photos", num).format(num=num)
+
+
+def count_files(num: int) -> str:
+    """The number with its noun: `1 file`, `1,200 files`."""
+    return ngettext("{num:,} file", "{num:,} files", num).format(num=num)
+
+
+def count_classes(num: int) -> str:
+    """The number with its noun: `1 class`, `2 classes`."""
+    return ngettext("{num:,} class", "{num:,} classes", num).format(num=num)
 
 
 def threshold_text(value: float) -> str:
@@ -72,5 +91,12 @@ def quote_some(names: Sequence[str]) -> str:
     """Up to 3 names in quotes, and how many more there are: `'cat', 'dog' and 4 more`."""
     shown = [quote(name) for name in names[:_MOST_NAMES]]
     if len(names) > _MOST_NAMES:
-        shown.append(f"{len(names) - _MOST_NAMES:,} more")
-    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
+        shown.append(_("{num:,} more").format(num=len(names) - _MOST_NAMES))
+    return join_words(shown)
+
+
+def join_words(words: Sequence[str]) -> str:
+    """The words as a list in a sentence: `cat, dog and bird`."""
+    if len(words) < 2:
+        return "".join(words)
+    return _("{names} and {last}").format(names=_(", ").join(words[:-1]), last=words[-1])

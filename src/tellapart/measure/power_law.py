@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tellapart.measure.number_words import percent
 from tellapart.measure.scores import CurvePoint, LearningCurve
 from tellapart.randomness import named_generator
+from tellapart.translation import gettext as _
 
 # With fewer sizes three numbers go through the points exactly, whatever they are.
 _FEWEST_SIZES = 4
@@ -136,10 +137,12 @@ def _describe(now: _FLOATS, twice: _FLOATS, num_groups: int) -> tuple[str, float
     error = float(np.median(now))
     least, gain, most = (float(bound) for bound in np.percentile(now - twice, _PERCENTILES))
     if error < 1 / max(1, num_groups) and num_groups < _ENOUGH_WITHOUT_MISTAKES:
-        return "Unknown: it makes too few mistakes here to say whether more photos would prevent any.", 0.0
+        return _("Unknown. The model makes too few mistakes to say whether more photos would help."), 0.0
     if most <= _WORTH * error:
-        return "More photos like these would hardly help: no useful gain is expected.", 0.0
+        return _("More photos like these would hardly help."), 0.0
     low, middle, high = (percent(min(1.0, max(0.0, bound / error)), num_groups) for bound in (least, gain, most))
     if least <= _NOTHING * error:
-        return f"Unknown: twice as many photos would prevent between none and {high} of the mistakes.", 0.0
-    return f"Twice as many photos would prevent about {middle} of the mistakes ({low} to {high}).", gain
+        said = _("Unknown. Twice as many photos would prevent between none and {high} of the mistakes.")
+        return said.format(high=high), 0.0
+    said = _("Twice as many photos would prevent about {middle} of the mistakes ({low} to {high}).")
+    return said.format(middle=middle, low=low, high=high), gain

@@ -84,44 +84,47 @@ def describe_selective(points: Sequence[SelectivePoint], target_error: float) ->
         points: as `selective_points` gives them, at least one.
         target_error: as for `threshold_for`.
     """
-    num_photos, point = points[0].num_answered, _point_for(points, target_error)
-    best = points[int(np.argmin(_expected_errors(points)))] if point is None else point
-    if point is None and _is_never_enough(points, target_error):
-        sentence = _(
-            "With `not_sure={rate:g}` it would answer no photos. Too few photos to promise this: so low a rate of "
-            "errors shows only on {needed:,} independent photos or more, and it was measured on {found:,}."
+    setting, num_photos = f"`not_sure={target_error:g}`", points[0].num_answered
+    point = _point_for(points, target_error)
+    if point is not None:
+        answered = percent(point.num_answered / num_photos, num_photos)
+        if point.threshold == 0:
+            said = _(
+                "With {setting} the model answers all photos. It answered {num_answered:,} of {num_photos:,} photos it"
+                " had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        else:
+            said = _(
+                "With {setting} the model answers {share} of photos. It answered {num_answered:,} of {num_photos:,}"
+                " photos it had not seen, and {num_wrong:,} of these answers were wrong."
+            )
+        return said.format(
+            setting=setting,
+            share=answered,
+            num_photos=num_photos,
+            num_answered=point.num_answered,
+            num_wrong=point.num_wrong,
         )
-    elif point is None and is_too_few(points, target_error):
-        sentence = _(
-            "With `not_sure={rate:g}` it would answer no photos. Too few photos to promise this: of the "
-            "{num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
-            "{num_wrong:,}."
+    best = points[int(np.argmin(_expected_errors(points)))]
+    if _is_never_enough(points, target_error):
+        return _(
+            "With {setting} the model answers no photos. There are too few photos to promise this: it takes"
+            " {num_needed:,} independent photos, and the model was tested on {num_photos:,}."
+        ).format(
+            setting=setting,
+            num_needed=math.ceil(1 / target_error - 1 - 1e-9),
+            num_photos=int(max(_independent(points))),
         )
-    elif point is None:
-        sentence = _(
-            "With `not_sure={rate:g}` it would answer no photos. It is too often wrong to promise this: of the "
-            "{num_answered:,} it was surest about, among {num_photos:,} it had not seen, it was wrong about "
-            "{num_wrong:,}."
-        )
-    elif point.threshold == 0:
-        sentence = _(
-            "With `not_sure={rate:g}` it would answer all photos: of {num_photos:,} it had not seen, it answered "
-            "{num_answered:,} and was wrong about {num_wrong:,} of these."
-        )
-    else:
-        sentence = _(
-            "With `not_sure={rate:g}` it would answer {share} of photos: of {num_photos:,} it had not seen, it "
-            "answered {num_answered:,} and was wrong about {num_wrong:,} of these."
-        )
-    return sentence.format(
-        rate=target_error,
-        needed=math.ceil(1 / target_error - 1 - 1e-9),
-        found=int(max(_independent(points))),
-        num_photos=num_photos,
-        num_answered=best.num_answered,
-        num_wrong=best.num_wrong,
-        share=percent(best.num_answered / num_photos, num_photos),
+    said = _(
+        "With {setting} the model answers no photos. It is too often wrong to promise this: {num_wrong:,} of its"
+        " {num_answered:,} surest answers were wrong."
     )
+    if is_too_few(points, target_error):
+        said = _(
+            "With {setting} the model answers no photos. There are too few photos to promise this: {num_wrong:,} of its"
+            " {num_answered:,} surest answers were wrong."
+        )
+    return said.format(setting=setting, num_answered=best.num_answered, num_wrong=best.num_wrong)
 
 
 def is_too_few(points: Sequence[SelectivePoint], target_error: float) -> bool:

@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from tellapart.errors import DatasetError
 from tellapart.randomness import named_generator
+from tellapart.translation import ngettext
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,13 @@ def split_indices(labels: NDArray[np.int64], groups: NDArray[np.int64], validati
         members = group_names[group_labels == label]
         if len(members) < 2:
             raise DatasetError(
-                f"class number {label} has {len(members)} different photo(s) after removing duplicates."
-                " Every class needs at least 2. Add photos of it, or remove the class."
+                ngettext(
+                    "class number {label} has {num} different photo without its copies. Every class needs at least 2."
+                    " Add photos of the class, or remove it.",
+                    "class number {label} has {num} different photos without their copies. Every class needs at least"
+                    " 2. Add photos of the class, or remove it.",
+                    len(members),
+                ).format(label=label, num=len(members))
             )
         num_validation = int(np.clip(round(validation_fraction * len(members)), 1, len(members) - 1))
         _, validation = train_test_split(

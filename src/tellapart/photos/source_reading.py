@@ -198,7 +198,7 @@ def refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
     problem = (
         _("{source!r} holds no photos, only {others}.").format(source=source, others=name_some(others))
         if others
-        else _("{source!r} is empty.").format(source=source)
+        else _("{source!r} holds no photos.").format(source=source)
     )
     what_to_do = _("Give photos in a folder per class, or with their class in the file name. Check the path.")
     raise DatasetError(

@@ -140,7 +140,8 @@ class Model:
             raise ConfigError(
                 _(
                     "`heatmap` needs a model that can show where it looks, and this model cannot. Train with "
-                    "`recipe='scratch'`, or with a backbone such as efficientnet-lite0. Or leave `heatmap` out."
+                    "`recipe='scratch'`, or with `recipe='transfer'` and a backbone such as efficientnet-lite0. Or "
+                    "leave `heatmap` out."
                 ),
                 field="heatmap",
             )

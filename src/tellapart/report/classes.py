@@ -6,12 +6,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from tellapart.report.figures import FAINT_INK, INK, PALETTE, drawable, new_figure, style_axes
+from tellapart.measure.number_words import count_classes, count_photos
+from tellapart.report.figures import FAINT_INK, INK, PALETTE, drawable, drawn_language, new_figure, style_axes
+from tellapart.translation import gettext as _
 
 _MOST_UPRIGHT = 8
 _LONGEST_UPRIGHT = 12
 
 
+@drawn_language()
 def draw_class_counts(counts: Mapping[str, int]) -> Figure:
     """A bar for every class with its number of photos; bars lie down when the classes are many or their names long.
 
@@ -28,10 +31,9 @@ def draw_class_counts(counts: Mapping[str, int]) -> Figure:
     axes = figure.add_subplot()
     if not names:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "no labelled photos", ha="center", va="center", color=FAINT_INK, fontsize=12)
+        axes.text(0.5, 0.5, _("no labelled photos"), ha="center", va="center", color=FAINT_INK, fontsize=12)
         return figure
-    num_photos, num_classes = sum(values), len(names)
-    title = f"{num_photos:,} photo{'s' * (num_photos != 1)}, {num_classes} class{'es' * (num_classes != 1)}"
+    title = _("{photos}, {classes}").format(photos=count_photos(sum(values)), classes=count_classes(len(names)))
     axes.set_title(title, fontsize=13, loc="left", pad=12, color=INK)
     _draw_bars(axes, names, values, is_upright)
     return figure
@@ -59,8 +61,8 @@ def _draw_bars(axes: Axes, names: list[str], values: list[int], is_upright: bool
     numbers = axes.yaxis if is_upright else axes.xaxis
     numbers.set_major_locator(MaxNLocator(nbins=6, integer=True))
     numbers.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_xlabel("" if is_upright else "photos", color=FAINT_INK)
-    axes.set_ylabel("photos" if is_upright else "", color=FAINT_INK)
+    axes.set_xlabel("" if is_upright else _("photos"), color=FAINT_INK)
+    axes.set_ylabel(_("photos") if is_upright else "", color=FAINT_INK)
     for place, value in zip(places, values, strict=True):
         point = (place, value) if is_upright else (value, place)
         axes.annotate(

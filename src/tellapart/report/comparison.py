@@ -12,7 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from tellapart.measure.mcnemar import describe_test
 from tellapart.measure.number_words import percent
 from tellapart.measure.scores import Comparison, PairedTest, RecipeResult
-from tellapart.report.figures import INK, PALETTE, drawable, new_figure, style_axes
+from tellapart.report.figures import INK, PALETTE, drawable, drawn_language, new_figure, style_axes
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 
 _LONGEST_NAME = 28
 _ROW_INCHES = 0.55
@@ -20,12 +22,13 @@ _LINE_INCHES = 0.2
 _CHARACTERS_PER_INCH = 12.5  # of the caption
 _LARGEST_RATIO = 10.0  # above it an axis is logarithmic
 _TIME_UNITS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
-_SPEED_UNITS = ((1.0, "photos/s"),)
+_SPEED_UNITS = ((1.0, gettext_noop("photos/s")),)
 _SIZE_UNITS = ((1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
 
 _Units = Sequence[tuple[float, str]]
 
 
+@drawn_language()
 def draw_comparison(comparison: Comparison) -> Figure:
     """Four panels that share the recipe names, and below them what the tests say.
 
@@ -43,9 +46,9 @@ def draw_comparison(comparison: Comparison) -> Figure:
     figure = new_figure(width, 1.6 + _ROW_INCHES * len(results) + _LINE_INCHES * len(lines))
     panels = figure.subplots(1, 4, sharey=True, width_ratios=(1.35, 1, 1, 1))
     _draw_accuracy(panels[0], results)
-    _draw_amounts(panels[1], "Training time", [result.train_seconds for result in results], _TIME_UNITS)
-    _draw_amounts(panels[2], "Prediction", [result.photos_per_second for result in results], _SPEED_UNITS)
-    _draw_amounts(panels[3], "Model size", [float(result.model_bytes) for result in results], _SIZE_UNITS)
+    _draw_amounts(panels[1], _("Training time"), [result.train_seconds for result in results], _TIME_UNITS)
+    _draw_amounts(panels[2], _("Prediction"), [result.photos_per_second for result in results], _SPEED_UNITS)
+    _draw_amounts(panels[3], _("Model size"), [float(result.model_bytes) for result in results], _SIZE_UNITS)
     panels[0].set_yticks(range(len(names)), names, color=INK, fontsize=11)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", fontsize=10, color=INK, linespacing=1.4)
@@ -76,13 +79,13 @@ def _draw_accuracy(axes: Axes, results: Sequence[RecipeResult]) -> None:
             textcoords="offset points", ha="center", va="bottom", color=INK, fontsize=10,
         )  # fmt: skip
     style_axes(axes, grid_axis="x")
-    axes.set_title("Validation accuracy, 95% interval", fontsize=12, loc="left", pad=10, color=INK)
+    axes.set_title(_("Validation accuracy, 95% interval"), fontsize=12, loc="left", pad=10, color=INK)
     lowest = min(result.validation.interval_95[0] for result in results)
     highest = max(result.validation.interval_95[1] for result in results)
     room = max(0.01, 0.12 * (highest - lowest))
     axes.set_xlim(max(lowest - room, -0.02), min(highest + room, 1 + room / 2))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.3g}%" if share <= 1 else ""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, place: f"{share * 100:.3g}%" if share <= 1 else ""))
 
 
 def _draw_amounts(axes: Axes, title: str, values: Sequence[float], units: _Units) -> None:
@@ -100,13 +103,13 @@ def _draw_amounts(axes: Axes, title: str, values: Sequence[float], units: _Units
             textcoords="offset points", va="center_baseline", color=INK, fontsize=10,
         )  # fmt: skip
     style_axes(axes, grid_axis="x")
-    axes.set_title(f"{title}, {unit}", fontsize=12, loc="left", pad=10, color=INK)
+    axes.set_title(f"{title}, {_(unit)}", fontsize=12, loc="left", pad=10, color=INK)
     if is_logarithmic:
         _set_logarithmic(axes, min(values) / size, max(values) / size)
     else:
         axes.set_xlim(0, (max(values) / size or 1) * 1.45)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.6g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda number, place: f"{number:,.6g}"))
 
 
 def _set_logarithmic(axes: Axes, low: float, high: float) -> None:

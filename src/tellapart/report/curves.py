@@ -7,11 +7,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tellapart.records import EpochRecord
-from tellapart.report.figures import FAINT_INK, INK, TRAIN_COLOUR, VALIDATION_COLOUR, new_figure, style_axes
+from tellapart.report.figures import (
+    FAINT_INK,
+    INK,
+    TRAIN_COLOUR,
+    VALIDATION_COLOUR,
+    drawn_language,
+    new_figure,
+    style_axes,
+)
+from tellapart.translation import gettext as _
 
 SMOOTHING = 0.7
 
 
+@drawn_language()
 def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     """Two panels, accuracy and loss, for train and validation: measured values pale, smoothed ones strong.
 
@@ -22,29 +32,37 @@ def draw_curves(history: Sequence[EpochRecord]) -> Figure:
     accuracy, loss = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     _draw_panel(
-        accuracy, "Accuracy", epochs,
+        accuracy, _("Accuracy"), epochs,
         [record.train_accuracy for record in history], [record.validation_accuracy for record in history],
     )  # fmt: skip
     _draw_panel(
-        loss, "Loss", epochs, [record.train_loss for record in history], [record.validation_loss for record in history]
+        loss,
+        _("Loss"),
+        epochs,
+        [record.train_loss for record in history],
+        [record.validation_loss for record in history],
     )
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     low, high = accuracy.get_ylim()
     accuracy.set_ylim(max(low, -0.02), min(max(high, low + 0.05), 1.02))
     accuracy.legend(frameon=False, fontsize=10, loc="best", labelcolor=INK)
-    figure.supxlabel(f"pale: as measured, strong: smoothed with factor {SMOOTHING:g}", fontsize=9, color=FAINT_INK)
+    figure.supxlabel(
+        _("pale: as measured, strong: smoothed with factor {factor:g}").format(factor=SMOOTHING),
+        fontsize=9,
+        color=FAINT_INK,
+    )
     return figure
 
 
 def _draw_panel(
     axes: Axes, title: str, epochs: list[int], train: Sequence[float], validation: Sequence[float | None]
 ) -> None:
-    _draw_line(axes, "train", TRAIN_COLOUR, list(zip(epochs, train, strict=True)))
+    _draw_line(axes, _("training"), TRAIN_COLOUR, list(zip(epochs, train, strict=True)))
     looked = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
-    _draw_line(axes, "validation", VALIDATION_COLOUR, looked)
+    _draw_line(axes, _("validation"), VALIDATION_COLOUR, looked)
     style_axes(axes, grid_axis="y")
     axes.set_title(title, fontsize=13, loc="left", pad=10, color=INK)
-    axes.set_xlabel("epoch", color=FAINT_INK)
+    axes.set_xlabel(_("epoch"), color=FAINT_INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9, min_n_ticks=1))
     if epochs:
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + max(0.5, 0.01 * len(epochs)))
@@ -54,7 +72,7 @@ def _draw_panel(
 
 def _draw_line(axes: Axes, name: str, colour: str, points: Sequence[tuple[int, float]]) -> None:
     """The values at their epochs; where most epochs have none each is a mark, for smoothing would hide how few."""
-    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    epochs, values = [epoch for epoch, value in points], [value for epoch, value in points]
     if epochs and len(epochs) <= (epochs[-1] - epochs[0] + 1) / 2:
         axes.plot(epochs, values, color=colour, linewidth=2.4, marker="o", label=name)
         return

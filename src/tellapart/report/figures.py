@@ -6,6 +6,8 @@ Figures are made through `Figure` alone, so nothing here depends on a display or
 import functools
 import io
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+
+from tellapart.translation import ENGLISH, current_language, use_language
+from tellapart.translation import gettext as _
 
 # Okabe and Ito's colours, told apart with every kind of colour blindness (https://jfly.uni-koeln.de/color/).
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -36,6 +41,19 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+@contextmanager
+def drawn_language() -> Iterator[None]:
+    """While the block or the decorated function runs, the language is one whose characters the fonts have.
+
+    That is the language of the process, or English where no installed font could show it.
+    """
+    if current_language() == ENGLISH or _known_characters().issuperset(map(ord, _("photos"))):
+        yield
+    else:
+        with use_language(ENGLISH):
+            yield
 
 
 def style_axes(axes: Axes, grid_axis: str) -> None:
@@ -62,7 +80,7 @@ def drawable(text: str, longest: int = 40) -> str:
         longest: characters after which the middle is left out.
     """
     shown = "".join(_drawable_character(character) for character in text)
-    shown = " ".join(shown.split()) or "(no name)"
+    shown = " ".join(shown.split()) or _("(no name)")
     if len(shown) > longest:
         keep = longest - 1
         shown = f"{shown[: keep - keep // 3]}…{shown[-(keep // 3) :]}"

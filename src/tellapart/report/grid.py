@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tellapart.images.preprocess import shrink_image
-from tellapart.report.figures import FAINT_INK, INK, drawable, new_figure
+from tellapart.report.figures import FAINT_INK, INK, drawable, drawn_language, new_figure
+from tellapart.translation import gettext as _
 
 _CELL_INCHES = 2.2
 _TITLE_INCHES = 0.3
@@ -18,6 +19,7 @@ _SHOWN_SIDE = 480
 _SMALLEST_SHARE = 0.35
 
 
+@drawn_language()
 def draw_grid(images: Sequence[NDArray[np.uint8]], titles: Sequence[str], columns: int = 5) -> Figure:
     """The photos in reading order, each at its own aspect ratio and relative size, under its title.
 
@@ -33,7 +35,7 @@ def draw_grid(images: Sequence[NDArray[np.uint8]], titles: Sequence[str], column
     num_columns = max(1, min(columns, len(images)))
     sizes = _sizes_inches([image.shape[:2] for image in images])
     starts = range(0, len(images), num_columns)
-    row_heights = [max(height for height, _ in sizes[start : start + num_columns]) for start in starts]
+    row_heights = [max(height for height, width in sizes[start : start + num_columns]) for start in starts]
     width = _MARGIN_INCHES + num_columns * (_CELL_INCHES + _MARGIN_INCHES)
     height = (
         2 * _MARGIN_INCHES + sum(row_heights) + len(row_heights) * _TITLE_INCHES + max(0, len(starts) - 1) * _GAP_INCHES
@@ -41,7 +43,7 @@ def draw_grid(images: Sequence[NDArray[np.uint8]], titles: Sequence[str], column
     figure = new_figure(width, max(height, 1.0))
     figure.set_layout_engine("none")
     if not images:
-        figure.text(0.5, 0.5, "no photos to show", ha="center", va="center", color=FAINT_INK, fontsize=12)
+        figure.text(0.5, 0.5, _("no photos to show"), ha="center", va="center", color=FAINT_INK, fontsize=12)
     top = height - _MARGIN_INCHES
     for start, row_height in zip(starts, row_heights, strict=True):
         bottom = top - _TITLE_INCHES - row_height

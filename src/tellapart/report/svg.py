@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tellapart.measure.number_words import percent, round_percent
+from tellapart.measure.number_words import count_photos, percent, round_percent
 from tellapart.measure.scores import LearningCurve, Reliability
+from tellapart.translation import gettext as _
 
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 378.0, 30.0, 236.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -129,7 +130,9 @@ def reliability_plot(reliability: Reliability) -> ReliabilityPlot:
             _y(one.accuracy, start, 1),
             _y(one.interval_95[0], start, 1),
             _y(one.interval_95[1], start, 1),
-            f"{one.num_photos:,} photos: said {percent(one.mean_probability)}, right {percent(one.accuracy)}",
+            _("{photos}: said {said}, right {right}").format(
+                photos=count_photos(one.num_photos), said=percent(one.mean_probability), right=percent(one.accuracy)
+            ),
         )
         for one in bins
     )
@@ -146,10 +149,10 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
         curve: with at least 1 measured model.
     """
     now = curve.num_photos
-    numbers = [now, *(number for number, _ in curve.measured)]
+    numbers = [now, *(number for number, error in curve.measured)]
     numbers += [point.num_photos for point in curve.fitted[:1] + curve.fitted[-1:]]
     first, last = math.log(max(1, min(numbers))), math.log(max(2, *numbers))
-    highest = max([error for _, error in curve.measured] + [point.high for point in curve.fitted[:1]])
+    highest = max([error for number, error in curve.measured] + [point.high for point in curve.fitted[:1]])
     highest = max(min(1.0, max(highest, *(point.error for point in curve.fitted), 0) * 1.08), _LEAST_SPAN)
 
     def place(number: int, error: float) -> tuple[float, float]:
@@ -157,7 +160,12 @@ def curve_plot(curve: LearningCurve) -> CurvePlot:
 
     place_of_now = _x(math.log(max(1, now)), first, last)
     points = tuple(
-        Mark(*place(number, error), 0, 0, f"{number:,} photos: {percent(error)} wrong")
+        Mark(
+            *place(number, error),
+            0,
+            0,
+            _("{photos}: {share} wrong").format(photos=count_photos(number), share=percent(error)),
+        )
         for number, error in curve.measured
     )
     fitted = sorted(curve.fitted, key=lambda point: point.num_photos)

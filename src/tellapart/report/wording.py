@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tellapart.measure.measurement import Measurement
-from tellapart.measure.number_words import count
 from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.selective import is_too_few, threshold_for
 from tellapart.photos.names import printable
+from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 TARGET_ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005)
 # Controls, line ends, and the marks that turn the direction of what follows them.
@@ -65,11 +66,13 @@ def title_of(class_names: Sequence[str], *, is_checkup: bool) -> str:
     """A few words for the top of the page: `cat or dog?` for up to 5 short names, else how many classes there are."""
     names = [visible(name) for name in class_names]
     if not names or is_checkup:
-        return "Check-up of your photos"
-    listed = f"{', '.join(names[:-1])} or {names[-1]}?" if len(names) > 1 else names[0]
+        return _("Check-up of your photos")
+    listed = names[0]
+    if len(names) > 1:
+        listed = _("{names} or {last}?").format(names=_(", ").join(names[:-1]), last=names[-1])
     if len(names) <= _MOST_NAMES_IN_TITLE and len(listed) <= _LONGEST_TITLE:
         return listed
-    return f"Which of {count(len(names), 'class')}?"
+    return ngettext("Which of {num:,} class?", "Which of {num:,} classes?", len(names)).format(num=len(names))
 
 
 def not_sure_table(measurement: Measurement) -> tuple[NotSure, ...]:

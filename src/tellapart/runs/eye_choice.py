@@ -117,8 +117,10 @@ def _candidates(eyes: str) -> list[str]:
     if eyes not in EYES:
         if find_packaged(eyes) is None:
             raise ConfigError(
-                f"`eyes` {eyes!r} is not known. Give {', '.join(EYES)}, or a built-in network such as "
-                f"{DEFAULT_BACKBONE!r}. Other networks are named with `backbone`.",
+                _(
+                    "`eyes` {value!r} is not known. Give {names}, or a built-in network such as {example!r}. For other"
+                    " networks use `backbone`."
+                ).format(value=eyes, names=", ".join(EYES), example=DEFAULT_BACKBONE),
                 field="eyes",
                 value=eyes,
             )

@@ -87,7 +87,11 @@ class HeadRecipe:
         single = [name for name, number in checkup.photos.counts().items() if number == 1]
         if single:
             names = name_some(single)
-            job.watcher.on_note(f"learnt from a single photo, so how often they are recognised is unknown: {names}.")
+            job.watcher.on_note(
+                _("there is a single photo of {names}, so their recall is unknown. Add photos of them.").format(
+                    names=names
+                )
+            )
         self._clock("check")
         return checkup
 
@@ -125,7 +129,7 @@ class HeadRecipe:
         if not difference <= max(_LARGEST_DIFFERENCE, head.rounding(data.embeddings)):
             raise TellapartError(
                 _(
-                    "The exported model differs from the trained head by {difference} in a probability, so no bundle"
+                    "the exported model differs from the trained head by {difference} in a probability, so no bundle"
                     " was written. Try another `backbone`."
                 ).format(difference=f"{difference:.2g}")
             )

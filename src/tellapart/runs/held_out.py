@@ -12,6 +12,7 @@ from tellapart.measure.splits import Split, count_groups, split_indices
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
 
 
 class _Loaded(Protocol):
@@ -64,8 +65,10 @@ def given_split(photos: PhotoSet) -> Split | None:
         rows = split.validation[np.isin(photos.labels[split.validation], untrained)]
         names = name_some([photos.class_names[label] for label in untrained])
         raise DatasetError(
-            f"class {names} in {photos.source!r} has photos for validation only, so it cannot be learnt. Put some of "
-            "them with the training photos, or remove the class.",
+            _(
+                "class {names} in {source!r} has photos for validation only, so it cannot be learned. Move some of them"
+                " to the training photos, or remove the class."
+            ).format(names=names, source=photos.source),
             paths=[photos.paths[row] for row in rows],
         )
     return split
@@ -91,14 +94,17 @@ def hold_out(photos: PhotoSet, groups: NDArray[np.int64], validation_fraction: f
     assert photos.labels is not None
     for label, num_groups in enumerate(count_groups(photos.labels, groups)):
         if num_groups < 2:
-            found = (
-                "has 1 different photo, for the others are copies of that one or of photos of other classes"
-                if num_groups
-                else "has no photo of its own, for each has a copy in another class"
+            said = _(
+                "class {name!r} in {source!r} has no photo of its own, because each has a copy in another class. Every"
+                " class needs at least 2. Add photos of the class, or remove it."
             )
+            if num_groups:
+                said = _(
+                    "class {name!r} in {source!r} has 1 different photo. The others are copies of it, or of photos of"
+                    " other classes. Every class needs at least 2. Add photos of the class, or remove it."
+                )
             raise DatasetError(
-                f"class {photos.class_names[label]!r} in {photos.source!r} {found}. Every class needs at least 2. Add"
-                " photos of it, or remove the class.",
+                said.format(name=photos.class_names[label], source=photos.source),
                 paths=[photos.paths[row] for row in np.flatnonzero(photos.labels == label)],
             )
     return split_indices(photos.labels, groups, validation_fraction, seed)
@@ -113,8 +119,10 @@ def _without_leak(split: Split, groups: NDArray[np.int64], photos: PhotoSet) -> 
     kept = split.validation[~np.isin(groups[split.validation], groups[split.train])]
     if not len(kept):
         raise DatasetError(
-            f"every validation photo of {photos.source!r} has a copy among its training photos, so nothing is left to "
-            "measure with. Choose other photos for validation, or train without that split.",
+            _(
+                "every validation photo of {source!r} has a copy among the training photos, so nothing is left to test"
+                " with. Choose other photos for validation, or train without that split."
+            ).format(source=photos.source),
             paths=[photos.paths[row] for row in split.validation],
         )
     return Split(split.train, kept)
@@ -126,6 +134,6 @@ def _without_given_test(photos: PhotoSet) -> PhotoSet:
     if not rows or len(rows) == len(photos):
         return photos
     rest = np.setdiff1d(np.arange(len(photos)), rows)
-    reason = "is in the source's own test split, kept for `tellapart evaluate`"
+    reason = _("is in the test split of the source, kept for `tellapart evaluate`")
     left_out = tuple(Skipped(photos.paths[row], reason) for row in rows)
     return replace(photos.take(rest), skipped=photos.skipped + left_out)

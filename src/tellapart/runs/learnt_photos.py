@@ -67,7 +67,10 @@ def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
     content = _read_content(run_dir)
     kept = _read_fingerprints(run_dir)
     if content is None and kept is None:
-        note = _("This model does not come with the list of its training photos, so these photos may be among them.")
+        note = _(
+            "this model has no list of the photos it was trained on, so these photos may be among them. Copy the whole"
+            " run folder to have them left out."
+        )
         return KnownPhotos(notes=(note,))
     content = content or {}
     of_split = {
@@ -81,15 +84,16 @@ def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
     if kept is None:
         notes = (
             _(
-                "This run has no fingerprints of its training photos, so near-copies of them are not recognized."
-                " Train again to leave them out."
+                "this run has no fingerprints of the photos it was trained on, so near-copies of them are not"
+                " recognised. Train again to have them left out."
             ),
         )
     elif not len(kept):
         notes = (
             _(
-                "The training photos of this model look nearly the same, so near-copies of them cannot be recognized."
-                " Only byte-identical photos are left out."
+                "the photos this model was trained on look nearly the same, so near-copies of them cannot be"
+                " recognised."
+                " Only identical files are left out."
             ),
         )
     elif asked:
@@ -105,7 +109,7 @@ def _read_content(run_dir: Path | None) -> dict[str, str] | None:
     try:
         return {row["content"]: row["split"] for row in read_rows(run_dir / SPLIT_NAME)}
     except KeyError as exc:
-        raise _damaged(run_dir / SPLIT_NAME, f"it has no column {exc}") from exc
+        raise _damaged(run_dir / SPLIT_NAME, _("it has no column {name}").format(name=exc)) from exc
 
 
 def _read_fingerprints(run_dir: Path | None) -> Fingerprints | None:
@@ -120,4 +124,7 @@ def _read_fingerprints(run_dir: Path | None) -> Fingerprints | None:
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
-    return BundleError(f"{str(path)!r} is damaged: {reason}. Copy the folder again or train again.", path=path)
+    return BundleError(
+        _("{path!r} is damaged: {reason}. Copy the folder again or train again.").format(path=str(path), reason=reason),
+        path=path,
+    )

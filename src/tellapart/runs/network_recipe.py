@@ -147,7 +147,7 @@ class NetworkRecipe:
         difference = float(np.abs(probabilities - expected).max())
         if not np.isfinite(difference):
             raise TellapartError(
-                _("The exported model gives no numbers, so no bundle was written. The network is in the checkpoints.")
+                _("the exported model gives no numbers, so no bundle was written. The network is in the checkpoints.")
             )
         if (note := describe_difference(difference)) is not None:
             self._job.watcher.on_note(note)

@@ -14,6 +14,7 @@ from tellapart.errors import OutputError
 from tellapart.formats.photo_formats import sniff_format
 from tellapart.photos.names import name_some
 from tellapart.store import check_folder_writable, check_writable, is_partial, output_error, to_csv_bytes
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json
 
 # What a training leaves in its folder; any of these makes the folder that of a run.
@@ -67,7 +68,9 @@ def check_output_files(files: Sequence[OutputFile], sources: Iterable[str | Path
         for other in files[:number]:
             if _is_same(file.path, other.path):
                 raise OutputError(
-                    f"`{other.setting}` and `{file.setting}` are both {str(file.path)!r}. Give each a path of its own.",
+                    _("`{first}` and `{second}` are both {path!r}. Give two different paths.").format(
+                        first=other.setting, second=file.setting, path=str(file.path)
+                    ),
                     path=file.path,
                 )
         for source in known:
@@ -147,14 +150,19 @@ def check_dir(path: Path, marker: str, setting: str = "out") -> None:
         names = []
     except NotADirectoryError as exc:
         if path.exists():
-            raise OutputError(f"{str(path)!r} is a file. Give a folder as `{setting}`.", path=path) from exc
+            raise OutputError(
+                _("{path!r} is a file. Give a folder as `{setting}`.").format(path=str(path), setting=setting),
+                path=path,
+            ) from exc
         raise _refused_dir(path, exc, setting) from exc
     except OSError as exc:
         raise _refused_dir(path, exc, setting) from exc
     if names and not (path / marker).is_file():
         raise OutputError(
-            f"{str(path)!r} is not a folder that tellapart made: it holds {name_some(sorted(names))} and no "
-            f"{marker!r}. Nothing was changed. Give a new or empty folder as `{setting}`.",
+            _(
+                "{path!r} is not a folder that tellapart made: it holds {names} and no {marker!r}. Nothing was changed."
+                " Give a new or empty folder as `{setting}`."
+            ).format(path=str(path), names=name_some(sorted(names)), marker=marker, setting=setting),
             path=path,
         )
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
@@ -166,7 +174,12 @@ def check_dir(path: Path, marker: str, setting: str = "out") -> None:
 
 def _refused_dir(path: Path, exc: OSError, setting: str) -> OutputError:
     """What to tell the user when the operating system refuses a folder."""
-    return OutputError(f"{str(output_error(path, exc)).rstrip('.')}, or give another folder as `{setting}`.", path=path)
+    return OutputError(
+        _("{message}, or give another folder as `{setting}`.").format(
+            message=str(output_error(path, exc)).rstrip(".。"), setting=setting
+        ),
+        path=path,
+    )
 
 
 def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> None:
@@ -179,8 +192,10 @@ def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> No
     """
     if any(is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
         raise OutputError(
-            f"`{setting}` {str(out_dir)!r} is inside the photos of {str(source)!r}, so what is written there would "
-            "count as photos. Give a folder outside of them.",
+            _(
+                "`{setting}` {path!r} is inside the photos of {source!r}, so what is written there would count as"
+                " photos. Give a folder outside of them."
+            ).format(setting=setting, path=str(out_dir), source=str(source)),
             path=out_dir,
         )
 
@@ -190,13 +205,17 @@ def _check_source(file: OutputFile, source: Path, folders: Sequence[Path]) -> No
     shown = str(file.path)
     if not folders and _is_same(file.path, source):
         raise OutputError(
-            f"`{file.setting}` {shown!r} is a file that is read here, and writing would destroy it. Give another path.",
+            _(
+                "`{setting}` {path!r} is a file that is read here, and writing would destroy it. Give another path."
+            ).format(setting=file.setting, path=shown),
             path=file.path,
         )
     if any(is_inside(file.path, folder) for folder in folders):
         raise OutputError(
-            f"`{file.setting}` {shown!r} is inside the photos of {str(source)!r}, where nothing is written. Give a "
-            "path outside of them.",
+            _(
+                "`{setting}` {path!r} is inside the photos of {source!r}, where nothing is written. Give a path"
+                " outside of them."
+            ).format(setting=file.setting, path=shown, source=str(source)),
             path=file.path,
         )
 
@@ -205,7 +224,9 @@ def _check_run_file(file: OutputFile) -> None:
     target = Path(os.path.realpath(file.path))
     if target.name.lower() in _RUN_FILES and any((target.parent / name).is_file() for name in _RUN_MARKERS):
         raise OutputError(
-            f"`{file.setting}` {str(file.path)!r} is a file of a run, which stays as it is. Give another name.",
+            _("`{setting}` {path!r} is a file of a run, which stays as it is. Give another name.").format(
+                setting=file.setting, path=str(file.path)
+            ),
             path=file.path,
         )
 
@@ -218,16 +239,23 @@ def _check_content(file: OutputFile) -> None:
         found = sniff_format(_read_head(file.path)[:64])
     except OSError as exc:
         raise OutputError(
-            f"{shown!r} exists and cannot be read: {exc.strerror}. Give another path.", path=file.path
+            _("{path!r} exists and cannot be read: {reason}. Give another path.").format(
+                path=shown, reason=exc.strerror
+            ),
+            path=file.path,
         ) from exc
     if found is not None:
         raise OutputError(
-            f"`{file.setting}` {shown!r} is an image ({found}), and writing would destroy it. Give another path.",
+            _("`{setting}` {path!r} is an image ({format}), and writing would destroy it. Give another path.").format(
+                setting=file.setting, path=shown, format=found
+            ),
             path=file.path,
         )
     raise OutputError(
-        f"`{file.setting}` {shown!r} exists and is not {file.kind} that tellapart wrote. Give another path, or delete "
-        "that file first.",
+        _(
+            "`{setting}` {path!r} exists and is not {kind} that tellapart wrote. Give another path, or delete that file"
+            " first."
+        ).format(setting=file.setting, path=shown, kind=file.kind),
         path=file.path,
     )
 
@@ -247,7 +275,7 @@ def _folders_read(source: Path) -> Iterator[Path]:
             continue
         seen.add(key)
         yield root
-        for folder, names, _ in os.walk(root):
+        for folder, names, _files in os.walk(root):
             links = (Path(folder, name) for name in names if os.path.islink(os.path.join(folder, name)))
             # A link to a folder that holds the photos is not followed when they are read.
             waiting += [link for link in links if not is_inside(source, link)]

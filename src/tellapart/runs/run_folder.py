@@ -25,6 +25,7 @@ from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.runs.outputs import LOCK_NAME, claim_dir
 from tellapart.store import output_error, to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import number_of, read_json, reason_of, short_repr, text_of, whole_of
 
 if sys.platform == "win32":
@@ -84,7 +85,7 @@ def _absolute(path: str) -> str:
     try:
         return os.path.abspath(path)
     except FileNotFoundError as exc:
-        raise OutputError("the working folder was deleted. Change to a folder that exists.", path=path) from exc
+        raise OutputError(_("the working folder was deleted. Change to a folder that exists."), path=path) from exc
 
 
 def remembered_photos(run_dir: Path, run_file: RunFile) -> list[str | Path]:
@@ -97,8 +98,9 @@ def remembered_photos(run_dir: Path, run_file: RunFile) -> list[str | Path]:
     missing = [place for place in places if not os.path.exists(place)]
     if missing:
         raise DatasetError(
-            f"the photos of {str(run_dir)!r} are no longer at {name_some(missing)}. Say where they are now with"
-            " `photos`.",
+            _("the photos of {folder!r} are no longer at {places}. Say where they are now with `photos`.").format(
+                folder=str(run_dir), places=name_some(missing)
+            ),
             paths=missing,
         )
     return [*places]
@@ -133,7 +135,7 @@ def claimed(run_dir: Path) -> Iterator[None]:
 def _lock_folder(run_dir: Path) -> int:
     """The open lock file of the folder, which no other training has."""
     path = run_dir / LOCK_NAME
-    for _ in range(_MOST_TRIES):
+    for _try in range(_MOST_TRIES):
         claim_dir(run_dir, RUN_FILE_NAME)
         try:
             descriptor, is_ours = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
@@ -147,11 +149,13 @@ def _lock_folder(run_dir: Path) -> int:
         except OSError as exc:
             raise output_error(path, exc) from exc
         if not _is_locked(descriptor, is_ours):
-            holder = os.read(descriptor, 100).decode(errors="replace").strip() or "process unknown"
+            holder = os.read(descriptor, 100).decode(errors="replace").strip() or _("process unknown")
             os.close(descriptor)
             raise OutputError(
-                f"another training writes into {str(run_dir)!r} ({holder}). Wait for it to end, or pass another `out`."
-                f" If no training is running, delete {str(path)!r}.",
+                _(
+                    "another training writes into {folder!r} ({holder}). Wait for it to end, or give another `out`. If"
+                    " no training is running, delete {lock!r}."
+                ).format(folder=str(run_dir), holder=holder, lock=str(path)),
                 path=run_dir,
             )
         with suppress(FileNotFoundError):
@@ -160,7 +164,8 @@ def _lock_folder(run_dir: Path) -> int:
                 os.write(descriptor, f"process {os.getpid()}\n".encode())
                 return descriptor
         os.close(descriptor)  # the other training has removed this file between our opening and locking it
-    raise OutputError(f"other trainings keep starting in {str(run_dir)!r}. Give another `out`.", path=run_dir)
+    said = _("other trainings keep starting in {folder!r}. Give another `out`.")
+    raise OutputError(said.format(folder=str(run_dir)), path=run_dir)
 
 
 def _is_locked(descriptor: int, is_ours: bool) -> bool:
@@ -186,8 +191,10 @@ def begin_run(run_dir: Path, run_file: RunFile, resumed: RunFile | None) -> None
         named = [run_file.source] if isinstance(run_file.source, str) else list(run_file.source)
         shown = ", ".join(named)
         raise DatasetError(
-            f"the photos of {shown!r} are not those that {str(run_dir)!r} was trained on."
-            " `resume` needs the same photos. Train again with another `out`.",
+            _(
+                "the photos of {source!r} are not those that {folder!r} was trained on. `resume` needs the same photos."
+                " Train again with another `out`."
+            ).format(source=shown, folder=str(run_dir)),
             paths=named,
         )
     write_run_file(run_dir, run_file)
@@ -214,13 +221,18 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = read_json(path)
     except FileNotFoundError as exc:
         raise BundleError(
-            f"{str(run_dir)!r} holds no run to resume (no {RUN_FILE_NAME}). Give the folder of a run as `out`.",
+            _("{folder!r} holds no run (no {name}). Give a folder made by `tellapart train`.").format(
+                folder=str(run_dir), name=RUN_FILE_NAME
+            ),
             path=run_dir,
         ) from exc
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else reason_of(exc)
         raise BundleError(
-            f"{str(path)!r} cannot be read: {reason}. Train again into another folder.", path=path
+            _("{path!r} cannot be read: {reason}. Train again into another folder.").format(
+                path=str(path), reason=reason
+            ),
+            path=path,
         ) from exc
     try:
         if value["kind"] != "tellapart run" or value["schema"] != _SCHEMA:
@@ -241,7 +253,9 @@ def read_run_file(run_dir: Path) -> RunFile:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise BundleError(
-            f"{str(path)!r} is damaged or of another version ({reason_of(exc)}). Train again into another folder.",
+            _("{path!r} is damaged or of another version ({reason}). Train again into another folder.").format(
+                path=str(path), reason=reason_of(exc)
+            ),
             path=path,
         ) from exc
 
@@ -258,14 +272,18 @@ def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
     if stored.recipe != config.recipe:
         names = ["recipe"]
     differing = [
-        f"`{name}` {getattr(config, name)!r} (the run has {getattr(stored, name)!r})"
+        _("`{name}` {value!r} (the run has {stored!r})").format(
+            name=name, value=getattr(config, name), stored=getattr(stored, name)
+        )
         for name in names
         if getattr(stored, name) != getattr(config, name)
     ]
     if differing:
         raise ConfigError(
-            f"`resume` goes on with the settings of the run, and these differ: {', '.join(differing[:5])}."
-            " Leave them out, or train again with another `out`.",
+            _(
+                "`resume` uses the settings of the run, and these differ: {differing}. Leave them out, or train again"
+                " with another `out`."
+            ).format(differing=", ".join(differing[:5])),
             field="resume",
             value=True,
         )

@@ -45,7 +45,7 @@ from tellapart.runs.run_tables import (
     unreadable,
 )
 from tellapart.store import check_writable, to_json_bytes, write_file
-from tellapart.translation import gettext
+from tellapart.translation import gettext as _
 from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
@@ -171,8 +171,9 @@ def rebuild_report(
     path = run_dir / REPORT_NAME
     if path.exists():
         return path
+    run_file = read_run_file(run_dir)
     check_writable(path)
-    run_file, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
+    predictor, watcher = load(run_dir), watcher or Watcher()
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME, "path", "class", "content")
     try:
         facts = _describe_training(metrics)
@@ -184,20 +185,30 @@ def rebuild_report(
     there = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
     if not len(there):
         raise DatasetError(
-            f"none of the {len(split):,} photos of {str(run_dir)!r} is in {found.source!r} any more, and the report"
-            " needs them. Say where they are now with `photos`.",
+            _(
+                "none of the {num:,} photos of {folder!r} is in {source!r} any more, and the report needs them. Say"
+                " where they are now with `photos`."
+            ).format(num=len(split), folder=str(run_dir), source=found.source),
             paths=source_paths(found),
         )
     seen = _look_again(there, run_file, cache_dir, watcher)
-    watcher.on_stage(gettext("checking the photos"))
+    watcher.on_stage(_("checking the photos"))
     checkup = check_up(seen, run_file.config.seed, decided.confirmed)
-    watcher.on_stage(gettext("writing the report"))
+    watcher.on_stage(_("writing the report"))
     row_of_path = {path: row for row, path in enumerate(checkup.photos.paths)}
     missing = [row for row in split if row["path"] not in row_of_path]
     if missing:
         watcher.on_note(
-            f"{len(missing):,} of the {len(split):,} photos of {str(run_dir)!r} are no longer in {found.source!r}, such"
-            f" as {name_some([row['path'] for row in missing])}. The report shows them in grey."
+            _(
+                "{num_missing:,} of {num:,} photos of {folder!r} are no longer in {source!r}, such as {names}. The"
+                " report shows them in grey."
+            ).format(
+                num_missing=len(missing),
+                num=len(split),
+                folder=str(run_dir),
+                source=found.source,
+                names=name_some([row["path"] for row in missing]),
+            )
         )
     row_of_path |= {row["path"]: len(checkup.photos) + number for number, row in enumerate(missing)}
     measurement = read_predictions(run_dir, row_of_path, predictor.class_names, metrics)
@@ -211,36 +222,42 @@ def _describe_eyes(eyes: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was tried to choose the backbone, and what an answer costs."""
     facts = []
     if eyes.get("cost") is not None:
-        facts.append(("time for an answer", f"{eyes['cost']:.1f} times that of {QUICK_BACKBONE}"))
+        said = _("{times:.1f} times that of {name}").format(times=eyes["cost"], name=QUICK_BACKBONE)
+        facts.append((_("time for an answer"), said))
     for tried in eyes.get("tried", []):
-        numbers = f"log loss {tried['log_loss']:.3f}"
-        if tried["gain"] is not None:
-            numbers += f", {abs(tried['gain']):.3f} {'less' if tried['gain'] > 0 else 'more'}"
-            numbers += f" than the one before (standard error {tried['standard_error']:.3f})"
-        facts.append((f"tried on {eyes['num_photos']:,} photos: {tried['name']}", numbers))
+        said = _("log loss {log_loss:.3f}")
+        if tried["gain"] is not None and tried["gain"] > 0:
+            said = _("log loss {log_loss:.3f}, {gain:.3f} less than the one before (standard error {error:.3f})")
+        elif tried["gain"] is not None:
+            said = _("log loss {log_loss:.3f}, {gain:.3f} more than the one before (standard error {error:.3f})")
+        numbers = said.format(
+            log_loss=tried["log_loss"], gain=abs(tried["gain"] or 0), error=tried["standard_error"] or 0
+        )
+        title = _("tried on {num:,} photos: {name}").format(num=eyes["num_photos"], name=tried["name"])
+        facts.append((title, numbers))
     return facts
 
 
 def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """What the report says about how the model was made."""
-    facts = [("recipe", text_of(metrics["recipe"]))]
+    facts = [(_("recipe"), text_of(metrics["recipe"]))]
     if "backbone" in metrics["config"]:
-        facts.append(("backbone", text_of(metrics["config"]["backbone"])))
+        facts.append((_("backbone"), text_of(metrics["config"]["backbone"])))
         facts += _describe_eyes(metrics.get("eyes", {}))
-    facts.append(("photos it learnt from", f"{metrics['num_train']:,}"))
-    facts.append(("photos it was measured on", f"{metrics['num_validation']:,}"))
+    facts.append((_("photos for training"), f"{metrics['num_train']:,}"))
+    facts.append((_("photos for testing"), f"{metrics['num_validation']:,}"))
     if "num_epochs" in metrics:
-        facts.append(("epochs", f"{metrics['num_epochs']:,}"))
-        facts.append(("minutes of training", f"{metrics['train_seconds'] / 60:.1f}"))
+        facts.append((_("epochs"), f"{metrics['num_epochs']:,}"))
+        facts.append((_("minutes of training"), f"{metrics['train_seconds'] / 60:.1f}"))
     if "plan" in metrics:
         sizes = [format_size(phase["image_size"]) for phase in metrics["plan"]["phases"]]
-        facts.append(("pixels of what it learnt from", ", then ".join(sizes)))
+        facts.append((_("training image size, in pixels"), _(", then ").join(sizes)))
     if metrics["config"].get("image_size") is not None:
-        facts.append(("pixels it predicts at", format_size(metrics["config"]["image_size"])))
+        facts.append((_("prediction image size, in pixels"), format_size(metrics["config"]["image_size"])))
     if metrics.get("temperature", 1.0) != 1.0:
-        how = f"set by the photos it was measured on, for each by the others (temperature {metrics['temperature']:.2f})"
-        facts.append(("how sure it may be", how))
-    facts.append(("parameters", f"{metrics['num_parameters']:,}"))
+        how = _("calibrated on the held-out photos (temperature {value:.2f})").format(value=metrics["temperature"])
+        facts.append((_("probabilities"), how))
+    facts.append((_("parameters"), f"{metrics['num_parameters']:,}"))
     versions = metrics["versions"]
     facts += [(name, str(versions[name])) for name in ("tellapart", "python") if name in versions]
     return facts
@@ -304,7 +321,7 @@ def _by_content(digests: Iterable[str | Skipped]) -> dict[str, list[int]]:
 def _shared_end(path: str, other: str) -> int:
     """How many characters two paths have in common, counted from the end."""
     ends = zip(reversed(path), reversed(other), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
+    return sum(1 for _pair in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
 
 
 def _look_again(photos: PhotoSet, run: RunFile, cache_dir: str | None, watcher: Watcher) -> SeenPhotos:

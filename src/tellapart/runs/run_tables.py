@@ -17,6 +17,7 @@ from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EpochRecord, Skipped
 from tellapart.store import to_csv_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json, reason_of
 
 # What the content of a damaged file raises.
@@ -148,6 +149,8 @@ def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
 def unreadable(path: Path, exc: Exception) -> BundleError:
     """The error for a file of a run whose content is not what it was."""
     return BundleError(
-        f"{str(path)!r} cannot be read ({reason_of(exc)}). Copy the folder again, or train again into another folder.",
+        _("{path!r} cannot be read ({reason}). Copy the folder again, or train again into another folder.").format(
+            path=str(path), reason=reason_of(exc)
+        ),
         path=path,
     )

@@ -33,6 +33,7 @@ from tellapart.training.plan import (
 from tellapart.training.recipes import batch_size, check_image_size, compile_network, make_scratch_network
 from tellapart.training.step import measure_photos_per_second
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 # Photos that say how large the photos of a collection are, and how long they take to be read.
 _NUM_LOOKED_AT = 25
@@ -166,26 +167,27 @@ def _length(config: ScratchConfig, views_per_second: float | None, num_train: in
 
 def describe_plan(plan: Plan, config: ScratchConfig, facts: Sequence[PhotoFacts]) -> str:
     """The plan in a sentence; then what a user may want to set otherwise."""
-    about = "about " if plan.seconds is not None else ""
-    phases = [f"{_count(phase.epochs)} at {format_size(phase.image_size)} pixels" for phase in plan.phases]
-    whole = f"{_count(plan.num_epochs)}: " if len(phases) > 1 else ""
-    said = f"the plan: {about}{whole}{', then '.join(phases)}; predicts at {format_size(plan.image_size)}."
+    phases = [
+        ngettext(
+            "{num:.3g} epoch at {size} pixels", "{num:.3g} epochs at {size} pixels", 1 if phase.epochs == 1 else 2
+        ).format(num=phase.epochs, size=format_size(phase.image_size))
+        for phase in plan.phases
+    ]
+    said = _("the plan: {phases}. The model predicts at {size} pixels.")
+    if plan.seconds is not None:
+        said = _("the plan: about {phases}. The model predicts at {size} pixels.")
+    said = said.format(phases=_(", then ").join(phases), size=format_size(plan.image_size))
     if config.flip:
-        said += (
-            " Photos are also shown mirrored. If that changes their class, as it does with letters, pass `flip=False`."
-        )
+        mirrored = _("Mirrored photos count as the same class. If they do not, as with letters, give `flip=False`.")
+        said = f"{said} {mirrored}"
     shrinking = _median_side([one.height * one.width for one in facts]) / math.sqrt(math.prod(plan.image_size))
     if not _SHRUNK_MUCH <= shrinking < math.inf:
         return said
-    return (
-        f"{said} Each pixel stands for {shrinking:.0f}x{shrinking:.0f} pixels of a photo. If your classes differ in"
-        " such small details, pass a larger `image_size`, and the time for it."
-    )
-
-
-def _count(epochs: float) -> str:
-    text = f"{epochs:.3g}"
-    return f"{text} epoch{'' if text == '1' else 's'}"
+    shrunk = _(
+        "Photos are shrunk {times:.0f} times. If your classes differ in small details, give a larger `image_size`, and"
+        " the time for it."
+    ).format(times=shrinking)
+    return f"{said} {shrunk}"
 
 
 def _seconds_left(

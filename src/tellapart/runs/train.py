@@ -91,7 +91,7 @@ def train(
         config, of_recipe = recipe_config(of_recipe, config), {}
     if photos is None:
         if not resume:
-            raise ConfigError("`photos` is missing. Give the photos to train on.", field="photos")
+            raise ConfigError(_("`photos` is missing. Give the photos to train on."), field="photos")
         photos = remembered_photos(run_dir, read_run_file(run_dir))
     for named in source_paths(photos):
         check_outside(run_dir, Path(named))
@@ -254,8 +254,10 @@ def _report(job: TrainJob, checkup: Checkup, fitted: Fitted, metrics: dict[str, 
         write_curves(job.run_dir, fitted.history)
     except Exception as exc:  # whatever it is, hours of training are worth more than a picture
         job.watcher.on_note(
-            f"the report could not be made: {exc or type(exc).__name__}. The model is complete. Make the report with"
-            f" `tellapart report {job.run_dir}`."
+            _(
+                "the report could not be made: {error}. The model is complete. Make the report with"
+                " `tellapart report {folder}`."
+            ).format(error=str(exc) or type(exc).__name__, folder=job.run_dir)
         )
 
 
@@ -266,7 +268,9 @@ def _recipe_settings(
     if not resume:
         if (run_dir / RUN_FILE_NAME).exists():
             raise OutputError(
-                f"{str(run_dir)!r} holds a run already. Give `resume=True` to continue it, or another `out`.",
+                _("there is a run in {folder!r} already. Give `resume=True` to continue it, or another `out`.").format(
+                    folder=str(run_dir)
+                ),
                 path=run_dir,
             )
         return recipe_config(settings, config), None
