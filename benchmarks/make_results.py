@@ -50,6 +50,7 @@ GROUPS = {
     "start": ("Starting", "make bench-start"),
     "step": ("One step of the article's network", "make bench-step"),
     "scratch_step": ("One step of the network of scratch", "make bench-step"),
+    "serve": ("Photos over HTTP", "make bench-serve"),
     "duplicates": ("Planted near copies, and how long they take to find", "make bench-check"),
 }
 # The files of tables/: title, and a sentence that says what was done.
@@ -114,6 +115,11 @@ TABLES = {
         "Intervals count groups",
         "Share of 95% intervals that hold the truth, by groups and by files: groups of 1 to `largest_group` photos,"
         " right or wrong `together` to that degree, 1 for copies (benchmarks/coverage_groups.py).",
+    ),
+    "group-promises": (
+        "Promises count groups",
+        "`--not-sure` and `--max-missed` at a rate: share of collections that answer or promise anything, and their"
+        " mean error or share missed among new photos, by groups and by files (benchmarks/coverage_not_sure.py).",
     ),
 }
 

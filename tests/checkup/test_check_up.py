@@ -13,11 +13,13 @@ import pytest
 from tellapart.checkup import check_up
 from tellapart.checkup.check_up import Checkup, checkup_to_json
 from tellapart.checkup.check_up import check as check_photos
+from tellapart.checkup.photo_quality import share_drawn
 from tellapart.checkup.thresholds import THRESHOLDS, CheckConfig
 from tellapart.cli.app import main
 from tellapart.config import SourceConfig
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import DatasetError, DependencyError
+from tellapart.images.facts import facts_of
 from tellapart.watcher import Watcher
 
 
@@ -165,6 +167,38 @@ def test_small_things_on_plain_ground_are_not_drawn(
     for number in range(10):
         cv2.imwrite(str(classes_of(photos_dir)[0] / f"seed{number}.jpg"), draw_seed(number, ground, noise))
     assert "masks" not in kinds(check(photos_dir))
+
+
+def draw_grains(number: int, ground: tuple[int, int, int], noise: float) -> np.ndarray:
+    """Grains with light and shade on ground that is lit from one side: uint8 `(240, 320, 3)`."""
+    generator = np.random.default_rng(number)
+    y, x = np.mgrid[:240, :320]
+    image = np.array(ground) * (1 - 0.25 * ((x / 320 - 0.3) ** 2 + (y / 240 - 0.4) ** 2))[..., np.newaxis]
+    for _ in range(6):
+        middle, radii = generator.integers(40, 200, 2), generator.integers(12, 30, 2)
+        distance = ((x - middle[0]) / radii[0]) ** 2 + ((y - middle[1]) / radii[1]) ** 2
+        edge = np.clip(4 - 4 * distance, 0, 1)[..., np.newaxis]
+        light = 0.5 + 0.25 * (x - middle[0]) / radii[0]
+        image = image * (1 - edge) + np.array(ground)[::-1] * light[..., np.newaxis] * edge
+    return np.clip(image + generator.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("noise", [0.5, 1.5])
+@pytest.mark.parametrize(
+    "ground", [(240, 240, 238), (130, 132, 128), (180, 120, 60), (60, 130, 70)], ids=["white", "grey", "blue", "green"]
+)
+def test_photos_of_a_microscope_are_not_drawn(ground: tuple[int, int, int], noise: float, quality: int) -> None:
+    photos = [draw_grains(number, ground, noise) for number in range(6)]
+    facts = [
+        facts_of(cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()) for photo in photos
+    ]
+    assert max(map(share_drawn, facts)) < CheckConfig().mask
+
+
+def test_ground_that_is_lit_from_one_side_is_not_several_flat_colours() -> None:
+    photos = [draw_grains(number, (60, 130, 70), 0.0) for number in range(6)]
+    assert max(share_drawn(facts_of(cv2.imencode(".png", photo)[1].tobytes())) for photo in photos) < CheckConfig().mask
 
 
 @pytest.mark.parametrize(

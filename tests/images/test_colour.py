@@ -132,6 +132,54 @@ def test_colours_of_a_heic_photo(tmp_path: Any) -> None:
     assert np.abs(fields(decode_image(data)) - fields(by_littlecms(RGB, DISPLAY_P3, "RGB"))).max() <= 3
 
 
+def coded(kind: str, primaries: int, transfer: int) -> bytes:
+    """A HEIC or AVIF of the fields whose colours are stated in the numbers of ITU-T H.273, without a profile."""
+    stream = io.BytesIO()
+    if kind == "HEIC":
+        codes = {"color_primaries": primaries, "transfer_characteristics": transfer, "matrix_coefficients": 6}
+        pillow_heif.from_pillow(Image.fromarray(RGB)).save(stream, quality=100, chroma=444, full_range_flag=1, **codes)
+        return stream.getvalue()
+    Image.fromarray(RGB).save(stream, "AVIF", quality=100, subsampling="4:4:4")
+    data, codes_of_srgb = stream.getvalue(), b"nclx\0\x01\0\x0d"
+    assert data.count(codes_of_srgb) == 1
+    return data.replace(codes_of_srgb, b"nclx" + struct.pack(">2H", primaries, transfer))
+
+
+CODED = {
+    (12, 13): DISPLAY_P3,
+    (12, 4): make_rgb_profile((*D65, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 2.2),
+    (9, 14): make_rgb_profile((*D65, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046), None),
+    (9, 8): make_rgb_profile((*D65, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 1.0),
+    (11, 13): make_rgb_profile((0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06), None),
+}
+
+
+@pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
+@pytest.mark.parametrize("codes", CODED, ids=str)
+def test_colours_stated_in_numbers_are_those_of_littlecms(codes: tuple[int, int], kind: str) -> None:
+    data = coded(kind, *codes)
+    stored = decode_photo(data, is_managed=False).image
+    assert np.abs(fields(stored) - fields(RGB)).max() <= 8
+    expected = by_littlecms(stored, CODED[codes], "RGB")
+    assert np.abs(fields(expected) - fields(stored)).max() > 3
+    np.testing.assert_allclose(fields(decode_image(data)), fields(expected), atol=3)
+
+
+@pytest.mark.parametrize("kind", ["HEIC", "AVIF"])
+@pytest.mark.parametrize("codes", [(1, 13), (1, 1), (2, 2), (1, 6), (9, 16), (12, 18)], ids=str)
+def test_numbers_that_say_srgb_or_nothing_change_nothing(
+    codes: tuple[int, int], kind: str, transforms: list[tuple[int, int]]
+) -> None:
+    decode_image(coded(kind, *codes))
+    assert transforms == []
+
+
+def test_a_pillow_image_has_the_colours_that_its_heic_states() -> None:
+    with Image.open(io.BytesIO(coded("HEIC", 12, 13)), formats=["HEIF"]) as image:
+        image.load()
+        np.testing.assert_allclose(convert_image(image), decode_image(coded("HEIC", 12, 13)), atol=1)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF", "TIFF JPEG"])
 def test_ink_of_a_press_is_what_littlecms_makes_of_it(kind: str) -> None:
     ink = np.dstack([255 - RGB, np.full_like(RGB[:, :, 0], 10)])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tellapart.config import SourceConfig
 from tellapart.photos.photoset import PhotoSet
@@ -54,6 +54,7 @@ def palette(generator: np.random.Generator) -> Image.Image:
 PICTURES: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "photo": lambda generator: Image.fromarray(np.stack([texture(generator) for _ in range(3)], axis=2)),
     "grey photo": lambda generator: Image.fromarray(texture(generator)),
+    "large photo": lambda generator: Image.fromarray(texture(generator)).resize((320, 240), Image.Resampling.NEAREST),
     "binary": lambda generator: Image.fromarray(patch(generator) * 255),
     "one bit": lambda generator: Image.fromarray(patch(generator) * 255).convert("1"),
     "numbers": lambda generator: Image.fromarray(patch(generator) * 2),
@@ -80,6 +81,31 @@ def test_a_mask_of_any_kind_is_told_by_its_content(draw: Draw, kind: str) -> Non
         "cat/1.png": "a mask of the photo '1.jpg', by its content",
         "dog/2.png": "a mask of the photo '2.jpg', by its content",
     }
+
+
+def draw_outlines(number: int, levels: tuple[int, ...]) -> Image.Image:
+    """Shapes of a few grey levels, one inside another."""
+    generator = np.random.default_rng(number)
+    image = Image.new("L", (320, 240), levels[0])
+    for place, level in enumerate(levels[1:]):
+        inset = 30 + 25 * place
+        left, top = generator.integers(inset, inset + 12, 2).tolist()
+        ImageDraw.Draw(image).ellipse((left, top, 320 - inset, 240 - inset), fill=level)
+    return image
+
+
+@pytest.mark.parametrize("quality", [50, 60, 75, 95])
+@pytest.mark.parametrize("levels", [(0, 255), (255, 0), (0, 128, 255), (40, 90, 150, 220)], ids=str)
+@pytest.mark.parametrize("name", ["masks/cat/{}.jpg", "cat/{}_mask.jpg", "cat/{}_mask.jpeg"])
+def test_masks_that_were_saved_as_jpeg_are_told(draw: Draw, name: str, levels: tuple[int, ...], quality: int) -> None:
+    root = draw("cat/1.jpg", "cat/2.jpg", "dog/3.jpg", "dog/4.jpg", kind="large photo")
+    masks = [name.format(number) for number in (1, 2)]
+    for number, mask in enumerate(masks):
+        (root / mask).parent.mkdir(parents=True, exist_ok=True)
+        draw_outlines(number, levels).save(root / mask, quality=quality)
+    photos = open_labelled(root)
+    assert photos.counts() == {"cat": 2, "dog": 2}
+    assert set(reasons(photos)) == set(masks)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from tellapart.config import SourceConfig
 from tellapart.errors import DatasetError
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos, open_any_photos, open_labelled, open_photos
+from tellapart.store import to_csv_bytes
 
+JPEG_BYTES = b"\xff\xd8\xff\xe0" + bytes(60)
 Plant = Callable[..., Path]
 Pack = Callable[..., Path]
 
@@ -604,6 +606,58 @@ def test_a_csv_may_name_photos_in_several_zips(pack: Pack, tmp_path: Path) -> No
         "b.zip/4.jpg": "dog",
     }
     assert photos.skipped == ()
+
+
+def labelled_by_rows(zips: list[Path], rows: dict[str, str], tmp_path: Path) -> PhotoSet:
+    """The photos of the zips by a CSV of these paths and classes."""
+    table = tmp_path / "labels.csv"
+    table.write_bytes(to_csv_bytes([("path", "label"), *rows.items()]))
+    return open_photos([str(path) for path in zips], labels_csv=str(table))
+
+
+BEFORE = {
+    "the zip": "{name}.zip/",
+    "the zip in a folder": "downloads/{name}.zip/",
+    "the zip of Windows": "C:\\data\\{name}.zip\\",
+    "the folder it was unpacked to": "{name}/",
+    "that folder in another": "./data/{name}/",
+}
+INSIDE = ("{number}.jpg", "cat/{number}.jpg", "all/cat/{number}.jpg")
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_csv_tells_photos_of_the_same_name_apart_by_their_zips(
+    pack: Pack, tmp_path: Path, before: str, inside: str
+) -> None:
+    names = [inside.format(number=number) for number in (1, 2)]
+    zips = [pack(*names, to=f"{name}.zip", data=JPEG_BYTES + name.encode()) for name in ("east", "west")]
+    classes = {("east", 0): "cat", ("east", 1): "dog", ("west", 0): "dog", ("west", 1): "cat"}
+    rows = {BEFORE[before].format(name=name) + names[row]: label for (name, row), label in classes.items()}
+    photos = labelled_by_rows(zips, rows, tmp_path)
+    expected = {f"{name}.zip/{names[row]}": label for (name, row), label in classes.items()}
+    assert shown_classes(photos) == expected
+    assert photos.skipped == ()
+
+
+def test_a_name_that_two_zips_hold_says_too_little(pack: Pack, tmp_path: Path) -> None:
+    zips = [pack("1.jpg", "2.jpg", to="a.zip"), pack("1.jpg", "3.jpg", to="b.zip")]
+    photos = labelled_by_rows(zips, {"1.jpg": "cat", "2.jpg": "cat", "3.jpg": "dog"}, tmp_path)
+    assert photos.counts() == {"cat": 1, "dog": 1}
+    assert "several files have that name" in {item.path[-5:]: item.reason for item in photos.skipped}["1.jpg"]
+
+
+def test_a_row_may_name_the_only_zip(pack: Pack, tmp_path: Path) -> None:
+    photos = labelled_by_rows([pack("1.jpg", "2.jpg")], {"mine.zip/1.jpg": "cat", "x/mine.zip/2.jpg": "dog"}, tmp_path)
+    assert photos.counts() == {"cat": 1, "dog": 1}
+
+
+def test_a_folder_in_a_zip_goes_before_a_zip_of_that_name(pack: Pack, tmp_path: Path) -> None:
+    zips = [pack("1.jpg", to="a.zip"), pack("a/1.jpg", "2.jpg", to="b.zip")]
+    photos = labelled_by_rows(zips, {"a/1.jpg": "cat", "a.zip/1.jpg": "dog", "2.jpg": "cat"}, tmp_path)
+    assert shown_classes(photos) == {
+        "b.zip/a/1.jpg": "cat", "a.zip/1.jpg": "dog", "b.zip/2.jpg": "cat"
+    }  # fmt: skip
 
 
 def test_a_folder_beside_several_zips_is_a_source_of_its_own(pack: Pack, plant: Plant) -> None:

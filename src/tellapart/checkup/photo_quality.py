@@ -30,6 +30,8 @@ _SHARE_OF_BRIGHTEST = 0.2
 # A drawn mask has so many grey levels at most, each in so much of its thumbnail at least, and little between them,
 # which is where cells of the thumbnail lie on an edge.
 _MASK_LEVELS, _LEAST_LEVEL = 6, 0.02
+# Levels that lie no further apart are one that changes, as ground that is lit from one side.
+_BETWEEN_LEVELS = 4
 # What is on the ground of a mask has so much without relief, and so much of it has one of the few levels.
 _LEAST_FLATNESS, _LEAST_OF_THINGS = 0.8, 0.4
 # Masks come in numbers; a single such picture may be one of the things to tell apart.
@@ -74,7 +76,7 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
 
 def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     """Pictures in a few flat colours, among photos."""
-    shares = [_share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
+    shares = [share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
     rows = [row for row, share in enumerate(shares) if share >= thresholds.mask]
     if len(rows) > len(shares) / 2:  # then that is what the collection is about
         rows = []
@@ -213,7 +215,7 @@ def _light_of(facts: PhotoFacts) -> float:
     return max(facts.brightness, _SHARE_OF_BRIGHTEST * float(np.percentile(facts.thumbnail, 95)) / 255)
 
 
-def _share_drawn(facts: PhotoFacts) -> float:
+def share_drawn(facts: PhotoFacts) -> float:
     """The share of the thumbnail that has one of a few grey levels.
 
     0 where there is only one of them, or where what is on it has relief, as small things photographed on plain ground.
@@ -226,7 +228,7 @@ def _share_drawn(facts: PhotoFacts) -> float:
         level = int(counts.argmax())
         near = slice(max(0, level - 1), level + 2)
         shares.append(counts[near].sum() / facts.thumbnail.size)
-        counts[near] = 0
+        counts[max(0, level - _BETWEEN_LEVELS) : level + _BETWEEN_LEVELS + 1] = 0
     large = [share for share in shares if share >= _LEAST_LEVEL]
     is_drawn = len(large) >= 2 and sum(large[1:]) >= _LEAST_OF_THINGS * (1 - shares[0])
     return float(sum(large)) if is_drawn else 0.0

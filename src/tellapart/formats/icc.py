@@ -22,6 +22,19 @@ _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 # The curve of sRGB as `parametricCurveType` 3 has it: ((x + 0.055) / 1.055) ** 2.4 from 0.04045 on, x / 12.92 below.
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+# White, red, green and blue of sRGB, x and y of each.
+SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+# ITU-T H.273: the same by number (BT.709, both of BT.601, BT.2020, those of cinemas and of displays), and powers of
+# curves. Those of television, 1, 6, 14 and 15, are written for what is meant to be seen as sRGB.
+_CODED_PRIMARIES = {
+    1: SRGB_PRIMARIES,
+    5: (0.3127, 0.329, 0.64, 0.33, 0.29, 0.6, 0.15, 0.06),
+    6: (0.3127, 0.329, 0.63, 0.34, 0.31, 0.595, 0.155, 0.07),
+    9: (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),
+    11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
+    12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
+}
+_CODED_GAMMAS = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 # What a transform may change by and still be left out, in 8-bit levels: roundings within the profile.
 _SAME = 1.5
 _NUM_PARAMETERS = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}
@@ -88,6 +101,20 @@ def make_rgb_profile(primaries: tuple[float, ...], gamma: float | None) -> bytes
     header = struct.pack(">I4sI4s4s4s12x4s28x", start + len(body), b"", 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
     header += _xyz(_D50)[8:]
     return header.ljust(128, b"\0") + table + body
+
+
+def profile_of_codes(primaries: int, transfer: int) -> bytes | None:
+    """A profile for numbers of ITU-T H.273, empty where they are those of sRGB; `None` where they are not known.
+
+    Args:
+        primaries: number of the primaries.
+        transfer: number of the curve.
+    """
+    if primaries not in _CODED_PRIMARIES or transfer not in _CODED_GAMMAS:
+        return None
+    gamma = _CODED_GAMMAS[transfer]
+    is_srgb = primaries == 1 and gamma is None
+    return b"" if is_srgb else make_rgb_profile(_CODED_PRIMARIES[primaries], gamma)
 
 
 def _primaries_to_xyz(primaries: tuple[float, ...]) -> _FLOATS:

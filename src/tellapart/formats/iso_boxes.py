@@ -39,6 +39,22 @@ def codestream_of(data: bytes) -> bytes:
     return data[begin:end].rstrip(b"\x00") if end <= len(data) else b""
 
 
+def read_colour_codes(data: bytes) -> tuple[int, int] | None:
+    """The numbers of primaries and curve that a HEIC or AVIF states, as ITU-T H.273 has them; `None` where it does not.
+
+    Box `colr` of the kind `nclx`: ISO/IEC 14496-12, section 12.1.5.
+    """
+    meta = next(((begin + 4, end) for kind, begin, end in boxes_of(data) if kind == b"meta"), None)
+    place = meta
+    for wanted in (b"iprp", b"ipco"):
+        place = next((box[1:] for box in boxes_of(data, *place) if box[0] == wanted), None) if place else None
+    colours = (begin for kind, begin, _ in boxes_of(data, *place) if kind == b"colr") if place else iter(())
+    found = next((begin + 4 for begin in colours if data[begin : begin + 4] == b"nclx"), None)
+    if found is None or found + 4 > len(data):
+        return None
+    return int.from_bytes(data[found : found + 2], "big"), int.from_bytes(data[found + 2 : found + 4], "big")
+
+
 def wavelet_size(data: bytes) -> tuple[int, int]:
     """`(height, width)` that the coded picture in a JPEG 2000 file states, whatever its frame says."""
     width, height, left, top = (int.from_bytes(codestream_of(data)[at : at + 4], "big") for at in (8, 12, 16, 20))

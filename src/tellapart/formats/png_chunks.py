@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tellapart.formats.icc import MAX_PROFILE_BYTES, make_rgb_profile
+from tellapart.formats.icc import MAX_PROFILE_BYTES, SRGB_PRIMARIES, make_rgb_profile, profile_of_codes
 
 _SIGNATURE_SIZE = 8
 # Encoders write the pixels in pieces of 8 kB and more, so a photo of 256 MB has fewer chunks than this.
@@ -13,17 +13,9 @@ _MAX_CHUNKS = 100_000
 _COLOUR_CHUNKS = frozenset({b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB"})
 _GREY, _RGB, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
 NUM_CHANNELS = {_GREY: 1, _RGB: 3, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
-# The first four pairs of a `cHRM` that is sRGB's, and how far from it programs write it; what `gAMA` says of sRGB.
-_SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+# How far from sRGB's own primaries programs write them into `cHRM`; what `gAMA` says of sRGB.
 _SAME_PRIMARIES = 0.002
 _SRGB_GAMMA = (0.45, 0.46)
-# ITU-T H.273: white, red, green and blue by their number, and the curves that are plain powers; 13 is that of sRGB.
-_CODED_PRIMARIES = {
-    1: _SRGB_PRIMARIES,
-    9: (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),
-    12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
-}
-_CODED_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 13: None}
 
 
 @dataclass(frozen=True)
@@ -99,14 +91,14 @@ def profile_of_numbers(gamma: float | None, primaries: tuple[float, ...] | None)
     """
     is_srgb_gamma = gamma is None or _SRGB_GAMMA[0] <= gamma <= _SRGB_GAMMA[1]
     is_srgb_primaries = primaries is None or all(
-        abs(own - srgb) <= _SAME_PRIMARIES for own, srgb in zip(primaries, _SRGB_PRIMARIES, strict=False)
+        abs(own - srgb) <= _SAME_PRIMARIES for own, srgb in zip(primaries, SRGB_PRIMARIES, strict=False)
     )
     if is_srgb_gamma and is_srgb_primaries:
         return b""
     if gamma is not None and not 0.1 <= gamma <= 10:
         return b""
     try:
-        return make_rgb_profile(primaries or _SRGB_PRIMARIES, None if gamma is None else 1 / gamma)
+        return make_rgb_profile(primaries or SRGB_PRIMARIES, None if gamma is None else 1 / gamma)
     except ValueError:
         return b""
 
@@ -114,9 +106,8 @@ def profile_of_numbers(gamma: float | None, primaries: tuple[float, ...] | None)
 def _profile(chunks: dict[bytes, bytes]) -> bytes:
     """The profile of the chunk that counts: cICP, iCCP, sRGB, then gAMA and cHRM, as section 4.3 has it."""
     coded = chunks.get(b"cICP", b"")
-    if len(coded) == 4 and coded[0] in _CODED_PRIMARIES and coded[1] in _CODED_GAMMAS and coded[2:] == b"\0\1":
-        is_srgb = (coded[0], coded[1]) == (1, 13)
-        return b"" if is_srgb else make_rgb_profile(_CODED_PRIMARIES[coded[0]], _CODED_GAMMAS[coded[1]])
+    if len(coded) == 4 and coded[2:] == b"\0\1" and (profile := profile_of_codes(coded[0], coded[1])) is not None:
+        return profile
     if b"iCCP" in chunks:
         _, _, packed = chunks[b"iCCP"].partition(b"\0")
         try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from tellapart.errors import ImageError
-from tellapart.formats.icc import MAX_PROFILE_BYTES
+from tellapart.formats.icc import MAX_PROFILE_BYTES, profile_of_codes
 from tellapart.formats.png_chunks import NUM_CHANNELS, PngHeader, as_rgba, profile_of_numbers
 from tellapart.formats.tiff_directory import TiffPage
 from tellapart.images.pixels import Samples
@@ -130,10 +130,13 @@ def samples_of_pillow(image: Image.Image) -> Samples:
 
 
 def _profile_of_pillow(image: Image.Image) -> bytes:
-    """The profile that Pillow found, or one for the numbers in a PNG."""
+    """The profile that Pillow found, or one for the numbers in a HEIC or PNG."""
     profile = image.info.get("icc_profile") or b""
     if isinstance(profile, bytes) and profile:
         return profile if len(profile) <= MAX_PROFILE_BYTES else b""
+    codes = image.info.get("nclx_profile")
+    if isinstance(codes, dict):
+        return profile_of_codes(codes.get("color_primaries", 2), codes.get("transfer_characteristics", 2)) or b""
     gamma, primaries = image.info.get("gamma"), image.info.get("chromaticity")
     if "srgb" in image.info:
         return b""

@@ -28,7 +28,8 @@ from PIL import (
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError
 from tellapart.formats.exif import read_orientation
-from tellapart.formats.iso_boxes import wavelet_size
+from tellapart.formats.icc import profile_of_codes
+from tellapart.formats.iso_boxes import read_colour_codes, wavelet_size
 from tellapart.formats.limits import check_size, check_work, cut_off, is_cut, webp_size
 from tellapart.formats.png_chunks import read_png_header, without_colours
 from tellapart.formats.tiff_directory import TiffPage
@@ -126,6 +127,8 @@ def read_samples(found: str, data: bytes, limits: ImageLimits) -> tuple[Samples,
             return replace(samples_of_deep_png(without_colours(data), header), orientation=orientation), exif
         photo.load()
         samples = replace(samples_of_pillow(photo), orientation=orientation)
+        if found == "AVIF" and not samples.profile and (codes := read_colour_codes(data)) is not None:
+            samples = replace(samples, profile=profile_of_codes(*codes) or b"")
         return samples if header is None else replace(samples, profile=header.profile), exif
 
 

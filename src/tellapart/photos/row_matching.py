@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from tellapart.errors import DatasetError
 from tellapart.photos.csv_columns import LabelRow, read_labels, read_paths
-from tellapart.photos.files import DiskFile, FoundFile, Labelled, Reading
+from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, Reading
 from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import name_some
@@ -65,7 +65,7 @@ class RowFinder:
     def place_key(self, file: FoundFile) -> tuple[str, ...]:
         """Equal for files at one place, however their paths are written; a link is a place of its own."""
         if self.folder is None:
-            return file.parts
+            return (_zip_path(file) or "", *file.parts)
         return (os.path.abspath(os.path.join(self.folder, *file.parts)),)
 
     def _on_disk(self, path: str) -> list[FoundFile]:
@@ -81,24 +81,46 @@ class RowFinder:
 
 
 class _Index:
-    """Files by all that may stand for them."""
+    """Files by all that may stand for them; a row may begin with the name of the zip that holds its file."""
 
     def __init__(self, files: Sequence[FoundFile]) -> None:
-        self._by_path: dict[tuple[str, ...], FoundFile] = {}
-        self._by_name: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
-        self._by_stem: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
+        self._names = _Names(files)
+        by_zip: defaultdict[str, list[FoundFile]] = defaultdict(list)
         for file in files:
-            *folders, name = parts = tuple(map(_nfc, file.parts))
-            self._by_path.setdefault(parts, file)
-            self._by_name[name].append((tuple(folders), file))
-            self._by_stem[os.path.splitext(name)[0]].append((tuple(folders), file))
+            if (name := _zip_name(file)) is not None:
+                by_zip[name].append(file)
+        self._zips = {name: _Names(inside) for name, inside in by_zip.items()}
 
     def find(self, path: str) -> list[FoundFile]:
         parts = tuple(_nfc(part) for part in path.split("/") if part not in ("", "."))
         if not parts:
             return []
+        for depth, folder in enumerate(parts[:-1], start=1):
+            if folder in self._zips and (found := self._zips[folder].find(parts[depth:])):
+                return found
+        found = self._names.find(parts)
+        # Who has unpacked the zips writes the folder that each has become.
+        named = [file for file in found if os.path.splitext(_zip_name(file) or "")[0] in parts[:-1]]
+        return named if len(found) > 1 and named else found
+
+
+class _Names:
+    """Files by path, name and stem."""
+
+    def __init__(self, files: Sequence[FoundFile]) -> None:
+        self._by_path: defaultdict[tuple[str, ...], dict[str | None, FoundFile]] = defaultdict(dict)
+        self._by_name: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[tuple[tuple[str, ...], FoundFile]]] = defaultdict(list)
+        for file in files:
+            *folders, name = parts = tuple(map(_nfc, file.parts))
+            self._by_path[parts].setdefault(_zip_path(file), file)
+            self._by_name[name].append((tuple(folders), file))
+            self._by_stem[os.path.splitext(name)[0]].append((tuple(folders), file))
+
+    def find(self, parts: tuple[str, ...]) -> list[FoundFile]:
+        """The files that the path, at least a name, may mean; those of several zips are several."""
         if exact := self._by_path.get(parts):
-            return [exact]
+            return list(exact.values())
         *folders, name = parts
         for named in (self._by_name.get(name, []), self._by_stem.get(name, [])):
             same = [(_num_same_end(found, folders), file) for found, file in named]
@@ -107,6 +129,17 @@ class _Index:
                 most = max(number for number, _unused in fitting)
                 return [file for number, file in fitting if number == most]
         return []
+
+
+def _zip_path(file: FoundFile) -> str | None:
+    """The zip that a file is in; `None` for a file on disk."""
+    return str(file.place.archive.path) if isinstance(file.place, ArchiveMember) else None
+
+
+def _zip_name(file: FoundFile) -> str | None:
+    """The name of the zip that a file is in, without its folders."""
+    path = _zip_path(file)
+    return None if path is None else _nfc(os.path.basename(path))
 
 
 def _num_same_end(one: Sequence[str], other: Sequence[str]) -> int | None:
