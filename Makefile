@@ -19,7 +19,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-check
+	bench-scratch bench-start bench-step bench-serve bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
@@ -32,7 +32,7 @@ help:
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
 	@echo "make demo-photos               draws the photos of the demo again"
 	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
-	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -check"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
@@ -92,7 +92,7 @@ screenshot: $(READY)
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) TELLAPART_TEST_FILES=$(FILES) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-check
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-check
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -127,6 +127,9 @@ bench-start: $(READY)
 bench-step: $(READY)
 	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)
 	$(BIN)/python benchmarks/profile_scratch.py --photos $(PHOTOS)
+
+bench-serve: $(READY)
+	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)
 
 bench-check: $(READY)
 	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)

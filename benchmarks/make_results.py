@@ -50,6 +50,7 @@ GROUPS = {
     "start": ("Starting", "make bench-start"),
     "step": ("One step of the article's network", "make bench-step"),
     "scratch_step": ("One step of the network of scratch", "make bench-step"),
+    "serve": ("Photos over HTTP", "make bench-serve"),
     "duplicates": ("Planted near copies, and how long they take to find", "make bench-check"),
 }
 # The files of tables/: title, and a sentence that says what was done.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.demo.drawing import write_demo_folder
+from tellapart.predict.bundle import Bundle, write_bundle
 
 REPOSITORY_DIR = Path(__file__).parents[1]
 WATCHED = "network,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,truncate"
@@ -50,6 +51,47 @@ summary out/transfer
 demo --out out/demo
 cache
 cache --clear
+"""
+# The server in this process, asked from a thread of it, with an environment that asks its libraries to report.
+SERVER_DRIVER = r"""
+import http.client, os, signal, socket, sys, threading, time
+os.environ |= {"FASTAPI_OTEL_AUTO_CONFIGURE": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://198.51.100.7:4318"}
+from tellapart.cli.entry import main
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+statuses = []
+
+def request(method, path, body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    answer.read()
+    statuses.append(answer.status)
+
+def ask():
+    while not statuses:
+        try:
+            request("GET", "/healthz")
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    for path in ("/", "/docs", "/openapi.json", "/static/page.js", "/models", "/metrics", "/v2/models/m"):
+        request("GET", path)
+    with open("photo.jpg", "rb") as file:
+        request("POST", "/predict?heatmap=1", file.read())
+    request("POST", "/predict", b"no photo")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def end(code):
+    sys.stderr.write(f"{code} {statuses}")
+    os._exit(0 if (code, statuses) == (143, [200] * 9 + [415]) else 1)
+
+asking = threading.Thread(target=ask, daemon=True)
+import tellapart.cli.entry
+tellapart.cli.entry.end_with = end
+sys.argv = ["tellapart", "serve", "m=model", "--port", str(port)]
+asking.start()
+main()
 """
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -198,6 +240,15 @@ def test_the_python_of_the_readme_uses_no_network_and_writes_only_its_run(photos
     calls = watch("\n".join(blocks), photos_dir)
     assert find_network_calls(calls) == []
     assert list_stray(find_written_paths(calls, photos_dir), photos_dir, ("runs",)) == []
+
+
+def test_a_server_answers_its_own_machine_and_writes_nothing(work_dir: Path, map_bundle: Bundle) -> None:
+    write_bundle(work_dir / "model", map_bundle)
+    shutil.copy(next(write_demo_folder(work_dir / "photos", 1, seed=0).rglob("*.jpg")), work_dir / "photo.jpg")
+    calls = watch(SERVER_DRIVER, work_dir)
+    assert find_network_calls(calls) == []
+    assert any(call.startswith("accept") for call in calls)
+    assert list_stray(find_written_paths(calls, work_dir), work_dir, ()) == []
 
 
 def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:

@@ -139,7 +139,7 @@ def test_resume_refuses_other_photos(
 
 
 def test_resume_without_a_run_says_so(animals_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="holds no run to resume"):
+    with pytest.raises(BundleError, match="holds no run .* Give a folder made by `tellapart train`"):
         train(animals_dir, tmp_path / "nothing", resume=True)
 
 

@@ -18,6 +18,7 @@ from tellapart.errors import ImageError
 from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.predict.model import Model, load
+from tellapart.records import Dial
 from tellapart.web.serve_config import ServeConfig, ServeLimits
 
 CASES = Path(__file__).parents[2] / "../shared/cases"
@@ -112,6 +113,19 @@ def test_a_model_may_be_not_sure_at_the_rate_of_the_server_or_of_the_request(
         assert strict.post("/predict?not_sure=0.9", content=draw(4)).json()["class"] == answer["nearest_class"]
     with open_client({"m": tmp_path / "m"}) as lenient:
         assert lenient.post("/predict?not_sure=0.1", content=draw(4)).json()["answer"] == "not sure"
+
+
+def test_the_dial_of_a_bundle_is_obeyed(
+    draw: Draw, tmp_path: Path, make_bundle: Callable[..., Bundle], open_client: Callable[..., TestClient]
+) -> None:
+    write_bundle(tmp_path / "m", make_bundle(dial=Dial("red", 0.01)))
+    photos = [draw(seed) for seed in range(8)]
+    expected = list(load(tmp_path / "m").predict(photos))
+    assert any(prediction.by_dial for prediction in expected)
+    with open_client({"m": tmp_path / "m"}) as client:
+        answers = [client.post("/predict", content=photo).json() for photo in photos]
+    found = [(one["answer"], one["probability"], one["nearest_class"]) for one in answers]
+    assert found == [(one.answer, pytest.approx(one.probability), one.nearest_class) for one in expected]
 
 
 def zipped(photo: bytes) -> bytes:

@@ -185,7 +185,8 @@ def _candidates(clue: str, facts: Sequence[PhotoFacts]) -> list[tuple[str, NDArr
             [format_size((one.height, one.width)) for one in facts], lambda size: _("{size} pixels").format(size=size)
         )
         sides = np.array([max(one.height, one.width) for one in facts], np.float64)
-        return sizes + _of_bounds(sides, lambda side: _("{size} pixels").format(size=f"{side:,.0f}"), *_bounds())
+        say = _("{size:,.0f} pixels on the longer side")
+        return sizes + _of_bounds(sides, lambda side: say.format(size=side), *_bounds())
     if clue == "file size":
         sizes_in_kb = np.array([one.num_bytes for one in facts]) / 1000
         return _of_bounds(sizes_in_kb, lambda size: f"{size:,.0f} kB", *_bounds())

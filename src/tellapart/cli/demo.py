@@ -22,10 +22,8 @@ def demo(
 
     check_can_train()
     console = make_console()
-    print_line(
-        console,
-        _("120 drawn cats and dogs are in {folder}, with some planted mistakes.").format(folder=out / "photos"),
-    )
+    said = _("Drawing 120 cats and dogs into {path}, with some mistakes planted among them.")
+    print_line(console, said.format(path=out / "photos"))
     with watch_training() as watcher:
         result = run_demo(out, watcher, cache_dir=cache_dir)
     for line in describe_run(result.run):

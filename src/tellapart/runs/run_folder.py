@@ -221,7 +221,7 @@ def read_run_file(run_dir: Path) -> RunFile:
         value = read_json(path)
     except FileNotFoundError as exc:
         raise BundleError(
-            _("there is no run to resume in {folder!r} (no {name}). Give the folder of a run as `out`.").format(
+            _("{folder!r} holds no run (no {name}). Give a folder made by `tellapart train`.").format(
                 folder=str(run_dir), name=RUN_FILE_NAME
             ),
             path=run_dir,

@@ -171,8 +171,9 @@ def rebuild_report(
     path = run_dir / REPORT_NAME
     if path.exists():
         return path
+    run_file = read_run_file(run_dir)
     check_writable(path)
-    run_file, predictor, watcher = read_run_file(run_dir), load(run_dir), watcher or Watcher()
+    predictor, watcher = load(run_dir), watcher or Watcher()
     metrics, split = read_metrics(run_dir), read_rows(run_dir / SPLIT_NAME, "path", "class", "content")
     try:
         facts = _describe_training(metrics)
