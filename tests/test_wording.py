@@ -1,6 +1,7 @@
-"""The mechanical rules of good English for what people read first: the README, the documentation and `--help`."""
+"""The mechanical rules of good English, for the README, the documentation, `--help` and every message of the code."""
 
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,37 @@ def test_help_uses_the_words_that_people_use() -> None:
 
 def test_help_has_no_semicolons() -> None:
     assert [text for text in help_texts() if ";" in text] == []
+
+
+def messages() -> list[str]:
+    """Every sentence of the code that a person reads, both forms of a plural."""
+    spec = spec_from_file_location("make_messages", REPOSITORY / "translations/make_messages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    found = [message.id for room in script.rooms() for message in script.room_catalogue(room) if message.id]
+    return sorted({text for one in found for text in ([one] if isinstance(one, str) else one)})
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """The messages without settings, tags and what is put into them."""
+    return [re.sub(r"`[^`]*`|<[^>]+>|&\w+;|\{[^{}]*\}|%\(\w+\)s", "code", text) for text in messages()]
+
+
+def test_messages_are_short_sentences(printed: list[str]) -> None:
+    sentences = [one for text in printed for one in re.split(r"(?<=[.:?!])\s+", " ".join(text.split()))]
+    assert [sentence for sentence in sentences if len(sentence.split()) > MOST_WORDS] == []
+
+
+def test_messages_have_no_semicolons(printed: list[str]) -> None:
+    assert [text for text in printed if ";" in text] == []
+
+
+def test_messages_use_the_words_that_people_use(printed: list[str]) -> None:
+    assert [text for text in printed if BANNED_WORDS.search(text)] == []
+
+
+def test_a_percentage_in_a_message_has_no_space(printed: list[str]) -> None:
+    assert [text for text in printed if re.search(r"\d %|code %", text)] == []

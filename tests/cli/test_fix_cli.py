@@ -63,7 +63,7 @@ def test_copies_left_out_and_photos_already_there_are_counted(photos_dir: Path, 
 def test_notes_are_shown(photos_dir: Path, decisions: Path, tmp_path: Path) -> None:
     decisions.write_text(decisions.read_text() + f"{'f' * 40},cat/9.png,cat,keep,\n")
     lines = run(photos_dir, "--decisions", decisions, "--out", tmp_path / "out")
-    assert lines[2].startswith(f"note: 1 of the 2 decisions in {str(decisions)!r} is about no photo of that label in ")
+    assert lines[2].startswith(f"note: 1 of the 2 decisions in {str(decisions)!r} had no effect: ")
 
 
 def test_at_most_five_files_that_are_no_photos_are_named(photos_dir: Path, decisions: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_where_no_photo_can_be_read_the_exit_code_is_2_and_one_line_says_why(
     assert predict(broken, broken) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("tellapart: nothing was predicted: none of the 2 files")
+    assert err.startswith("tellapart: none of the 2 files")
 
 
 def test_sorting_says_how_many_photos_were_copied_and_were_there(
@@ -89,7 +89,7 @@ def test_a_heatmap_is_drawn_into_the_grid(
         (["--heatmap"], "--heatmap is drawn into the picture of --grid"),
         (
             ["--heatmap", "--grid", "grid.png"],
-            "--heatmap needs a model that can show where it looks, and this one cannot. Train one with `tellapart",
+            "--heatmap needs a model that can show where it looks, and this model cannot. Train with `tellapart",
         ),
         (["--sort-into", "."], "is not a folder that tellapart made"),
         (["--out", "x.csv"], "--submission and --out go together"),

@@ -180,7 +180,7 @@ def test_where_no_photo_can_be_read_nothing_is_written_and_the_first_reason_is_s
     path = paint("a.png", "red")
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     outputs = PredictOutputs(csv=tmp_path / "out.csv", grid=tmp_path / "grid.png")
-    with pytest.raises(DatasetError, match="nothing was predicted: none of the 1 files.*a.png': is cut off"):
+    with pytest.raises(DatasetError, match="none of the 1 files.*a.png': is cut off"):
         write_predictions(model_dir, [path], outputs=outputs)
     assert not (tmp_path / "out.csv").exists()
     assert not (tmp_path / "grid.png").exists()
@@ -191,7 +191,7 @@ def test_a_table_from_before_stays_where_no_photo_can_be_read(model_dir: Path, p
     write_predictions(model_dir, [paint("a.png", "red")], outputs=outputs)
     before = (tmp_path / "out.csv").read_bytes()
     paint("a.png", "red").write_bytes(b"text")
-    with pytest.raises(DatasetError, match="nothing was predicted"):
+    with pytest.raises(DatasetError, match="so there are no predictions"):
         write_predictions(model_dir, [tmp_path / "a.png"], outputs=outputs)
     assert (tmp_path / "out.csv").read_bytes() == before
 

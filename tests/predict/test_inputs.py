@@ -90,10 +90,10 @@ def test_bytes_that_are_no_photo_are_skipped_with_the_reason(model: Model) -> No
 @pytest.mark.parametrize(
     ("photo", "words"),
     [
-        (np.zeros((4, 6, 3)), r"an array of float64, shape \(4, 6, 3\), is no photo. Give uint8 RGB"),
-        (np.zeros((4, 6), np.uint8), r"shape \(4, 6\), is no photo"),
-        ([3], "an int is no photo. Give a path"),
-        ([None], "a NoneType is no photo"),
+        (np.zeros((4, 6, 3)), r"an array of float64, shape \(4, 6, 3\), is not a photo. Give uint8 RGB"),
+        (np.zeros((4, 6), np.uint8), r"shape \(4, 6\), is not a photo"),
+        ([3], "an int is not a photo. Give a path"),
+        ([None], "a NoneType is not a photo"),
     ],
     ids=["floats", "grey", "number", "None"],
 )

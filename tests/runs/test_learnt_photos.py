@@ -43,7 +43,7 @@ def with_copies(animals_dir: Path, new_dir: Path, out: Path, change: Callable[[I
 
 
 def test_the_training_folder_leaves_nothing_to_measure(run_dir: Path, animals_dir: Path) -> None:
-    with pytest.raises(DatasetError, match="the model was trained on all 24 photos of .*nothing is left to measure"):
+    with pytest.raises(DatasetError, match="the model was trained on all 24 photos of .*that the model has not seen"):
         tellapart.evaluate(run_dir, animals_dir)
 
 
@@ -104,7 +104,7 @@ def test_photos_that_a_training_held_out_are_measured_and_said_to_be_such(
     evaluation = tellapart.evaluate(trained.run_dir, animals_dir)
     assert trained.validation is not None
     assert evaluation.num_photos == trained.validation.num_photos
-    assert "All of these photos were held out by the training" in evaluation.notes[0]
+    assert "The training held out all of these photos" in evaluation.notes[0]
 
 
 def test_a_run_that_was_moved_without_its_tables_still_knows_its_photos(own_run: Path, animals_dir: Path) -> None:

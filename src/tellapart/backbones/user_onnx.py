@@ -151,7 +151,7 @@ def _find_image(graph: GraphProto, preprocessing: OnnxPreprocessing | None, show
     if not is_image or sides[3 if layout == "nhwc" else 1] not in (0, 3):
         raise BundleError(
             _(
-                "{shown} takes {found}. Give a model for colour photos, with a float or uint8 input "
+                "{shown} takes {found}. Give a model for colour photos. Its input must be float or uint8: "
                 "(batch, 3, height, width) or (batch, height, width, 3)."
             ).format(shown=shown, found=_describe(inputs[0]))
         )

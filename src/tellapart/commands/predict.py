@@ -25,6 +25,7 @@ from tellapart.records import Prediction, Skipped
 from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, has_png_mark
 from tellapart.settings import AnswerSettings
 from tellapart.store import open_whole, to_csv_bytes, write_file
+from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
     from tellapart.commands.sorting import PhotoSorter, SortedPhotos
@@ -64,7 +65,7 @@ class PredictOutputs:
     def __post_init__(self) -> None:
         if self.heatmap and self.grid is None:
             raise ConfigError(
-                "`heatmap` is drawn into the picture of `grid`, and there is no `grid`. Give `grid=FILE.png` as well.",
+                _("`heatmap` is drawn into the picture of `grid`, and there is no `grid`. Give `grid=FILE.png` too."),
                 field="heatmap",
                 value=True,
             )
@@ -162,8 +163,10 @@ def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
     """The error for photos of which none could be read; outputs that were begun are given up."""
     first = summary.first_skipped[0]
     return DatasetError(
-        f"nothing was predicted: none of the {summary.num_skipped:,} files of {photos.source!r} can be read. The first"
-        f" is {first.path!r}: {first.reason}. `tellapart show` lists the reasons.",
+        _(
+            "none of the {num:,} files of {source!r} can be read, so there are no predictions. The first is "
+            "{path!r}: {reason}. `tellapart show` lists the reasons."
+        ).format(num=summary.num_skipped, source=photos.source, path=first.path, reason=first.reason),
         paths=[item.path for item in summary.first_skipped],
     )
 
@@ -180,7 +183,9 @@ def _open(photos: Photos) -> PhotoSet:
     opened = photos if isinstance(photos, PhotoSet) else list_photos(source_paths(photos))
     if not len(opened) and not opened.skipped:
         raise DatasetError(
-            f"there are no photos in {opened.source!r}. Give photos, or folders and zips with photos in them.",
+            _("there are no photos in {source!r}. Give photos, or folders and zips with photos in them.").format(
+                source=opened.source
+            ),
             paths=[opened.source],
         )
     return opened
@@ -189,15 +194,15 @@ def _open(photos: Photos) -> PhotoSet:
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str | Path]) -> None:
     files: list[OutputFile] = []
     if outputs.csv is not None:
-        files.append(OutputFile(outputs.csv, "csv", "a table of predictions", has_columns(*_COLUMNS)))
+        files.append(OutputFile(outputs.csv, "csv", _("a table of predictions"), has_columns(*_COLUMNS)))
     if outputs.grid is not None:
-        files.append(OutputFile(outputs.grid, "grid", "a picture", has_png_mark))
+        files.append(OutputFile(outputs.grid, "grid", _("a picture"), has_png_mark))
     sample: tuple[Path, ...] = ()
     if outputs.submission is not None:
         from tellapart.commands.submission import is_submission_for
 
         sample, out_path = outputs.submission[:1], outputs.submission[1]
-        files.append(OutputFile(out_path, "out", "a submission for this sample", is_submission_for(sample[0])))
+        files.append(OutputFile(out_path, "out", _("a submission for this sample"), is_submission_for(sample[0])))
     check_output_files(files, [*sources, *sample])
     if outputs.sort_into is not None:
         from tellapart.commands.sorting import check_sort_dir
@@ -267,7 +272,7 @@ def _write_grid(
         except ImageError:  # it has gone since it was predicted
             image = _GONE
         images.append(image)
-    titles = [describe_answer(prediction) for _, prediction in shown]
+    titles = [describe_answer(prediction) for _unused, prediction in shown]
     write_file(path, figure_png(draw_grid(images, titles)))
 
 

@@ -88,8 +88,8 @@ def refuse_file(source: str) -> NoReturn:
     else:
         problem = _("{source!r} is a single photo.").format(source=source)
     what_to_do = _(
-        "Give a folder with a folder per class, photos with their class in the name, a zip of either, or a CSV of "
-        "paths and labels. To classify single photos, use `tellapart predict`."
+        "Give a folder with a folder per class, a zip, or a CSV of paths and labels. The class may also be in the "
+        "file names. To classify single photos, use `tellapart predict`."
     )
     raise DatasetError(
         f"{problem} {what_to_do}",
@@ -198,7 +198,7 @@ def refuse_empty(source: str, listing: Listing, kind: str) -> NoReturn:
     problem = (
         _("{source!r} holds no photos, only {others}.").format(source=source, others=name_some(others))
         if others
-        else _("{source!r} is empty.").format(source=source)
+        else _("{source!r} holds no photos.").format(source=source)
     )
     what_to_do = _("Give photos in a folder per class, or with their class in the file name. Check the path.")
     raise DatasetError(

@@ -223,8 +223,10 @@ class Predictions(Iterator[Prediction]):
 def _least_probability(not_sure: float, selective: Sequence[SelectivePoint]) -> float:
     if not selective:
         raise ConfigError(
-            "`not_sure` needs a model whose mistakes were measured, and this model's were not. Train it again with "
-            "more photos, or leave `not_sure` out.",
+            _(
+                "`not_sure` needs a model whose mistakes were measured, and the mistakes of this model were not. "
+                "Train again with more photos, or leave `not_sure` out."
+            ),
             field="not_sure",
             value=not_sure,
         )
@@ -235,16 +237,21 @@ def _least_probability(not_sure: float, selective: Sequence[SelectivePoint]) -> 
 def _largest_distance(none_of_these: float, usual: Sequence[float]) -> float:
     if not usual:
         raise ConfigError(
-            "`none_of_these` needs a model that can tell unfamiliar photos, and this one cannot. Train one with "
-            "`recipe='transfer'`, or leave `none_of_these` out.",
+            _(
+                "`none_of_these` needs a model that can detect unfamiliar photos, and this model cannot. "
+                "Train with `recipe='transfer'`, or leave `none_of_these` out."
+            ),
             field="none_of_these",
             value=none_of_these,
         )
     largest = _quantile(none_of_these, usual)
     if largest == math.inf:
         raise ConfigError(
-            f"`none_of_these` {none_of_these:g} asks for fewer false alarms than the photos of this model could show. "
-            "Give a larger rate, such as 0.05, or train with more photos, which allows rates down to 0.005.",
+            _(
+                "`none_of_these` {rate:g} asks for fewer false alarms than the photos of this model could "
+                "show. Give a larger rate, such as 0.05. With more training photos, rates down to 0.005 are "
+                "possible."
+            ).format(rate=none_of_these),
             field="none_of_these",
             value=none_of_these,
         )

@@ -26,6 +26,8 @@ from tellapart.predict.bundle_parts import (
 )
 from tellapart.records import Dial, LayerRecord
 from tellapart.store import sha256_hex, to_json_bytes
+from tellapart.translation import gettext as _
+from tellapart.translation import gettext_noop
 from tellapart.untrusted import (
     MAX_JSON_BYTES,
     MAX_ONNX_BYTES,
@@ -46,7 +48,7 @@ _SCHEMA_WITH_DIAL = 4  # 3 would answer as if there were no dial, so it must not
 _MAX_BYTES = {MODEL_FILE: MAX_ONNX_BYTES, BUNDLE_FILE: MAX_JSON_BYTES}
 # Beyond these, dividing logits makes all probabilities the same, or 0 and 1.
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 1e-6, 1e6
-_WHAT_TO_DO = "Copy the folder again or train again"
+_WHAT_TO_DO = gettext_noop("Copy the folder again or train again")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,10 @@ def write_bundle(model_dir: Path, bundle: Bundle) -> None:
         model_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise OutputError(
-            f"cannot make the folder {str(model_dir)!r}: {exc.strerror}. Give another folder as `out`.", path=model_dir
+            _("cannot make the folder {model_dir!r}: {strerror}. Give another folder as `out`.").format(
+                model_dir=str(model_dir), strerror=exc.strerror
+            ),
+            path=model_dir,
         ) from exc
     write_files(model_dir, {MODEL_FILE: bundle.model, BUNDLE_FILE: to_json_bytes(described)}, last=BUNDLE_FILE)
 
@@ -130,15 +135,19 @@ def read_bundle(model_dir: Path) -> Bundle:
     _check_schema(model_dir, described)
     rest = {key: value for key, value in described.items() if key != "sha256"}
     if described.get("sha256") != _own_checksum(rest):
-        raise _damaged(model_dir / BUNDLE_FILE, "its content does not match its checksum")
+        raise _damaged(model_dir / BUNDLE_FILE, _("its content does not match its checksum"))
     return _parse(model_dir, described, files[MODEL_FILE])
 
 
 def _read_both(model_dir: Path) -> dict[str, bytes]:
     if not model_dir.is_dir():
-        found = "is a file" if model_dir.exists() else "does not exist"
+        message = (
+            _("{model_dir!r} is a file. Give a folder made by `tellapart train`, or train a model first.")
+            if model_dir.exists()
+            else _("{model_dir!r} does not exist. Give a folder made by `tellapart train`, or train a model first.")
+        )
         raise BundleError(
-            f"{str(model_dir)!r} {found}. Give a folder made by `tellapart train`, or train a model first.",
+            message.format(model_dir=str(model_dir)),
             path=model_dir,
         )
     try:
@@ -147,8 +156,10 @@ def _read_both(model_dir: Path) -> dict[str, bytes]:
         raise _missing(model_dir, Path(exc.filename or MODEL_FILE).name) from exc
     except OSError as exc:
         raise BundleError(
-            f"cannot read the model folder {str(model_dir)!r}: {exc.strerror}. {BUNDLE_FILE} and {MODEL_FILE} "
-            "must be readable files. Check their permissions, or copy the folder again.",
+            _(
+                "cannot read the model folder {model_dir!r}: {strerror}. {bundle_file} and {model_file} "
+                "must be readable files. Check their permissions, or copy the folder again."
+            ).format(model_dir=str(model_dir), strerror=exc.strerror, bundle_file=BUNDLE_FILE, model_file=MODEL_FILE),
             path=model_dir,
         ) from exc
 
@@ -157,19 +168,30 @@ def _missing(model_dir: Path, name: str) -> BundleError:
     has_other = any((model_dir / other).exists() for other in (BUNDLE_FILE, MODEL_FILE))
     if not has_other and (model_dir / RUN_FILE).exists():
         return BundleError(
-            f"the training in {str(model_dir)!r} has not finished: it has {RUN_FILE} but no {BUNDLE_FILE} yet. "
-            "Continue it with `resume=True`, the same photos and the same folder.",
+            _(
+                "the training in {model_dir!r} has not finished: it has {run_file} but no {bundle_file} "
+                "yet. Continue it with `resume=True`, the same photos and the same folder."
+            ).format(model_dir=str(model_dir), run_file=RUN_FILE, bundle_file=BUNDLE_FILE),
             path=model_dir,
         )
     if not has_other:
         return BundleError(
-            f"{str(model_dir)!r} is not a model folder: it has no {BUNDLE_FILE}. Give a folder made by `tellapart "
-            "train`, or train a model first.",
+            _(
+                "{model_dir!r} is not a model folder: it has no {bundle_file}. Give a folder made by "
+                "`tellapart train`, or train a model first."
+            ).format(model_dir=str(model_dir), bundle_file=BUNDLE_FILE),
             path=model_dir,
         )
     return BundleError(
-        f"the model folder {str(model_dir)!r} has no {name}. It needs both {BUNDLE_FILE} and {MODEL_FILE}. "
-        f"{_WHAT_TO_DO}.",
+        _(
+            "the model folder {model_dir!r} has no {name}. It needs both {bundle_file} and {model_file}. {what_to_do}."
+        ).format(
+            model_dir=str(model_dir),
+            name=name,
+            bundle_file=BUNDLE_FILE,
+            model_file=MODEL_FILE,
+            what_to_do=_(_WHAT_TO_DO),
+        ),
         path=model_dir,
     )
 
@@ -178,11 +200,13 @@ def _load_json(model_dir: Path, data: bytes) -> dict[str, Any]:
     try:
         described = parse_json(data)
     except json.JSONDecodeError as exc:
-        raise _damaged(model_dir / BUNDLE_FILE, "it is cut short or not JSON") from exc
+        raise _damaged(model_dir / BUNDLE_FILE, _("it is cut short or not JSON")) from exc
     except ValueError as exc:
         raise _damaged(model_dir / BUNDLE_FILE, reason_of(exc)) from exc
     if not isinstance(described, dict):
-        raise _damaged(model_dir / BUNDLE_FILE, f"it holds a {type(described).__name__} and not an object")
+        raise _damaged(
+            model_dir / BUNDLE_FILE, _("it holds a {type} and not an object").format(type=type(described).__name__)
+        )
     return described
 
 
@@ -190,15 +214,24 @@ def _check_schema(model_dir: Path, described: dict[str, Any]) -> None:
     kind, schema = described.get("kind"), described.get("schema")
     if kind != _KIND or type(schema) is not int or schema < 1:
         raise BundleError(
-            f"{str(model_dir / BUNDLE_FILE)!r} was not made by tellapart: kind {short_repr(kind)}, schema "
-            f"{short_repr(schema)}, not {_KIND!r}, schema 1 to {_SCHEMA_WITH_DIAL}. Give a folder made by `tellapart "
-            "train`.",
+            _(
+                "{path!r} was not made by tellapart: kind {kind}, schema {schema}, and not {wanted!r}, schema 1 to "
+                "{newest}. Give a folder made by `tellapart train`."
+            ).format(
+                path=str(model_dir / BUNDLE_FILE),
+                kind=short_repr(kind),
+                schema=short_repr(schema),
+                wanted=_KIND,
+                newest=_SCHEMA_WITH_DIAL,
+            ),
             path=model_dir / BUNDLE_FILE,
         )
     if schema > _SCHEMA_WITH_DIAL:
         raise BundleError(
-            f"{str(model_dir)!r} was made by a newer tellapart: schema {short_repr(schema)}, and this one reads up to "
-            f"{_SCHEMA_WITH_DIAL}. Update with `pip install --upgrade tellapart`.",
+            _(
+                "{model_dir!r} was made by a newer tellapart: schema {schema}, and this one reads up to "
+                "{newest}. Update with `pip install --upgrade tellapart`."
+            ).format(model_dir=str(model_dir), schema=short_repr(schema), newest=_SCHEMA_WITH_DIAL),
             path=model_dir,
         )
 
@@ -231,12 +264,17 @@ def _parse(model_dir: Path, described: dict[str, Any], model: bytes) -> Bundle:
             dial=read_dial(described.get("dial"), class_names),
         )
         if stated["file"] != MODEL_FILE:
-            raise ValueError(f"model file {short_repr(stated['file'])}, not {MODEL_FILE!r}")
+            raise ValueError(
+                _("model file {found}, not {wanted!r}").format(found=short_repr(stated["file"]), wanted=MODEL_FILE)
+            )
         is_same = (stated["size_bytes"], stated["sha256"]) == (len(model), sha256_hex(model))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise _damaged(model_dir / BUNDLE_FILE, reason_of(exc)) from exc
     if not is_same:
-        raise _damaged(model_dir / MODEL_FILE, f"its bytes do not match the checksum in {BUNDLE_FILE}")
+        raise _damaged(
+            model_dir / MODEL_FILE,
+            _("its bytes do not match the checksum in {bundle_file}").format(bundle_file=BUNDLE_FILE),
+        )
     _check_model(model_dir, model)
     return bundle
 
@@ -247,11 +285,19 @@ def _check_model(model_dir: Path, model: bytes) -> None:
         check_onnx(model)
     except OnnxRefusedError as exc:
         raise BundleError(
-            f"{str(path)!r} is not run: {exc}. Give a model that tellapart made, or train again.", path=path
+            _("{path!r} is not run: {reason}. Give a model that tellapart made, or train again.").format(
+                path=str(path), reason=exc
+            ),
+            path=path,
         ) from exc
     except ValueError as exc:
-        raise _damaged(path, f"it is not ONNX: {reason_of(exc)}") from exc
+        raise _damaged(path, _("it is not ONNX: {reason}").format(reason=reason_of(exc))) from exc
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
-    return BundleError(f"{str(path)!r} is damaged: {reason}. {_WHAT_TO_DO}.", path=path)
+    return BundleError(
+        _("{path!r} is damaged: {reason}. {what_to_do}.").format(
+            path=str(path), reason=reason, what_to_do=_(_WHAT_TO_DO)
+        ),
+        path=path,
+    )

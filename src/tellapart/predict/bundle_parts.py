@@ -9,15 +9,16 @@ from typing import Any
 
 from tellapart.measure.scores import OperatingCurve, OperatingPoint, SelectivePoint
 from tellapart.records import Dial, LayerRecord
+from tellapart.translation import gettext as _
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
 
 
 def read_names(value: Any) -> tuple[str, ...]:
     """The class names: at least two words, each different."""
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise ValueError(f"class names {short_repr(value)}, not a list of words")
+        raise ValueError(_("class names {value}, not a list of words").format(value=short_repr(value)))
     if len(value) < 2 or len(set(value)) != len(value):
-        raise ValueError(f"class names {short_repr(value)}, not at least two, each different")
+        raise ValueError(_("class names {value}, not at least two, each different").format(value=short_repr(value)))
     return tuple(value)
 
 
@@ -40,7 +41,9 @@ def read_points(value: list[dict[str, Any]]) -> tuple[SelectivePoint, ...]:
     )
     for lower, higher in itertools.pairwise(points):
         if lower.threshold >= higher.threshold or lower.num_answered < higher.num_answered:
-            raise ValueError(f"{short_repr(value)}, not thresholds that rise while fewer photos are answered")
+            raise ValueError(
+                _("{value}, not thresholds that rise while fewer photos are answered").format(value=short_repr(value))
+            )
     return points
 
 
@@ -64,9 +67,9 @@ def read_curve(value: dict[str, Any], class_names: tuple[str, ...]) -> Operating
     for lower, higher in itertools.pairwise(points):
         is_rising = lower.threshold < higher.threshold and lower.num_missed <= higher.num_missed
         if not is_rising or lower.num_false_alarms < higher.num_false_alarms:
-            raise ValueError("an operating curve whose thresholds do not rise with the photos missed")
+            raise ValueError(_("an operating curve whose thresholds do not rise with the photos missed"))
     if not points or points[0].num_missed:
-        raise ValueError("an operating curve that begins with photos missed")
+        raise ValueError(_("an operating curve that begins with photos missed"))
     return OperatingCurve(
         class_names[class_names.index(value["class_name"])],
         num_photos,
@@ -93,5 +96,5 @@ def read_distances(value: list[Any]) -> tuple[float, ...]:
     """The usual distances, which rise."""
     distances = tuple(number_of(number, 0) for number in value)
     if list(distances) != sorted(distances):
-        raise ValueError("distances that do not rise")
+        raise ValueError(_("distances that do not rise"))
     return distances

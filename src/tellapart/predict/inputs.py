@@ -16,6 +16,7 @@ from tellapart.images.preprocess import AnyImage, PreprocessSpec, load_image
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import list_photos
 from tellapart.records import Skipped
+from tellapart.translation import gettext as _
 
 AnyPhotos = PhotoSet | AnyImage | Iterable[PhotoSet | AnyImage]
 _ONE_IMAGE = (bytes, PillowImage, np.ndarray)
@@ -90,14 +91,20 @@ def _as_part(item: object, limits: ImageLimits) -> PhotoSet | Sequence[AnyImage]
         images = item if item.ndim == 4 else item[np.newaxis]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise DatasetError(
-                f"an array of {item.dtype}, shape {item.shape}, is no photo. Give uint8 RGB of shape (height, width, "
-                "3) or (n, height, width, 3), with values from 0 to 255."
+                _(
+                    "an array of {dtype}, shape {shape}, is not a photo. Give uint8 RGB of shape (height, "
+                    "width, 3) or (n, height, width, 3), with values from 0 to 255."
+                ).format(dtype=item.dtype, shape=item.shape)
             )
         return list(images)
     if isinstance(item, _ONE_IMAGE):
         return [item]
     kind = _with_article(type(item).__name__)
-    raise DatasetError(f"{kind} is no photo. Give a path, the bytes of a photo, a Pillow image or a uint8 array.")
+    raise DatasetError(
+        _("{kind} is not a photo. Give a path, the bytes of a photo, a Pillow image or a uint8 array.").format(
+            kind=kind
+        )
+    )
 
 
 def _with_article(noun: str) -> str:

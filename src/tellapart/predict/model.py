@@ -31,6 +31,7 @@ from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
 from tellapart.records import Dial, Prediction
+from tellapart.translation import gettext as _
 
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
@@ -137,9 +138,11 @@ class Model:
         """
         if not self.has_activation_maps:
             raise ConfigError(
-                "`heatmap` needs a model that can show where it looks, and this one cannot. Train one with "
-                "`recipe='scratch'`, or with `recipe='transfer'` and a backbone such as efficientnet-lite0, or leave "
-                "`heatmap` out.",
+                _(
+                    "`heatmap` needs a model that can show where it looks, and this model cannot. Train with "
+                    "`recipe='scratch'`, or with `recipe='transfer'` and a backbone such as efficientnet-lite0. Or "
+                    "leave `heatmap` out."
+                ),
                 field="heatmap",
             )
 
@@ -219,8 +222,10 @@ class Model:
             batch = batch[np.newaxis]
         if batch.dtype != np.uint8 or batch.shape[1:] != expected or batch.ndim != 4:
             raise DatasetError(
-                f"images are {batch.dtype} of shape {batch.shape}. Give uint8 of shape (n, "
-                f"{', '.join(str(side) for side in expected)}), as model.preprocess.load(path) makes them."
+                _(
+                    "images are {dtype} of shape {shape}. Give uint8 of shape (n, {expected}), as "
+                    "model.preprocess.load(path) makes them."
+                ).format(dtype=batch.dtype, shape=batch.shape, expected=", ".join(str(side) for side in expected))
             )
         return batch
 
@@ -243,7 +248,9 @@ class Model:
         (distances,) = more
         if distances.shape != (len(images),):
             raise BundleError(
-                f"the model gives distances of shape {distances.shape} for {len(images)} photos. {WHAT_TO_DO}.",
+                _("the model gives distances of shape {shape} for {num_images} photos. {what_to_do}.").format(
+                    shape=distances.shape, num_images=len(images), what_to_do=_(WHAT_TO_DO)
+                ),
                 path=self.path,
             )
         return np.column_stack([self._checked(probabilities, len(images)), distances])
@@ -252,12 +259,22 @@ class Model:
         """The probabilities at the temperature of the bundle."""
         if probabilities.shape != (num_images, len(self.class_names)):
             raise BundleError(
-                f"the model gives an array of shape {probabilities.shape} for {num_images} photos and "
-                f"{len(self.class_names)} classes. {WHAT_TO_DO}.",
+                _(
+                    "the model gives an array of shape {shape} for {num_images} photos and "
+                    "{num_class_names} classes. {what_to_do}."
+                ).format(
+                    shape=probabilities.shape,
+                    num_images=num_images,
+                    num_class_names=len(self.class_names),
+                    what_to_do=_(WHAT_TO_DO),
+                ),
                 path=self.path,
             )
         if abs(probabilities - 0.5).max() > _HALF or abs(probabilities.sum(axis=1) - 1).max() > _LARGEST_ERROR:
-            raise BundleError(f"the model gives numbers that are no probabilities. {WHAT_TO_DO}.", path=self.path)
+            raise BundleError(
+                _("the model gives numbers that are not probabilities. {what_to_do}.").format(what_to_do=_(WHAT_TO_DO)),
+                path=self.path,
+            )
         return temper(probabilities, self._bundle.temperature)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -268,8 +285,15 @@ class Model:
         is_known = maps.ndim == 4 and maps.shape[:2] == (len(images), len(self.class_names))
         if not is_known or not maps.size or max(maps.shape) > MAX_SIDE:
             raise BundleError(
-                f"the model gives maps of shape {maps.shape} for {len(images)} photos and {len(self.class_names)} "
-                f"classes. {WHAT_TO_DO}.",
+                _(
+                    "the model gives maps of shape {shape} for {num_images} photos and {num_class_names} "
+                    "classes. {what_to_do}."
+                ).format(
+                    shape=maps.shape,
+                    num_images=len(images),
+                    num_class_names=len(self.class_names),
+                    what_to_do=_(WHAT_TO_DO),
+                ),
                 path=self.path,
             )
         with np.errstate(over="ignore"):  # such a map shows nothing
@@ -280,12 +304,14 @@ class Model:
         try:
             outputs = session.run(None, {session.get_inputs()[0].name: images})
         except ORT_ERRORS as exc:
-            raise refused("the model fails on a batch of photos", exc, path=self.path) from exc
+            raise refused(_("the model fails on a batch of photos"), exc, path=self.path) from exc
         results = [np.asarray(raw, np.float32) for raw in outputs]
         if not all(np.isfinite(result).all() for result in results):
             raise BundleError(
-                "the model gives numbers that are not finite, as after a training that diverged. Train again with a "
-                "smaller `learning_rate`.",
+                _(
+                    "the model gives numbers that are not finite. Its training diverged. Train again with a smaller "
+                    "`learning_rate`."
+                ),
                 path=self.path,
             )
         return results
@@ -339,8 +365,15 @@ def _check_session(
             for sides in output_shapes
         )
         raise BundleError(
-            f"the model does not fit its bundle.json: found {signature(inputs)} -> {signature(outputs)}, not "
-            f"uint8 (batch, {', '.join(map(str, shape))}) -> {wanted} with a free batch axis. {WHAT_TO_DO}."
+            _(
+                "the model does not fit its bundle.json: found {found}, not uint8 (batch, {shape}) -> {wanted} with a "
+                "free batch axis. {what_to_do}."
+            ).format(
+                found=f"{signature(inputs)} -> {signature(outputs)}",
+                shape=", ".join(map(str, shape)),
+                wanted=wanted,
+                what_to_do=_(WHAT_TO_DO),
+            )
         )
 
 

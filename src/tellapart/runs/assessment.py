@@ -54,8 +54,8 @@ def describe_difference(difference: float) -> str | None:
     if difference <= _PARITY_TOLERANCE:
         return None
     return _(
-        "the exported model differs from the trained one by up to {difference} in a probability: its photos are so"
-        " alike, or its training so long, that small numbers decide."
+        "The exported model differs from the trained one by up to {difference} in a probability. Small rounding"
+        " differences decide there: the photos are very similar, or the training was very long."
     ).format(difference=f"{difference:.1g}")
 
 
