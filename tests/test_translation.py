@@ -253,3 +253,47 @@ def test_a_language_that_is_missing_is_named_with_those_that_are_there() -> None
     refused = run("show", "--language", "fr", "x")
     assert refused.returncode == 2
     assert refused.stderr.strip() == "tellapart: there is no language 'fr'. Give one of en, zh."
+
+
+# What a sentence looks like: three words in a row.
+SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]? [a-z]{2,}[,:]? [a-z]{2,}")
+# Rooms whose every sentence goes through the catalogue; `networks` tells programmers of layers, and `web` documents an
+# interface for programs.
+ROOMS = sorted({path.parent.name for path in MODULES if path.parent != PACKAGE} - {"networks", "web"})
+# Modules with lists of words that file names hold, and with SQL.
+NO_SENTENCES = ("folder_kinds", "labels", "photo_tables")
+# Read by programs, not by people: commands, marks of files, answers of a model, and what another library says.
+NOT_FOR_PEOPLE = re.compile(
+    r"^(tellapart (fix|predict|train|dial|sorted|cleaned)|default-src|learning curve|none of these|mean of LDA"
+    r"|Raw profile type|does not take)"
+)
+
+
+def untranslated(path: Path) -> Iterator[str]:
+    """The sentences of a module that stand outside of docstrings, checks and calls of the catalogue."""
+    waiting: list[ast.AST] = [tree_of(path)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Assert) or is_translation(node):
+            continue
+        if isinstance(node, ast.Raise) and getattr(getattr(node.exc, "func", None), "id", "") in BUILTIN_ERRORS:
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if SENTENCE.search(text) and not NOT_FOR_PEOPLE.search(text):
+            yield f"{place(path, node)}: {text}"
+        waiting += ast.iter_child_nodes(node)
+
+
+BUILTIN_ERRORS = ("ValueError", "TypeError", "AttributeError", "NotImplementedError", "OSError", "RuntimeError")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_sentence_of_a_room_goes_through_the_catalogue(room: str) -> None:
+    assert [
+        found
+        for path in sorted((PACKAGE / room).glob("*.py"))
+        if path.stem not in NO_SENTENCES
+        for found in untranslated(path)
+    ] == []

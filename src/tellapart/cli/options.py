@@ -7,7 +7,7 @@ import typer
 
 from tellapart.translation import gettext as _
 
-SOURCE_HELP = "Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source."
+SOURCE_HELP = _("Folder with a folder per class, folder or zip of labelled names, or CSV. Several are one source.")
 LabelledSource = Annotated[list[str], typer.Argument(help=SOURCE_HELP, metavar="SOURCE")]
 ModelDir = Annotated[Path, typer.Argument(help=_("Folder that `tellapart train` made."), metavar="MODEL_DIR")]
 LabelsCsv = Annotated[str | None, typer.Option(help=_("CSV with a path and a label column."), metavar="FILE")]
@@ -28,8 +28,10 @@ PerClass = Annotated[
 Threshold = Annotated[
     str | None,
     typer.Option(
-        help="Answer one class from this probability on, e.g. cracked=0.2. A lower number misses fewer photos of the"
-        " class and gives more false alarms. off takes the most probable class.",
+        help=_(
+            "Answer one class from this probability on, e.g. cracked=0.2. A lower number misses fewer photos of the"
+            " class and gives more false alarms. off takes the most probable class."
+        ),
         show_default=False,
         metavar="CLASS=NUMBER",
     ),
@@ -37,7 +39,7 @@ Threshold = Annotated[
 MaxMissed = Annotated[
     str | None,
     typer.Option(
-        help="The largest threshold that misses at most this share of the photos of one class, e.g. cracked=0.02.",
+        help=_("The largest threshold that misses at most this share of the photos of one class, e.g. cracked=0.02."),
         show_default=False,
         metavar="CLASS=SHARE",
     ),

@@ -121,9 +121,15 @@ def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], gr
     )
     if not fits:
         raise DatasetError(
-            f"The embeddings are {embeddings.dtype} of shape {embeddings.shape}, the labels {labels.dtype} of shape "
-            f"{labels.shape}, the groups {groups.dtype} of shape {groups.shape}. Give one embedding, one label and one "
-            "group a photo: float32 (n, size), int64 (n,) and int64 (n,), with n and size at least 1."
+            _(
+                "The embeddings are {embeddings}, the labels {labels}, the groups {groups}. Give one embedding, one"
+                " label and one group a photo: float32 (n, size), int64 (n,) and int64 (n,), with n and size at least"
+                " 1."
+            ).format(
+                embeddings=f"{embeddings.dtype} {embeddings.shape}",
+                labels=f"{labels.dtype} {labels.shape}",
+                groups=f"{groups.dtype} {groups.shape}",
+            )
         )
 
 
@@ -132,8 +138,10 @@ def _check_labels(labels: NDArray[np.int64], num_classes: int) -> None:
         raise DatasetError(_("A classifier needs at least 2 classes. Add photos of another class."))
     if labels.min() < 0 or labels.max() >= num_classes:
         raise DatasetError(
-            f"The labels run from {labels.min()} to {labels.max()}. Give numbers from 0 to {num_classes - 1} for "
-            f"{num_classes} classes, in the order of the class names."
+            _(
+                "The labels run from {least} to {most}. Give numbers from 0 to {last} for {num_classes} classes, in the"
+                " order of the class names."
+            ).format(least=labels.min(), most=labels.max(), last=num_classes - 1, num_classes=num_classes)
         )
     empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
     if len(empty):
