@@ -102,7 +102,7 @@ def test_noise_is_none_of_these(executed: nbformat.NotebookNode) -> None:
 
 
 def test_the_network_is_shown_layer_by_layer(executed: nbformat.NotebookNode) -> None:
-    assert all(kind in text_after(executed, "restored.summary()") for kind in ("Conv2D", "MaxPooling2D", "Dense"))
+    assert all(kind in text_after(executed, "restored.summary(") for kind in ("Conv2D", "MaxPooling2D", "Dense"))
 
 
 def test_nothing_is_imported_from_inside_the_package(committed: nbformat.NotebookNode) -> None:

@@ -202,7 +202,7 @@ def test_a_model_without_mistakes_is_said_to_have_none(make_report: MakeReport) 
     labels = np.arange(400) % 2
     perfect = measure(np.arange(400), labels, np.eye(2, dtype=np.float32)[labels], ("cat", "dog"), Method("hold-out"))
     text = render(make_report(measurement=perfect)).text
-    assert "It made no mistake on 400 photos." in text
+    assert "The model made no mistake on 400 photos." in text
     assert "The model was right on 100% of 400 photos it had not seen." in text
 
 

@@ -14,7 +14,7 @@ from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.errors import BundleError, DatasetError
 from tellapart.measure.measurement import NEW_PHOTOS, Measurement, Method, measure
-from tellapart.measure.number_words import count
+from tellapart.measure.number_words import count_photos
 from tellapart.measure.scores import Evaluation, Mistake, ModelEvaluation
 from tellapart.measure.verdict import compare_with_promise
 from tellapart.photos.names import name_some
@@ -249,7 +249,7 @@ def _facts_of(model: Model) -> list[tuple[str, str]]:
     if isinstance(recipe := metrics.get("recipe"), str):
         facts.append((_("recipe"), recipe))
     if isinstance(num := metrics.get("num_train"), int):
-        facts.append((_("trained on"), count(num, "photo")))
+        facts.append((_("trained on"), count_photos(num)))
     return facts
 
 

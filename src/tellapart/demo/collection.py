@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo, encode_jpeg, make_folder, zip_bytes
 from tellapart.store import write_file
+from tellapart.translation import gettext_noop
 
 ARCHIVE_NAME, PLANTED_NAME = "photos.zip", "planted.csv"
 # The mistakes that are planted, in the order they are spoken of.
-TRAPS = ("wrong label", "copy", "foreign photo")
+TRAPS = (gettext_noop("wrong label"), gettext_noop("copy"), gettext_noop("foreign photo"))
 
 _SEED = 7
 _NUM_PER_CLASS, _NUM_NEW = 60, 12

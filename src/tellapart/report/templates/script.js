@@ -12,14 +12,19 @@
     return made;
   };
   const each = (selector, action) => document.querySelectorAll(selector).forEach(action);
-  const plural = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  // The sentences that the script says are English here; data.texts has them in the language of the page.
+  const filled = (text, values) => text.replace(/\{(\w+)\}/g, (field, name) => values[name]);
+  const _ = (message, values = {}) => filled(data.texts[message] || message, values);
+  const ngettext = (singular, plural, number) => {
+    return filled(data.texts[singular] || (number === 1 ? singular : plural), { num: number.toLocaleString("en") });
+  };
 
   // Decisions: row -> {decision: keep | move | remove, newClass: index, or -1}.
   const decisions = new Map();
   const painters = new Map();
   // classes are as decisions.csv has them, shown as a person can read them; photos: row -> [content, path, class].
   // suggested: row -> [class, probability]; large, maps and details: row -> address of a picture.
-  let data = { key: "", download: "decisions.csv", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {}, details: {} };
+  let data = { key: "", download: "decisions.csv", classes: [], shown: [], counts: [], photos: {}, suggested: {}, large: {}, maps: {}, details: {}, texts: {} };
   const undone = [];
 
   const storageName = () => `tellapart decisions ${data.key}`;
@@ -88,8 +93,11 @@
   function summary() {
     const numbers = { keep: 0, move: 0, remove: 0 };
     for (const { decision } of decisions.values()) numbers[decision] += 1;
-    const parts = Object.entries(numbers).filter(([, number]) => number).map(([name, number]) => `${number} ${name}`);
-    return decisions.size ? `${plural(decisions.size, "photo")} decided: ${parts.join(", ")}` : "Nothing decided yet";
+    const texts = { keep: _("{num} keep", { num: numbers.keep }), move: _("{num} move", { num: numbers.move }), remove: _("{num} remove", { num: numbers.remove }) };
+    const parts = Object.keys(numbers).filter((name) => numbers[name]).map((name) => texts[name]);
+    if (!decisions.size) return _("Nothing decided yet");
+    const decided = ngettext("{num} photo decided", "{num} photos decided", decisions.size);
+    return `${decided}: ${parts.join(", ")}`;
   }
 
   function report() {
@@ -134,12 +142,12 @@
 
   function makeSelect(slot) {
     const row = slot.dataset.row;
-    const select = element("select", { "aria-label": `Decide about ${data.photos[row][1]}` },
-      element("option", { value: "" }, "Decide …"),
-      element("option", { value: "keep" }, "Keep"),
-      element("option", { value: "remove" }, "Remove"));
+    const select = element("select", { "aria-label": _("Decide about {name}", { name: data.photos[row][1] }) },
+      element("option", { value: "" }, _("Decide …")),
+      element("option", { value: "keep" }, _("Keep")),
+      element("option", { value: "remove" }, _("Remove")));
     const classes = classOptions(row, "move ");
-    if (classes.length) select.append(element("optgroup", { label: "Move to" }, ...classes));
+    if (classes.length) select.append(element("optgroup", { label: _("Move to") }, ...classes));
     select.addEventListener("change", () => {
       const [decision, newClass] = select.value.split(" ");
       decide(rowsOf(slot, row), decision, newClass === undefined ? -1 : Number(newClass));
@@ -157,14 +165,14 @@
     const row = slot.dataset.row;
     const radio = (value) => element("input", { type: "radio", name: `decision-${row}`, value });
     const inputs = { keep: radio("keep"), move: radio("move"), remove: radio("remove") };
-    const select = element("select", { "aria-label": "to class" }, ...classOptions(row, ""));
+    const select = element("select", { "aria-label": _("to class") }, ...classOptions(row, ""));
     select.value = slot.dataset.suggested;
-    const undo = element("button", { type: "button", class: "undo", "aria-label": `Undo the decision about ${data.photos[row][1]}` }, "Undo");
+    const undo = element("button", { type: "button", class: "undo", "aria-label": _("Undo the decision about {name}", { name: data.photos[row][1] }) }, _("Undo"));
     const fields = element("fieldset", {},
-      element("legend", { class: "unseen" }, `Decide about ${data.photos[row][1]}`),
-      element("label", {}, inputs.keep, "Keep"),
-      element("label", { class: "move" }, inputs.move, "Move to"),
-      element("label", {}, inputs.remove, "Remove"),
+      element("legend", { class: "unseen" }, _("Decide about {name}", { name: data.photos[row][1] })),
+      element("label", {}, inputs.keep, _("Keep")),
+      element("label", { class: "move" }, inputs.move, _("Move to")),
+      element("label", {}, inputs.remove, _("Remove")),
       undo);
     fields.querySelector(".move").append(select);
     const choose = () => {
@@ -194,10 +202,10 @@
   function makeGroupChoice(slot) {
     const rows = slot.dataset.rows.split(" ").filter(canDecide);
     if (rows.length < 2) return;
-    const options = [["", "Decide for all …"], ["first", "Keep the first, remove the others"], ["keep", "Keep all"], ["remove", "Remove all"]];
-    const select = element("select", { "aria-label": "Decide for all photos of this group" },
+    const options = [["", _("Decide for all …")], ["first", _("Keep the first, remove the others")], ["keep", _("Keep all")], ["remove", _("Remove all")]];
+    const select = element("select", { "aria-label": _("Decide for all photos of this group") },
       ...options.map(([value, text]) => element("option", { value }, text)),
-      element("optgroup", { label: "All are of class" }, ...data.shown.map((name, index) => element("option", { value: `class ${index}` }, name))));
+      element("optgroup", { label: _("All are of class") }, ...data.shown.map((name, index) => element("option", { value: `class ${index}` }, name))));
     select.addEventListener("change", () => {
       const [choice, index] = select.value.split(" ");
       rows.forEach((row, place) => {
@@ -221,8 +229,9 @@
     const taken = open.filter(([row]) => !stays.has(data.photos[row][2]));
     taken.forEach(([row, [index]]) => decide([row], "move", index));
     const names = [...stays].map((name) => data.shown[data.classes.indexOf(name)]).join(", ");
-    const left = stays.size ? ` Look yourself at ${names}: a tenth of the class or more would move.` : "";
-    document.getElementById("accepted").textContent = `${plural(taken.length, "suggestion")} accepted.${left}`;
+    const left = _("Look yourself at {names}: a tenth of the class or more would move.", { names });
+    const accepted = ngettext("{num} suggestion accepted.", "{num} suggestions accepted.", taken.length);
+    document.getElementById("accepted").textContent = stays.size ? `${accepted} ${left}` : accepted;
   }
 
   const shellWord = (text, isWindows) => {
@@ -256,7 +265,7 @@
     each("[data-least]", (button) => button.addEventListener("click", () => acceptSure(button)));
     document.getElementById("download").addEventListener("click", download);
     document.getElementById("clear").addEventListener("click", () => {
-      if (!window.confirm("Forget all decisions?")) return;
+      if (!window.confirm(_("Forget all decisions?"))) return;
       decide([...decisions.keys()], "");
     });
     if (decisions.size) report();
@@ -302,7 +311,7 @@
 
   // A click on a photo opens it large; the keys go through its section and decide.
   function startLarge() {
-    const dialog = element("dialog", { class: "large", "aria-label": "Photo" });
+    const dialog = element("dialog", { class: "large", "aria-label": _("Photo") });
     const picture = element("div", { class: "large-picture" });
     const caption = element("p", { class: "large-caption", "aria-live": "polite" });
     const verdict = element("p", { class: "large-verdict", "aria-live": "polite" });
@@ -326,7 +335,7 @@
       place = Math.max(0, Math.min(list.length - 1, place + by));
       show();
     };
-    const move = element("select", { "aria-label": "Move to class" });
+    const move = element("select", { "aria-label": _("Move to class") });
     move.addEventListener("change", () => move.value !== "" && settle(() => chooseClass(rowsOf(list[place], row), Number(move.value))));
     const legend = document.querySelector(".legend") ? document.querySelector(".legend").cloneNode(true) : element("p");
     const paintMap = () => {
@@ -340,7 +349,7 @@
       isMapShown = isWanted;
       paintMap();
     };
-    const map = button("Where it looked", "h", toggleMap);
+    const map = button(_("Where it looked"), "h", toggleMap);
     // A part of a large photo, pixel by pixel, around the place where the model looked.
     const toggleDetail = () => {
       if (data.details[row] === undefined) return;
@@ -353,24 +362,25 @@
       detail.setAttribute("aria-pressed", "true");
       fit();
     };
-    const detail = button("Full resolution", "d", toggleDetail);
-    detail.title = "The part where it looked, at the photo's own resolution";
+    const detail = button(_("Full resolution"), "d", toggleDetail);
+    detail.title = _("The part where it looked, at the photo's own resolution");
     const deciding = element("p", { class: "buttons" },
-      button("Keep", "k", () => settle(() => decide(rowsOf(list[place], row), "keep"))),
-      button("Remove", "r", () => settle(() => decide(rowsOf(list[place], row), "remove"))),
-      element("label", {}, "Move to ", move));
+      button(_("Keep"), "k", () => settle(() => decide(rowsOf(list[place], row), "keep"))),
+      button(_("Remove"), "r", () => settle(() => decide(rowsOf(list[place], row), "remove"))),
+      element("label", {}, _("Move to"), " ", move));
     const keys = element("p", { class: "small" });
     dialog.append(
-      element("div", { class: "large-top" }, caption, button("Close", "Esc", () => dialog.close())),
+      element("div", { class: "large-top" }, caption, button(_("Close"), "Esc", () => dialog.close())),
       picture,
       element("div", { class: "large-bottom" }, verdict, deciding,
-        element("p", { class: "buttons" }, button("Back", "←", () => step(-1)), button("Next", "→", () => step(1)), map, detail), legend, keys));
+        element("p", { class: "buttons" }, button(_("Back"), "←", () => step(-1)), button(_("Next"), "→", () => step(1)), map, detail), legend, keys));
     document.body.append(dialog);
 
     function said() {
       const { decision = "", newClass = -1 } = decisions.get(row) || {};
-      if (decision === "move") return `Decided: move to ${data.shown[newClass]}`;
-      return decision ? `Decided: ${decision}` : "";
+      if (decision === "move") return _("Decided: move to {name}", { name: data.shown[newClass] });
+      if (decision === "keep") return _("Decided: keep");
+      return decision ? _("Decided: remove") : "";
     }
 
     // As large as there is room, but not more than four times its pixels; the map lies exactly over it.
@@ -393,7 +403,7 @@
       paintMap();
       const figure = small.closest("figure");
       const texts = figure ? [...figure.querySelectorAll(".said, .no-map")].map((one) => one.textContent.replace(/\s+/g, " ").trim()) : [];
-      caption.textContent = [`${place + 1} of ${list.length}: ${small.getAttribute("data-name")}`, ...texts].join(". ");
+      caption.textContent = [_("{place} of {num}: {name}", { place: place + 1, num: list.length, name: small.getAttribute("data-name") }), ...texts].join(". ");
       if (data.large[row]) {
         picture.replaceChildren(element("img", { src: data.large[row], alt: small.getAttribute("data-name") }));
       } else {
@@ -407,8 +417,8 @@
       detail.hidden = data.details[row] === undefined;
       detail.setAttribute("aria-pressed", "false");
       deciding.hidden = !canDecide(row);
-      keys.textContent = canDecide(row) ? `Keys: k keep, r remove, m move, 1 to ${Math.min(9, data.classes.length)} class, z undo.` : "";
-      move.replaceChildren(element("option", { value: "" }, "class …"), ...data.shown.map((name, index) => element("option", { value: String(index) }, name)));
+      keys.textContent = canDecide(row) ? _("Keys: k keep, r remove, m move, 1 to {last} class, z undo.", { last: Math.min(9, data.classes.length) }) : "";
+      move.replaceChildren(element("option", { value: "" }, _("class …")), ...data.shown.map((name, index) => element("option", { value: String(index) }, name)));
       verdict.textContent = said();
       if (dialog.open) fit();
     }
@@ -431,7 +441,7 @@
       small.setAttribute("data-name", small.getAttribute("aria-label"));
       small.setAttribute("role", "button");
       small.setAttribute("tabindex", "0");
-      small.setAttribute("aria-label", `Enlarge ${small.getAttribute("aria-label")}`);
+      small.setAttribute("aria-label", _("Enlarge {name}", { name: small.getAttribute("aria-label") }));
       small.addEventListener("click", () => open(small.classList.contains("heat") ? small.parentNode.querySelector(".seen") || small : small));
       small.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
