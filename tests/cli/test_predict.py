@@ -54,7 +54,7 @@ def test_more_skipped_photos_than_the_limit_are_counted(
 ) -> None:
     assert predict(broken, paint("a.png", "red"), broken, broken, "--limit", 0) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], lines[2]) == ("1 photos: red 1", "skipped 2 more")
+    assert (lines[0], lines[2]) == ("1 photo: red 1", "skipped 2 more")
 
 
 def test_where_no_photo_can_be_read_the_exit_code_is_2_and_one_line_says_why(
@@ -70,9 +70,9 @@ def test_sorting_says_how_many_photos_were_copied_and_were_there(
     predict: Callable[..., int], paint: Paint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(paint("a.png", "red"), "--sort-into", tmp_path / "sorted") == 0
-    assert f"1 photos copied into {tmp_path / 'sorted'}\n" in capsys.readouterr().out
+    assert f"1 photo copied into {tmp_path / 'sorted'}\n" in capsys.readouterr().out
     assert predict(tmp_path / "a.png", paint("b.png", "blue"), "--sort-into", tmp_path / "sorted") == 0
-    assert f"1 photos copied into {tmp_path / 'sorted'}, 1 were there already\n" in capsys.readouterr().out
+    assert f"1 photo copied into {tmp_path / 'sorted'}, 1 were there already\n" in capsys.readouterr().out
 
 
 def test_a_heatmap_is_drawn_into_the_grid(
@@ -92,7 +92,7 @@ def test_a_heatmap_is_drawn_into_the_grid(
             "--heatmap needs a model that can show where it looks, and this model cannot. Train with `tellapart",
         ),
         (["--sort-into", "."], "is not a folder that tellapart made"),
-        (["--out", "x.csv"], "--submission and --out go together"),
+        (["--out", "x.csv"], "give --submission and --out together"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
