@@ -254,7 +254,10 @@ def test_heat_maps_have_a_legend(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("state", "reason"),
-    [("coarse", "sees a photo as too few places"), ("flat", "No place in these photos stands out to the model.")],
+    [
+        ("coarse", "sees a photo as too few places"),
+        ("flat", "The model uses no place in these photos more than others."),
+    ],
 )
 def test_maps_that_show_nothing_are_said_to(make_report: MakeReport, state: str, reason: str) -> None:
     report = make_report()
@@ -270,7 +273,7 @@ def test_a_flat_map_among_others_is_said_at_its_photo(make_report: MakeReport) -
     report = make_report()
     first = next(iter(report.maps))
     page = render(replace(report, maps=report.maps | {first: np.ones((7, 7), np.float32)}))
-    assert page.text.count("No place in this photo stands out.") >= 1
+    assert page.text.count("The model uses no place in this photo more than others.") >= 1
     assert NO_MAPS not in page.text
     assert str(first) not in page.data()["maps"]
 
