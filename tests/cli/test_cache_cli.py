@@ -36,7 +36,7 @@ def test_the_folder_and_the_size_of_its_parts_are_shown(
     assert lines == [
         str(cache_dir),
         "",
-        "part where holds size",
+        "part folder holds size",
         "decoded photos images 0 sets 0 bytes",
         f"seen photos seen 3 photos {size}",
         "backbones backbones 0 networks 0 bytes",
@@ -70,7 +70,7 @@ def test_clearing_names_at_most_five_files_that_stay(
         (cache_dir / "images" / f".images-{number}.partial").write_bytes(b"half of a")
     assert run(monkeypatch, "--clear", "--cache-dir", cache_dir) == 0
     kept = capsys.readouterr().out.splitlines()[1]
-    assert kept.startswith("Still there, because it is being written or cannot be deleted: ")
+    assert kept.startswith("Not deleted, because they are in use or protected: ")
     assert kept.count(".partial") == 5
     assert kept.endswith(" and 2 more")
 

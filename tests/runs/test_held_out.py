@@ -40,7 +40,7 @@ def test_photos_outside_of_a_split_are_trained_on() -> None:
 
 
 def test_a_class_in_validation_only_is_refused() -> None:
-    with pytest.raises(DatasetError, match="class 'b' in 'p' has photos for validation only.*Put some of them"):
+    with pytest.raises(DatasetError, match="class 'b' in 'p' has photos for validation only.*Move some of them"):
         given_split(make([0, 0, 1], ["train", "validation", "validation"]))
 
 

@@ -130,7 +130,7 @@ def test_a_model_alone_says_that_it_cannot_tell_what_it_knows(model_dir: Path, t
     for label, colour in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
         (tmp_path / "unseen" / label).mkdir(parents=True)
         Image.fromarray(np.full((20, 30, 3), colour, np.uint8)).save(tmp_path / "unseen" / label / "0.png")
-    assert "does not come with the list of the photos" in tellapart.evaluate(model_dir, tmp_path / "unseen").notes[0]
+    assert "has no list of the photos" in tellapart.evaluate(model_dir, tmp_path / "unseen").notes[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"tellapart fingerprints 1\n\xff\xff", b"nothing of ours"])
@@ -167,7 +167,7 @@ def test_photos_that_are_all_nearly_alike_are_known_by_their_content_alone(
     run = tellapart.train(learnt, tmp_path / "run", backbone=str(tiny_backbone), cache_dir=cache_dir)
     evaluation = tellapart.evaluate(run.run_dir, new)
     assert (evaluation.num_photos, evaluation.num_known) == (4, 0)
-    assert "look nearly alike" in evaluation.notes[0]
+    assert "look nearly the same" in evaluation.notes[0]
 
 
 def test_the_page_names_the_photos_that_were_left_out_and_not_where_they_are(

@@ -271,7 +271,7 @@ def test_other_names_in_the_folder_of_a_run_are_free(tmp_path: Path) -> None:
 
 
 def test_two_outputs_have_two_names(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="`html` and `csv` are both .*Give each a path of its own"):
+    with pytest.raises(OutputError, match="`html` and `csv` are both .*Give two different paths"):
         check_output_files([page(tmp_path / "out"), table(tmp_path / "sub" / ".." / "out")], [])
 
 
