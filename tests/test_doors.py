@@ -21,7 +21,7 @@ from tellapart.records import LayerRecord
 CASES = Path(__file__).parents[1] / "../shared/cases"
 # What a photo that is none of a class is skipped for where classes are asked for; `predict` answers about it.
 NO_CLASS = ("class", "label", "`tellapart predict`", "beside the split", "is not named in")
-TEST_SPLIT = "own test split"
+TEST_SPLIT = "test split of the source"
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def test_training_says_what_it_did(
     assert "epoch   1  loss" in output
     assert "Verdict: Too few photos to know. Do not rely on the model yet." in output
     assert "Always answering 'cat' gets 50%. Tested on 4 photos that were kept out of the training." in output
-    assert "Do this first: Add photos of 'cat' and 'dog'. Take 30 or more of each" in output
+    assert "Do this first: Add photos of 'cat' and 'dog'." in output
     config = json.loads((tmp_path / "run" / "metrics.json").read_bytes())["config"]
     assert (config["image_size"], config["channels"], config["augment"], config["seed"]) == ([46, 46], 1, None, 4)
 

@@ -45,7 +45,7 @@ def test_what_was_done_is_said_in_a_few_lines(photos_dir: Path, decisions: Path,
     out = tmp_path / "out"
     assert run(photos_dir, "--decisions", decisions, "--out", out) == [
         f"4 photos in {out}: cat 1, dog 3",
-        "By your decisions: 0 kept, 1 moved to another class, 0 removed",
+        "Your decisions: 0 kept, 1 moved to another class, 0 removed",
         f"not copied {photos_dir}/cat/notes.txt: text, not a photo",
         f"Nothing was changed in {photos_dir}",
     ]
@@ -57,7 +57,7 @@ def test_copies_left_out_and_photos_already_there_are_counted(photos_dir: Path, 
     run(*arguments)
     lines = run(*arguments)
     assert lines[0] == f"4 photos in {tmp_path / 'out'} (4 were there already): cat 2, dog 2"
-    assert lines[1] == "Byte-identical copies within a class left out: 1"
+    assert lines[1] == "Identical copies left out: 1"
 
 
 def test_notes_are_shown(photos_dir: Path, decisions: Path, tmp_path: Path) -> None:

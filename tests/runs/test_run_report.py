@@ -164,7 +164,7 @@ def test_a_report_of_photos_that_are_all_gone_is_refused(
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="holds no run"):
+    with pytest.raises(BundleError, match="there is no run to resume in"):
         rebuild_report(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_two_classes_that_hold_the_same_photos_are_refused_by_a_network(
     shutil.copytree(animals_dir / "cat", tmp_path / "photos" / "dog")
     config = ClassicConfig(image_size=(46, 48), epochs=1)
     with pytest.raises(
-        DatasetError, match="class 'dog' in .* has no photo of its own, for each has a copy in another class"
+        DatasetError, match="class 'dog' in .* has no photo of its own, because each has a copy in another class"
     ):
         train(tmp_path / "photos", tmp_path / "run", config=config, source=source_config)
 
