@@ -95,7 +95,7 @@ def test_predict_prints_writes_and_draws(
     flags = ["--csv", csv_path, "--grid", grid_path, "--limit", 3]
     assert run(monkeypatch, "predict", run_dir, animals_dir / "cat", animals_dir / "dog", *flags) == 0
     lines = csv_path.read_text("utf-8-sig").splitlines()
-    assert lines[0] == "path,predicted_class,probability,p_cat,p_dog"
+    assert lines[0] == "path,predicted_class,probability,p_cat,p_dog,nearest_class,answer"
     assert len(lines) == 21
     assert grid_path.read_bytes().startswith(b"\x89PNG")
     assert len(capsys.readouterr().out.splitlines()) == 4
