@@ -58,7 +58,7 @@ def test_photos_of_a_folder_and_a_zip_are_told_apart(model_dir: Path, paint: Pai
 
 def test_a_folder_without_photos_is_an_error_at_once(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="is empty.*Check the path"):
+    with pytest.raises(DatasetError, match="empty.*holds no photos.*Check the path"):
         write_predictions(model_dir, [tmp_path / "empty"])
 
 

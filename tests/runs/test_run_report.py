@@ -144,7 +144,7 @@ def test_a_photo_that_is_gone_is_named_and_grey(
     victim.unlink()
     notes: list[str] = []
     rebuild_report(run.run_dir, cache_dir=cache_dir, watcher=Watcher(on_note=notes.append))
-    assert re.search(rf"^1 of the 25 photos .* no longer in .*{victim.name}.* in grey", notes[-1])
+    assert re.search(rf"^1 of 25 photos .* no longer in .*{victim.name}.* in grey", notes[-1])
     metrics = json.loads((run.run_dir / "metrics.json").read_bytes())
     assert (
         percent(metrics["validation_accuracy"], metrics["num_validation"]) in (run.run_dir / "report.html").read_text()
@@ -164,7 +164,7 @@ def test_a_report_of_photos_that_are_all_gone_is_refused(
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="there is no run to resume in"):
+    with pytest.raises(BundleError, match="holds no run"):
         rebuild_report(tmp_path)
 
 

@@ -75,12 +75,6 @@ def threshold_text(value: float) -> str:
     return text.rstrip("0").rstrip(".") or "0"
 
 
-def count(number: int, noun: str) -> str:
-    """The number with its noun: `1 photo`, `1,200 photos`, `2 classes`."""
-    ending = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
-    return f"{number:,} {noun}{ending * (number != 1)}"
-
-
 def quote(name: str) -> str:
     """The name in quotes, without its middle where it is long, and with what cannot be printed written out."""
     keep = _LONGEST_NAME // 2
