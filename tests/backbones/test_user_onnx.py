@@ -322,7 +322,7 @@ def test_no_input_is_refused() -> None:
 def test_an_input_that_is_no_colour_image_is_refused(shape: Shape, kind: int) -> None:
     data = one_node("Identity", shape, None, kind)
     with pytest.raises(
-        BundleError, match=r"takes 'pixels', .*Give a model for colour photos. Its input must be float or uint8: \(batch, 3,"
+        BundleError, match=r"takes 'pixels', .*for colour photos. Its input must be float or uint8: \(batch, 3,"
     ):
         wrap_onnx(data, "m.onnx", PLAIN)
 
