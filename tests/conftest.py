@@ -3,7 +3,7 @@
 import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from tellapart.photos.loading import digest_photos
 from tellapart.photos.sources import open_photos
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.records import LayerRecord
+from tellapart.translation import ENGLISH, use_language
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run
@@ -56,6 +57,13 @@ def colour_model(class_names: Sequence[str], image_size: tuple[int, int] = (4, 6
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Each test begins in English, whatever language the one before it has left."""
+    with use_language(ENGLISH):
+        yield
 
 
 @pytest.fixture

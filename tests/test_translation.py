@@ -71,13 +71,6 @@ def place(path: Path, node: Any) -> str:
     return f"{path.relative_to(PACKAGE)}:{node.lineno}"
 
 
-@pytest.fixture(autouse=True)
-def english_again() -> Iterator[None]:
-    """Whatever a test does, the next one reads English."""
-    with use_language(current_language()):
-        yield
-
-
 def test_the_catalogues_are_those_of_the_code() -> None:
     stale = [path for path, data in load_messages_script().files().items() if path.read_bytes() != data]
     assert stale == [], "run `make messages`"

@@ -71,7 +71,7 @@ class PredictionQueue:
     def start(self) -> None:
         """Nothing; from now on jobs are worked on."""
         for number in range(self.num_threads):
-            thread = threading.Thread(target=self._work, name=f"photos {number}", daemon=True)
+            thread = threading.Thread(target=self._work, name=f"predictions {number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
