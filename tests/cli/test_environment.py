@@ -173,10 +173,10 @@ def test_a_run_goes_on_from_another_folder_without_naming_its_photos(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ([], "Missing argument 'SOURCE'"),
+        ([], "SOURCE is missing"),
         (["--resume"], "or the folder of the run with --out"),
-        (["--photos", "there"], "--photos has no effect here: without --resume"),
-        (["here", "--photos", "there", "--resume"], "--photos has no effect here: SOURCE already says"),
+        (["--photos", "there"], "--photos works only with --resume"),
+        (["here", "--photos", "there", "--resume"], "SOURCE already says"),
     ],
 )
 def test_photos_that_are_given_twice_or_not_at_all_are_told(flags: list[str], words: str, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_stop_in_the_first_epoch_leaves_a_run_that_can_be_resumed(
 
 
 def test_resume_refuses_other_settings_by_name(trained: Run, settings: ClassicConfig, animals_dir: Path) -> None:
-    with pytest.raises(ConfigError, match=r"`resume` goes on with the settings.*`batch_size` 4 \(the run has 8\)"):
+    with pytest.raises(ConfigError, match=r"`resume` uses the settings of the run.*`batch_size` 4 \(the run has 8\)"):
         train(animals_dir, trained.run_dir, config=replace(settings, batch_size=4), resume=True)
 
 
@@ -144,7 +144,7 @@ def test_resume_without_a_run_says_so(animals_dir: Path, tmp_path: Path) -> None
 
 
 def test_a_run_is_never_overwritten_by_another(trained: Run, animals_dir: Path) -> None:
-    with pytest.raises(OutputError, match="holds a run already. Give `resume=True`"):
+    with pytest.raises(OutputError, match="already. Give `resume=True` to continue it"):
         train(animals_dir, trained.run_dir)
 
 
