@@ -56,7 +56,7 @@ def test_a_stopped_training_keeps_its_model_whatever_stopped_it(
     said, errors = process.communicate(timeout=120)
     assert process.returncode == CODES[name]
     assert errors.splitlines() == ["tellapart: stopped."]
-    assert "The model is usable as it is" in said
+    assert "You can use the model as it is" in said
     assert '"state": "stopped"' in (tmp_path / "run" / "run.json").read_text()
 
 

@@ -106,6 +106,6 @@ def test_ctrl_c_on_the_command_line_leaves_a_usable_run_and_says_how_to_go_on(
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The model is usable as it is. Continue with: tellapart train" in output
+    assert "You can use the model as it is. To continue: tellapart train" in output
     assert load(out).class_names == ("cat", "dog")
     assert len((out / "history.csv").read_text().splitlines()) >= 3

@@ -119,7 +119,7 @@ def test_the_balanced_accuracy_and_its_interval(tables: Tables, tiles: dict[str,
 
 def test_the_scores_of_the_probabilities(tables: Tables, tiles: dict[str, tuple[str, str]]) -> None:
     of_label = tables.probabilities[np.arange(len(tables.labels)), tables.labels]
-    assert float(tiles["Log-loss"][0]) == pytest.approx(float(-np.log(of_label).mean()), abs=6e-4)
+    assert float(tiles["Log loss"][0]) == pytest.approx(float(-np.log(of_label).mean()), abs=6e-4)
     truth = np.eye(len(tables.names))[tables.labels]
     brier = float(np.square(tables.probabilities - truth).sum(axis=1).mean())
     assert float(tiles["Brier score"][0]) == pytest.approx(brier, abs=6e-4)

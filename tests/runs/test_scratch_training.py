@@ -172,7 +172,7 @@ def test_whoever_has_photos_mirrored_is_told(
     animals_dir: Path, source_config: SourceConfig, tmp_path: Path, flip: bool
 ) -> None:
     (note,) = notes_of(animals_dir, tmp_path / "run", replace(TINY, epochs=1, flip=flip), source_config)
-    assert ("Photos are also shown mirrored" in note and "pass `flip=False`" in note) == flip
+    assert ("Mirrored photos count as the same class" in note and "give `flip=False`" in note) == flip
 
 
 def test_the_plan_is_told_before_the_first_epoch(
@@ -180,7 +180,7 @@ def test_the_plan_is_told_before_the_first_epoch(
 ) -> None:
     (note,) = notes_of(animals_dir, tmp_path / "run", TINY, source_config)
     assert note.startswith("the plan: 2 epochs at ")
-    assert "predicts at 48x32." in note
+    assert "predicts at 48x32 pixels." in note
 
 
 @pytest.mark.parametrize(("side", "is_said"), [(32, True), (96, False)])
@@ -189,7 +189,7 @@ def test_what_a_small_image_size_hides_is_told(
 ) -> None:
     config = ScratchConfig(image_size=(side, side), epochs=1)
     (note,) = notes_of(animals_dir, tmp_path / "run", config, source_config)
-    assert ("Each pixel stands for 5x5 pixels of a photo" in note) == is_said
+    assert ("Photos are shrunk 5 times." in note) == is_said
 
 
 @pytest.fixture
@@ -235,7 +235,8 @@ def test_the_epochs_that_are_told_are_those_of_the_measured_rate(
     note = notes_of(animals_dir, tmp_path / "run", config, source_config)[-1]
     metrics = json.loads((tmp_path / "run/metrics.json").read_bytes())
     expected = metrics["plan"]["seconds"] * 0.85 * 400 / metrics["num_train"]
-    assert float(note.split()[3]) == pytest.approx(expected, rel=0.01)
+    told = sum(float(num) for num in re.findall(r"([\d.]+) epoch", note))
+    assert told == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.usefixtures("made_up_time")

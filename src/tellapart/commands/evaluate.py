@@ -87,7 +87,7 @@ def evaluate(
         verdict=assessed.verdict,
         steps=assessed.steps,
         promise=_describe_promise(model.path, measurement.evaluation),
-        mistakes=_list_mistakes(checkup.photos, measurement),
+        mistakes=_list_mistakes(checkup.photos.portable(), measurement),
         notes=(
             *opened.notes,
             *known.notes,
