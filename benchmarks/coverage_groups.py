@@ -5,15 +5,12 @@ to a chosen degree. For each kind of collection the table has the share of inter
 as if each file were a photo of its own, and the mean width. `--table` is where it is written.
 """
 
-import argparse
-import csv
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from recording import REPOSITORY_DIR, describe_machine
+from recording import write_simulation
 from tellapart.measure.intervals import grouped_interval
 from tellapart.randomness import named_generator
 
@@ -59,15 +56,7 @@ def rows(num_draws: int) -> Iterator[tuple[object, ...]]:
 
 def main() -> None:
     """Draws `--draws` collections of each kind."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--draws", type=int, default=2000, help="collections of each kind (default 2000)")
-    parser.add_argument("--table", type=Path, default=REPOSITORY_DIR / "benchmarks/tables/group-intervals.csv")
-    arguments = parser.parse_args()
-    print(describe_machine())
-    with arguments.table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(rows(arguments.draws))
+    write_simulation(__doc__, "group-intervals.csv", HEADER, rows, 2000)
 
 
 if __name__ == "__main__":

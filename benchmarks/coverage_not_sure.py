@@ -6,16 +6,13 @@ photos that are answered, of the collections that answer any, counting groups an
 new photos of a class that are missed. `--table` is where it is written.
 """
 
-import argparse
-import csv
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recording import REPOSITORY_DIR, describe_machine
+from recording import write_simulation
 from tellapart.measure.operating import operating_curve, point_for_missed
 from tellapart.measure.selective import selective_points, threshold_for
 from tellapart.randomness import named_generator
@@ -86,15 +83,7 @@ def rows(num_draws: int) -> Iterator[tuple[object, ...]]:
 
 def main() -> None:
     """Draws `--draws` collections of each kind."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--draws", type=int, default=400, help="collections of each kind (default 400)")
-    parser.add_argument("--table", type=Path, default=REPOSITORY_DIR / "benchmarks/tables/group-promises.csv")
-    arguments = parser.parse_args()
-    print(describe_machine())
-    with arguments.table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        writer.writerows(rows(arguments.draws))
+    write_simulation(__doc__, "group-promises.csv", HEADER, rows, 400)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +76,33 @@ def record(measurements: Sequence[Measurement], results_path: Path) -> None:
             print(item)
             numbers = (len(item.values), f"{item.median:.5g}", f"{item.spread:.3g}")
             writer.writerow((*shared, item.benchmark, *numbers, item.unit))
+
+
+def write_simulation(
+    description: str | None,
+    table_name: str,
+    header: Sequence[str],
+    rows: Callable[[int], Iterable[Sequence[object]]],
+    num_draws: int,
+) -> None:
+    """Writes a table of `benchmarks/tables`: the rows of so many collections drawn of each kind, by the command line.
+
+    Args:
+        description: the docstring of the script; its first line is the help.
+        table_name: file name in `benchmarks/tables`.
+        header: names of the columns.
+        rows: of a number of drawn collections of each kind.
+        num_draws: the usual number.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--draws", type=int, default=num_draws, help=f"collections of each kind (default {num_draws})")
+    parser.add_argument("--table", type=Path, default=REPOSITORY_DIR / "benchmarks/tables" / table_name)
+    arguments = parser.parse_args()
+    print(describe_machine())
+    with arguments.table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows(arguments.draws))
 
 
 def describe_commit() -> str:
