@@ -18,12 +18,10 @@ from tellapart.config import (
     ScratchConfig,
     SourceConfig,
     TransferConfig,
-    check_choice,
     check_pattern,
-    check_range,
-    check_whole,
 )
 from tellapart.errors import ConfigError
+from tellapart.value_checks import check_choice, check_range, check_whole
 
 STAGES = [
     ArchiveLimits,

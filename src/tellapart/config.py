@@ -3,7 +3,6 @@
 Defaults stand here and nowhere else. The command line fills these from flags; Python callers make them directly.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
+from tellapart.value_checks import check_choice, check_range, check_whole, refused
 
 OPTIMIZER_NAMES = ("adadelta", "adagrad", "adam", "adamw", "rmsprop", "sgd")
 DEFAULT_BACKBONE, QUICK_BACKBONE = "efficientnet-lite0@288", "efficientnet-lite0"
@@ -20,75 +20,6 @@ MAX_SIDE = 4096
 EYES = ("auto", "quick", "best")
 # Each says where the labels of photos are, so that two of them would contradict each other.
 LABEL_SETTINGS = ("labels_csv", "label_pattern", "class_level")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Nothing, if `value` is one of `choices`.
-
-    Args:
-        name: the setting, or words that say whose value it is.
-        value: what was given.
-        choices: what it may be.
-
-    Raises:
-        ConfigError: it is none of them; the message names the setting and the nearest choice.
-    """
-    if value in choices:
-        return
-    nearest = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.0)
-    raise _refused(
-        name,
-        value,
-        _("is not known. Did you mean {nearest!r}? Choose from {choices}.").format(
-            nearest=nearest[0], choices=", ".join(choices)
-        ),
-    )
-
-
-def check_range(name: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:
-    """Nothing, if `value` is within `[low, high]`, or `(low, high)` with `open_ends`.
-
-    Raises:
-        ConfigError: it is not, or is no number.
-    """
-    is_number = isinstance(value, (int, float))
-    if is_number and (low < value < high if open_ends else low <= value <= high):
-        return
-    if not is_number and open_ends:
-        reason = _("must be a number above {low:,} and below {high:,}.")
-    elif not is_number:
-        reason = _("must be a number between {low:,} and {high:,}.")
-    elif open_ends:
-        reason = _("must be above {low:,} and below {high:,}.")
-    else:
-        reason = _("must be between {low:,} and {high:,}.")
-    reason = reason.format(low=low, high=high)
-    if is_number and (low, high) == (0, 1) and 1 < value <= 100:
-        reason += " " + _("For {percent:g}%, write {share:g}.").format(percent=value, share=value / 100)
-    raise _refused(name, value, reason)
-
-
-def check_whole(name: str, value: int, low: int, high: int) -> None:
-    """Nothing, if `value` is an `int` within `[low, high]`.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _refused(
-            name, value, _("must be a whole number between {low:,} and {high:,}.").format(low=low, high=high)
-        )
-    check_range(name, value, low, high)
-
-
-def _refused(name: str, value: object, reason: str) -> ConfigError:
-    is_setting = name.isidentifier()
-    shown = f"`{name}`" if is_setting else name
-    return ConfigError(
-        f"{shown} {value!r} {reason}",
-        field=name if is_setting else None,
-        value=value,
-    )
 
 
 @dataclass(frozen=True)
@@ -488,16 +419,16 @@ def _class_and_number(name: str, value: ClassNumber) -> tuple[str, float]:
         class_name, number = value.rsplit("=", 1)
         pairs = {class_name: number}
     if len(pairs) > 1:
-        raise _refused(name, value, _("names several classes. Give one of them: only one can have a threshold."))
+        raise refused(name, value, _("names several classes. Give one of them: only one can have a threshold."))
     class_name, number = next(iter(pairs.items()), ("", ""))
     if not isinstance(class_name, str) or not class_name:
-        raise _refused(name, value, _("names no class. Give a class and a number, such as cracked=0.2."))
+        raise refused(name, value, _("names no class. Give a class and a number, such as cracked=0.2."))
     try:
         share = float(number)
     except (TypeError, ValueError):
-        raise _refused(name, value, _("has no number. Give a class and a number, such as cracked=0.2.")) from None
+        raise refused(name, value, _("has no number. Give a class and a number, such as cracked=0.2.")) from None
     if not 0 < share < 1:
-        raise _refused(name, value, _("must be above 0 and below 1. For 5%, write 0.05."))
+        raise refused(name, value, _("must be above 0 and below 1. For 5%, write 0.05."))
     return class_name, share
 
 

@@ -17,11 +17,11 @@ from tellapart.config import (
     RecipeConfig,
     SourceConfig,
     TransferConfig,
-    check_choice,
 )
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
+from tellapart.value_checks import check_choice
 
 
 class SourceSettings(TypedDict, total=False):

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import MAX_SIDE, check_choice, check_whole
+from tellapart.config import MAX_SIDE
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_JSON_BYTES, parse_json, read_regular
+from tellapart.value_checks import check_choice, check_whole
 
 HUB_FILES = ("preprocessor_config.json", "config.json")
 EXAMPLE = '{"image_size": [224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'

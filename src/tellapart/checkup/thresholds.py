@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tellapart.config import check_range, check_whole
 from tellapart.images.facts import BLURRED
 from tellapart.translation import gettext_noop
+from tellapart.value_checks import check_range, check_whole
 
 # The cross-validated probability of the label below which it is suspected, by default: this share of what it would have
 # if all classes were as probable, but never less than 1 in 20. Without it, of the suspects among 548 photos of weather

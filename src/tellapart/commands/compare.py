@@ -9,15 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
-from tellapart.config import (
-    RECIPE_CONFIGS,
-    ClassicConfig,
-    RecipeConfig,
-    ScratchConfig,
-    SourceConfig,
-    TransferConfig,
-    check_choice,
-)
+from tellapart.config import RECIPE_CONFIGS, ClassicConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.file_set import write_files
 from tellapart.measure.mcnemar import compare_paired
@@ -35,6 +27,7 @@ from tellapart.runs.train import train
 from tellapart.settings import CompareSettings, source_config, split_settings
 from tellapart.store import to_csv_bytes, to_json_bytes, write_file
 from tellapart.translation import gettext as _
+from tellapart.value_checks import check_choice
 from tellapart.watcher import Watcher
 
 MARKER_NAME, TABLE_NAME, FIGURE_NAME = "comparison.json", "comparison.csv", "comparison.png"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import DialConfig, check_choice
+from tellapart.config import DialConfig
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import percent, percent_range, quote, round_percent, threshold_text
 from tellapart.measure.operating import (
@@ -24,6 +24,7 @@ from tellapart.measure.scores import OperatingCurve
 from tellapart.photos.names import class_name as to_class_name
 from tellapart.records import Dial
 from tellapart.translation import gettext as _
+from tellapart.value_checks import check_choice
 
 
 def choose_dial(

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tellapart.config import ImageLimits, check_range, check_whole
+from tellapart.config import ImageLimits
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_regular
+from tellapart.value_checks import check_range, check_whole
 
 TOKEN_VARIABLE = "TELLAPART_TOKEN"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
