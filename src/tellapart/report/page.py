@@ -151,7 +151,7 @@ def render_report(report: Report) -> bytes:
             "dials": card_data(dials),
         }
         | {"large": album.large_pictures(), "maps": _maps(report.maps), "details": album.details()}
-        | {"texts": _script_texts(str(script))},
+        | {"texts": script_texts(str(script))},
         decisions_name=decisions_name,
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",
     )
@@ -214,7 +214,7 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _script_texts(script: str) -> dict[str, str]:
+def script_texts(script: str) -> dict[str, str]:
     """What the script says, English to the language of the page; nothing where that is English.
 
     Of two forms the script has the English ones; another language has one here, that of large numbers.
