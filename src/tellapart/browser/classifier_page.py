@@ -28,9 +28,8 @@ from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.dial import describe_dial
 from tellapart.predict.model import Model
-from tellapart.report.page import script_texts
 from tellapart.report.wording import shorten, title_of
-from tellapart.translation import current_language, gettext, ngettext
+from tellapart.translation import current_language, gettext, ngettext, script_texts
 from tellapart.translation import gettext as _
 
 if TYPE_CHECKING:
