@@ -18,7 +18,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-serve bench-check
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
 	@echo "make vendor                    renews the modules of others that Studio's page uses; needs npm"
+	@echo "make web-runtime               renews ONNX Runtime for browsers from its npm package; CHECK=1 only compares; needs npm"
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
@@ -91,6 +92,9 @@ messages: $(READY)
 
 vendor: $(READY)
 	$(BIN)/python vendor/npm_packages.py page
+
+web-runtime: $(READY)
+	$(BIN)/python vendor/web_runtime.py $(if $(CHECK),--check)
 
 axe: $(READY)
 	$(BIN)/python vendor/npm_packages.py tests

@@ -72,6 +72,15 @@ def find_browser() -> str | None:
     return found or next((path for path in _MAC_PATHS if os.access(path, os.X_OK)), None)
 
 
+def browser_version(browser: str) -> str | None:
+    """Name and version of the browser, such as `Chrome/140.0.7339.80`; `None` where it does not start."""
+    try:
+        with _open(browser) as call:
+            return str(call("Browser.getVersion", {})["product"])
+    except ExportError:
+        return None
+
+
 def ask_page(browser: str, page: Path, photos: Sequence[Path]) -> BrowserAnswers:
     """What the page says of each photo, after it has tested itself.
 
@@ -96,7 +105,9 @@ def ask_page(browser: str, page: Path, photos: Sequence[Path]) -> BrowserAnswers
         _wait(lambda: evaluate("globalThis.tellapart?.state.test ?? 'running'") != "running", _OPEN_SECONDS)
         if evaluate("tellapart.state.test") != "passed":
             reason = str(evaluate("tellapart.state.reason"))
-            raise ExportError(_("the page does not trust itself in {browser}: {reason}").format(browser=product, reason=reason))
+            raise ExportError(
+                _("the page does not trust itself in {browser}: {reason}").format(browser=product, reason=reason)
+            )
         root = call("DOM.getDocument", {"depth": 0}, session)["root"]["nodeId"]
         field = call("DOM.querySelector", {"nodeId": root, "selector": "#files"}, session)["nodeId"]
         if photos:
@@ -141,7 +152,9 @@ def _open(browser: str) -> Iterator[_Call]:
         except OSError as exc:
             for end in (to_browser, from_browser):
                 os.close(end)
-            raise ExportError(_("the browser {path!r} does not start: {reason}").format(path=browser, reason=exc.strerror)) from exc
+            raise ExportError(
+                _("the browser {path!r} does not start: {reason}").format(path=browser, reason=exc.strerror)
+            ) from exc
         finally:
             for end in (*ends, reading, writing):
                 os.close(end)
@@ -180,7 +193,11 @@ class _Pipe:
             answer = json.loads(self._read())
             if answer.get("id") == self._number:
                 if "error" in answer:
-                    raise ExportError(_("the browser refuses {method}: {reason}").format(method=method, reason=answer["error"]["message"]))
+                    raise ExportError(
+                        _("the browser refuses {method}: {reason}").format(
+                            method=method, reason=answer["error"]["message"]
+                        )
+                    )
                 return dict(answer["result"])
 
     def _read(self) -> bytes:

@@ -22,9 +22,7 @@ _CONSTANTS = {
     ".py": "HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR = {}, {}, {}, {}",
     ".mjs": "const [HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR] = [{}, {}, {}, {}];",
     ".swift": "let (HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR) = ({}, {}, {}, {})",
-    ".kt": (
-        "const val HEIGHT = {}; const val WIDTH = {}; const val IS_GREY = {}; const val HAS_ONE_FACTOR = {}"
-    ),
+    ".kt": ("const val HEIGHT = {}; const val WIDTH = {}; const val IS_GREY = {}; const val HAS_ONE_FACTOR = {}"),
 }
 _CONSTANTS_LINE = re.compile(r"^(?:const |let )?(?:val )?[\[(]?HEIGHT\b.*$", re.MULTILINE)
 
