@@ -50,6 +50,7 @@ export function say(text, isProblem = false) {
 /** @param {unknown} error */
 export function sayError(error) {
   if (error instanceof ApiError && error.status === 401) connection.value = "locked";
+  else if (error instanceof ApiError && error.status === 0) connection.value = "away";
   else say(error instanceof Error ? error.message : String(error), true);
 }
 
@@ -80,6 +81,10 @@ export const loadProject = latest(async () => {
   project.value = await ask("/api/project");
 });
 
+// Photos with a command on its way that takes them from where they are shown: the next key is meant for the next photo.
+/** @type {Set<string>} */
+const leaving = new Set();
+
 export const loadPhotos = latest(async () => {
   const of = chosen.value;
   if (!of) {
@@ -87,6 +92,7 @@ export const loadPhotos = latest(async () => {
     return;
   }
   const answer = await ask(`/api/photos?class=${encodeURIComponent(of)}`);
+  answer.photos = answer.photos.filter((/** @type {Photo} */ one) => !leaving.has(one.id));
   const isOther = photos.value.of !== of;
   batch(() => {
     photos.value = { of, list: answer.photos };
@@ -102,12 +108,26 @@ export const loadChecks = latest(async () => {
 
 let last = Promise.resolve(/** @type {any} */ (null));
 
+/** Takes photos from what is shown, until the command is done and the server says where they are. @param {string[]} ids */
+function leave(ids) {
+  const { of, list } = photos.value;
+  ids.forEach((id) => leaving.add(id));
+  const rest = list.filter((photo) => !leaving.has(photo.id));
+  batch(() => {
+    photos.value = { of, list: rest };
+    selection.value = new Set([...selection.value].filter((id) => !leaving.has(id)));
+    cursor.value = Math.max(0, Math.min(cursor.value, rest.length - 1));
+  });
+}
+
 /**
  * What the server answers to a command, which it has on disk then; null where it refused, which the page says. Commands
  * reach the server in the order in which they were given.
  * @param {Record<string, unknown>} body
  */
 export function command(body) {
+  const ids = /** @type {string[]} */ (body.photos ?? []);
+  if (["bin", "restore", "label"].includes(String(body.do)) && body.class !== chosen.value) leave(ids);
   last = last.then(async () => {
     try {
       const answer = await post("/api/commands", body);
@@ -117,6 +137,7 @@ export function command(body) {
       sayError(error);
       return null;
     } finally {
+      ids.forEach((id) => leaving.delete(id));
       await Promise.all([loadProject(), loadPhotos()]);
     }
   });
@@ -161,8 +182,10 @@ export async function start() {
     },
     (isOpen) => {
       if (connection.value === "locked") return;
-      if (isOpen && connection.value === "away") loadProject().then(loadPhotos);
+      const wasAway = connection.value === "away";
       connection.value = isOpen ? "open" : "away";
+      // A server that was started again asks for its new token.
+      if (!isOpen || wasAway) loadProject().then(loadPhotos);
     },
   );
   effect(() => {
