@@ -12,6 +12,7 @@ from tellapart.config import ImageLimits
 from tellapart.project.project import Project
 from tellapart.project.small_copies import BackgroundPass, SmallCopies
 from tellapart.studio.events import EventBus
+from tellapart.studio.page_shell import make_shell_routes
 from tellapart.studio.project_routes import StudioState, make_copy_routes, make_project_routes
 from tellapart.studio.studio_access import StudioGuard, StudioKeys
 from tellapart.web.refusals import answer_errors
@@ -73,6 +74,7 @@ def create_studio_app(folder: Path, config: StudioConfig, log: RequestLog | None
     app.state.studio, app.state.metrics = state, metrics
     app.include_router(make_project_routes(state))
     app.include_router(make_copy_routes(state))
+    app.include_router(make_shell_routes())
     answer_errors(app, metrics, log)
     app.add_middleware(StudioGuard, keys=config.keys, metrics=metrics, log=log)
     return app
