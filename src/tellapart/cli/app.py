@@ -32,6 +32,7 @@ from tellapart.cli.report import report
 from tellapart.cli.serve import serve
 from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
+from tellapart.cli.studio import studio
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
 from tellapart.cli.usage_errors import describe_usage_error
@@ -82,7 +83,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, embed, cache, demo):
+_VERBS = (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, studio, embed, cache, demo)
+for command in _VERBS:
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 

@@ -158,11 +158,18 @@ class Project:
                     self._seen.add(path, seen)
             self._changed()
 
+    def note_digest(self, photo: StudioPhoto, digest: str) -> None:
+        """Nothing; the content of a photo that was not looked at yet is known; the lock is held."""
+        state = self._files.get(photo.path)
+        if state is not None:
+            self._seen.add(photo.path, SeenFile(state, digest, None, is_whole=False))
+
     def unseen(self) -> list[str]:
-        """The photos of which nothing is known yet."""
+        """The photos that were not looked at yet."""
         with self.lock:
-            paths = [*self._labels, *own_paths(self._files)]
-            return [path for path in paths if self._seen.get(path, self._files.get(path)) is None]
+            found = {path: self._seen.get(path, self._files.get(path)) for path in self._labels}
+            found |= {path: self._seen.get(path, self._files.get(path)) for path in own_paths(self._files)}
+            return [path for path, seen in found.items() if seen is None or not seen.is_whole]
 
     def save_seen(self) -> None:
         """Nothing; what was seen of the photos is on the disk."""

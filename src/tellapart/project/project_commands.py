@@ -118,7 +118,11 @@ class Plan:
         Raises:
             DatasetError: it is no longer there, or cannot be read.
         """
-        return photo.digest or digest_photo(self._read(photo))
+        if photo.digest is not None:
+            return photo.digest
+        digest = digest_photo(self._read(photo))
+        self._project.note_digest(photo, digest)
+        return digest
 
     def label(self, photo: StudioPhoto, name: str) -> None:
         """Nothing; the photo gets the class, by a move of a file of Studio's, by a decision, or by a copy.

@@ -60,11 +60,19 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """A file as it was when it was looked at: its state, content, and why it cannot be used."""
+    """A file as it was when it was looked at.
+
+    Attributes:
+        state: of the file.
+        digest: of its content; `None` where it cannot be read.
+        problem: why it cannot be used; `None` where it can.
+        is_whole: whether it was decoded; else only its content is known.
+    """
 
     state: FileState
     digest: str | None
     problem: str | None
+    is_whole: bool = True
 
 
 class SeenFiles:
@@ -98,7 +106,7 @@ class SeenFiles:
         if self._is_saved:
             return
         self._files = {path: self._files[path] for path in paths if path in self._files}
-        files = {path: [*one.state, one.digest, one.problem] for path, one in self._files.items()}
+        files = {path: [*one.state, one.digest, one.problem] for path, one in self._files.items() if one.is_whole}
         value = {"decoder": DECODER_VERSION, "files": files}
         try:
             write_file(self._path, json.dumps(value, ensure_ascii=True).encode())
