@@ -24,6 +24,7 @@ from tellapart.cli.demo import demo
 from tellapart.cli.dial import dial
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
+from tellapart.cli.export import export
 from tellapart.cli.fix import fix
 from tellapart.cli.flags import choose_flags, is_own_flag, with_flags
 from tellapart.cli.output import escape_unencodable, print_error
@@ -83,8 +84,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_VERBS = (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, studio, embed, cache, demo)
-for command in _VERBS:
+for command in (
+    show,
+    check,
+    fix,
+    train,
+    report,
+    summary,
+    dial,
+    predict,
+    evaluate,
+    export,
+    compare,
+    serve,
+    studio,
+    embed,
+    cache,
+    demo,
+):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 

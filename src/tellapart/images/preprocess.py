@@ -193,6 +193,17 @@ def encode_webp(image: _PIXELS, longest_side: int, quality: int) -> bytes:
     return data.tobytes()
 
 
+def encode_png(image: _PIXELS) -> bytes:
+    """A PNG file of the image, which loses nothing.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+    """
+    is_encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert is_encoded
+    return data.tobytes()
+
+
 def decode_thumbnail(data: bytes) -> _PIXELS:
     """The image that `encode_thumbnail` made `data` of: uint8 RGB, shape `(height, width, 3)`."""
     return decode_image(data)
