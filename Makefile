@@ -34,7 +34,7 @@ help:
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
-	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
+	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"

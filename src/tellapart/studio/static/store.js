@@ -153,6 +153,34 @@ export const undo = async () => {
   else if (await command({ do: "undo" })) say(_("Undone."));
 };
 
+// Of the time, loading after events takes a quarter at most: a recording changes the project many times a second.
+const REST = 3;
+const SHORTEST_REST_MS = 100;
+
+/**
+ * Runs at once, and again after a rest where it was asked for meanwhile.
+ * @param {() => Promise<unknown>} load
+ */
+function restful(load) {
+  let isBusy = false;
+  let isStale = false;
+  return async () => {
+    isStale = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isStale) {
+      isStale = false;
+      const begun = performance.now();
+      await load();
+      const rest = Math.max(SHORTEST_REST_MS, REST * (performance.now() - begun));
+      await new Promise((resolve) => setTimeout(resolve, rest));
+    }
+    isBusy = false;
+  };
+}
+
+const followProject = restful(() => Promise.all([loadProject(), loadPhotos()]));
+
 let token = "";
 
 /** Opens the session and listens; what the views show follows from then on. */
@@ -169,10 +197,7 @@ export async function start() {
   connection.value = "open";
   listen(
     {
-      project: () => {
-        loadProject();
-        loadPhotos();
-      },
+      project: followProject,
       model: (model) => (project.value = { ...project.value, model }),
       job: (job) => {
         const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);

@@ -132,12 +132,15 @@ export function Try() {
   </div>`;
 }
 
+/** What the model says where it names no class. @param {string} answer */
+const doubtOf = (answer) => ({ "not sure": _("not sure"), "none of these": _("none of these") })[answer] ?? answer;
+
 /** @param {{answer: Answer}} properties */
 function Bars({ answer }) {
   const sorted = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]).slice(0, MOST_BARS);
   const colors = new Map(classes().map((one) => [one.name, one.color_index]));
   return html`<p class=${answer.class === null ? "verdict unsure" : "verdict"} aria-live="polite">
-      ${answer.class === null ? answer.answer : html`<bdi>${answer.answer}</bdi>`}
+      ${answer.class === null ? doubtOf(answer.answer) : html`<bdi>${answer.answer}</bdi>`}
       ${answer.provisional && html` <span class="tag">${_("provisional")}</span>`}</p>
     ${answer.class === null && html`<p class="faint">${_("The model does not answer here. Its nearest class is {name}.", { name: answer.nearest_class })}</p>`}
     <ul class="bars">${sorted.map(([name, probability]) => html`<li key=${name}><bdi>${name}</bdi><span class="n">${percent(probability)}</span>
