@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.decisions.decision_table import Decision, Verdict, path_key
+from tellapart.photos.names import STUDIO_DIR
 from tellapart.store import output_error, sync_folder
 from tellapart.untrusted import text_of
 
-STATE_DIR = ".tellapart"
-BIN_DIR, UNSORTED_DIR, INCOMING_DIR = f"{STATE_DIR}/bin", f"{STATE_DIR}/unsorted", f"{STATE_DIR}/incoming"
+BIN_DIR, UNSORTED_DIR, INCOMING_DIR = f"{STUDIO_DIR}/bin", f"{STUDIO_DIR}/unsorted", f"{STUDIO_DIR}/incoming"
 
 _VERDICTS: dict[str, Verdict] = {"keep": "keep", "move": "move", "remove": "remove"}
 

@@ -13,11 +13,10 @@ from tellapart.config import ImageLimits, SourceConfig
 from tellapart.decisions.decision_table import Decision, decisions_to_csv, find_decisions, read_decisions
 from tellapart.errors import DatasetError, OutputError
 from tellapart.photos.files import DiskFile
-from tellapart.photos.names import DECISIONS_NAME, class_name
+from tellapart.photos.names import DECISIONS_NAME, STUDIO_DIR, class_name
 from tellapart.project.effects import (
     BIN_DIR,
     INCOMING_DIR,
-    STATE_DIR,
     UNSORTED_DIR,
     Decide,
     Effect,
@@ -72,8 +71,8 @@ class Project:
             for name in (BIN_DIR, UNSORTED_DIR, INCOMING_DIR):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise output_error(root / STATE_DIR, exc) from exc
-        self.journal = Journal(root / STATE_DIR / JOURNAL_NAME)
+            raise output_error(root / STUDIO_DIR, exc) from exc
+        self.journal = Journal(root / STUDIO_DIR / JOURNAL_NAME)
         self._read_rows()
         if self.journal.unfinished is not None:
             self._make_real(self.journal.unfinished.effects)
@@ -83,7 +82,7 @@ class Project:
         self.ownership = Ownership()
         for entry in self.journal.entries:
             self.ownership.add(entry.effects)
-        self._seen = SeenFiles(root / STATE_DIR)
+        self._seen = SeenFiles(root / STUDIO_DIR)
         self.read_again()
 
     def on_change(self, watcher: Callable[[], None]) -> None:
@@ -218,7 +217,7 @@ class Project:
         carry_out(self.root, effects)
         if self.rows_problem is not None or not any(isinstance(one, Decide) for one in effects):
             return
-        path, backup = self.root / DECISIONS_NAME, self.root / STATE_DIR / _BACKUP_NAME
+        path, backup = self.root / DECISIONS_NAME, self.root / STUDIO_DIR / _BACKUP_NAME
         if path.exists() and not backup.exists():  # it may have columns of its owner's
             write_file(backup, path.read_bytes())
         rows = with_rows(self.rows, effects)
@@ -252,7 +251,7 @@ class Project:
                 if not self._look(effect.target):
                     continue
                 self._seen.add(effect.target, SeenFile(self._files[effect.target], effect.digest, None))
-                if not effect.target.startswith(f"{STATE_DIR}/"):
+                if not effect.target.startswith(f"{STUDIO_DIR}/"):
                     self._labels[effect.target] = labels.get(effect.target.rpartition("/")[0])
         self._look(DECISIONS_NAME)
 
