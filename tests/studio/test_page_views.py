@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -42,6 +43,8 @@ pytestmark = [
         not (CHROMIUM.exists() and DRIVER.exists()), reason="needs /usr/bin/chromium and /usr/bin/chromedriver"
     ),
 ]
+
+needs_model = pytest.mark.skipif(find_spec("tellapart.studio.model_routes") is None, reason="needs the model")
 
 
 @dataclass
@@ -181,6 +184,7 @@ def photos_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
+@needs_model
 def test_a_teacher_goes_from_an_empty_folder_to_a_served_model(browser: Chrome, empty: Studio, tmp_path: Path) -> None:
     page = open_page(browser, empty)
     page.find_element(By.ID, "name-0").send_keys("cat" + Keys.ENTER)
@@ -365,6 +369,7 @@ def test_a_grid_of_any_size_has_all_photos_in_sight_and_at_most_300(browser: Chr
     assert open_page(browser, pets).execute_async_script(LAYOUT) == []
 
 
+@needs_model
 def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, pets: Studio) -> None:
     page = open_page(browser, pets, "/try")
     wait_until(page, lambda: ask(page, "/api/project")["model"]["accuracy"] is not None)
@@ -381,6 +386,7 @@ def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, p
     assert page.get_log("browser") == []
 
 
+@needs_model
 def test_a_finding_is_decided_in_place_and_the_decision_is_on_disk(browser: Chrome, empty: Studio) -> None:
     for kind, name in enumerate(("cat", "dog")):
         write_photos(empty.folder / name, kind, 6)
@@ -406,7 +412,14 @@ axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => done
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core; `make axe` brings it")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/collect?class=unsorted", "/collect?class=bin", "/train", "/check", "/try", "/use"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/collect?class=unsorted",
+        "/collect?class=bin",
+        *(pytest.param(f"/{view}", marks=needs_model) for view in ("train", "check", "try", "use")),
+    ],
+)
 def test_axe_finds_nothing_serious(path: str, scheme: str, browser: Chrome, pets: Studio) -> None:
     features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
@@ -423,6 +436,7 @@ def test_axe_finds_nothing_serious_in_an_empty_folder(browser: Chrome, empty: St
     assert page.execute_async_script(AXE_RUN) == []
 
 
+@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -434,6 +448,7 @@ def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_chinese_view_has_no_english_sentence_of_the_page(view: str, browser: Chrome, pets: Studio) -> None:
     with use_language("zh"):

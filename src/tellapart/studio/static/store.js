@@ -55,16 +55,14 @@ export function sayError(error) {
 }
 
 /**
- * Runs one at a time, and once more where it was asked for meanwhile.
+ * Runs one at a time, and once more where it was asked for meanwhile; done when nothing more is asked for.
  * @param {() => Promise<void>} load
  */
 function latest(load) {
-  let isRunning = false;
+  /** @type {Promise<void> | null} */
+  let running = null;
   let isStale = false;
-  return async () => {
-    isStale = true;
-    if (isRunning) return;
-    isRunning = true;
+  const run = async () => {
     while (isStale) {
       isStale = false;
       try {
@@ -73,7 +71,12 @@ function latest(load) {
         sayError(error);
       }
     }
-    isRunning = false;
+    running = null;
+  };
+  return () => {
+    isStale = true;
+    running ??= run();
+    return running;
   };
 }
 
@@ -101,6 +104,12 @@ export const loadPhotos = latest(async () => {
     cursor.value = isOther ? 0 : Math.max(0, Math.min(cursor.value, answer.photos.length - 1));
   });
 });
+
+/** The project first: the class that is shown may be gone. */
+export async function loadAll() {
+  await loadProject();
+  await loadPhotos();
+}
 
 export const loadChecks = latest(async () => {
   checks.value = await ask("/api/check");
@@ -138,7 +147,7 @@ export function command(body) {
       return null;
     } finally {
       ids.forEach((id) => leaving.delete(id));
-      await Promise.all([loadProject(), loadPhotos()]);
+      await loadAll();
     }
   });
   return last;
@@ -179,7 +188,7 @@ function restful(load) {
   };
 }
 
-const followProject = restful(() => Promise.all([loadProject(), loadPhotos()]));
+const followProject = restful(loadAll);
 
 let token = "";
 
@@ -210,7 +219,7 @@ export async function start() {
       const wasAway = connection.value === "away";
       connection.value = isOpen ? "open" : "away";
       // A server that was started again asks for its new token.
-      if (!isOpen || wasAway) loadProject().then(loadPhotos);
+      if (!isOpen || wasAway) loadAll();
     },
   );
   effect(() => {

@@ -1,7 +1,7 @@
 // Files on their way to the server: dropped, chosen, pasted or recorded, a few at a time. A folder names a class.
 // @ts-check
 import { send } from "./api.js";
-import { classes, command, loadPhotos, loadProject, say, sayError } from "./store.js";
+import { classes, command, loadAll, say, sayError } from "./store.js";
 import { _, ngettext } from "./translation.js";
 import { signal } from "./vendor/signals.js";
 
@@ -124,8 +124,7 @@ function finish() {
   const num = skipped.value.length;
   const text = ngettext("{num} photo added.", "{num} photos added.", added);
   say(num ? `${text} ${ngettext("{num} file was not added.", "{num} files were not added.", num)}` : text, num > 0);
-  loadProject();
-  loadPhotos();
+  loadAll();
 }
 
 /** A key that the frames of one recording share. */
