@@ -28,7 +28,7 @@ class OnnxGraph:
         graph = onnx.load_model_from_string(model).graph
         self.inputs = tuple(value.name for value in graph.input)
         self.outputs = tuple(value.name for value in graph.output)
-        self._makers = {output: node for node in graph.node for output in node.output}
+        self._makers: dict[str, onnx.NodeProto] = {output: node for node in graph.node for output in node.output}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         for node in graph.node:
             if node.op_type == "Constant":
@@ -42,7 +42,8 @@ class OnnxGraph:
         """
         if name not in self._makers:
             raise NotImplementedError(f"nothing makes the tensor {name!r}")
-        return self._makers[name]
+        node: onnx.NodeProto = self._makers[name]
+        return node
 
     def constant(self, name: str) -> _Array | None:
         """The values of a tensor that is the same for all images; `None` for another. A cast of one is one."""
