@@ -18,12 +18,13 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-serve bench-check
+.PHONY: help setup demo demo-photos test test-exports check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+	bench-scratch bench-start bench-step bench-serve bench-studio bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
 	@echo "make test     runs the tests"
+	@echo "make test-exports   installs TensorFlow in .venv-exports, and tests the exports to LiteRT"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
 	@echo "make wheel    builds dist/tellapart-*.whl, and tries it in an environment of its own"
@@ -35,8 +36,8 @@ help:
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
-	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
-	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
+	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
@@ -49,7 +50,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,openvino,coreml,dev,docs]'
 	@touch $@
 
 demo: $(READY)
@@ -61,6 +62,14 @@ demo-photos: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist loadscope
+
+# Exports whose converters take minutes to install, in an environment of their own.
+EXPORTS_VENV ?= .venv-exports
+test-exports: $(READY)
+	$(PYTHON) -m venv $(EXPORTS_VENV)
+	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt -e '.[train,litert,dev]'
+	$(EXPORTS_VENV)/bin/python -m pytest -q tests/export/test_litert_model.py
 
 check: $(READY)
 	$(BIN)/ruff format --check
@@ -108,7 +117,7 @@ screenshot: $(READY)
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) TELLAPART_TEST_FILES=$(FILES) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-check
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-studio bench-check
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -146,6 +155,9 @@ bench-step: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)
+
+bench-studio: $(READY)
+	$(BIN)/python benchmarks/bench_studio.py
 
 bench-check: $(READY)
 	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)

@@ -33,6 +33,7 @@ from tellapart.cli.report import report
 from tellapart.cli.serve import serve
 from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
+from tellapart.cli.studio import studio
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
 from tellapart.cli.usage_errors import describe_usage_error
@@ -96,6 +97,7 @@ for command in (
     export,
     compare,
     serve,
+    studio,
     embed,
     cache,
     demo,

@@ -229,7 +229,7 @@ def _without_unread(answers: Answers, is_large: NDArray[np.bool_], target: Targe
     Raises:
         ExportError: it could read none.
     """
-    is_read = ~np.isnan(answers.found).any(axis=1)
+    is_read: NDArray[np.bool_] = np.asarray(~np.isnan(answers.found).any(axis=1))
     if not is_read.any():
         raise ExportError(
             _("the export to {target} could not read any of the {num:,} photos. Give others with `proof`.").format(

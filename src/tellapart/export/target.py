@@ -27,6 +27,10 @@ HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
 
 _ROOM = __name__.rpartition(".")[0]
 _CALIBRATION_PHOTOS = 200
+# TensorFlow's converter runs each of them by a slow interpreter.
+_FEW_CALIBRATION_PHOTOS = 60
+_LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
+_ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,20 @@ class Runner:
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
 _ALL = (
     Target("openvino", "openvino_model", needs={"openvino": "openvino", "onnx": "train"}, holds=_ALL_OUTPUTS),
+    Target(
+        "keras",
+        "keras_model",
+        needs={"keras": "train", "torch": "train", "onnx": "train"},
+        holds=frozenset({HEAT_MAPS}),
+        environment={"KERAS_BACKEND": "torch"},
+    ),
+    Target(
+        "coreml",
+        "coreml_model",
+        needs={"coremltools": "coreml", "torch": "train", "onnx": "train"},
+        holds=_ALL_OUTPUTS,
+        is_example_run=False,
+    ),
     Target("triton", "triton_repository", holds=_ALL_OUTPUTS, is_example_run=False),
     Target(
         "onnx-int8",
@@ -103,6 +121,15 @@ _ALL = (
         "int8",
         num_calibration=_CALIBRATION_PHOTOS,
         holds=_ALL_OUTPUTS,
+    ),
+    Target("litert", "litert_model", needs=_LITERT, environment=_ON_TENSORFLOW),
+    Target(
+        "litert-int8",
+        "litert_model",
+        "int8",
+        needs=_LITERT,
+        num_calibration=_FEW_CALIBRATION_PHOTOS,
+        environment=_ON_TENSORFLOW,
     ),
     Target("web", "web_page", "browser", holds=_ALL_OUTPUTS, is_example_run=False, takes_files=True),
     Target(

@@ -24,6 +24,8 @@ _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"
 
 # What tellapart itself leaves beside the class folders of a cleaned copy.
 DECISIONS_NAME, CLEANED_MARKER = "decisions.csv", "fixed.json"
+# Where Studio keeps what is its own, in the folder of its project.
+STUDIO_DIR = ".tellapart"
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 # What Windows takes for a device, whatever follows the first dot.

@@ -148,7 +148,7 @@ def _lock_folder(run_dir: Path) -> int:
             continue  # the other training could not start, and has taken the folder away
         except OSError as exc:
             raise output_error(path, exc) from exc
-        if not _is_locked(descriptor, is_ours):
+        if not take_lock(descriptor, is_ours):
             holder = os.read(descriptor, 100).decode(errors="replace").strip() or _("process unknown")
             os.close(descriptor)
             raise OutputError(
@@ -168,7 +168,7 @@ def _lock_folder(run_dir: Path) -> int:
     raise OutputError(said.format(folder=str(run_dir)), path=run_dir)
 
 
-def _is_locked(descriptor: int, is_ours: bool) -> bool:
+def take_lock(descriptor: int, is_ours: bool) -> bool:
     """Whether this process now holds the lock; on a disk without locks, whether it has made the file."""
     try:
         if sys.platform == "win32":

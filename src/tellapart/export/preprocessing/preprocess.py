@@ -40,7 +40,7 @@ def shares(size: int, new_size: int) -> NDArray[np.float64]:
     """How much of each old pixel lies below each new one: shape `(new_size, size)`."""
     edges = np.arange(new_size + 1) * (size / new_size)
     old = np.arange(size)
-    return np.clip(np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old), 0, 1)
+    return np.asarray(np.clip(np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old), 0, 1))
 
 
 def cubic(size: int, new_size: int) -> NDArray[np.float64]:
