@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tellapart.browser.classifier_page import PageFiles, make_page
-from tellapart.export.preprocessing_folder import SCRIPT_FILE, preprocessing_source
 from tellapart.heads.onnx_temperature import answering_onnx
+from tellapart.images.preprocessing_folder import SCRIPT_FILE, preprocessing_source
 from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.model import Model

@@ -16,8 +16,8 @@ import tellapart
 from tellapart.errors import ConfigError, DatasetError, DependencyError, ExportError, OutputError
 from tellapart.export import export_model as export_module
 from tellapart.export.converter_process import EXPORT_DIR
-from tellapart.export.preprocessing_folder import GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR, SOURCE_FILES
 from tellapart.export.target import TARGETS
+from tellapart.images.preprocessing_folder import GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR, SOURCE_FILES
 from tellapart.store import sha256_hex
 
 if TYPE_CHECKING:

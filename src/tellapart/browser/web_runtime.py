@@ -7,6 +7,7 @@ them); `manifest.json` has the SHA-256 of each.
 import gzip
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_web_runtime() -> WebRuntime:
         files = {name: (_RUNTIME_DIR / name).read_bytes() for name in (_SCRIPT_FILE, LICENSE_FILE, NOTICES_FILE)}
         files[_WASM_FILE] = gzip.decompress(packed_wasm)
         is_whole = all(sha256_hex(data) == manifest["files"][name]["sha256"] for name, data in files.items())
-    except (OSError, EOFError, ValueError, KeyError) as exc:
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as exc:
         raise _damaged() from exc
     if not is_whole:
         raise _damaged()

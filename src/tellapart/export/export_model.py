@@ -28,11 +28,11 @@ from tellapart.export.converter_process import (
 )
 from tellapart.export.example import run_example
 from tellapart.export.export_file import EXPORT_FILE, bundle_digest, describe_export, describe_left_out
-from tellapart.export.preprocessing_folder import write_preprocessing
 from tellapart.export.proof import SMALL_PIXELS, Answers, Proof, compare_answers, read_answers, sure_from
 from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
 from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target
 from tellapart.images.gate import read_info
+from tellapart.images.preprocessing_folder import write_preprocessing
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, source_paths
 from tellapart.predict.bundle import write_bundle

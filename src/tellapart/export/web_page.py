@@ -17,9 +17,9 @@ from tellapart.browser.chromium import ask_page, browser_version, find_browser
 from tellapart.browser.classifier_page import NETWORK_FILE, make_page
 from tellapart.browser.web_runtime import read_web_runtime
 from tellapart.errors import ExportError
-from tellapart.export.preprocessing_folder import SCRIPT_FILE
 from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Conversion, Runner
 from tellapart.heads.onnx_temperature import answering_onnx
+from tellapart.images.preprocessing_folder import SCRIPT_FILE
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, PROBABILITIES_NAME
 from tellapart.store import write_file
 from tellapart.translation import gettext as _

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.export.converter_process import load_preprocess
-from tellapart.export.preprocessing_folder import (
+from tellapart.images.preprocess import PreprocessSpec, resize_image
+from tellapart.images.preprocessing_folder import (
     GOLDEN_FILE,
     GOLDEN_PHOTO,
     GOLDEN_TENSOR,
@@ -19,7 +20,6 @@ from tellapart.export.preprocessing_folder import (
     SOURCE_FILES,
     write_preprocessing,
 )
-from tellapart.images.preprocess import PreprocessSpec, resize_image
 from tellapart.store import sha256_hex
 
 SPECS = {

@@ -1,6 +1,6 @@
 """The folder `preprocessing/` of an export: how a photo becomes what the model takes, for programs of any language.
 
-The sources in `preprocessing/` of this room are complete as they are; an export has its own size in their constants.
+The sources in `reference/` are complete as they are; an export has its own size in their constants.
 Beside them lies a drawn photo with what must come out of it, the golden vector.
 """
 
@@ -16,13 +16,13 @@ from tellapart.store import sha256_hex, to_json_bytes, write_file
 PYTHON_FILE, SCRIPT_FILE = "preprocess.py", "preprocess.mjs"
 SOURCE_FILES = (PYTHON_FILE, SCRIPT_FILE, "preprocess.swift", "preprocess.kt")
 GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR = "golden.json", "golden_photo.rgb", "golden_tensor.rgb"
-_SOURCES_DIR = Path(__file__).with_name("preprocessing")
+_SOURCES_DIR = Path(__file__).with_name("reference")
 # How the one line of constants begins in each language, and what ends it.
 _CONSTANTS = {
     ".py": "HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR = {}, {}, {}, {}",
     ".mjs": "const [HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR] = [{}, {}, {}, {}];",
     ".swift": "let (HEIGHT, WIDTH, IS_GREY, HAS_ONE_FACTOR) = ({}, {}, {}, {})",
-    ".kt": ("const val HEIGHT = {}; const val WIDTH = {}; const val IS_GREY = {}; const val HAS_ONE_FACTOR = {}"),
+    ".kt": "const val HEIGHT = {}; const val WIDTH = {}; const val IS_GREY = {}; const val HAS_ONE_FACTOR = {}",
 }
 _CONSTANTS_LINE = re.compile(r"^(?:const |let )?(?:val )?[\[(]?HEIGHT\b.*$", re.MULTILINE)
 
@@ -52,7 +52,8 @@ def preprocessing_source(name: str, spec: PreprocessSpec) -> str:
     suffix = Path(name).suffix
     words = ("False", "True") if suffix == ".py" else ("false", "true")
     constants = _CONSTANTS[suffix].format(*spec.image_size, words[spec.channels == 1], words[spec.decoder < 3])
-    text, num_lines = _CONSTANTS_LINE.subn(constants, (_SOURCES_DIR / name).read_text(encoding="utf-8"), count=1)
+    source = (_SOURCES_DIR / f"reference{suffix}").read_text(encoding="utf-8")
+    text, num_lines = _CONSTANTS_LINE.subn(constants, source, count=1)
     assert num_lines == 1, name
     return text
 
