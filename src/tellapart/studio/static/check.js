@@ -2,19 +2,17 @@
 // decision on disk, and not before.
 // @ts-check
 import { LargeView } from "./dialogs.js";
-import { html } from "./html.js";
+import { html, withCode } from "./html.js";
 import { bin, checks, classOf, classes, command, label, loadChecks, project, say } from "./store.js";
 import { _, ngettext, percent } from "./translation.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 /** @typedef {{id: string, digest: string, name: string, class: string | null, proposal: {class: string, probability: number} | null}} FoundPhoto */
-/** @typedef {{name: string, title: string, sentence: string, action: string | null, groups?: FoundPhoto[][], photos?: FoundPhoto[]}} Finding */
+/** @typedef {{name: string, title: string, sentence: string, action: string | null, groups: FoundPhoto[][]}} Finding */
 
 // More would be neither looked at nor quick to draw; the rest comes up as these are decided.
 const MOST_GROUPS = 24;
 
-/** @param {Finding} finding @returns {FoundPhoto[][]} */
-const groupsOf = (finding) => finding.groups ?? (finding.photos ?? []).map((photo) => [photo]);
 /** @param {FoundPhoto[]} group */
 const keyOf = (group) => group.map((photo) => photo.id).join(" ");
 
@@ -49,9 +47,9 @@ export function Check() {
 
   const known = checks.value;
   const findings = /** @type {Finding[]} */ (known?.findings ?? [])
-    .map((finding) => ({ finding, groups: groupsOf(finding).filter((group) => !decided.has(keyOf(group))) }));
+    .map((finding) => ({ finding, groups: finding.groups.filter((group) => !decided.has(keyOf(group))) }));
   const open = findings.filter(({ groups }) => groups.length);
-  const facts = findings.filter(({ finding }) => !groupsOf(finding).length);
+  const facts = findings.filter(({ finding }) => !finding.groups.length);
   useEffect(() => setDecided(new Set()), [known]);
 
   return html`<div class="reading check">
@@ -59,7 +57,7 @@ export function Check() {
     <p class="lead" aria-live="polite">${leadOf(known, open.length)}</p>
     ${open.map(({ finding, groups }) => html`<section class="finding" key=${finding.name}>
       <h2>${finding.title}</h2><p class="faint">${finding.sentence}</p>
-      ${finding.action && html`<p>${finding.action}</p>`}
+      ${finding.action && html`<p>${withCode(finding.action)}</p>`}
       <div class="groups">${groups.slice(0, MOST_GROUPS).map((group) => html`<${Group} key=${keyOf(group)} group=${group} isBusy=${busy === keyOf(group)}
         settle=${settle} onLarge=${(/** @type {number} */ place) => setLarge({ photos: group, place })} />`)}</div>
       ${groups.length > MOST_GROUPS && html`<p class="faint">${ngettext("{num} more comes up as you decide.", "{num} more come up as you decide.", groups.length - MOST_GROUPS)}</p>`}
@@ -73,6 +71,7 @@ export function Check() {
 /** @param {any} known @param {number} num findings with photos */
 function leadOf(known, num) {
   if (!known || ["running", "waiting"].includes(known.state)) return _("The photos are being checked. Findings appear here.");
+  if (known.state === "failed") return known.message;
   if (known.state === "none") return _("There is nothing to check yet. Add photos first.");
   if (!num) return _("No problems found in the photos.");
   return _("Look at each photo and decide. Your own files stay as they are.");

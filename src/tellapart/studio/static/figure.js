@@ -15,7 +15,7 @@ export function Figure({ model, isLarge }) {
             ? ngettext("Right this often on {num} photo, by a quick test.", "Right this often on {num} photos, by a quick test.", model.num_photos)
             : ngettext("Right this often on {num} photo it was not trained on.", "Right this often on {num} photos it was not trained on.", model.num_photos)}</p>`
       : html`<p class="faint">${_("Training starts by itself once two classes have a few photos.")}</p>`}
-    ${model?.message && html`<p class=${model.state === "none" || model.state === "waiting" ? "faint" : "state"}>${model.message}</p>`}
+    ${model?.message && html`<p class=${model.state === "failed" ? "problem-text" : "faint"}>${model.message}</p>`}
     ${model && ["fitting", "choosing"].includes(model.state) && html`<p class="busy">${model.state === "fitting" ? _("Learning …") : _("Testing the model by cross-validation …")}</p>`}
   </div>`;
 }

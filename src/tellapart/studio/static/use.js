@@ -13,7 +13,7 @@ import { useEffect, useState } from "./vendor/hooks.js";
 export function Use() {
   const [runs, setRuns] = useState(/** @type {Run[] | null} */ (null));
   useEffect(() => {
-    ask("/api/runs").then((answer) => setRuns(answer.runs ?? answer), sayError);
+    ask("/api/runs").then(setRuns, sayError);
   }, [project.value?.revision, project.value?.jobs?.map((/** @type {any} */ job) => job.state).join(), project.value?.model?.state]);
   if (!runs) return html`<div class="reading"><h1>${_("Use")}</h1></div>`;
   const run = runs.find((one) => one.id === query.value.get("run")) ?? runs[0];
@@ -48,7 +48,7 @@ function Verdict({ run }) {
 
 /** @param {{run: Run}} properties */
 function Calling({ run }) {
-  const served = project.value.served;
+  const served = project.value.served?.run === run.id ? project.value.served : null;
   const [kind, setKind] = useState("curl");
   const address = served?.address ?? "http://127.0.0.1:8000";
   const codes = {
@@ -57,6 +57,7 @@ function Calling({ run }) {
     JavaScript: `const response = await fetch("${address}/predict", { method: "POST", body: photo });\nconst answer = await response.json();\nconsole.log(answer.answer, answer.probability);`,
   };
   const code = codes[/** @type {keyof typeof codes} */ (kind)];
+  // Another model may be served now; this one then takes its place.
   const toggle = async () => {
     try {
       await post("/api/serve", { run: run.id, on: !served });
@@ -69,7 +70,7 @@ function Calling({ run }) {
     await navigator.clipboard.writeText(code).then(() => say(_("Copied.")), sayError);
   };
   return html`<section><h2>${_("From other programs")}</h2>
-    <p>${served ? _("The model answers at {address}, on this machine only.", { address }) : _("The model does not answer other programs now.")}</p>
+    <p>${served ? _("This model answers at {address}, on this machine only.", { address }) : _("This model does not answer other programs now.")}</p>
     <div class="buttons"><button type="button" class=${served ? "" : "main"} role="switch" aria-checked=${served ? "true" : "false"} onClick=${toggle}>${served ? _("Stop serving") : _("Serve this model")}</button></div>
     <div class="tabs" role="group" aria-label=${_("Language of the example")}>${Object.keys(codes).map((one) => html`<button type="button" key=${one} aria-pressed=${one === kind ? "true" : "false"} onClick=${() => setKind(one)}>${one}</button>`)}
       <button type="button" class="copy" onClick=${copy}>${_("Copy")}</button></div>
@@ -79,19 +80,22 @@ function Calling({ run }) {
 /** @param {{run: Run}} properties */
 function Exports({ run }) {
   const targets = project.value.exports;
-  if (!targets?.length) return null;
+  const [busy, setBusy] = useState("");
+  if (!targets.length) return null;
   /** @param {string} target */
   const make = async (target) => {
+    setBusy(target);
     try {
       const answer = await post("/api/exports", { run: run.id, target });
-      say(answer.message ?? _("The export runs. It appears under Train when it is done."));
-      await loadProject();
+      say(answer.message);
     } catch (error) {
       sayError(error);
     }
+    setBusy("");
   };
   return html`<section><h2>${_("For other devices")}</h2><div class="buttons">
-    ${targets.map((/** @type {string} */ target) => html`<button type="button" key=${target} onClick=${() => make(target)}>${target}</button>`)}</div></section>`;
+    ${targets.map((/** @type {string} */ target) => html`<button type="button" key=${target} disabled=${busy !== ""} onClick=${() => make(target)}>${target}</button>`)}</div>
+    <p class="faint" aria-live="polite">${busy && _("Exporting to {target} and comparing the answers …", { target: busy })}</p></section>`;
 }
 
 /** @param {{runs: Run[], run: Run}} properties */
