@@ -83,10 +83,11 @@ class Plan:
     def free_path(self, folder: str, name: str) -> str:
         """A path in the folder at which there is nothing, named like `name`."""
         stem, suffix = os.path.splitext(name)
-        number, path = 1, f"{folder}/{name}"
+        before = f"{folder}/" if folder else ""
+        number, path = 1, before + name
         while path.casefold() in self._taken or os.path.lexists(self._project.root / path):
             number += 1
-            path = f"{folder}/{stem} ({number}){suffix}"
+            path = f"{before}{stem} ({number}){suffix}"
         self._taken.add(path.casefold())
         return path
 
@@ -113,16 +114,38 @@ class Plan:
         self._rows[key] = before, decided_rows(about, photo.folder_label, path, target, is_kept=is_kept)
 
     def digest(self, photo: StudioPhoto) -> str:
-        """The digest of a photo, of which nothing may be known yet.
+        """The digest of a photo as it is now.
 
         Raises:
             DatasetError: it is no longer there, or cannot be read.
         """
-        if photo.digest is not None:
+        if photo.digest is not None and self._project.is_unchanged(photo):
             return photo.digest
         digest = digest_photo(self._read(photo))
         self._project.note_digest(photo, digest)
         return digest
+
+    def is_ours(self, photo: StudioPhoto) -> bool:
+        """Whether Studio wrote the file, and nobody has changed it since.
+
+        Raises:
+            DatasetError: as for `digest`.
+        """
+        owned = self._project.ownership.photos.get(photo.path)
+        return owned is not None and owned.digest == self.digest(photo)
+
+    def new_path(self, label: str, name: str) -> str:
+        """Where a new photo of a class goes: into its folder; where classes are in names, into the name of the file.
+
+        Raises:
+            DatasetError: no folder can have the name of the class.
+        """
+        if not self._project.is_by_name:
+            return self.free_path(self.class_dir(label), name)
+        suffix, number = os.path.splitext(name)[1], 1
+        while os.path.lexists(self._project.root / f"{label}.{number}{suffix}"):
+            number += 1
+        return self.free_path("", f"{label}.{number}{suffix}")
 
     def label(self, photo: StudioPhoto, name: str) -> None:
         """Nothing; the photo gets the class, by a move of a file of Studio's, by a decision, or by a copy.
@@ -130,21 +153,19 @@ class Plan:
         Raises:
             DatasetError: the photo is no longer there, or nothing can be decided.
         """
-        if photo.is_ours:
-            if photo.folder_label is not None and photo.digest is not None and self._project.rows:
+        if self.is_ours(photo):
+            if photo.folder_label is not None and self._project.rows:
                 self.decide(photo, photo.folder_label)
             if photo.folder_label != name:
-                folder = self.class_dir(name)
-                self.move(photo, self.free_path(folder, photo.name))
+                self.move(photo, self.new_path(name, photo.name))
         elif photo.folder_label is not None:
-            self.class_dir(name)
             self.decide(photo, name)
         else:  # a decision is about a photo that has a class
             data = self._read(photo)
             incoming = f"{INCOMING_DIR}/{secrets.token_hex(8)}"
             with open_whole(self._project.root / incoming) as file:
                 file.write(data)
-            target = self.free_path(self.class_dir(name), photo.name)
+            target = self.new_path(name, photo.name)
             digest = digest_photo(data)
             self.add(MovePhoto(incoming, target, digest))
             if digest in self._project.ownership.hidden_photos:
@@ -157,7 +178,7 @@ class Plan:
         Raises:
             DatasetError: as for `label`.
         """
-        if photo.is_ours:
+        if self.is_ours(photo):
             path = self.free_path(BIN_DIR, f"{secrets.token_hex(4)}-{photo.name}")
             self.move(photo, path, home=photo.path)
         elif photo.folder_label is not None:
@@ -172,10 +193,10 @@ class Plan:
             DatasetError: as for `label`.
         """
         owned = self._project.ownership.photos.get(photo.path)
-        if photo.is_ours and owned is not None:
+        if owned is not None and self.is_ours(photo):
             home = owned.home or f"{UNSORTED_DIR}/{photo.name}"
             folder, _slash, name = home.rpartition("/")
-            if not folder.startswith(UNSORTED_DIR):
+            if folder and not folder.startswith(UNSORTED_DIR):
                 self.add(MakeFolder(folder))
                 self.unhide(class_name(folder.rpartition("/")[2]))
             self.move(photo, self.free_path(folder, name))

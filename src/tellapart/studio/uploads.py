@@ -4,6 +4,7 @@ Nothing of an upload is in a class before its bytes are on the disk and its entr
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ async def receive_file(request: Request, project: Project) -> Path:
     path = project.root / INCOMING_DIR / secrets.token_hex(8)
     most, num_bytes, buffer = project.limits.max_bytes, 0, bytearray()
     try:
-        with open_whole(path) as file:
+        # A disk may take long to have all of it, so that is waited for in a thread.
+        with open_whole(path, is_synced=False) as file:
             async for chunk in request.stream():
                 buffer += chunk
                 if num_bytes == 0 and is_zip_of_files(bytes(buffer[:HEAD_BYTES])):
@@ -135,6 +137,7 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
             added.skipped.append((shown, str(exc)))
             return added
         copies.keep(made)
+        _sync(path)
         folder = class_name(name.replace("\\", "/").rstrip("/").rpartition("/")[0].rpartition("/")[2])
         label = folder if to.by_folder and folder else to.label
         photo = _NewPhoto(f"{INCOMING_DIR}/{path.name}", _file_name(name, head), digest, label)
@@ -247,20 +250,36 @@ def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added
                 )
                 continue
             known.add((photo.label, photo.digest))
-            folder = UNSORTED_DIR
-            if photo.label is not None:
-                try:
-                    label = photo.label if photo.label in names else check_class_name(project, photo.label)
-                    folder = plan.class_dir(label)
-                    plan.unhide(label)
-                except DatasetError as exc:
-                    added.skipped.append((photo.name, str(exc)))
-                    continue
-            group = to.batch if to.is_burst else None
-            effects.append(MovePhoto(photo.incoming, plan.free_path(folder, photo.name), photo.digest, group))
+            try:
+                target = _target(project, plan, photo, names)
+            except DatasetError as exc:
+                added.skipped.append((photo.name, str(exc)))
+                continue
+            effects.append(MovePhoto(photo.incoming, target, photo.digest, to.batch if to.is_burst else None))
         if effects:
             project.commit("upload", [*plan.effects(), *effects], to.batch)
             added.ids += [photo_id(effect.target) for effect in effects]
+
+
+def _target(project: Project, plan: Plan, photo: _NewPhoto, names: set[str]) -> str:
+    """Where a new photo goes; a class that is not there yet is made.
+
+    Raises:
+        DatasetError: nothing can be called like its class.
+    """
+    if photo.label is None:
+        return plan.free_path(UNSORTED_DIR, photo.name)
+    if photo.label in names:
+        return plan.new_path(photo.label, photo.name)
+    label = check_class_name(project, photo.label)
+    plan.unhide(label)
+    return plan.free_path(plan.class_dir(label), photo.name)
+
+
+def _sync(path: Path) -> None:
+    """Nothing; the content of the file survives a power cut."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _file_name(name: str, head: bytes) -> str:
