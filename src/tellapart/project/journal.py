@@ -21,7 +21,7 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One command.
 
     Attributes:
@@ -49,7 +49,7 @@ class Entry:
         return json.dumps(value, ensure_ascii=True).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Entry":
+    def from_json(cls, value: dict[str, Any]) -> "JournalEntry":
         """The entry of a line.
 
         Raises:
@@ -82,8 +82,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.entries: list[Entry] = []
-        self.unfinished: Entry | None = None
+        self.entries: list[JournalEntry] = []
+        self.unfinished: JournalEntry | None = None
         self.num_damaged = 0
         self._undone: set[int] = set()
         try:
@@ -101,14 +101,14 @@ class Journal:
 
     def append(
         self, verb: str, effects: Sequence[Effect], batch: str | None = None, undone: Sequence[int] = ()
-    ) -> Entry:
+    ) -> JournalEntry:
         """The new entry, which survives a kill and a power cut from now on; its effects are to be carried out next.
 
         Raises:
             OutputError: the disk is full or fails; nothing was written then.
         """
         number = self.entries[-1].number + 1 if self.entries else 1
-        entry = Entry(number, verb, tuple(effects), batch, tuple(undone))
+        entry = JournalEntry(number, verb, tuple(effects), batch, tuple(undone))
         self._write(entry.to_line(), is_synced=True)
         self._take(entry)
         return entry
@@ -128,9 +128,9 @@ class Journal:
         entry = self._drop()
         self._write(json.dumps({"dropped": entry.number}).encode() + b"\n", is_synced=True)
 
-    def undoable(self) -> list[Entry]:
+    def undoable(self) -> list[JournalEntry]:
         """The entries that the next undo takes back, the newest first; empty where there is nothing left."""
-        found: list[Entry] = []
+        found: list[JournalEntry] = []
         for entry in reversed(self.entries):
             if entry.undone or entry.number in self._undone:
                 continue
@@ -180,17 +180,17 @@ class Journal:
             if value["dropped"] == last:
                 self._drop()
         else:
-            entry = Entry.from_json(value)
+            entry = JournalEntry.from_json(value)
             if entry.number <= last:
                 raise ValueError(_("the lines are not in order"))
             self._take(entry)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: JournalEntry) -> None:
         self.entries.append(entry)
         self._undone.update(entry.undone)
         self.unfinished = entry
 
-    def _drop(self) -> Entry:
+    def _drop(self) -> JournalEntry:
         entry = self.entries.pop()
         self._undone.difference_update(entry.undone)
         self.unfinished = None

@@ -15,7 +15,7 @@ from tellapart.decisions.decision_table import Decision, decisions_to_csv, find_
 from tellapart.errors import DatasetError, OutputError
 from tellapart.photos.files import DiskFile
 from tellapart.photos.labels import token_before_number
-from tellapart.photos.names import DECISIONS_NAME, STUDIO_DIR, class_name
+from tellapart.photos.names import DECISIONS_NAME, PROJECT_DIR_NAME, class_name
 from tellapart.project.effects import (
     BIN_DIR,
     INCOMING_DIR,
@@ -28,7 +28,7 @@ from tellapart.project.effects import (
     carry_out,
     with_rows,
 )
-from tellapart.project.journal import JOURNAL_NAME, Entry, Journal
+from tellapart.project.journal import JOURNAL_NAME, Journal, JournalEntry
 from tellapart.project.project_folder import FileState, FolderReading, list_states, read_folder, state_of
 from tellapart.project.project_memory import Ownership, SeenFile, SeenFiles
 from tellapart.project.project_state import KnownFiles, ProjectState, StudioPhoto, make_state, own_paths
@@ -78,8 +78,8 @@ class Project:
             for name in (BIN_DIR, UNSORTED_DIR, INCOMING_DIR):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise output_error(root / STUDIO_DIR, exc) from exc
-        self.journal = Journal(root / STUDIO_DIR / JOURNAL_NAME)
+            raise output_error(root / PROJECT_DIR_NAME, exc) from exc
+        self.journal = Journal(root / PROJECT_DIR_NAME / JOURNAL_NAME)
         self._read_rows()
         if self.journal.unfinished is not None:
             self._make_real(self.journal.unfinished.effects)
@@ -89,7 +89,7 @@ class Project:
         self.ownership = Ownership()
         for entry in self.journal.entries:
             self.ownership.add(entry.effects)
-        self._seen = SeenFiles(root / STUDIO_DIR)
+        self._seen = SeenFiles(root / PROJECT_DIR_NAME)
         self._reading: FolderReading
         self.read_again()
 
@@ -142,7 +142,7 @@ class Project:
 
     def commit(
         self, verb: str, effects: Sequence[Effect], batch: str | None = None, undone: Sequence[int] = ()
-    ) -> Entry:
+    ) -> JournalEntry:
         """The entry of the journal: the effects are on the disk, and whoever watches is told.
 
         Raises:
@@ -243,7 +243,7 @@ class Project:
         carry_out(self.root, effects)
         if self.rows_problem is not None or not any(isinstance(one, Decide) for one in effects):
             return
-        path, backup = self.root / DECISIONS_NAME, self.root / STUDIO_DIR / _BACKUP_NAME
+        path, backup = self.root / DECISIONS_NAME, self.root / PROJECT_DIR_NAME / _BACKUP_NAME
         if path.exists() and not backup.exists():  # it may have columns of its owner's
             write_file(backup, path.read_bytes())
         rows = with_rows(self.rows, effects)
@@ -277,7 +277,7 @@ class Project:
                 if not self._look(effect.target):
                     continue
                 self._seen.add(effect.target, SeenFile(self._files[effect.target], effect.digest, None))
-                if not effect.target.startswith(f"{STUDIO_DIR}/"):
+                if not effect.target.startswith(f"{PROJECT_DIR_NAME}/"):
                     folder, _slash, name = effect.target.rpartition("/")
                     self._labels[effect.target] = labels.get(folder) if folder else token_before_number(name)
         self._look(DECISIONS_NAME)

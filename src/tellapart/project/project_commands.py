@@ -36,7 +36,7 @@ Renamed = dict[str, str]
 _LONGEST_STEM = 100
 
 
-class Plan:
+class CommandPlan:
     """The effects of one command, gathered.
 
     Args:
@@ -167,6 +167,7 @@ class Plan:
                 file.write(data)
             target = self.new_path(name, photo.name)
             digest = digest_photo(data)
+            self._project.note_digest(photo, digest)
             self.add(MovePhoto(incoming, target, digest))
             if digest in self._project.ownership.hidden_photos:
                 self.add(Hide("photo", digest, is_hidden=False))
@@ -243,7 +244,7 @@ def add_class(project: Project, name: str) -> str:
     """
     with project.lock:
         checked = check_class_name(project, name)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         plan.class_dir(checked)
         plan.unhide(checked)
         project.commit("add_class", plan.effects())
@@ -271,7 +272,7 @@ def delete_class(project: Project, identity: str) -> Renamed:
     """Old id to new id of the photos whose files have moved; all photos of the class are in the bin."""
     with project.lock:
         name = find_class(project, identity)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in project.state().photos:
             if photo.label == name:
                 plan.bin(photo)
@@ -284,7 +285,7 @@ def label_photos(project: Project, ids: Sequence[str], identity: str) -> Renamed
     """Old id to new id of the photos whose files have moved; all have the class."""
     with project.lock:
         name = find_class(project, identity)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             plan.label(photo, name)
         return _commit(project, "label", plan)
@@ -293,7 +294,7 @@ def label_photos(project: Project, ids: Sequence[str], identity: str) -> Renamed
 def keep_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Nothing has moved: a person has confirmed the class of these photos."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.label is not None and photo.folder_label is not None:
                 plan.decide(photo, photo.label, is_kept=True)
@@ -303,7 +304,7 @@ def keep_photos(project: Project, ids: Sequence[str]) -> Renamed:
 def bin_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Old id to new id of the photos whose files have moved; all are in the bin."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.state != "bin":
                 plan.bin(photo)
@@ -313,7 +314,7 @@ def bin_photos(project: Project, ids: Sequence[str]) -> Renamed:
 def restore_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Old id to new id of the photos whose files have moved; none is in the bin any more."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.state == "bin":
                 plan.restore(photo)
@@ -330,7 +331,7 @@ def undo(project: Project) -> Renamed:
         entries = project.journal.undoable()
         if not entries:
             raise DatasetError(_("There is nothing left to undo."))
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for effect in (one for entry in entries for one in reversed(entry.effects)):
             back = effect.inverse()
             if not isinstance(back, MovePhoto):
@@ -408,7 +409,7 @@ def safe_photo_name(name: str, suffix: str) -> str:
 
 
 def _empty_into(project: Project, verb: str, old: str, new: str) -> Renamed:
-    plan = Plan(project)
+    plan = CommandPlan(project)
     plan.class_dir(new)
     plan.unhide(new)
     for photo in project.state().photos:
@@ -419,7 +420,7 @@ def _empty_into(project: Project, verb: str, old: str, new: str) -> Renamed:
     return plan.renamed
 
 
-def _commit(project: Project, verb: str, plan: Plan) -> Renamed:
+def _commit(project: Project, verb: str, plan: CommandPlan) -> Renamed:
     """Old id to new id; a command without effects is no entry of the journal."""
     if effects := plan.effects():
         project.commit(verb, effects)

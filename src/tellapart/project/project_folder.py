@@ -16,7 +16,7 @@ from tellapart.errors import DatasetError
 from tellapart.photos.files import FoundFile, Labelled, Reading, list_folder
 from tellapart.photos.layout import label_files
 from tellapart.photos.misplaced import drop_repeated, without_own_files
-from tellapart.photos.names import STUDIO_DIR, class_name, is_system_name
+from tellapart.photos.names import PROJECT_DIR_NAME, class_name, is_system_name
 from tellapart.photos.source_reading import take_photos
 from tellapart.project.effects import BIN_DIR, UNSORTED_DIR
 
@@ -120,7 +120,7 @@ def read_folder(root: Path, made: Iterable[str], limits: ImageLimits) -> FolderR
         for parts in listing.folders
         if len(parts) == depth + 1 and "/".join(parts[:-1]) == parent and class_name(parts[-1]) not in class_dirs
     }
-    num_skipped = sum(parts[0] != STUDIO_DIR for parts, _reason in (*left_out, *listing.left_out)) - len(empty)
+    num_skipped = sum(parts[0] != PROJECT_DIR_NAME for parts, _reason in (*left_out, *listing.left_out)) - len(empty)
     return FolderReading(found, {**empty, **class_dirs}, parent, level, max(0, num_skipped), problem)
 
 

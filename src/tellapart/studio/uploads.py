@@ -6,6 +6,7 @@ Nothing of an upload is in a class before its bytes are on the disk and its entr
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from fastapi import Request
 
 from tellapart.config import ArchiveLimits
 from tellapart.errors import DatasetError, ImageError
+from tellapart.formats.exif import Shot, add_shot
 from tellapart.formats.other_kinds import HEAD_BYTES, is_zip_of_files
 from tellapart.formats.photo_formats import SUFFIXES, sniff_format
 from tellapart.photos.files import ArchiveMember, FoundFile, list_archive
@@ -23,7 +25,7 @@ from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, printable
 from tellapart.project.effects import INCOMING_DIR, UNSORTED_DIR, MovePhoto
 from tellapart.project.project import Project
-from tellapart.project.project_commands import Plan, check_class_name, safe_photo_name
+from tellapart.project.project_commands import CommandPlan, check_class_name, safe_photo_name
 from tellapart.project.project_state import photo_id
 from tellapart.project.small_copies import SmallCopies
 from tellapart.store import open_whole, remove_quietly
@@ -35,6 +37,8 @@ from tellapart.zips.archive import open_archive
 _BUFFER_BYTES = 1024**2
 # Photos of a zip that are taken over by one entry of the journal, and shown at once.
 _PHOTOS_AN_ENTRY = 64
+# What frames that were recorded in a browser say of their camera.
+_CAMERA = "tellapart Studio"
 # One for each format, of the several that are known.
 _SUFFIX_OF = {
     "AVIF": ".avif", "BMP": ".bmp", "GIF": ".gif", "HEIC": ".heic", "JPEG": ".jpg", "JPEG 2000": ".jp2",
@@ -131,7 +135,7 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
         made: dict[str, bytes] = {}
         shown = printable(name)[:200]
         try:
-            data = path.read_bytes()
+            data = _with_time(path, to)
             digest = _check(data, copies, made)
         except ImageError as exc:
             added.skipped.append((shown, str(exc)))
@@ -145,6 +149,18 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
         return added
     finally:
         remove_quietly(path)
+
+
+def _with_time(path: Path, to: Destination) -> bytes:
+    """The content of a file; a frame of a burst also tells when it was recorded, so that training finds the burst."""
+    data = path.read_bytes()
+    if to.is_burst:
+        timed = add_shot(data, Shot(_CAMERA, time.time()))
+        if timed is not data:
+            with open_whole(path, is_synced=False) as file:
+                file.write(timed)
+        return timed
+    return data
 
 
 def _add_zip(project: Project, copies: SmallCopies, path: Path, to: Destination) -> Added:
@@ -238,7 +254,7 @@ def _check(data: bytes, copies: SmallCopies, made: dict[str, bytes]) -> str:
 def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added: Added) -> None:
     """Nothing; the photos are in their classes, but for those that are there already."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         state = project.state()
         known = {(photo.label, photo.digest) for photo in state.photos if photo.state != "bin"}
         names = set(state.classes)
@@ -261,7 +277,7 @@ def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added
             added.ids += [photo_id(effect.target) for effect in effects]
 
 
-def _target(project: Project, plan: Plan, photo: _NewPhoto, names: set[str]) -> str:
+def _target(project: Project, plan: CommandPlan, photo: _NewPhoto, names: set[str]) -> str:
     """Where a new photo goes; a class that is not there yet is made.
 
     Raises:
