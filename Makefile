@@ -34,7 +34,7 @@ help:
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
-	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
+	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
@@ -48,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,openvino,coreml,dev,docs]'
 	@touch $@
 
 demo: $(READY)
