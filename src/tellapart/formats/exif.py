@@ -1,7 +1,7 @@
 """What a block of EXIF tells of a photo: how it is to be turned, which camera took it, and when.
 
-The only reader of EXIF, and its only writer, for frames that were recorded here. Damage is never an error: what cannot be read is not known. Tags and layout: EXIF 2.32,
-sections 4.5 and 4.6. Why this is not Pillow's: `docs/decisions`.
+The only reader of EXIF, and its only writer, for frames that were recorded here. Damage is never an error: what cannot
+be read is not known. Tags and layout: EXIF 2.32, sections 4.5 and 4.6. Why this is not Pillow's: `docs/decisions`.
 """
 
 import calendar
