@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.live.child_process import ChildProcess
+from tellapart.live.detached_process import DetachedProcess
 from tellapart.live.job_records import JobStatus
 from tellapart.live.jobs import Jobs
 from tellapart.predict.model import load
@@ -77,7 +77,7 @@ def test_a_job_that_is_killed_is_resumed_and_ends_as_a_run(filled: FolderProject
     again = Jobs(filled)
     assert only(again).state == "interrupted"
     again.resume(started.order.id)
-    wait(lambda: only(again).state in ("finished", "failed"))
+    wait(lambda: only(again).state in ("done", "failed"))
     assert only(again).message == ""
     run_dir = filled.folder / ".tellapart/runs" / started.order.run_name
     assert load(run_dir).class_names == ("cat", "dog")
@@ -96,7 +96,7 @@ def test_jobs_killed_at_random_moments_are_always_found_and_resumed(filled: Fold
             wait(lambda jobs=jobs: only(jobs).state != "running")  # type: ignore[misc]
         if only(jobs).state == "interrupted":
             jobs.resume(started.order.id)
-    wait(lambda: only(jobs).state == "finished", 300)
+    wait(lambda: only(jobs).state == "done", 300)
     assert load(filled.folder / ".tellapart/runs" / started.order.run_name)
 
 
@@ -135,7 +135,7 @@ def test_no_job_runs_twice(project: FolderProject, stand_in: Callable[..., None]
         jobs.start("scratch")
     with pytest.raises(ConfigError, match="running or finished"):
         jobs.resume(number)
-    assert not ChildProcess(project.folder / ".tellapart/jobs" / number).start(["true"])
+    assert not DetachedProcess(project.folder / ".tellapart/jobs" / number).start(["true"])
     jobs.cancel(number)
 
 

@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_and_the_provisional_model_stays(
     def fail(*_given: object) -> bool:
         raise OutputError("cannot write 'pets': the disk is full. Free some space or write to another disk.")
 
-    monkeypatch.setattr("tellapart.live.child_process.ChildProcess.start", fail)
+    monkeypatch.setattr("tellapart.live.detached_process.DetachedProcess.start", fail)
     watched = watch(project, rest_seconds=0.01)
     assert "the disk is full" in watched.wait_for("failed").message
     assert watched.model.answers.served()[1]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tellapart.errors import BundleError
-from tellapart.live.child_process import ChildProcess, describe_end, remove_folder
+from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.live_project import RUNS_DIR_NAME, LiveProject, runs_dir, state_dir, train_command
 from tellapart.predict.bundle import BUNDLE_FILE
 from tellapart.runs.progress_file import Progress, read_progress
@@ -52,7 +52,7 @@ class FullChoice:
         kept: Callable[[], Iterable[Path]] = lambda: (),
     ) -> None:
         self._project, self._backbone, self._kept = project, backbone, kept
-        self._process = ChildProcess(state_dir(project) / _CHOICE_DIR_NAME)
+        self._process = DetachedProcess(state_dir(project) / _CHOICE_DIR_NAME)
         self._run_dir: Path | None = None
         self._learned: dict[Path, tuple[str, LearnedPhotos]] = {}
 

@@ -11,7 +11,7 @@ from tellapart.untrusted import read_json, text_of
 
 _JOB_NAME = "job.json"
 
-JobState = Literal["running", "pausing", "paused", "interrupted", "finished", "failed"]
+JobState = Literal["running", "pausing", "paused", "interrupted", "done", "failed"]
 _Wish = Literal["run", "pause"]
 
 
@@ -44,7 +44,7 @@ class JobStatus:
     Attributes:
         order: what was asked.
         state: `running`; `pausing` until its process has ended; `paused`; `interrupted` where the process was killed;
-            `finished`; or `failed`.
+            `done`; or `failed`.
         progress: how far it is; `None` before it has begun.
         message: why it failed, in one line.
     """
@@ -66,7 +66,7 @@ class JobStatus:
             "state": self.state,
             "message": self.message,
             "stage": "" if done is None else done.stage,
-            "share": 1.0 if self.state == "finished" else None if done is None else done.share,
+            "progress": 1.0 if self.state == "done" else None if done is None else done.share,
             "epoch": None if done is None else done.epoch,
             "num_epochs": None if done is None else done.num_epochs,
             "seconds_left": done.seconds_left if done is not None and self.state == "running" else None,

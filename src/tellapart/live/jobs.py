@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.live.child_process import ChildProcess, describe_end, remove_folder
+from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.job_records import JobOrder, JobStatus, read_order, write_order
 from tellapart.live.live_project import LiveProject, runs_dir, state_dir, train_command
 from tellapart.predict.bundle import BUNDLE_FILE
@@ -43,7 +43,7 @@ class Jobs:
         self._project, self._publish = project, publish
         self._jobs_dir = state_dir(project) / _JOBS_DIR_NAME
         self._lock = threading.RLock()
-        self._processes: dict[str, ChildProcess] = {}
+        self._processes: dict[str, DetachedProcess] = {}
         self._orders: dict[str, JobOrder] = {order.id: order for order in self._read_orders()}
         self._told: dict[str, JobStatus] = {}
         self._is_closed = threading.Event()
@@ -134,7 +134,7 @@ class Jobs:
         """
         with self._lock:
             order = self._order(number)
-            is_finished = self._status(order).state == "finished"
+            is_finished = self._status(order).state == "done"
             self._process(order).kill(_KILL_SECONDS)
             if not is_finished:
                 remove_folder(self._run_dir(order))
@@ -165,7 +165,7 @@ class Jobs:
 
     def _status(self, order: JobOrder) -> JobStatus:
         told = self._told.get(order.id)
-        if told is not None and told.state in ("finished", "failed", "paused") and told.order == order:
+        if told is not None and told.state in ("done", "failed", "paused") and told.order == order:
             return told
         is_running = self._process(order).is_running()
         progress = read_progress(self._jobs_dir / order.id / _PROGRESS_NAME)
@@ -174,7 +174,7 @@ class Jobs:
         if progress is not None and progress.state == "failed":
             return JobStatus(order, "failed", progress, progress.message)
         if progress is not None and progress.state == "finished" and (self._run_dir(order) / BUNDLE_FILE).exists():
-            return JobStatus(order, "finished", progress)
+            return JobStatus(order, "done", progress)
         if order.wish == "pause":
             return JobStatus(order, "paused", progress)
         if progress is None:
@@ -194,8 +194,8 @@ class Jobs:
         progress_path.unlink(missing_ok=True)
         self._process(order).start(train_command(self._project, run_dir, progress_path, *further))
 
-    def _process(self, order: JobOrder) -> ChildProcess:
-        return self._processes.setdefault(order.id, ChildProcess(self._jobs_dir / order.id))
+    def _process(self, order: JobOrder) -> DetachedProcess:
+        return self._processes.setdefault(order.id, DetachedProcess(self._jobs_dir / order.id))
 
     def _run_dir(self, order: JobOrder) -> Path:
         return runs_dir(self._project) / order.run_name

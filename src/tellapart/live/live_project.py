@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tellapart.live.child_process import tellapart_command
+from tellapart.live.detached_process import tellapart_command
 from tellapart.photos.names import PROJECT_DIR_NAME
 from tellapart.translation import current_language
 

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 from tellapart.errors import OutputError
-from tellapart.live.child_process import ChildProcess, describe_end, tellapart_command
+from tellapart.live.detached_process import DetachedProcess, describe_end, tellapart_command
 from tellapart.live.live_project import LiveProject, state_dir
 from tellapart.store import to_json_bytes, write_file
 from tellapart.translation import current_language
@@ -27,7 +27,7 @@ class ModelServer:
 
     def __init__(self, project: LiveProject) -> None:
         self._folder = state_dir(project) / _SERVE_DIR_NAME
-        self._process = ChildProcess(self._folder)
+        self._process = DetachedProcess(self._folder)
         self._lock = threading.Lock()
         self._address: str | None = None
 

@@ -32,7 +32,7 @@ _NICE = 10
 _started: list[subprocess.Popen[bytes]] = []
 
 
-class ChildProcess:
+class DetachedProcess:
     """The process of one task; may be used from several threads.
 
     Args:
