@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tellapart.runs.progress_file import Progress
 from tellapart.store import to_json_bytes, write_file
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json, text_of
 
 _JOB_NAME = "job.json"
@@ -63,8 +64,8 @@ class JobStatus:
             "run": self.order.run_name,
             "minutes": self.order.minutes,
             "epochs": self.order.epochs,
-            "state": self.state,
-            "message": self.message,
+            "state": "running" if self.state == "pausing" else self.state,
+            "message": _("Pausing. What it has learned is kept.") if self.state == "pausing" else self.message,
             "stage": "" if done is None else done.stage,
             "progress": 1.0 if self.state == "done" else None if done is None else done.share,
             "epoch": None if done is None else done.epoch,
