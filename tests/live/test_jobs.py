@@ -47,7 +47,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that puts a small process in the place of all trainings from now on."""
 
     def put(state: str = "training", message: str = "", seconds: float = 60) -> None:
-        def command(_project: object, _run_dir: Path, progress_path: Path, *_further: str) -> list[str]:
+        def command(_project: object, _run_dir: Path, progress_path: Path, **_settings: object) -> list[str]:
             given = ["--progress", str(progress_path), "--state", state, "--message", message]
             return [os.sys.executable, "-c", CHILD, *given, "--seconds", str(seconds)]  # type: ignore[attr-defined]
 

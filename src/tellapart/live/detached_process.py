@@ -164,9 +164,19 @@ class DetachedProcess:
             return None
 
 
-def tellapart_command(*arguments: str) -> list[str]:
-    """The command line of this installation with these arguments."""
-    return [sys.executable, "-m", "tellapart", *arguments]
+def tellapart_command(command: str, argument: str, **settings: object) -> list[str]:
+    """The command line of this installation.
+
+    Args:
+        command: such as `train`.
+        argument: what it is about.
+        settings: by their Python names; `None` is left out, and `True` turns something on.
+    """
+    line = [sys.executable, "-m", "tellapart", command, argument]
+    for name, value in settings.items():
+        if value is not None:
+            line += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return line
 
 
 def describe_end(folder: Path) -> str:

@@ -82,8 +82,8 @@ class FullChoice:
         progress_path.unlink(missing_ok=True)
         number = 1 + max((_number_of(path) for path in _subfolders(runs_dir(self._project))), default=0)
         self._run_dir = runs_dir(self._project) / f"model-{number}"
-        further = [] if self._backbone is None else ["--backbone", self._backbone]
-        self._process.start(train_command(self._project, self._run_dir, progress_path, *further))
+        settings = {"recipe": "transfer", "backbone": self._backbone}
+        self._process.start(train_command(self._project, self._run_dir, progress_path, **settings))
 
     def stop(self) -> None:
         """Nothing; no choice runs, and what it has left unfinished is gone."""

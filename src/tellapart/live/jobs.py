@@ -185,14 +185,12 @@ class Jobs:
         """The process of the job runs, from where its run is."""
         progress_path = self._jobs_dir / order.id / _PROGRESS_NAME
         run_dir = self._run_dir(order)
-        further = ["--resume"]
+        settings: dict[str, object] = {"resume": True}
         if not (run_dir / RUN_FILE_NAME).exists():
-            further = ["--recipe", order.recipe]
-            further += [] if order.minutes is None else ["--minutes", f"{order.minutes:g}"]
-            further += [] if order.epochs is None else ["--epochs", str(order.epochs)]
+            settings = {"recipe": order.recipe, "minutes": order.minutes, "epochs": order.epochs}
         self._told.pop(order.id, None)
         progress_path.unlink(missing_ok=True)
-        self._process(order).start(train_command(self._project, run_dir, progress_path, *further))
+        self._process(order).start(train_command(self._project, run_dir, progress_path, **settings))
 
     def _process(self, order: JobOrder) -> DetachedProcess:
         return self._processes.setdefault(order.id, DetachedProcess(self._jobs_dir / order.id))

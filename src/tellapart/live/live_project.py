@@ -60,18 +60,22 @@ def runs_dir(project: LiveProject) -> Path:
     return state_dir(project) / RUNS_DIR_NAME
 
 
-def train_command(project: LiveProject, run_dir: Path, progress_path: Path, *further: str) -> list[str]:
+def train_command(project: LiveProject, run_dir: Path, progress_path: Path, **settings: object) -> list[str]:
     """The command that trains on the photos of the project.
 
     Args:
         project: whose photos.
         run_dir: where the run goes.
         progress_path: where it says how far it is.
-        further: flags and values.
+        settings: further ones, by their Python names; `None` is left out.
     """
-    command = ["train", str(project.folder), "--out", str(run_dir), "--progress", str(progress_path)]
-    command += ["--language", current_language(), *further]
-    command += [] if project.cache_dir is None else ["--cache-dir", project.cache_dir]
     return tellapart_command(
-        *command, *([] if project.class_level is None else ["--class-level", str(project.class_level)])
+        "train",
+        str(project.folder),
+        out=run_dir,
+        progress=progress_path,
+        language=current_language(),
+        cache_dir=project.cache_dir,
+        class_level=project.class_level,
+        **settings,
     )

@@ -53,8 +53,8 @@ class ModelServer:
             self._address = None
             self._folder.mkdir(parents=True, exist_ok=True)
             write_file(self._folder / _SERVED_NAME, to_json_bytes({"run_dir": str(run_dir)}))
-            arguments = ["serve", f"{run_dir.name}={run_dir}", "--port", "0", "--language", current_language()]
-            self._process.start(tellapart_command(*arguments))
+            named = f"{run_dir.name}={run_dir}"
+            self._process.start(tellapart_command("serve", named, port=0, language=current_language()))
             self._address = self._wait_for_address()
             return self._address
 

@@ -97,18 +97,18 @@ def make_project_routes(state: StudioState) -> APIRouter:
         return JSONResponse(await asyncio.to_thread(_run_command, project, command))
 
     async def upload(request: Request, name: str = "", burst: str = "") -> JSONResponse:
-        to = _destination(project, request.query_params.get("class", UNSORTED), burst)
+        to = await asyncio.to_thread(_destination, project, request.query_params.get("class", UNSORTED), burst)
         path = await receive_file(request, project)
         added = await asyncio.to_thread(add_upload, project, state.copies, path, name, to)
         skipped = [{"name": file, "reason": reason} for file, reason in added.skipped]
-        return JSONResponse({"revision": project.state().revision, "added": added.ids, "skipped": skipped})
+        return JSONResponse({"revision": project.revision, "added": added.ids, "skipped": skipped})
 
     router.add_api_route("/api/uploads", upload, methods=["POST"])
     router.add_api_route(PHONE_PHOTOS, upload, methods=["POST"])
 
     @router.get(PHONE_CLASSES)
     async def list_classes() -> JSONResponse:
-        names = project.state().classes
+        names = (await asyncio.to_thread(project.state)).classes
         return JSONResponse({"classes": [{"id": class_id(name), "name": name} for name in names]})
 
     @router.get("/api/events")
@@ -134,10 +134,7 @@ def make_copy_routes(state: StudioState) -> APIRouter:
 
     @router.get("/photo/{identity}")
     async def large_copy(identity: str) -> Response:
-        photo = state.project.state().by_id.get(identity)
-        if photo is None:
-            raise _no_photo()
-        data = await asyncio.to_thread(_large_copy, state, photo)
+        data = await asyncio.to_thread(_large_copy, state, identity)
         return Response(data, media_type="image/webp", headers={"Cache-Control": "no-cache"})
 
     return router
@@ -177,7 +174,10 @@ def _list_photos(state: StudioState, chosen: str) -> bytes:
     if chosen in (UNSORTED, BIN):
         photos = [photo for photo in now.photos if photo.state == chosen]
     else:
-        name = commands.find_class(state.project, chosen)
+        try:
+            name = commands.find_class(state.project, chosen)
+        except DatasetError as exc:
+            raise RequestError(404, str(exc), reason="class") from exc
         photos = [photo for photo in now.photos if photo.label == name]
     proposals = state.proposals() if chosen == UNSORTED else {}
     order = {identity: place for place, identity in enumerate(proposals)}
@@ -263,7 +263,10 @@ def _small_copy(state: StudioState, digest: str) -> bytes:
     return copy
 
 
-def _large_copy(state: StudioState, photo: StudioPhoto) -> bytes:
+def _large_copy(state: StudioState, identity: str) -> bytes:
+    photo = state.project.state().by_id.get(identity)
+    if photo is None:
+        raise _no_photo()
     try:
         return state.copies.make_large(_read(state, photo))
     except ImageError as exc:
