@@ -17,6 +17,7 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
+from tellapart.images.depth import SampleDepths
 from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
@@ -123,7 +124,8 @@ class HeadRecipe:
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
         tell(_("making the model, and comparing its answers with the trained ones"))
-        bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
+        class_names, depths = checkup.photos.class_names, checkup.seen.depths
+        bundle = make_head_bundle(self._opened, class_names, depths, head, novelty, measurement)
         predictor = Model(bundle)
         difference = self._largest_difference(predictor, checkup, head)
         if not difference <= max(_LARGEST_DIFFERENCE, head.rounding(data.embeddings)):
@@ -239,14 +241,24 @@ def _leak_accuracy(
     return float(min(1.0, accuracy + gain)) if gain > 0 else None
 
 
-def _make_bundle(
+def make_head_bundle(
     opened: OpenBackbone,
-    checkup: Checkup,
+    class_names: tuple[str, ...],
+    depths: SampleDepths,
     head: FittedHead,
-    novelty: Novelty | None,
-    measurement: Measurement | None,
+    novelty: Novelty | None = None,
+    measurement: Measurement | None = None,
 ) -> Bundle:
-    class_names = checkup.photos.class_names
+    """The model that a head and its backbone are.
+
+    Args:
+        opened: the backbone.
+        class_names: in the order of the head.
+        depths: how many bits white fills in deep photos.
+        head: fitted to embeddings of the backbone.
+        novelty: how unlike the photos of the training a photo is; `None` where that cannot be told.
+        measurement: of the head; `None` where there is none, as of one that is fitted again after every photo.
+    """
     size, num_classes = opened.embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
@@ -256,7 +268,7 @@ def _make_bundle(
     )
     return Bundle(
         class_names=class_names,
-        preprocess=replace(opened.embedder.preprocess, depths=checkup.seen.depths),
+        preprocess=replace(opened.embedder.preprocess, depths=depths),
         layers=layers,
         model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
         versions=installed_versions("scikit-learn"),
