@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -43,8 +42,6 @@ pytestmark = [
         not (CHROMIUM.exists() and DRIVER.exists()), reason="needs /usr/bin/chromium and /usr/bin/chromedriver"
     ),
 ]
-
-needs_model = pytest.mark.skipif(find_spec("tellapart.studio.model_routes") is None, reason="needs the model")
 
 
 @dataclass
@@ -99,7 +96,13 @@ def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
     """Studio for a folder, in a thread."""
     listener = listen("127.0.0.1", 0, has_token=False)
     port = listener.getsockname()[1]
-    config = StudioConfig(StudioKeys(TOKEN, port=port), cache_dir=str(cache_dir), look_seconds=0.2)
+    config = StudioConfig(
+        StudioKeys(TOKEN, port=port),
+        cache_dir=str(cache_dir),
+        look_seconds=0.2,
+        backbone="efficientnet-lite0",
+        rest_seconds=1.0,
+    )
     server = Server(
         Config(create_studio_app(folder, config), log_config=None, lifespan="on", timeout_graceful_shutdown=1)
     )
@@ -184,7 +187,6 @@ def photos_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-@needs_model
 def test_a_teacher_goes_from_an_empty_folder_to_a_served_model(browser: Chrome, empty: Studio, tmp_path: Path) -> None:
     page = open_page(browser, empty)
     page.find_element(By.ID, "name-0").send_keys("cat" + Keys.ENTER)
@@ -369,7 +371,6 @@ def test_a_grid_of_any_size_has_all_photos_in_sight_and_at_most_300(browser: Chr
     assert open_page(browser, pets).execute_async_script(LAYOUT) == []
 
 
-@needs_model
 def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, pets: Studio) -> None:
     page = open_page(browser, pets, "/try")
     wait_until(page, lambda: ask(page, "/api/project")["model"]["accuracy"] is not None)
@@ -386,7 +387,6 @@ def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, p
     assert page.get_log("browser") == []
 
 
-@needs_model
 def test_a_finding_is_decided_in_place_and_the_decision_is_on_disk(browser: Chrome, empty: Studio) -> None:
     for kind, name in enumerate(("cat", "dog")):
         write_photos(empty.folder / name, kind, 6)
@@ -412,14 +412,7 @@ axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => done
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core; `make axe` brings it")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/collect?class=unsorted",
-        "/collect?class=bin",
-        *(pytest.param(f"/{view}", marks=needs_model) for view in ("train", "check", "try", "use")),
-    ],
-)
+@pytest.mark.parametrize("path", ["/collect?class=unsorted", "/collect?class=bin", "/train", "/check", "/try", "/use"])
 def test_axe_finds_nothing_serious(path: str, scheme: str, browser: Chrome, pets: Studio) -> None:
     features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
@@ -436,7 +429,6 @@ def test_axe_finds_nothing_serious_in_an_empty_folder(browser: Chrome, empty: St
     assert page.execute_async_script(AXE_RUN) == []
 
 
-@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -448,7 +440,6 @@ def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_chinese_view_has_no_english_sentence_of_the_page(view: str, browser: Chrome, pets: Studio) -> None:
     with use_language("zh"):
