@@ -5,7 +5,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,9 @@ class Studio:
     address: str
 
 
+Opened = Callable[[Path], AbstractContextManager[Studio]]
+
+
 def drawn(kind: int, seed: int) -> bytes:
     """A JPEG of a drawn cat or dog, unlike all of other seeds."""
     buffer = io.BytesIO()
@@ -92,7 +95,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @contextmanager
-def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
+def running(folder: Path, cache_dir: Path, backbone: Path) -> Iterator[Studio]:
     """Studio for a folder, in a thread."""
     listener = listen("127.0.0.1", 0, has_token=False)
     port = listener.getsockname()[1]
@@ -100,7 +103,7 @@ def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
         StudioKeys(TOKEN, port=port),
         cache_dir=str(cache_dir),
         look_seconds=0.2,
-        backbone="efficientnet-lite0",
+        backbone=str(backbone),
         rest_seconds=1.0,
     )
     server = Server(
@@ -116,26 +119,28 @@ def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def opened(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Opened:
+    """A function from a folder to a Studio that is open for it as long as a block."""
+    cache_dir = tmp_path_factory.mktemp("cache")
+    return lambda folder: running(folder, cache_dir, tiny_backbone)
 
 
 @pytest.fixture
-def empty(tmp_path: Path, cache_dir: Path) -> Iterator[Studio]:
+def empty(tmp_path: Path, opened: Opened) -> Iterator[Studio]:
     """Studio on an empty folder."""
     (tmp_path / "zoo").mkdir()
-    with running(tmp_path / "zoo", cache_dir) as studio:
+    with opened(tmp_path / "zoo") as studio:
         yield studio
 
 
 @pytest.fixture(scope="module")
-def pets(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Studio]:
+def pets(tmp_path_factory: pytest.TempPathFactory, opened: Opened) -> Iterator[Studio]:
     """Studio on a folder with 12 cats, 12 dogs and 8 photos without a class."""
     folder = tmp_path_factory.mktemp("studio") / "pets"
     for kind, name in enumerate(("cat", "dog")):
         write_photos(folder / name, kind, 12)
     write_photos(folder, 1, 8, begin=100)
-    with running(folder, cache_dir) as studio:
+    with opened(folder) as studio:
         yield studio
 
 
@@ -470,10 +475,10 @@ def test_a_page_without_its_token_says_what_to_open(browser: Chrome, pets: Studi
     wait_until(browser, lambda: "tellapart studio" in text_of(browser, "main"))
 
 
-def test_a_page_says_that_studio_is_away(browser: Chrome, tmp_path: Path, cache_dir: Path) -> None:
+def test_a_page_says_that_studio_is_away(browser: Chrome, tmp_path: Path, opened: Opened) -> None:
     folder = tmp_path / "zoo"
     write_photos(folder / "cat", 0, 1)
-    with running(folder, cache_dir) as studio:
+    with opened(folder) as studio:
         page = open_page(browser, studio)
     wait(page, ".status .problem-text")
     assert "Studio" in text_of(page, ".status")
