@@ -96,7 +96,7 @@ class BackgroundPass:
         self._on_error = on_error
         self._is_closed = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="photos of the project", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="project", daemon=True)
 
     def start(self) -> None:
         """Nothing; the thread runs."""
