@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pillow_heif
 import psutil
 import pytest
 
@@ -17,6 +18,8 @@ from tellapart.web.serve_config import ServeLimits
 Start = Callable[..., AbstractContextManager[tuple[int, "subprocess.Popen[str]"]]]
 Draw = Callable[..., bytes]
 Record = Callable[[str, object], None]
+
+pillow_heif.register_heif_opener()
 
 MEGABYTE = 1024**2
 NUM_CLIENTS = 1000
