@@ -18,8 +18,8 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-serve bench-check
+.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+	bench-scratch bench-start bench-step bench-serve bench-studio bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
@@ -30,9 +30,12 @@ help:
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
+	@echo "make vendor                    renews the modules of others that Studio's page uses; needs npm"
+	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
+	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
-	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
-	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
+	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
@@ -45,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,serve,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,openvino,coreml,dev,docs]'
 	@touch $@
 
 demo: $(READY)
@@ -86,13 +89,22 @@ results: $(READY)
 messages: $(READY)
 	$(BIN)/python translations/make_messages.py
 
+vendor: $(READY)
+	$(BIN)/python vendor/npm_packages.py page
+
+axe: $(READY)
+	$(BIN)/python vendor/npm_packages.py tests
+
+check-page: $(READY)
+	$(BIN)/python vendor/npm_packages.py types
+
 screenshot: $(READY)
 	$(BIN)/python docs/make_screenshot.py
 
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) TELLAPART_TEST_FILES=$(FILES) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-check
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-studio bench-check
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -130,6 +142,9 @@ bench-step: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)
+
+bench-studio: $(READY)
+	$(BIN)/python benchmarks/bench_studio.py
 
 bench-check: $(READY)
 	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)
