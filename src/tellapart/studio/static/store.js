@@ -189,6 +189,7 @@ function restful(load) {
 }
 
 const followProject = restful(loadAll);
+const followChecks = restful(() => loadChecks());
 
 let token = "";
 
@@ -211,6 +212,8 @@ export async function start() {
         const isOther = model.num_proposed !== project.value.model?.num_proposed;
         project.value = { ...project.value, model };
         if (isOther && chosen.value === "unsorted") loadPhotos();
+        // What can be checked are the photos that the model has seen by now.
+        if (view.value === "check") followChecks();
       },
       job: (job) => {
         const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);
