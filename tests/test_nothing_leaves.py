@@ -43,6 +43,8 @@ train photos --out out/scratch --recipe scratch --image-size 32x48 --epochs 1
 train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
 predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
 evaluate out/transfer labelled --json out/scores.json
+export out/transfer --to onnx-int8 --accept-difference
+export out/classic --to openvino --out out/openvino
 compare photos --out out/compare --recipes transfer,classic --epochs 1
 embed photos --out out/vectors.npz --backbone efficientnet-lite0@64
 fix photos --out out/fixed --drop-copies

@@ -12,6 +12,7 @@ sentences of a room, to be read in one go.
 import ast
 import inspect
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from tellapart.translation import SCRIPT_MESSAGE
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "src" / "tellapart"
 TRANSLATIONS = REPOSITORY / "translations"
@@ -32,7 +35,11 @@ LANGUAGES = tuple(sorted(path.name for path in TRANSLATIONS.iterdir() if path.is
 ROOT_ROOM = "root"
 # Functions that take a message, and which of their arguments are messages.
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "gettext_noop": None, "ngettext": (1, 2)}
-_METHODS = {".py": "python", ".html": "jinja2", ".js": "javascript"}
+_METHODS = {".py": "python", ".html": "jinja2"}
+# Read by the pattern that a page looks its sentences up with: babel loses its place in templates within templates.
+_SCRIPT = ".js"
+# Modules of others.
+_VENDOR = "vendor"
 _OPTIONS = {"jinja2": {"trimmed": "true", "silent": "false"}}
 # Comments for translators begin so.
 _COMMENT_TAGS = ("Translators:",)
@@ -50,7 +57,10 @@ def rooms() -> list[str]:
 
 def source_files() -> list[Path]:
     """Every file of the package that can hold a sentence."""
-    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in _METHODS and path.is_file())
+    endings = (*_METHODS, _SCRIPT)
+    return sorted(
+        path for path in PACKAGE.rglob("*") if path.suffix in endings and path.is_file() and path.parent.name != _VENDOR
+    )
 
 
 def room_of(path: Path) -> str:
@@ -61,6 +71,11 @@ def room_of(path: Path) -> str:
 
 def messages_of(path: Path) -> Iterator[tuple[_Id, list[str]]]:
     """The sentences of a file with what is said to translators, in the order in which they stand in it."""
+    if path.suffix == _SCRIPT:
+        for singular, plural in SCRIPT_MESSAGE.findall(path.read_text("utf-8")):
+            one, many = json.loads(f'["{singular}", "{plural}"]')
+            yield ((one, many) if many else one), []
+        return
     method = _METHODS[path.suffix]
     data = path.read_bytes()
     found: list[tuple[int, _Id, list[str]]] = [

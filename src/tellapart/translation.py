@@ -8,6 +8,8 @@ The language is the process's, so that all threads print the same one. `translat
 sentences and compiles the catalogues.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,9 @@ LANGUAGES = (ENGLISH, "zh")
 # The variables that name a language, the strongest first, as for GNU gettext.
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 LOCALE_DIR = Path(__file__).with_name("locale")
+# A call in a script of a page of what it looks its sentences up with.
+SCRIPT_MESSAGE = re.compile(r'\b(?:_|ngettext)\(\s*"((?:[^"\\]|\\.)*)"(?:,\s*"((?:[^"\\]|\\.)*)")?')
+_MANY = 100
 
 
 class _Current:
@@ -49,6 +54,20 @@ def ngettext(singular: str, plural: str, num: int) -> str:
 def gettext_noop(message: str) -> str:
     """The message as it is; marks a constant of a module for the catalogue, which is translated where it is used."""
     return message
+
+
+def script_texts(script: str) -> dict[str, str]:
+    """What the script of a page says, English to the language of the process; nothing where that is English.
+
+    Of two forms the script has the English ones; another language has one here, that of large numbers.
+    """
+    if current_language() == ENGLISH:
+        return {}
+    texts = {}
+    for singular, plural in SCRIPT_MESSAGE.findall(script):
+        english, many = json.loads(f'["{singular}", "{plural}"]')
+        texts[english] = ngettext(english, many, _MANY) if many else gettext(english)
+    return texts
 
 
 class LanguageSwitch:

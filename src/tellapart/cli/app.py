@@ -24,6 +24,7 @@ from tellapart.cli.demo import demo
 from tellapart.cli.dial import dial
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
+from tellapart.cli.export import export
 from tellapart.cli.fix import fix
 from tellapart.cli.flags import choose_flags, is_own_flag, with_flags
 from tellapart.cli.output import escape_unencodable, print_error
@@ -32,6 +33,7 @@ from tellapart.cli.report import report
 from tellapart.cli.serve import serve
 from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
+from tellapart.cli.studio import studio
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
 from tellapart.cli.usage_errors import describe_usage_error
@@ -82,7 +84,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, embed, cache, demo):
+for command in (
+    show,
+    check,
+    fix,
+    train,
+    report,
+    summary,
+    dial,
+    predict,
+    evaluate,
+    export,
+    compare,
+    serve,
+    studio,
+    embed,
+    cache,
+    demo,
+):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 

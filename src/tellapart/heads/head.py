@@ -42,6 +42,8 @@ _QUICK = {LDA: (0.8,)}
 _MOST_FOR_TEMPERATURE = 4000
 # By which share an embedding differs from one machine or size of batch to another: some units of float32.
 _ROUNDING = 1e-5
+# The kinds of head that a caller may ask for by name.
+HEADS = {"lda": LDA, "logistic": LOGISTIC, "nearest-mean": NEAREST_MEAN}
 _FLOATS = NDArray[np.float32]
 
 
@@ -95,7 +97,25 @@ class FittedHead:
         }
 
 
-def fit_head(data: HeadData, folds: int, seed: int) -> FittedHead:
+def tried_of(head: str | None, inverse_penalty: float | None = None) -> Tried | None:
+    """What is tried where a caller has chosen the kind of head; `None` where nothing was chosen.
+
+    Args:
+        head: a name of `HEADS`; `None` with an `inverse_penalty` is `logistic`.
+        inverse_penalty: of logistic regression, scikit-learn's C; `None` tries several.
+    """
+    if head is None and inverse_penalty is None:
+        return None
+    strengths: dict[str, tuple[float | None, ...]] = {
+        "lda": SHRINKAGES,
+        "logistic": _INVERSE_PENALTIES if inverse_penalty is None else (inverse_penalty,),
+        "nearest-mean": (None,),
+    }
+    name = head or "logistic"
+    return {HEADS[name]: strengths[name]}
+
+
+def fit_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> FittedHead:
     """The head for these photos, chosen among several kinds of model by the log-loss of cross-validation.
 
     With 1 or 2 different photos in the largest class it is the nearest class mean. Otherwise LDA and logistic
@@ -107,15 +127,16 @@ def fit_head(data: HeadData, folds: int, seed: int) -> FittedHead:
         data: arrays, not modified.
         folds: parts of the cross-validation, at least 2; fewer are made where the largest class has fewer photos.
         seed: decides which photos come together in a fold.
+        tried: one kind of head and its strengths, as `tried_of` gives them; `None` tries what can be afforded.
 
     Raises:
         DatasetError: as `check_embeddings` says.
     """
     check_embeddings(data)
-    return _fit(data, folds, seed, data.class_weights)
+    return _fit(data, folds, seed, data.class_weights, tried)
 
 
-def cross_validate_head(data: HeadData, folds: int, seed: int) -> _FLOATS:
+def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> _FLOATS:
     """Probabilities of each photo by a head that has seen neither it nor a duplicate: float32, `(n, num_classes)`.
 
     The whole of `fit_head`, choosing included, is done anew for each fold, with 3 folds inside. A photo that is never
@@ -125,6 +146,7 @@ def cross_validate_head(data: HeadData, folds: int, seed: int) -> _FLOATS:
         data: arrays, not modified.
         folds: at least 2; fewer where the largest class has fewer photos.
         seed: decides which photos come together in a fold.
+        tried: as for `fit_head`.
 
     Raises:
         DatasetError: as `check_embeddings` says.
@@ -137,7 +159,7 @@ def cross_validate_head(data: HeadData, folds: int, seed: int) -> _FLOATS:
             # Such a fold teaches nothing, and a head that knows nothing gives all classes the same.
             probabilities[held_out] = 1 / data.num_classes
         else:
-            head = _fit(part, min(folds, _INNER_FOLDS), seed, data.class_weights)
+            head = _fit(part, min(folds, _INNER_FOLDS), seed, data.class_weights, tried)
             probabilities[held_out] = head.probabilities(data.embeddings[held_out])
     return probabilities
 
@@ -176,13 +198,16 @@ def out_of_fold_probabilities(data: HeadData, folds: int, seed: int) -> _FLOATS:
     return probabilities
 
 
-def _fit(data: HeadData, folds: int, seed: int, class_weights: NDArray[np.float64] | None) -> FittedHead:
+def _fit(
+    data: HeadData, folds: int, seed: int, class_weights: NDArray[np.float64] | None, wanted: Tried | None = None
+) -> FittedHead:
     held_out = data.hold_out_folds(folds, seed)
     validation = CrossValidation(data, held_out, class_weights)
-    if data.num_different.max() <= _MOST_FOR_NEAREST_MEAN or not held_out:
+    is_small = data.num_different.max() <= _MOST_FOR_NEAREST_MEAN or not held_out
+    if is_small or (wanted is not None and NEAREST_MEAN in wanted):
         model, tried, chosen = _nearest_mean(validation)
     else:
-        model, tried, chosen = _best(validation, _affordable(data))
+        model, tried, chosen = _best(validation, wanted or _affordable(data))
     return FittedHead(
         weights=model.weights.astype(np.float32),
         bias=model.bias.astype(np.float32),

@@ -7,8 +7,6 @@ script of the page and nothing else.
 
 import base64
 import hashlib
-import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,14 +25,11 @@ from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding
 from tellapart.report.dial_section import card_data, dial_cards
 from tellapart.report.model_section import SURE, ModelView, make_view
 from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, judge_map, map_uri
-from tellapart.translation import ENGLISH, current_language, gettext, ngettext
+from tellapart.translation import current_language, gettext, ngettext, script_texts
 
 if TYPE_CHECKING:
     import jinja2
 
-# A call in the script of what it looks its sentences up with.
-_SCRIPT_MESSAGE = re.compile(r'\b(?:_|ngettext)\("((?:[^"\\]|\\.)*)"(?:, "((?:[^"\\]|\\.)*)")?')
-_MANY = 100
 _STYLE_NAME, _SCRIPT_NAME, _PAGE_NAME = "style.css", "script.js", "page.html"
 _MOST_REASONS, _MOST_PATHS, _MOST_STEPS, _PRINTED_STEPS = 30, 20, 5, 3
 _MOST_LEFT_OUT = 200
@@ -151,7 +146,7 @@ def render_report(report: Report) -> bytes:
             "dials": card_data(dials),
         }
         | {"large": album.large_pictures(), "maps": _maps(report.maps), "details": album.details()}
-        | {"texts": _script_texts(str(script))},
+        | {"texts": script_texts(str(script))},
         decisions_name=decisions_name,
         fix_command=f"tellapart fix {shlex.quote(printable(report.source))} --decisions {decisions_name} --out cleaned",
     )
@@ -212,20 +207,6 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; img-src data:; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}';"
         " base-uri 'none'; form-action 'none'"
     )
-
-
-def _script_texts(script: str) -> dict[str, str]:
-    """What the script says, English to the language of the page; nothing where that is English.
-
-    Of two forms the script has the English ones; another language has one here, that of large numbers.
-    """
-    if current_language() == ENGLISH:
-        return {}
-    texts = {}
-    for singular, plural in _SCRIPT_MESSAGE.findall(script):
-        english, many = json.loads(f'["{singular}", "{plural}"]')
-        texts[english] = ngettext(english, many, _MANY) if many else gettext(english)
-    return texts
 
 
 def _maps(maps: Mapping[int, NDArray[np.float32]]) -> dict[int, str]:

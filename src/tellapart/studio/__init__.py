@@ -1,0 +1,1 @@
+"""Studio: collecting, checking, training and trying in a browser, on one's own machine."""

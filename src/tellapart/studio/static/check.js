@@ -1,0 +1,139 @@
+// Check: what seems wrong with the photos, to be decided in place. A photo leaves the page once the server has the
+// decision on disk, and not before.
+// @ts-check
+import { LargeView } from "./dialogs.js";
+import { html } from "./html.js";
+import { bin, checks, classOf, classes, command, label, loadChecks, project, say } from "./store.js";
+import { _, ngettext, percent } from "./translation.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
+
+/** @typedef {{id: string, digest: string, name: string, class: string | null, proposal: {class: string, probability: number} | null}} FoundPhoto */
+/** @typedef {{name: string, title: string, sentence: string, action: string | null, groups?: FoundPhoto[][], photos?: FoundPhoto[]}} Finding */
+
+// More would be neither looked at nor quick to draw; the rest comes up as these are decided.
+const MOST_GROUPS = 24;
+
+/** @param {Finding} finding @returns {FoundPhoto[][]} */
+const groupsOf = (finding) => finding.groups ?? (finding.photos ?? []).map((photo) => [photo]);
+/** @param {FoundPhoto[]} group */
+const keyOf = (group) => group.map((photo) => photo.id).join(" ");
+
+export function Check() {
+  const [decided, setDecided] = useState(/** @type {Set<string>} */ (new Set()));
+  const [large, setLarge] = useState(/** @type {{photos: FoundPhoto[], place: number} | null} */ (null));
+  const [busy, setBusy] = useState("");
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    loadChecks();
+  }, [project.value?.revision]);
+
+  /**
+   * Runs a decision about a group; the group goes when the server has it.
+   * @param {string} key @param {() => Promise<any>} decide
+   */
+  const settle = async (key, decide) => {
+    if (busy) return;
+    setBusy(key);
+    const buttons = [...document.querySelectorAll(".finding .group")];
+    const place = buttons.findIndex((one) => one.contains(document.activeElement));
+    const answer = await decide();
+    setBusy("");
+    if (!answer) return;
+    setDecided((known) => new Set(known).add(key));
+    say(_("Saved. Z undoes it."));
+    requestAnimationFrame(() => {
+      const next = /** @type {HTMLElement | null} */ ([...document.querySelectorAll(".finding .group")][place]?.querySelector("button.decide") ?? null);
+      (next ?? heading.current)?.focus();
+    });
+  };
+
+  const known = checks.value;
+  const findings = /** @type {Finding[]} */ (known?.findings ?? [])
+    .map((finding) => ({ finding, groups: groupsOf(finding).filter((group) => !decided.has(keyOf(group))) }));
+  const open = findings.filter(({ groups }) => groups.length);
+  const facts = findings.filter(({ finding }) => !groupsOf(finding).length);
+  useEffect(() => setDecided(new Set()), [known]);
+
+  return html`<div class="reading check">
+    <h1 tabindex="-1" ref=${heading}>${_("Check")}</h1>
+    <p class="lead" aria-live="polite">${leadOf(known, open.length)}</p>
+    ${open.map(({ finding, groups }) => html`<section class="finding" key=${finding.name}>
+      <h2>${finding.title}</h2><p class="faint">${finding.sentence}</p>
+      ${finding.action && html`<p>${finding.action}</p>`}
+      <div class="groups">${groups.slice(0, MOST_GROUPS).map((group) => html`<${Group} key=${keyOf(group)} group=${group} isBusy=${busy === keyOf(group)}
+        settle=${settle} onLarge=${(/** @type {number} */ place) => setLarge({ photos: group, place })} />`)}</div>
+      ${groups.length > MOST_GROUPS && html`<p class="faint">${ngettext("{num} more comes up as you decide.", "{num} more come up as you decide.", groups.length - MOST_GROUPS)}</p>`}
+    </section>`)}
+    ${facts.length > 0 && html`<section><h2>${_("Also noticed")}</h2><dl class="facts">${facts.map(({ finding }) => html`<dt>${finding.title}</dt><dd class="faint">${finding.sentence}</dd>`)}</dl></section>`}
+    ${large && html`<${LargeView} photo=${large.photos[large.place]} onClose=${() => setLarge(null)}
+      onMove=${(/** @type {number} */ by) => setLarge({ ...large, place: Math.max(0, Math.min(large.place + by, large.photos.length - 1)) })} />`}
+  </div>`;
+}
+
+/** @param {any} known @param {number} num findings with photos */
+function leadOf(known, num) {
+  if (!known || ["running", "waiting"].includes(known.state)) return _("The photos are being checked. Findings appear here.");
+  if (known.state === "none") return _("There is nothing to check yet. Add photos first.");
+  if (!num) return _("No problems found in the photos.");
+  return _("Look at each photo and decide. Your own files stay as they are.");
+}
+
+/**
+ * @param {{group: FoundPhoto[], isBusy: boolean, settle: (key: string, decide: () => Promise<any>) => void, onLarge: (place: number) => void}} properties
+ */
+function Group({ group, isBusy, settle, onLarge }) {
+  const key = keyOf(group);
+  const ids = group.map((photo) => photo.id);
+  return html`<div class="group" aria-busy=${isBusy ? "true" : "false"}>
+    <div class="shots">${group.map((photo, place) => html`<${Shot} key=${photo.id} photo=${photo} onLarge=${() => onLarge(place)} />`)}</div>
+    <div class="buttons">
+      ${group.length > 1
+        ? html`<button type="button" class="decide" onClick=${() => settle(key, () => keepFirst(ids))}>${_("Keep the first, bin the others")}</button>
+            <button type="button" onClick=${() => settle(key, () => command({ do: "keep", photos: ids }))}>${_("Keep all")}</button>
+            <button type="button" onClick=${() => settle(key, () => bin(ids))}>${_("Bin all")}</button>`
+        : html`<${OneDecision} photo=${group[0]} settle=${settle} />`}
+      ${group.length > 1 && html`<${MoveTo} ids=${ids} settle=${settle} present=${null} />`}
+    </div>
+  </div>`;
+}
+
+/** Two commands, of which the second is sent only once the first is on disk. @param {string[]} ids */
+async function keepFirst(ids) {
+  return (await bin(ids.slice(1))) && command({ do: "keep", photos: ids.slice(0, 1) });
+}
+
+/** @param {{photo: FoundPhoto, settle: (key: string, decide: () => Promise<any>) => void}} properties */
+function OneDecision({ photo, settle }) {
+  const proposed = photo.proposal && classOf(photo.proposal.class);
+  const present = photo.class ? classOf(photo.class) : null;
+  const isOther = proposed && proposed.id !== present?.id;
+  return html`${isOther && html`<button type="button" class="decide" onClick=${() => settle(photo.id, () => label([photo.id], proposed.id))}>${_("It is {name}", { name: proposed.name })}</button>`}
+    <button type="button" class=${isOther ? "" : "decide"} onClick=${() => settle(photo.id, () => command({ do: "keep", photos: [photo.id] }))}>${present ? _("Keep {name}", { name: present.name }) : _("Keep")}</button>
+    <${MoveTo} ids=${[photo.id]} settle=${settle} present=${photo.class} />
+    <button type="button" onClick=${() => settle(photo.id, () => bin([photo.id]))}>${_("To the bin")}</button>`;
+}
+
+/** @param {{ids: string[], present: string | null, settle: (key: string, decide: () => Promise<any>) => void}} properties */
+function MoveTo({ ids, present, settle }) {
+  /** @param {any} event */
+  const onChange = (event) => {
+    const to = event.currentTarget.value;
+    event.currentTarget.value = "";
+    if (to) settle(ids.join(" "), () => label(ids, to));
+  };
+  return html`<select aria-label=${_("Give another class")} value="" onChange=${onChange}>
+    <option value="">${_("Another class …")}</option>
+    ${classes().filter((one) => one.id !== present).map((one) => html`<option value=${one.id}>${one.name}</option>`)}
+  </select>`;
+}
+
+/** @param {{photo: FoundPhoto, onLarge: () => void}} properties */
+function Shot({ photo, onLarge }) {
+  const present = photo.class ? classOf(photo.class) : null;
+  const proposed = photo.proposal && classOf(photo.proposal.class);
+  return html`<figure class="shot"><button type="button" class="picture" onClick=${onLarge} aria-label=${_("Look closely at {name}", { name: photo.name })}>
+      <img src=${`/thumb/${photo.digest}.webp`} alt="" loading="lazy" /></button>
+    <figcaption>${present && html`<span>${_("Class: {name}", { name: present.name })}</span>`}
+      ${proposed && photo.proposal && html`<span class="faint">${_("Model says {name}, {probability}", { name: proposed.name, probability: percent(photo.proposal.probability, 0) })}</span>`}
+    </figcaption></figure>`;
+}

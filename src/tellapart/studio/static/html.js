@@ -1,0 +1,6 @@
+// Markup for Preact without a build step: html`<b>${text}</b>` makes elements, and what is put in is always text.
+// @ts-check
+import htm from "./vendor/htm.js";
+import { h } from "./vendor/preact.js";
+
+export const html = htm.bind(h);

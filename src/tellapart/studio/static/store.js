@@ -1,0 +1,171 @@
+// What the page knows of the project, as signals, and the commands that change it. The server keeps the truth: after each
+// command and each event the page asks for what it shows.
+// @ts-check
+import { ApiError, ask, listen, post, takeToken } from "./api.js";
+import { query, view } from "./route.js";
+import { _ } from "./translation.js";
+import { batch, computed, effect, signal } from "./vendor/signals.js";
+
+/**
+ * @typedef {{id: string, name: string, num_photos: number, color_index: number}} PhotoClass
+ * @typedef {{class: string, probability: number}} Proposal
+ * @typedef {{id: string, digest: string | null, name: string, group: string | null, origin: string, problem: string | null, proposal: Proposal | null}} Photo
+ * @typedef {{id: string, recipe: string, state: string, progress: number | null, message: string}} Job
+ * @typedef {{state: string, accuracy: number | null, interval: [number, number] | null, is_provisional: boolean, num_photos: number, num_seconds: number | null, message: string | null}} Model
+ */
+
+/** @type {import("./vendor/signals.js").Signal<any>} */
+export const project = signal(null);
+/** "open", "away" while the server does not answer, "locked" without the token. */
+export const connection = signal("away");
+/** One line for the person, and whether something went wrong. @type {import("./vendor/signals.js").Signal<{text: string, isProblem: boolean} | null>} */
+export const notice = signal(null);
+/** The photos of the chosen collection, and which that is. @type {import("./vendor/signals.js").Signal<{of: string, list: Photo[]}>} */
+export const photos = signal({ of: "", list: [] });
+/** The checks of the photos. @type {import("./vendor/signals.js").Signal<any>} */
+export const checks = signal(null);
+/** The ids of the selected photos. @type {import("./vendor/signals.js").Signal<Set<string>>} */
+export const selection = signal(new Set());
+/** Place of the photo that the keys act on. */
+export const cursor = signal(0);
+
+/** @type {() => PhotoClass[]} */
+export const classes = () => project.value?.classes ?? [];
+/** @param {string} id */
+export const classOf = (id) => classes().find((one) => one.id === id);
+
+/** What Collect shows: the id of a class, "unsorted" or "bin"; "" where there is no class yet. */
+export const chosen = computed(() => {
+  const asked = query.value.get("class") ?? "";
+  if (["unsorted", "bin"].includes(asked) || classOf(asked)) return asked;
+  if (project.value?.num_unsorted && !classes().some((one) => one.num_photos)) return "unsorted";
+  return classes()[0]?.id ?? "";
+});
+
+/** @param {string} text @param {boolean} [isProblem] */
+export function say(text, isProblem = false) {
+  notice.value = text ? { text, isProblem } : null;
+}
+
+/** @param {unknown} error */
+export function sayError(error) {
+  if (error instanceof ApiError && error.status === 401) connection.value = "locked";
+  else say(error instanceof Error ? error.message : String(error), true);
+}
+
+/**
+ * Runs one at a time, and once more where it was asked for meanwhile.
+ * @param {() => Promise<void>} load
+ */
+function latest(load) {
+  let isRunning = false;
+  let isStale = false;
+  return async () => {
+    isStale = true;
+    if (isRunning) return;
+    isRunning = true;
+    while (isStale) {
+      isStale = false;
+      try {
+        await load();
+      } catch (error) {
+        sayError(error);
+      }
+    }
+    isRunning = false;
+  };
+}
+
+export const loadProject = latest(async () => {
+  project.value = await ask("/api/project");
+});
+
+export const loadPhotos = latest(async () => {
+  const of = chosen.value;
+  if (!of) {
+    photos.value = { of, list: [] };
+    return;
+  }
+  const answer = await ask(`/api/photos?class=${encodeURIComponent(of)}`);
+  const isOther = photos.value.of !== of;
+  batch(() => {
+    photos.value = { of, list: answer.photos };
+    const there = new Set(answer.photos.map((/** @type {Photo} */ one) => one.id));
+    selection.value = new Set(isOther ? [] : [...selection.value].filter((id) => there.has(id)));
+    cursor.value = isOther ? 0 : Math.max(0, Math.min(cursor.value, answer.photos.length - 1));
+  });
+});
+
+export const loadChecks = latest(async () => {
+  checks.value = await ask("/api/check");
+});
+
+let last = Promise.resolve(/** @type {any} */ (null));
+
+/**
+ * What the server answers to a command, which it has on disk then; null where it refused, which the page says. Commands
+ * reach the server in the order in which they were given.
+ * @param {Record<string, unknown>} body
+ */
+export function command(body) {
+  last = last.then(async () => {
+    try {
+      const answer = await post("/api/commands", body);
+      if (notice.value?.isProblem) say("");
+      return answer;
+    } catch (error) {
+      sayError(error);
+      return null;
+    } finally {
+      await Promise.all([loadProject(), loadPhotos()]);
+    }
+  });
+  return last;
+}
+
+/** @param {string[]} ids @param {string} classId */
+export const label = (ids, classId) => command({ do: "label", photos: ids, class: classId });
+/** @param {string[]} ids */
+export const bin = (ids) => command({ do: "bin", photos: ids });
+export const undo = async () => {
+  if (!project.value?.can_undo) say(_("There is nothing to undo."));
+  else if (await command({ do: "undo" })) say(_("Undone."));
+};
+
+let token = "";
+
+/** Opens the session and listens; what the views show follows from then on. */
+export async function start() {
+  token = takeToken() || token;
+  try {
+    if (token) await post("/api/session", { token });
+    project.value = await ask("/api/project");
+  } catch (error) {
+    sayError(error);
+    if (connection.value !== "locked") setTimeout(start, 1000);
+    return;
+  }
+  connection.value = "open";
+  listen(
+    {
+      project: () => {
+        loadProject();
+        loadPhotos();
+      },
+      model: (model) => (project.value = { ...project.value, model }),
+      job: (job) => {
+        const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);
+        project.value = { ...project.value, jobs: [job, ...others] };
+      },
+      check: () => view.value === "check" && loadChecks(),
+    },
+    (isOpen) => {
+      if (connection.value === "locked") return;
+      if (isOpen && connection.value === "away") loadProject().then(loadPhotos);
+      connection.value = isOpen ? "open" : "away";
+    },
+  );
+  effect(() => {
+    if (chosen.value !== photos.peek().of) loadPhotos();
+  });
+}
