@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def studio(
     folder: Annotated[
-        Path, typer.Argument(help=_("Folder with a folder of photos per class; made if it is missing."))
+        Path,
+        typer.Argument(help=_("Folder with a folder of photos per class; made if it is missing."), metavar="FOLDER"),
     ] = Path("photos"),
     port: Annotated[
         int | None,

@@ -90,6 +90,20 @@ class Runner:
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
 _ALL = (
     Target("openvino", "openvino_model", needs={"openvino": "openvino", "onnx": "train"}, holds=_ALL_OUTPUTS),
+    Target(
+        "keras",
+        "keras_model",
+        needs={"keras": "train", "torch": "train", "onnx": "train"},
+        holds=frozenset({HEAT_MAPS}),
+        environment={"KERAS_BACKEND": "torch"},
+    ),
+    Target(
+        "coreml",
+        "coreml_model",
+        needs={"coremltools": "coreml", "torch": "train", "onnx": "train"},
+        holds=_ALL_OUTPUTS,
+        is_example_run=False,
+    ),
     Target("triton", "triton_repository", holds=_ALL_OUTPUTS, is_example_run=False),
     Target(
         "onnx-int8",
