@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from tellapart.web.request_body import find_photo
+from tellapart.web.request_body import find_photo, find_photo_head
 from tellapart.web.served_models import PhotoAnswer, ServedModel
 from tellapart.web.service_state import ServiceState
 
@@ -91,7 +91,11 @@ def make_predict_routes(state: ServiceState) -> APIRouter:
         state.queue.check()
         content_type = request.headers.get("content-type", "")
         limits = state.limits.image_limits
-        async with state.bodies.read(request) as body:
+
+        def look(head: bytes) -> bool:
+            return served.check_head(find_photo_head(head, content_type), limits)
+
+        async with state.bodies.read(request, look) as body:
             state.queue.check()
             answers = await state.work(
                 request, [lambda: served.answer_photo(find_photo(body, content_type), maker, limits, heatmap)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError, TellapartError
+from tellapart.images.gate import check_head
 from tellapart.images.preprocess import load_image
 from tellapart.predict.answers import AnswerMaker
 from tellapart.predict.bundle import BUNDLE_FILE, MODEL_FILE, Bundle, read_bundle
@@ -87,6 +88,17 @@ class ServedModel:
             BundleError: the model fails.
         """
         return PhotoAnswer(self.model.answer(image, maker))
+
+    def check_head(self, head: bytes, limits: ImageLimits) -> bool:
+        """Whether the beginning of a photo settles that its pixels are within the limits; `False` asks for more of it.
+
+        Raises:
+            RequestError: it has more pixels, or is no photo.
+        """
+        try:
+            return check_head(head, limits, self.model.preprocess.image_size)
+        except ImageError as exc:
+            raise photo_error(exc, head) from exc
 
     def answer_photo(self, data: bytes, maker: AnswerMaker, limits: ImageLimits, heatmap: bool = False) -> PhotoAnswer:
         """What the model says of the bytes of a photo.
