@@ -97,7 +97,7 @@ def make_project_routes(state: StudioState) -> APIRouter:
     async def upload(request: Request, name: str = "", burst: str = "", batch: str = "") -> JSONResponse:
         chosen = request.query_params.get("class", UNSORTED)
         to = await asyncio.to_thread(_destination, project, chosen, burst, batch)
-        path = await receive_file(request, project)
+        path = await receive_file(request, project, has_zips=request.url.path != PHONE_PHOTOS)
         added = await asyncio.to_thread(add_upload, project, state.copies, path, name, to)
         skipped = [{"name": file, "reason": reason} for file, reason in added.skipped]
         return JSONResponse({"revision": project.revision, "added": added.ids, "skipped": skipped})
