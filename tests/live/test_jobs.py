@@ -72,7 +72,7 @@ def test_a_job_that_is_killed_is_resumed_and_ends_as_a_run(filled: FolderProject
     started = jobs.start("classic", epochs=2)
     wait(lambda: (done := only(jobs).progress) is not None and done.epoch is not None)
     os.kill(pid_of(filled, started), signal.SIGKILL)
-    wait(lambda: only(jobs).state == "interrupted")
+    wait(lambda: (newest := told[-1][1]) is not None and newest.state == "interrupted")
     jobs.close()
     again = Jobs(filled)
     assert only(again).state == "interrupted"
@@ -81,7 +81,6 @@ def test_a_job_that_is_killed_is_resumed_and_ends_as_a_run(filled: FolderProject
     assert only(again).message == ""
     run_dir = filled.folder / ".tellapart/runs" / started.order.run_name
     assert load(run_dir).class_names == ("cat", "dog")
-    assert "interrupted" in [status.state for _number, status in told if status is not None]
 
 
 @pytest.mark.soak

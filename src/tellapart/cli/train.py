@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 # Photos measured on from which a guess at what more time brings is more than a guess.
 _ENOUGH_TO_ESTIMATE = 100
-_TRANSFER_PANEL = _("Recipe transfer")
+_TRANSFER_PANEL = _("Recipes transfer and finetune")
 _SCRATCH_PANEL = _("Recipe scratch")
 _FROM_SCRATCH_PANEL = _("Recipes scratch and classic")
+_TIMED_PANEL = _("Recipes finetune and scratch")
+_FINETUNE_PANEL = _("Recipe finetune")
 _CLASSIC_PANEL = _("Recipe classic")
 
 
@@ -49,10 +51,11 @@ def train(
         str | None,
         typer.Option(
             help=_(
-                "transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
-                " scratch, in minutes. classic: the article's network and settings."
+                "transfer: a head on a pretrained backbone, in seconds. finetune: its last layers are trained too, if"
+                " that pays, in minutes. scratch: a modern network trained from scratch, in minutes. classic: the"
+                " article's network and settings."
             ),
-            show_default="transfer",
+            show_default=_("transfer, with --minutes finetune"),
         ),
     ] = None,
     out: Annotated[
@@ -116,9 +119,15 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help=_("How long the whole training takes, instead of --epochs."),
-            show_default=_("by the number of photos"),
-            rich_help_panel=_SCRATCH_PANEL,
+            help=_("How long the whole training takes, instead of --epochs or --steps."),
+            show_default=_("finetune: 600 steps, scratch: by the number of photos"),
+            rich_help_panel=_TIMED_PANEL,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help=_("Updates of each of the three trainings."), show_default="600", rich_help_panel=_FINETUNE_PANEL
         ),
     ] = None,
     flip: Annotated[
@@ -127,7 +136,7 @@ def train(
             "--flip/--no-flip",
             help=_("Treat mirrored photos as the same class."),
             show_default="flip",
-            rich_help_panel=_SCRATCH_PANEL,
+            rich_help_panel=_TIMED_PANEL,
         ),
     ] = None,
     rotations: Annotated[
@@ -178,7 +187,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
-    from tellapart.config import TransferConfig
+    from tellapart.settings import chosen_recipe
 
     settings: dict[str, Any] = {
         "recipe": recipe,
@@ -194,6 +203,7 @@ def train(
         "optimizer": optimizer,
         "learning_rate": learning_rate,
         "minutes": minutes,
+        "steps": steps,
         "flip": flip,
         "rotations": rotations or None,
         "labels_csv": labels_csv,
@@ -208,7 +218,7 @@ def train(
     if no_augment:
         settings["augment"] = None
     sources = choose_sources(photos, photos_now, out, resume)
-    out = out or default_run_dir(sources or [""], recipe or TransferConfig.recipe, resume)
+    out = out or default_run_dir(sources or [""], str(chosen_recipe(settings)), resume)
     _train(sources, out, resume, settings, progress)
 
 
@@ -287,8 +297,9 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
     from tellapart.runs.progress_file import ProgressFile
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
+    from tellapart.settings import chosen_recipe
 
-    if resume or settings.get("recipe", "transfer") != "transfer":
+    if resume or chosen_recipe(settings) != "transfer":
         keep_freed_memory()
     if progress is not None:
         is_own = has_keys("kind", "state", "pid")
@@ -310,6 +321,8 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
             said = _(
                 "Stopped after epoch {epoch} of {num_epochs}. You can use the model as it is. To continue: {command}"
             )
+        if config.recipe == "finetune":
+            said = _("Stopped. You can use the model as it is. To continue: {command}")
         command = f"tellapart train --out {shlex.quote(str(out))} --resume"
         print_line(console, said.format(epoch=len(run.history), num_epochs=num_epochs, command=command))
         raise typer.Exit(exit_code())

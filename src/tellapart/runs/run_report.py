@@ -249,6 +249,8 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if "backbone" in metrics["config"]:
         facts.append((_("backbone"), text_of(metrics["config"]["backbone"])))
         facts += _describe_eyes(metrics.get("eyes", {}))
+    if "fine_tuning" in metrics:
+        facts.append((_("fine-tuning"), text_of(metrics["fine_tuning"]["sentence"])))
     facts.append((_("photos for training"), f"{metrics['num_train']:,}"))
     facts.append((_("photos for testing"), f"{metrics['num_validation']:,}"))
     if "num_epochs" in metrics:
