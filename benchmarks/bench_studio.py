@@ -8,14 +8,15 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
 from fastapi.testclient import TestClient
 from PIL import Image
-from recording import Measurement, make_parser, record
 
+from recording import Measurement, make_parser, record
 from tellapart.studio.app import StudioConfig, create_studio_app
 from tellapart.studio.studio_access import StudioKeys
 
@@ -76,6 +77,21 @@ def measure_opening(folder: Path, cache_dir: Path) -> tuple[float, float]:
     return opening, listing
 
 
+def label(client: TestClient, identity: str, chosen: str) -> None:
+    """Gives a photo another class."""
+    command = {"do": "label", "photos": [identity], "class": chosen}
+    client.post("/api/commands", json=command).raise_for_status()
+
+
+def drop(client: TestClient, data: bytes, chosen: str) -> None:
+    """Adds a photo to a class, and asks for what the page shows of it."""
+    params = {"class": chosen, "name": "drop.jpg"}
+    (added,) = client.post("/api/uploads", params=params, content=data).json()["added"]
+    listed = client.get("/api/photos", params={"class": chosen}).json()["photos"]
+    digest = next(photo["digest"] for photo in listed if photo["id"] == added)
+    client.get(f"/thumb/{digest}.webp").raise_for_status()
+
+
 def main() -> None:
     """Opens the folder once to see all of it, then measures."""
     parser = make_parser(__doc__, num_runs=10)
@@ -87,24 +103,12 @@ def main() -> None:
         with open_studio(folder, cache_dir) as client:
             first = seconds_of(lambda: wait_until_seen(client))
         openings = [measure_opening(folder, cache_dir) for _number in range(arguments.runs)]
-        changes: list[float] = []
-        drops: list[float] = []
         with open_studio(folder, cache_dir) as client:
-            chosen = client.get("/api/project").json()["classes"]
-            shown = client.get("/api/photos", params={"class": chosen[0]["id"]}).json()["photos"]
-            for number in range(arguments.runs):
-                command = {"do": "label", "photos": [shown[number]["id"]], "class": chosen[1]["id"]}
-                changes.append(seconds_of(lambda: client.post("/api/commands", json=command).raise_for_status()))
-                drop = {"class": chosen[2]["id"], "name": "drop.jpg"}
-                data = draw(10**7 + number, side=1600)
-
-                def add() -> None:
-                    added = client.post("/api/uploads", params=drop, content=data).json()["added"]
-                    listed = client.get("/api/photos", params={"class": drop["class"]}).json()["photos"]
-                    digest = next(photo["digest"] for photo in listed if photo["id"] == added[0])
-                    client.get(f"/thumb/{digest}.webp").raise_for_status()
-
-                drops.append(seconds_of(add))
+            chosen = [one["id"] for one in client.get("/api/project").json()["classes"]]
+            shown = client.get("/api/photos", params={"class": chosen[0]}).json()["photos"][: arguments.runs]
+            changes = [seconds_of(partial(label, client, photo["id"], chosen[1])) for photo in shown]
+            dropped = [draw(10**7 + number, side=1600) for number in range(arguments.runs)]
+            drops = [seconds_of(partial(drop, client, data, chosen[2])) for data in dropped]
         memory = psutil.Process(os.getpid()).memory_info().rss / 1e6
     size = f"{arguments.num_photos}"
     measurements = [

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,14 @@ import pytest
 
 Draw = Callable[..., bytes]
 MAIN = "from tellapart.cli.entry import main; import sys; sys.argv[0] = 'tellapart'; main()"
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "NAME":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/#(\S+)")
 
 
@@ -30,17 +38,19 @@ class Client:
     def __init__(self, port: int, token: str) -> None:
         self._port = port
         self._cookie = ""
-        cookie = self._request("POST", "/api/session", json.dumps({"token": token}).encode()).getheader("set-cookie")
-        self._cookie = str(cookie).partition(";")[0]
+        with self.connect("POST", "/api/session", json.dumps({"token": token}).encode()) as answer:
+            self._cookie = str(answer.getheader("set-cookie")).partition(";")[0]
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        connection.request(method, path, body, {"Cookie": self._cookie, "Content-Type": "application/json"})
-        return connection.getresponse()
+    @contextmanager
+    def connect(self, method: str, path: str, body: bytes | None = None) -> Iterator[http.client.HTTPResponse]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
+            connection.request(method, path, body, {"Cookie": self._cookie, "Content-Type": "application/json"})
+            with connection.getresponse() as answer:
+                yield answer
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        answer = self._request(method, path, body)
-        found: dict[str, Any] = json.loads(answer.read())
+        with self.connect(method, path, body) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
         assert answer.status == 200, found
         return found
 
@@ -68,8 +78,9 @@ class Client:
     def classes(self) -> dict[str, str]:
         return {one["name"]: one["id"] for one in self.ask("GET", "/api/project")["classes"]}
 
-    def listen(self) -> http.client.HTTPResponse:
-        return self._request("GET", "/api/events")
+    def wait_until_seen(self) -> None:
+        while self.ask("GET", "/api/project")["num_unseen"]:
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -93,20 +104,24 @@ def test_a_studio_keeps_others_out_and_ends_at_once(folder: Path, draw: Draw) ->
         address = ADDRESS.search(said)
         assert address is not None
         client.do("add_class", name="cat")
-        events = client.listen()
-        second = subprocess.run(
-            [sys.executable, "-c", MAIN, "studio", str(folder), "--no-browser"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command = [sys.executable, "-c", MAIN, "studio", str(folder), "--no-browser"]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert (second.returncode, second.stderr.count("\n")) == (2, 1)
         assert address[0] in second.stderr
-        process.send_signal(signal.SIGTERM)
-        _output, errors = process.communicate(timeout=20)  # though a page still listens
-        assert events.read().startswith(b": open")
+        with client.connect("GET", "/api/events") as events:
+            process.send_signal(signal.SIGTERM)
+            _output, errors = process.communicate(timeout=20)  # though a page still listens
+            assert events.read().startswith(b": open")
     assert (process.returncode, errors) == (143, "tellapart: stopped.\n")
+
+
+@pytest.mark.parametrize("name", ["segno", "fastapi"])
+def test_what_is_not_installed_is_said_in_one_line(name: str, folder: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT.replace("NAME", name) + MAIN, "studio", str(folder), "--no-browser"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"Studio needs {name}" in done.stderr
+    assert "tellapart[studio]" in done.stderr
 
 
 class Person:
@@ -162,6 +177,7 @@ class Person:
 
     def check(self, client: Client) -> None:
         """Nothing, if what was answered is there, and what was not answered is whole or not there."""
+        client.wait_until_seen()
         found = client.places()
         assert found in (self.expected, self.possible)
         self.expected = found

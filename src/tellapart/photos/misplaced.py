@@ -19,7 +19,7 @@ from tellapart.formats.other_kinds import (
 from tellapart.formats.photo_formats import PHOTO_SUFFIXES, sniff_format
 from tellapart.formats.tiff_pages import is_raw_tiff
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, LeftOut, Listing, Reading
-from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, STUDIO_DIR
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, PROJECT_DIR_NAME
 from tellapart.translation import gettext as _
 from tellapart.translation import gettext_noop
 
@@ -141,7 +141,7 @@ def without_own_files(listing: Listing) -> Listing:
     return replace(
         listing,
         files=tuple(file for file in listing.files if not is_own_file(file)),
-        left_out=tuple(item for item in listing.left_out if item[0] != (STUDIO_DIR,)),
+        left_out=tuple(item for item in listing.left_out if item[0] != (PROJECT_DIR_NAME,)),
     )
 
 
