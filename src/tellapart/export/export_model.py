@@ -46,7 +46,7 @@ EXPORTS_DIR = "exports"
 # Photos of a proof at most. An int8 export also has to be as often right.
 _MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
 # A browser takes longer, and reads the files.
-_MOST_FILES, _MOST_FILES_INT8 = 50, 200
+_MOST_FILES, _MOST_FILES_INT8 = 50, 100
 
 
 @dataclass(frozen=True)
