@@ -4,7 +4,6 @@ It is driven by the Chrome DevTools Protocol over a pipe (`--remote-debugging-pi
 be installed. It runs without a window, with a profile of its own that goes away, and finds no host by name.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -137,6 +136,8 @@ _Call = Callable[..., dict[str, Any]]
 @contextmanager
 def _open(browser: str) -> Iterator[_Call]:
     """A function that calls a method of the protocol and gives its result; the browser ends with the block."""
+    import fcntl  # Windows, where no browser is driven, has none
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         arguments = [browser, *_ARGUMENTS, f"--user-data-dir={profile}"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
