@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.decisions.decision_table import Decision, Verdict, path_key
+from tellapart.photos.names import PROJECT_DIR_NAME
 from tellapart.store import output_error, sync_folder
 from tellapart.untrusted import text_of
 
-STATE_DIR = ".tellapart"
-BIN_DIR, UNSORTED_DIR, INCOMING_DIR = f"{STATE_DIR}/bin", f"{STATE_DIR}/unsorted", f"{STATE_DIR}/incoming"
+BIN_DIR, UNSORTED_DIR, INCOMING_DIR = (
+    f"{PROJECT_DIR_NAME}/bin",
+    f"{PROJECT_DIR_NAME}/unsorted",
+    f"{PROJECT_DIR_NAME}/incoming",
+)
 
 _VERDICTS: dict[str, Verdict] = {"keep": "keep", "move": "move", "remove": "remove"}
 

@@ -5,7 +5,6 @@ killed at, the next start finds a command that is whole, one that it completes, 
 What the effects do to files is in `effects.py`.
 """
 
-import errno
 import json
 import os
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ JOURNAL_NAME = "journal.jsonl"
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One command.
 
     Attributes:
@@ -50,7 +49,7 @@ class Entry:
         return json.dumps(value, ensure_ascii=True).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Entry":
+    def from_json(cls, value: dict[str, Any]) -> "JournalEntry":
         """The entry of a line.
 
         Raises:
@@ -83,9 +82,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.entries: list[Entry] = []
-        self.unfinished: Entry | None = None
+        self.entries: list[JournalEntry] = []
+        self.unfinished: JournalEntry | None = None
         self.num_damaged = 0
+        self._undone: set[int] = set()
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             self._size = self._read()
@@ -94,22 +94,23 @@ class Journal:
             raise output_error(path, exc) from exc
 
     def close(self) -> None:
-        """Nothing; the file is closed."""
-        os.close(self._descriptor)
+        """Nothing; the file is closed, if it was open."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def append(
         self, verb: str, effects: Sequence[Effect], batch: str | None = None, undone: Sequence[int] = ()
-    ) -> Entry:
+    ) -> JournalEntry:
         """The new entry, which survives a kill and a power cut from now on; its effects are to be carried out next.
 
         Raises:
             OutputError: the disk is full or fails; nothing was written then.
         """
         number = self.entries[-1].number + 1 if self.entries else 1
-        entry = Entry(number, verb, tuple(effects), batch, tuple(undone))
+        entry = JournalEntry(number, verb, tuple(effects), batch, tuple(undone))
         self._write(entry.to_line(), is_synced=True)
-        self.entries.append(entry)
-        self.unfinished = entry
+        self._take(entry)
         return entry
 
     def finish(self) -> None:
@@ -124,16 +125,14 @@ class Journal:
 
     def take_back(self) -> None:
         """Nothing; the last entry, whose effects have been reversed, is as never written."""
-        entry = self.entries.pop()
-        self.unfinished = None
+        entry = self._drop()
         self._write(json.dumps({"dropped": entry.number}).encode() + b"\n", is_synced=True)
 
-    def undoable(self) -> list[Entry]:
+    def undoable(self) -> list[JournalEntry]:
         """The entries that the next undo takes back, the newest first; empty where there is nothing left."""
-        undone = {number for entry in self.entries for number in entry.undone}
-        found: list[Entry] = []
+        found: list[JournalEntry] = []
         for entry in reversed(self.entries):
-            if entry.undone or entry.number in undone:
+            if entry.undone or entry.number in self._undone:
                 continue
             if found and (entry.batch is None or entry.batch != found[0].batch):
                 break
@@ -174,21 +173,27 @@ class Journal:
 
     def _enter(self, value: Any) -> None:
         last = self.entries[-1].number if self.entries else 0
+        if not isinstance(value, dict):
+            raise TypeError(value)
         if "done" in value:
             if value["done"] == last:
                 self.unfinished = None
         elif "dropped" in value:
             if value["dropped"] == last:
-                self.entries.pop()
-                self.unfinished = None
+                self._drop()
         else:
-            entry = Entry.from_json(value)
+            entry = JournalEntry.from_json(value)
             if entry.number <= last:
                 raise ValueError(_("the lines are not in order"))
-            self.entries.append(entry)
-            self.unfinished = entry
+            self._take(entry)
 
+    def _take(self, entry: JournalEntry) -> None:
+        self.entries.append(entry)
+        self._undone.update(entry.undone)
+        self.unfinished = entry
 
-def is_disk_full(exc: OSError) -> bool:
-    """Whether a disk, or what a user may have of it, is full."""
-    return exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    def _drop(self) -> JournalEntry:
+        entry = self.entries.pop()
+        self._undone.difference_update(entry.undone)
+        self.unfinished = None
+        return entry

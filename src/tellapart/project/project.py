@@ -7,17 +7,18 @@ other programs may change it at any moment, which `notice` finds. May be used fr
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tellapart.config import ImageLimits, SourceConfig
 from tellapart.decisions.decision_table import Decision, decisions_to_csv, find_decisions, read_decisions
 from tellapart.errors import DatasetError, OutputError
 from tellapart.photos.files import DiskFile
-from tellapart.photos.names import DECISIONS_NAME, class_name
+from tellapart.photos.labels import token_before_number
+from tellapart.photos.names import DECISIONS_NAME, PROJECT_DIR_NAME, class_name
 from tellapart.project.effects import (
     BIN_DIR,
     INCOMING_DIR,
-    STATE_DIR,
     UNSORTED_DIR,
     Decide,
     Effect,
@@ -27,8 +28,8 @@ from tellapart.project.effects import (
     carry_out,
     with_rows,
 )
-from tellapart.project.journal import JOURNAL_NAME, Entry, Journal
-from tellapart.project.project_folder import list_states, read_folder, state_of
+from tellapart.project.journal import JOURNAL_NAME, Journal, JournalEntry
+from tellapart.project.project_folder import FileState, FolderReading, list_states, read_folder, state_of
 from tellapart.project.project_memory import Ownership, SeenFile, SeenFiles
 from tellapart.project.project_state import KnownFiles, ProjectState, StudioPhoto, make_state, own_paths
 from tellapart.store import output_error, remove_quietly, write_file
@@ -66,14 +67,19 @@ class Project:
         self._watchers: list[Callable[[], None]] = []
         self._colors: dict[str, int] = {}
         self._state: ProjectState | None = None
+        self._labels: dict[str, str | None] = {}
+        self._files: dict[str, FileState] = {}
+        self.class_dirs: dict[str, str] = {}
+        self.rows: tuple[Decision, ...] = ()
+        self.rows_problem: str | None = None
         # Milliseconds: an earlier process has given smaller numbers, unless it had a thousand changes a second.
         self.revision = int(time.time() * 1000)
         try:
             for name in (BIN_DIR, UNSORTED_DIR, INCOMING_DIR):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise output_error(root / STATE_DIR, exc) from exc
-        self.journal = Journal(root / STATE_DIR / JOURNAL_NAME)
+            raise output_error(root / PROJECT_DIR_NAME, exc) from exc
+        self.journal = Journal(root / PROJECT_DIR_NAME / JOURNAL_NAME)
         self._read_rows()
         if self.journal.unfinished is not None:
             self._make_real(self.journal.unfinished.effects)
@@ -83,7 +89,8 @@ class Project:
         self.ownership = Ownership()
         for entry in self.journal.entries:
             self.ownership.add(entry.effects)
-        self._seen = SeenFiles(root / STATE_DIR)
+        self._seen = SeenFiles(root / PROJECT_DIR_NAME)
+        self._reading: FolderReading
         self.read_again()
 
     def on_change(self, watcher: Callable[[], None]) -> None:
@@ -103,6 +110,12 @@ class Project:
     def place_of(self, photo: StudioPhoto) -> DiskFile:
         """Where the bytes of the photo are."""
         return DiskFile(str(self.root / photo.path))
+
+    @property
+    def is_by_name(self) -> bool:
+        """Whether the photos have their classes in their names, as in `cat.12.jpg`."""
+        labelled = [path for path, label in self._labels.items() if label is not None]
+        return bool(labelled) and not any("/" in path for path in labelled)
 
     def color_of(self, name: str) -> int:
         """The number of the colour of a class, which it keeps while the project is open."""
@@ -129,7 +142,7 @@ class Project:
 
     def commit(
         self, verb: str, effects: Sequence[Effect], batch: str | None = None, undone: Sequence[int] = ()
-    ) -> Entry:
+    ) -> JournalEntry:
         """The entry of the journal: the effects are on the disk, and whoever watches is told.
 
         Raises:
@@ -158,6 +171,14 @@ class Project:
                     self._seen.add(path, seen)
             self._changed()
 
+    def is_unchanged(self, photo: StudioPhoto) -> bool:
+        """Whether the file of the photo is as it was when it was looked at."""
+        try:
+            state = state_of((self.root / photo.path).stat())
+        except OSError:
+            return False
+        return self._seen.get(photo.path, state) is not None
+
     def note_digest(self, photo: StudioPhoto, digest: str) -> None:
         """Nothing; the content of a photo that was not looked at yet is known; the lock is held."""
         state = self._files.get(photo.path)
@@ -183,7 +204,12 @@ class Project:
         with self.lock:
             if revision != self.revision or states == self._files:
                 return False
-            self.read_again()
+            try:
+                self.read_again()
+            except DatasetError as exc:  # the folder is gone, as with a disk that was unplugged
+                self._labels, self.class_dirs, self.rows = {}, {}, ()
+                self._reading = replace(self._reading, problem=str(exc))
+                self._changed()
             return True
 
     def read_again(self) -> None:
@@ -202,8 +228,7 @@ class Project:
             self._changed()
 
     def _read_rows(self) -> None:
-        self.rows: tuple[Decision, ...] = ()
-        self.rows_problem: str | None = None
+        self.rows, self.rows_problem = (), None
         path = self.root / DECISIONS_NAME
         try:
             if find_decisions(self.root) is not None:
@@ -218,7 +243,7 @@ class Project:
         carry_out(self.root, effects)
         if self.rows_problem is not None or not any(isinstance(one, Decide) for one in effects):
             return
-        path, backup = self.root / DECISIONS_NAME, self.root / STATE_DIR / _BACKUP_NAME
+        path, backup = self.root / DECISIONS_NAME, self.root / PROJECT_DIR_NAME / _BACKUP_NAME
         if path.exists() and not backup.exists():  # it may have columns of its owner's
             write_file(backup, path.read_bytes())
         rows = with_rows(self.rows, effects)
@@ -252,8 +277,9 @@ class Project:
                 if not self._look(effect.target):
                     continue
                 self._seen.add(effect.target, SeenFile(self._files[effect.target], effect.digest, None))
-                if not effect.target.startswith(f"{STATE_DIR}/"):
-                    self._labels[effect.target] = labels.get(effect.target.rpartition("/")[0])
+                if not effect.target.startswith(f"{PROJECT_DIR_NAME}/"):
+                    folder, _slash, name = effect.target.rpartition("/")
+                    self._labels[effect.target] = labels.get(folder) if folder else token_before_number(name)
         self._look(DECISIONS_NAME)
 
     def _look(self, path: str) -> bool:

@@ -36,7 +36,7 @@ Renamed = dict[str, str]
 _LONGEST_STEM = 100
 
 
-class Plan:
+class CommandPlan:
     """The effects of one command, gathered.
 
     Args:
@@ -83,10 +83,11 @@ class Plan:
     def free_path(self, folder: str, name: str) -> str:
         """A path in the folder at which there is nothing, named like `name`."""
         stem, suffix = os.path.splitext(name)
-        number, path = 1, f"{folder}/{name}"
+        before = f"{folder}/" if folder else ""
+        number, path = 1, before + name
         while path.casefold() in self._taken or os.path.lexists(self._project.root / path):
             number += 1
-            path = f"{folder}/{stem} ({number}){suffix}"
+            path = f"{before}{stem} ({number}){suffix}"
         self._taken.add(path.casefold())
         return path
 
@@ -113,16 +114,38 @@ class Plan:
         self._rows[key] = before, decided_rows(about, photo.folder_label, path, target, is_kept=is_kept)
 
     def digest(self, photo: StudioPhoto) -> str:
-        """The digest of a photo, of which nothing may be known yet.
+        """The digest of a photo as it is now.
 
         Raises:
             DatasetError: it is no longer there, or cannot be read.
         """
-        if photo.digest is not None:
+        if photo.digest is not None and self._project.is_unchanged(photo):
             return photo.digest
         digest = digest_photo(self._read(photo))
         self._project.note_digest(photo, digest)
         return digest
+
+    def is_ours(self, photo: StudioPhoto) -> bool:
+        """Whether Studio wrote the file, and nobody has changed it since.
+
+        Raises:
+            DatasetError: as for `digest`.
+        """
+        owned = self._project.ownership.photos.get(photo.path)
+        return owned is not None and owned.digest == self.digest(photo)
+
+    def new_path(self, label: str, name: str) -> str:
+        """Where a new photo of a class goes: into its folder; where classes are in names, into the name of the file.
+
+        Raises:
+            DatasetError: no folder can have the name of the class.
+        """
+        if not self._project.is_by_name:
+            return self.free_path(self.class_dir(label), name)
+        suffix, number = os.path.splitext(name)[1], 1
+        while os.path.lexists(self._project.root / f"{label}.{number}{suffix}"):
+            number += 1
+        return self.free_path("", f"{label}.{number}{suffix}")
 
     def label(self, photo: StudioPhoto, name: str) -> None:
         """Nothing; the photo gets the class, by a move of a file of Studio's, by a decision, or by a copy.
@@ -130,22 +153,21 @@ class Plan:
         Raises:
             DatasetError: the photo is no longer there, or nothing can be decided.
         """
-        if photo.is_ours:
-            if photo.folder_label is not None and photo.digest is not None and self._project.rows:
+        if self.is_ours(photo):
+            if photo.folder_label is not None and self._project.rows:
                 self.decide(photo, photo.folder_label)
             if photo.folder_label != name:
-                folder = self.class_dir(name)
-                self.move(photo, self.free_path(folder, photo.name))
+                self.move(photo, self.new_path(name, photo.name))
         elif photo.folder_label is not None:
-            self.class_dir(name)
             self.decide(photo, name)
         else:  # a decision is about a photo that has a class
             data = self._read(photo)
             incoming = f"{INCOMING_DIR}/{secrets.token_hex(8)}"
             with open_whole(self._project.root / incoming) as file:
                 file.write(data)
-            target = self.free_path(self.class_dir(name), photo.name)
+            target = self.new_path(name, photo.name)
             digest = digest_photo(data)
+            self._project.note_digest(photo, digest)
             self.add(MovePhoto(incoming, target, digest))
             if digest in self._project.ownership.hidden_photos:
                 self.add(Hide("photo", digest, is_hidden=False))
@@ -157,7 +179,7 @@ class Plan:
         Raises:
             DatasetError: as for `label`.
         """
-        if photo.is_ours:
+        if self.is_ours(photo):
             path = self.free_path(BIN_DIR, f"{secrets.token_hex(4)}-{photo.name}")
             self.move(photo, path, home=photo.path)
         elif photo.folder_label is not None:
@@ -172,10 +194,10 @@ class Plan:
             DatasetError: as for `label`.
         """
         owned = self._project.ownership.photos.get(photo.path)
-        if photo.is_ours and owned is not None:
+        if owned is not None and self.is_ours(photo):
             home = owned.home or f"{UNSORTED_DIR}/{photo.name}"
             folder, _slash, name = home.rpartition("/")
-            if not folder.startswith(UNSORTED_DIR):
+            if folder and not folder.startswith(UNSORTED_DIR):
                 self.add(MakeFolder(folder))
                 self.unhide(class_name(folder.rpartition("/")[2]))
             self.move(photo, self.free_path(folder, name))
@@ -222,7 +244,7 @@ def add_class(project: Project, name: str) -> str:
     """
     with project.lock:
         checked = check_class_name(project, name)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         plan.class_dir(checked)
         plan.unhide(checked)
         project.commit("add_class", plan.effects())
@@ -250,7 +272,7 @@ def delete_class(project: Project, identity: str) -> Renamed:
     """Old id to new id of the photos whose files have moved; all photos of the class are in the bin."""
     with project.lock:
         name = find_class(project, identity)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in project.state().photos:
             if photo.label == name:
                 plan.bin(photo)
@@ -263,7 +285,7 @@ def label_photos(project: Project, ids: Sequence[str], identity: str) -> Renamed
     """Old id to new id of the photos whose files have moved; all have the class."""
     with project.lock:
         name = find_class(project, identity)
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             plan.label(photo, name)
         return _commit(project, "label", plan)
@@ -272,7 +294,7 @@ def label_photos(project: Project, ids: Sequence[str], identity: str) -> Renamed
 def keep_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Nothing has moved: a person has confirmed the class of these photos."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.label is not None and photo.folder_label is not None:
                 plan.decide(photo, photo.label, is_kept=True)
@@ -282,7 +304,7 @@ def keep_photos(project: Project, ids: Sequence[str]) -> Renamed:
 def bin_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Old id to new id of the photos whose files have moved; all are in the bin."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.state != "bin":
                 plan.bin(photo)
@@ -292,7 +314,7 @@ def bin_photos(project: Project, ids: Sequence[str]) -> Renamed:
 def restore_photos(project: Project, ids: Sequence[str]) -> Renamed:
     """Old id to new id of the photos whose files have moved; none is in the bin any more."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             if photo.state == "bin":
                 plan.restore(photo)
@@ -309,7 +331,7 @@ def undo(project: Project) -> Renamed:
         entries = project.journal.undoable()
         if not entries:
             raise DatasetError(_("There is nothing left to undo."))
-        plan = Plan(project)
+        plan = CommandPlan(project)
         for effect in (one for entry in entries for one in reversed(entry.effects)):
             back = effect.inverse()
             if not isinstance(back, MovePhoto):
@@ -387,7 +409,7 @@ def safe_photo_name(name: str, suffix: str) -> str:
 
 
 def _empty_into(project: Project, verb: str, old: str, new: str) -> Renamed:
-    plan = Plan(project)
+    plan = CommandPlan(project)
     plan.class_dir(new)
     plan.unhide(new)
     for photo in project.state().photos:
@@ -398,7 +420,7 @@ def _empty_into(project: Project, verb: str, old: str, new: str) -> Renamed:
     return plan.renamed
 
 
-def _commit(project: Project, verb: str, plan: Plan) -> Renamed:
+def _commit(project: Project, verb: str, plan: CommandPlan) -> Renamed:
     """Old id to new id; a command without effects is no entry of the journal."""
     if effects := plan.effects():
         project.commit(verb, effects)

@@ -16,9 +16,9 @@ from tellapart.errors import DatasetError
 from tellapart.photos.files import FoundFile, Labelled, Reading, list_folder
 from tellapart.photos.layout import label_files
 from tellapart.photos.misplaced import drop_repeated, without_own_files
-from tellapart.photos.names import class_name, is_system_name
+from tellapart.photos.names import PROJECT_DIR_NAME, class_name, is_system_name
 from tellapart.photos.source_reading import take_photos
-from tellapart.project.effects import BIN_DIR, STATE_DIR, UNSORTED_DIR
+from tellapart.project.effects import BIN_DIR, UNSORTED_DIR
 
 # Links that lead in circles end here.
 _DEEPEST = 40
@@ -93,7 +93,8 @@ def read_folder(root: Path, made: Iterable[str], limits: ImageLimits) -> FolderR
 
     Args:
         root: the folder.
-        made: folders that Studio made for classes; where one is right in `root`, all folders there are classes.
+        made: folders that Studio made for classes; where one is right in `root`, all folders there are classes, unless
+            photos have their class in their name.
         limits: the largest photo that is read.
 
     Raises:
@@ -101,8 +102,7 @@ def read_folder(root: Path, made: Iterable[str], limits: ImageLimits) -> FolderR
     """
     listing = without_own_files(list_folder(str(root)))
     photos, left_out = take_photos(listing, limits)
-    is_ours = any("/" not in path for path in made)
-    reading, level, problem = _label(photos, str(root), 1 if is_ours else None)
+    reading, level, problem = _label(photos, str(root), is_ours=any("/" not in path for path in made))
     drop_repeated(reading)
     labelled = {item.file.parts: item for item in reading.labelled}
     repeated = {parts for parts, _reason in reading.left_out} - {file.parts for file in _loose(photos, reading)}
@@ -120,23 +120,22 @@ def read_folder(root: Path, made: Iterable[str], limits: ImageLimits) -> FolderR
         for parts in listing.folders
         if len(parts) == depth + 1 and "/".join(parts[:-1]) == parent and class_name(parts[-1]) not in class_dirs
     }
-    num_skipped = sum(parts[0] != STATE_DIR for parts, _reason in (*left_out, *listing.left_out)) - len(empty)
+    num_skipped = sum(parts[0] != PROJECT_DIR_NAME for parts, _reason in (*left_out, *listing.left_out)) - len(empty)
     return FolderReading(found, {**empty, **class_dirs}, parent, level, max(0, num_skipped), problem)
 
 
-def _label(photos: list[FoundFile], source: str, level: int | None) -> tuple[Reading, int | None, str | None]:
+def _label(photos: list[FoundFile], source: str, *, is_ours: bool) -> tuple[Reading, int | None, str | None]:
     """The photos with their classes, the level that these are at where it must be told, and what is wrong."""
-    if not photos:
-        return Reading(), level, None
     problem = None
-    for one in dict.fromkeys((level, 1)):
+    for level in (None, 1):
         try:
-            reading = label_files(photos, source, one)
+            reading = label_files(photos, source, level)
         except DatasetError as exc:
             problem = problem or str(exc)
             continue
-        if reading is not None:
-            return reading, one, problem
+        is_by_name = reading is not None and all(len(item.file.parts) == 1 for item in reading.labelled)
+        if reading is not None and (level == 1 or is_by_name or not is_ours):
+            return reading, level, None if is_ours else problem
     # No folder has a photo yet: all are loose.
     return Reading(left_out=[(photo.parts, "") for photo in photos]), None, None
 

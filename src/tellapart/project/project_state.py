@@ -1,5 +1,6 @@
 """All photos and classes of a project at one moment, as a page shows them, with what was decided about them."""
 
+import functools
 import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from tellapart.decisions.decision_table import Decision, Decisions
 from tellapart.decisions.decisions import apply_decisions
 from tellapart.errors import DatasetError
 from tellapart.photos.files import DiskFile
-from tellapart.photos.names import DECISIONS_NAME, natural_key, printable
+from tellapart.photos.names import DECISIONS_NAME, NaturalKey, natural_key, printable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.project.effects import BIN_DIR, UNSORTED_DIR
 from tellapart.project.project_folder import FileState
@@ -144,7 +145,7 @@ def make_state(known: KnownFiles, revision: int) -> ProjectState:
                 problem=None if seen is None else seen.problem,
             )
         )
-    photos.sort(key=lambda photo: natural_key(photo.path.split("/")))
+    photos.sort(key=lambda photo: _sort_key(photo.path))
     return ProjectState(
         revision=revision,
         photos=tuple(photos),
@@ -153,6 +154,12 @@ def make_state(known: KnownFiles, revision: int) -> ProjectState:
         problem=known.problem or problem,
         by_id={photo.id: photo for photo in photos},
     )
+
+
+# Of ten thousand photos most keep their place from one state to the next.
+@functools.lru_cache(maxsize=200_000)
+def _sort_key(path: str) -> NaturalKey:
+    return natural_key(path.split("/"))
 
 
 def own_paths(states: Mapping[str, FileState]) -> list[str]:

@@ -19,12 +19,15 @@ from tellapart.photos.loading import digest_photo, map_batches, num_cores
 from tellapart.project.project import Project
 from tellapart.project.project_folder import state_of
 from tellapart.project.project_memory import SeenFile
+from tellapart.translation import gettext as _
 
 SMALL_SIDE, _SMALL_QUALITY = 160, 75
 LARGE_SIDE, _LARGE_QUALITY = 1024, 82
 # Changes with what a small copy is, so that what an earlier version left in a store is not used.
 SMALL_KIND = f"webp {SMALL_SIDE}, quality {_SMALL_QUALITY}, decoder {DECODER_VERSION}"
 _PHOTOS_A_TASK = 4
+# Looking at a large folder takes at most one part in so many of the time.
+_REST = 20
 # A page asks for the list again after each report, so that they become rarer as the pass goes on.
 _FIRST_REPORT_SECONDS, _MOST_REPORT_SECONDS, _LONGER = 0.3, 10.0, 1.5
 
@@ -93,7 +96,7 @@ class BackgroundPass:
         self._on_error = on_error
         self._is_closed = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="photos of the project", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="project", daemon=True)
 
     def start(self) -> None:
         """Nothing; the thread runs."""
@@ -108,19 +111,18 @@ class BackgroundPass:
             self._thread.join()
 
     def _run(self) -> None:
-        wait = 0.0
+        look_next = 0.0
         while not self._is_closed.is_set():
-            self._wake.wait(wait)
-            if self._is_closed.is_set():
-                return
-            begun = time.monotonic()
+            self._wake.wait(max(0.0, look_next - time.monotonic()))
+            self._wake.clear()
             try:
-                self._wake.clear()
-                self._project.notice()
-                wait = max(self._look_seconds, 20 * (time.monotonic() - begun))
+                begun = time.monotonic()
+                if begun >= look_next and not self._is_closed.is_set():
+                    look_next = begun + self._look_seconds
+                    self._project.notice()
+                    look_next = max(look_next, begun + _REST * (time.monotonic() - begun))
                 self._look_at_all(self._project.unseen())
             except Exception as exc:
-                wait = max(wait, self._look_seconds)
                 self._on_error(f"{type(exc).__name__}: {' '.join(str(exc).split())}")
 
     def _look_at_all(self, paths: list[str]) -> None:
@@ -169,3 +171,5 @@ class BackgroundPass:
             return SeenFile(state, digest, None), self._copies.make(data)
         except ImageError as exc:
             return SeenFile(state, digest, str(exc)), None
+        except MemoryError:
+            return SeenFile(state, digest, _("there is not enough memory to open it")), None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.errors import ConfigError, DatasetError, OutputError
-from tellapart.project.effects import STATE_DIR
+from tellapart.photos.names import PROJECT_DIR_NAME
 from tellapart.store import output_error
 from tellapart.studio.app import STUDIO_LIMITS, StudioConfig, create_studio_app
 from tellapart.studio.folder_lock import FolderLock, new_token
@@ -66,7 +66,7 @@ def run_studio(
     log = log or RequestLog(None)
     root = _open_folder(folder)
     with ExitStack() as stack:
-        lock = FolderLock(root / STATE_DIR)
+        lock = FolderLock(root / PROJECT_DIR_NAME)
         stack.callback(lock.release)
         earlier = lock.earlier
         listener = stack.enter_context(_listen(port, None if earlier is None else earlier.port))
@@ -103,7 +103,7 @@ def _open_folder(folder: Path) -> Path:
     root = folder.absolute()
     try:
         root.mkdir(exist_ok=True)
-        (root / STATE_DIR).mkdir(exist_ok=True)
+        (root / PROJECT_DIR_NAME).mkdir(exist_ok=True)
     except OSError as exc:
         raise output_error(root, exc) from exc
     return root

@@ -4,7 +4,9 @@ Nothing of an upload is in a class before its bytes are on the disk and its entr
 """
 
 import asyncio
+import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from fastapi import Request
 
 from tellapart.config import ArchiveLimits
 from tellapart.errors import DatasetError, ImageError
+from tellapart.formats.exif import Shot, add_shot
 from tellapart.formats.other_kinds import HEAD_BYTES, is_zip_of_files
 from tellapart.formats.photo_formats import SUFFIXES, sniff_format
 from tellapart.photos.files import ArchiveMember, FoundFile, list_archive
@@ -22,7 +25,7 @@ from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, printable
 from tellapart.project.effects import INCOMING_DIR, UNSORTED_DIR, MovePhoto
 from tellapart.project.project import Project
-from tellapart.project.project_commands import Plan, check_class_name, safe_photo_name
+from tellapart.project.project_commands import CommandPlan, check_class_name, safe_photo_name
 from tellapart.project.project_state import photo_id
 from tellapart.project.small_copies import SmallCopies
 from tellapart.store import open_whole, remove_quietly
@@ -34,6 +37,8 @@ from tellapart.zips.archive import open_archive
 _BUFFER_BYTES = 1024**2
 # Photos of a zip that are taken over by one entry of the journal, and shown at once.
 _PHOTOS_AN_ENTRY = 64
+# What frames that were recorded in a browser say of their camera.
+_CAMERA = "tellapart Studio"
 # One for each format, of the several that are known.
 _SUFFIX_OF = {
     "AVIF": ".avif", "BMP": ".bmp", "GIF": ".gif", "HEIC": ".heic", "JPEG": ".jpg", "JPEG 2000": ".jp2",
@@ -77,21 +82,29 @@ class _NewPhoto:
     label: str | None
 
 
-async def receive_file(request: Request, project: Project) -> Path:
+async def receive_file(request: Request, project: Project, *, has_zips: bool = True) -> Path:
     """The file in the body of a request, streamed to the folder for incoming ones; whoever calls removes it.
 
+    Args:
+        request: with a photo or a zip as its body.
+        project: that it is for.
+        has_zips: whether zips are taken.
+
     Raises:
-        RequestError: it is larger than photos may be, and no zip.
+        RequestError: it is larger than photos may be, and no zip; or a zip, and these are not taken.
         OutputError: the disk is full or fails.
         ClientDisconnect: the client has left before its end.
     """
     path = project.root / INCOMING_DIR / secrets.token_hex(8)
     most, num_bytes, buffer = project.limits.max_bytes, 0, bytearray()
     try:
-        with open_whole(path) as file:
+        # A disk may take long to have all of it, so that is waited for in a thread.
+        with open_whole(path, is_synced=False) as file:
             async for chunk in request.stream():
                 buffer += chunk
                 if num_bytes == 0 and is_zip_of_files(bytes(buffer[:HEAD_BYTES])):
+                    if not has_zips:
+                        raise RequestError(415, _("Only photos can be sent to this address."), reason="phone")
                     most = ArchiveLimits().max_total_bytes
                 if num_bytes + len(buffer) > most:
                     raise too_large(most)
@@ -129,12 +142,13 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
         made: dict[str, bytes] = {}
         shown = printable(name)[:200]
         try:
-            data = path.read_bytes()
+            data = _with_time(path, to)
             digest = _check(data, copies, made)
         except ImageError as exc:
             added.skipped.append((shown, str(exc)))
             return added
         copies.keep(made)
+        _sync(path)
         folder = class_name(name.replace("\\", "/").rstrip("/").rpartition("/")[0].rpartition("/")[2])
         label = folder if to.by_folder and folder else to.label
         photo = _NewPhoto(f"{INCOMING_DIR}/{path.name}", _file_name(name, head), digest, label)
@@ -142,6 +156,18 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
         return added
     finally:
         remove_quietly(path)
+
+
+def _with_time(path: Path, to: Destination) -> bytes:
+    """The content of a file; a frame of a burst also tells when it was recorded, so that training finds the burst."""
+    data = path.read_bytes()
+    if to.is_burst:
+        timed = add_shot(data, Shot(_CAMERA, time.time()))
+        if timed is not data:
+            with open_whole(path, is_synced=False) as file:
+                file.write(timed)
+        return timed
+    return data
 
 
 def _add_zip(project: Project, copies: SmallCopies, path: Path, to: Destination) -> Added:
@@ -235,7 +261,7 @@ def _check(data: bytes, copies: SmallCopies, made: dict[str, bytes]) -> str:
 def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added: Added) -> None:
     """Nothing; the photos are in their classes, but for those that are there already."""
     with project.lock:
-        plan = Plan(project)
+        plan = CommandPlan(project)
         state = project.state()
         known = {(photo.label, photo.digest) for photo in state.photos if photo.state != "bin"}
         names = set(state.classes)
@@ -247,20 +273,36 @@ def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added
                 )
                 continue
             known.add((photo.label, photo.digest))
-            folder = UNSORTED_DIR
-            if photo.label is not None:
-                try:
-                    label = photo.label if photo.label in names else check_class_name(project, photo.label)
-                    folder = plan.class_dir(label)
-                    plan.unhide(label)
-                except DatasetError as exc:
-                    added.skipped.append((photo.name, str(exc)))
-                    continue
-            group = to.batch if to.is_burst else None
-            effects.append(MovePhoto(photo.incoming, plan.free_path(folder, photo.name), photo.digest, group))
+            try:
+                target = _target(project, plan, photo, names)
+            except DatasetError as exc:
+                added.skipped.append((photo.name, str(exc)))
+                continue
+            effects.append(MovePhoto(photo.incoming, target, photo.digest, to.batch if to.is_burst else None))
         if effects:
             project.commit("upload", [*plan.effects(), *effects], to.batch)
             added.ids += [photo_id(effect.target) for effect in effects]
+
+
+def _target(project: Project, plan: CommandPlan, photo: _NewPhoto, names: set[str]) -> str:
+    """Where a new photo goes; a class that is not there yet is made.
+
+    Raises:
+        DatasetError: nothing can be called like its class.
+    """
+    if photo.label is None:
+        return plan.free_path(UNSORTED_DIR, photo.name)
+    if photo.label in names:
+        return plan.new_path(photo.label, photo.name)
+    label = check_class_name(project, photo.label)
+    plan.unhide(label)
+    return plan.free_path(plan.class_dir(label), photo.name)
+
+
+def _sync(path: Path) -> None:
+    """Nothing; the content of the file survives a power cut."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _file_name(name: str, head: bytes) -> str:
