@@ -156,7 +156,9 @@ def _write_inputs(work_dir: Path, model: Model, target: Target, photos: ProofPho
     write_bundle(work_dir / BUNDLE_DIR, model.bundle)
     export_dir = work_dir / EXPORT_DIR
     (export_dir / PREPROCESSING_NAME).mkdir(parents=True)
-    write_file(export_dir / LABELS_NAME, "".join(f"{name}\n" for name in model.class_names).encode())
+    write_file(
+        export_dir / LABELS_NAME, "".join(f"{' '.join(name.splitlines())}\n" for name in model.class_names).encode()
+    )
     write_preprocessing(export_dir / PREPROCESSING_NAME, model.preprocess)
     if target.num_calibration:
         np.save(work_dir / CALIBRATION_NAME, calibration_images(photos.calibration, model))
@@ -198,13 +200,15 @@ def _make_answers(
     model: Model, photos: PhotoSet, used: NDArray[np.uint8], rows: list[int], arrays: dict[str, NDArray[Any]]
 ) -> Answers:
     """What the model and the export say of the photos in these rows; the model sees them as `used`."""
+    # What the proof names may travel, and where the photos are on this machine is nobody's business.
+    paths = photos.portable().paths
     return Answers(
         expected=model.predict_proba(used),
         found=arrays["probabilities"],
         found_by_own=arrays["own_probabilities"],
         pixels=arrays["pixels"],
         labels=None if photos.labels is None else photos.labels[rows],
-        paths=tuple(photos.paths[row] for row in rows),
+        paths=tuple(paths[row] for row in rows),
         seconds=arrays["seconds"],
     )
 

@@ -26,7 +26,7 @@ from tellapart.predict.bundle import Bundle
 from tellapart.translation import gettext as _
 
 MODEL_NAME = "model.onnx"
-_TEMPORARY_NAMES = ("float.onnx", "fused.onnx", "trunk.onnx")
+_TEMPORARY_NAMES = ("float.onnx", "fused.onnx", "trunk.onnx", "trunk-int8.onnx")
 _BATCH_SIZE = 4
 _OPERATORS = ("Add", "AveragePool", "Clip", "Conv", "Gemm", "MaxPool", "Relu")
 _PERCENTILE = 99.99
@@ -54,14 +54,16 @@ def quantise(bundle: Bundle, calibration: NDArray[np.uint8], work_dir: Path) -> 
     """
     quantization = import_quantization()
     outputs = (PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME)
-    float_path, fused_path, trunk_path = (work_dir / name for name in _TEMPORARY_NAMES)
+    float_path, fused_path, trunk_path, int8_path = (work_dir / name for name in _TEMPORARY_NAMES)
     float_path.write_bytes(answering_onnx(bundle.model, bundle.temperature, outputs))
     # Batch normalisation is multiplied into the kernels, which are then quantised.
     quantization.quant_pre_process(str(float_path), str(fused_path), skip_symbolic_shape=True)
     trunk, head = _cut(onnx.load_model(fused_path))
+    # A path: of a model in memory it makes a file whose name it draws with the help of a socket.
+    onnx.save_model(trunk, trunk_path)
     quantization.quantize_static(
-        trunk,
         str(trunk_path),
+        str(int8_path),
         _Batches(calibration),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(_OPERATORS),
@@ -72,7 +74,7 @@ def quantise(bundle: Bundle, calibration: NDArray[np.uint8], work_dir: Path) -> 
         calibrate_method=quantization.CalibrationMethod.Percentile,
         extra_options={"CalibStridedMinMax": 1, "CalibPercentile": _PERCENTILE},
     )
-    return _join(onnx.load_model(trunk_path), head)
+    return _join(onnx.load_model(int8_path), head)
 
 
 def open_runner(folder: Path) -> Runner:
