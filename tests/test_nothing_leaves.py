@@ -44,6 +44,7 @@ train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
 predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
 evaluate out/transfer labelled --json out/scores.json
 compare photos --out out/compare --recipes transfer,classic --epochs 1
+tune photos --out out/tune --recipe classic --trials 3 --image-size 46x48 --epochs 1
 embed photos --out out/vectors.npz --backbone efficientnet-lite0@64
 fix photos --out out/fixed --drop-copies
 report out/transfer

@@ -34,6 +34,7 @@ from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
+from tellapart.cli.tune import tune
 from tellapart.cli.usage_errors import describe_usage_error
 from tellapart.errors import OutputError, TellapartError, is_out_of_memory
 from tellapart.translation import LANGUAGES, use_language
@@ -82,7 +83,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (show, check, fix, train, report, summary, dial, predict, evaluate, compare, serve, embed, cache, demo):
+for command in (
+    show,
+    check,
+    fix,
+    train,
+    report,
+    summary,
+    dial,
+    predict,
+    evaluate,
+    compare,
+    tune,
+    serve,
+    embed,
+    cache,
+    demo,
+):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
 
