@@ -19,7 +19,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-serve bench-check
+	bench-scratch bench-start bench-step bench-serve bench-studio bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
@@ -34,8 +34,8 @@ help:
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
-	@echo "make screenshot                renews the picture of a report in the README; needs Chromium"
-	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -check"
+	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
+	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
@@ -48,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,openvino,coreml,dev,docs]'
 	@touch $@
 
 demo: $(READY)
@@ -104,7 +104,7 @@ screenshot: $(READY)
 soak: $(READY)
 	TELLAPART_TEST_KILLS=$(KILLS) TELLAPART_TEST_FILES=$(FILES) $(BIN)/python -m pytest -q -m soak
 
-bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-check
+bench: bench-classic bench-transfer bench-peers bench-reading bench-memory bench-start bench-step bench-serve bench-studio bench-check
 
 # The article's pipeline runs on TensorFlow, in an environment of its own.
 $(ARTICLE_READY): benchmarks/article_requirements.txt
@@ -142,6 +142,9 @@ bench-step: $(READY)
 
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)
+
+bench-studio: $(READY)
+	$(BIN)/python benchmarks/bench_studio.py
 
 bench-check: $(READY)
 	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)

@@ -43,6 +43,8 @@ train photos --out out/scratch --recipe scratch --image-size 32x48 --epochs 1
 train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
 predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
 evaluate out/transfer labelled --json out/scores.json
+export out/transfer --to onnx-int8 --accept-difference
+export out/classic --to openvino --out out/openvino
 compare photos --out out/compare --recipes transfer,classic --epochs 1
 tune photos --out out/tune --recipe classic --trials 3 --image-size 46x48 --epochs 1
 embed photos --out out/vectors.npz --backbone efficientnet-lite0@64
@@ -92,6 +94,55 @@ import tellapart.cli.entry
 tellapart.cli.entry.end_with = end
 sys.argv = ["tellapart", "serve", "m=model", "--port", str(port)]
 asking.start()
+main()
+"""
+# Studio in this process, used from a thread of it as a page uses it.
+STUDIO_DRIVER = r"""
+import http.client, json, os, re, signal, sys, threading
+import tellapart.cli.entry, tellapart.studio.launch
+from tellapart.cli.entry import main
+
+class Page:
+    cookie = ""
+
+    def ask(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.request(method, path, body, {"Cookie": self.cookie, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        statuses.append(answer.status)
+        self.cookie = (answer.getheader("set-cookie") or self.cookie).partition(";")[0]
+        return answer.read()
+
+statuses, page = [], Page()
+
+def use(launched):
+    port, token = re.search(r":(\d+)/#(.*)", launched.address).groups()
+    page.port = int(port)
+    page.ask("POST", "/api/session", json.dumps({"token": token}))
+    for path in ("/", "/static/main.js", "/api/project", "/api/photos?class=unsorted"):
+        page.ask("GET", path)
+    chosen = json.loads(page.ask("GET", "/api/project"))["classes"][0]["id"]
+    with open("photo.jpg", "rb") as file:
+        added = json.loads(page.ask("POST", "/api/uploads?name=a.jpg&class=" + chosen, file.read()))["added"]
+    page.ask("GET", "/photo/" + added[0])
+    page.ask("POST", "/api/commands", json.dumps({"do": "bin", "photos": added}))
+    page.ask("POST", "/api/commands", json.dumps({"do": "undo"}))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def end(code):
+    sys.stderr.write(f"{code} {statuses}")
+    os._exit(0 if (code, statuses) == (143, [204] + [200] * 9) else 1)
+
+start = tellapart.studio.launch.Launched
+
+def launch(*values):
+    launched = start(*values)
+    threading.Timer(1, use, [launched]).start()
+    return launched
+
+tellapart.studio.launch.Launched = launch
+tellapart.cli.entry.end_with = end
+sys.argv = ["tellapart", "studio", "photos", "--no-browser", "--port", "0"]
 main()
 """
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -250,6 +301,15 @@ def test_a_server_answers_its_own_machine_and_writes_nothing(work_dir: Path, map
     assert find_network_calls(calls) == []
     assert any(call.startswith("accept") for call in calls)
     assert list_stray(find_written_paths(calls, work_dir), work_dir, ()) == []
+
+
+def test_studio_answers_its_own_machine_and_writes_into_its_folder(work_dir: Path) -> None:
+    shutil.copy(next(write_demo_folder(work_dir / "new", 1, seed=1).rglob("*.jpg")), work_dir / "photo.jpg")
+    write_demo_folder(work_dir / "photos", 2, seed=0)
+    calls = watch(STUDIO_DRIVER, work_dir)
+    assert find_network_calls(calls) == []
+    assert any(call.startswith("accept") for call in calls)
+    assert list_stray(find_written_paths(calls, work_dir), work_dir, ("photos",)) == []
 
 
 def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:

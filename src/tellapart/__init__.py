@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from tellapart.errors import ConfigError as ConfigError
     from tellapart.errors import DatasetError as DatasetError
     from tellapart.errors import DependencyError as DependencyError
+    from tellapart.errors import ExportError as ExportError
     from tellapart.errors import ImageError as ImageError
     from tellapart.errors import OutputError as OutputError
     from tellapart.errors import TellapartError as TellapartError
+    from tellapart.export.export_model import Export as Export
+    from tellapart.export.export_model import export_model as export_model
+    from tellapart.export.proof import Proof as Proof
     from tellapart.measure.scores import Comparison as Comparison
     from tellapart.measure.scores import Evaluation as Evaluation
     from tellapart.measure.scores import ModelEvaluation as ModelEvaluation
@@ -76,7 +80,9 @@ _HOMES = {
     "commands.show": "show",
     "config": "AugmentConfig ClassicConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
     "demo.drawing": "write_demo_zips",
-    "errors": "BundleError ConfigError DatasetError DependencyError ImageError OutputError TellapartError",
+    "errors": "BundleError ConfigError DatasetError DependencyError ExportError ImageError OutputError TellapartError",
+    "export.export_model": "Export export_model",
+    "export.proof": "Proof",
     "photos.photoset": "PhotoSet",
     "photos.sources": "open_photos",
     "predict.answers": "Predictions",

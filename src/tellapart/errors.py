@@ -6,6 +6,7 @@
     ├── ImageError         (ValueError)   one photo cannot be used, and callers may skip it; `path`
     ├── BundleError        (ValueError)   a model folder is damaged, foreign or from another version; `path`
     ├── OutputError        (OSError)      a folder or file cannot be written, or belongs to someone else; `path`
+    ├── ExportError        (RuntimeError) a model cannot be exported, or answers differently there; `target`
     └── DependencyError    (ImportError)  an optional part of the installation is missing; `name`
 
 Messages call a setting by its Python name in backticks, as `learning_rate`; the command line prints the flag instead,
@@ -89,6 +90,18 @@ class OutputError(TellapartError, OSError):
     def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None) -> None:
         super().__init__(message)
         self.path = None if path is None else os.fspath(path)
+
+
+class ExportError(TellapartError, RuntimeError):
+    """A model cannot be turned into what was asked for, or its export answers differently.
+
+    Attributes:
+        target: what it was exported to, as `onnx-int8`.
+    """
+
+    def __init__(self, message: str, *, target: str | None = None) -> None:
+        super().__init__(message)
+        self.target = target
 
 
 class DependencyError(TellapartError, ImportError):

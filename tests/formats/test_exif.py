@@ -1,13 +1,14 @@
 """Camera and time are read from EXIF where they are told, and damage is never an error."""
 
 import calendar
+import io
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from tellapart.formats.exif import read_orientation, read_shot
+from tellapart.formats.exif import Shot, add_shot, read_orientation, read_shot
 
 NOON = calendar.timegm((2024, 5, 17, 12, 0, 0))
 
@@ -91,3 +92,24 @@ def test_xmp_tells_the_orientation_where_exif_is_silent() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_have_an_orientation(noise: bytes) -> None:
     assert read_orientation(b"II*\x00" + noise, noise) in range(1, 9)
+
+
+@pytest.mark.parametrize("second", [0.0, 0.001, 0.25, 59.999])
+@pytest.mark.parametrize("camera", ["Canon", "tellapart Studio", "a" * 63])
+def test_a_shot_that_is_added_is_read_back(camera: str, second: float) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 10), (200, 0, 0)).save(buffer, "JPEG")
+    shot = Shot(camera, 1_764_300_000 + second)
+    added = add_shot(buffer.getvalue(), shot)
+    with Image.open(io.BytesIO(added)) as image:
+        found = read_shot(image.info["exif"])
+        assert image.getpixel((1, 1)) == Image.open(buffer).getpixel((1, 1))
+    assert (found.camera, found.captured_at) == (camera, pytest.approx(shot.captured_at, abs=0.0011))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG with a shot"])
+def test_what_is_no_jpeg_or_has_a_shot_stays_as_it_is(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(buffer, kind[:4].strip())
+    once = add_shot(buffer.getvalue(), Shot("a", 1e9))
+    assert add_shot(once, Shot("b", 2e9)) == once

@@ -6,7 +6,9 @@ to before that, in the environment of this process; a value that the user has se
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -63,6 +65,11 @@ def open_session(
     except ORT_ERRORS as exc:
         shown = shown_name or _("the model")
         raise refused(_("{model} does not load").format(model=shown), exc, what_to_do) from exc
+
+
+def import_quantization() -> Any:
+    """ONNX Runtime's package that makes int8 models; it needs `onnx`, and is loaded when it is first asked for."""
+    return import_module("onnxruntime.quantization")
 
 
 def signature(tensors: Sequence[NodeArg]) -> str:

@@ -24,6 +24,7 @@ from tellapart.cli.demo import demo
 from tellapart.cli.dial import dial
 from tellapart.cli.embed import embed
 from tellapart.cli.evaluate import evaluate
+from tellapart.cli.export import export
 from tellapart.cli.fix import fix
 from tellapart.cli.flags import choose_flags, is_own_flag, with_flags
 from tellapart.cli.output import escape_unencodable, print_error
@@ -32,6 +33,7 @@ from tellapart.cli.report import report
 from tellapart.cli.serve import serve
 from tellapart.cli.show import show
 from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heeded
+from tellapart.cli.studio import studio
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
 from tellapart.cli.tune import tune
@@ -93,9 +95,11 @@ for command in (
     dial,
     predict,
     evaluate,
+    export,
     compare,
     tune,
     serve,
+    studio,
     embed,
     cache,
     demo,

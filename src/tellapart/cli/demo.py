@@ -47,3 +47,4 @@ def demo(
             folder=result.run.run_dir, photos=result.photos.new
         ),
     )
+    print_line(console, _("Open the photos in Studio: tellapart studio {photos}").format(photos=result.photos.labelled))

@@ -1,11 +1,13 @@
 """What a block of EXIF tells of a photo: how it is to be turned, which camera took it, and when.
 
-The only reader of EXIF. Damage is never an error: what cannot be read is not known. Tags and layout: EXIF 2.32,
-sections 4.5 and 4.6. Why this is not Pillow's: `docs/decisions`.
+The only reader of EXIF, and its only writer, for frames that were recorded here. Damage is never an error: what cannot
+be read is not known. Tags and layout: EXIF 2.32, sections 4.5 and 4.6. Why this is not Pillow's: `docs/decisions`.
 """
 
 import calendar
 import re
+import struct
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +18,8 @@ _TEXT, _LONG = 2, 4
 # More than a directory of any camera holds: a count beyond it is damage.
 _MAX_ENTRIES = 1_000
 _MAX_TEXT = 64
+# Where a block of EXIF begins, if there is one.
+_HEAD_BYTES = 65_536
 _TIME = re.compile(r"(\d{4})[:\-/](\d{2})[:\-/](\d{2})[ T](\d{2}):(\d{2}):(\d{2})")
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])[\"'<]")
 
@@ -67,6 +71,34 @@ def read_shot(exif: bytes) -> Shot:
         _read_time(block.text(inner.get(_TAKEN)), block.text(inner.get(_TAKEN_FRACTION)))
         or _read_time(block.text(inner.get(_DIGITIZED)), block.text(inner.get(_DIGITIZED_FRACTION))),
     )
+
+
+def add_shot(jpeg: bytes, shot: Shot) -> bytes:
+    """The JPEG with a block of EXIF that tells how it came about; a file that has one already, or is none, as it is.
+
+    Args:
+        jpeg: the whole file.
+        shot: its camera is ASCII, and its time is known.
+    """
+    if not jpeg.startswith(b"\xff\xd8\xff") or _EXIF in jpeg[:_HEAD_BYTES]:
+        return jpeg
+    assert shot.camera is not None
+    assert shot.captured_at is not None
+    moment = time.gmtime(shot.captured_at)
+    taken = time.strftime("%Y:%m:%d %H:%M:%S", moment).encode() + b"\0"
+    fraction = f"{int(shot.captured_at % 1 * 1000):03d}".encode() + b"\0"
+    camera = shot.camera.encode("ascii") + b"\0"
+    # TIFF: a directory of two entries, one of two, and the texts that are too long for an entry.
+    inner = 8 + 2 + 2 * 12 + 4
+    texts = inner + 2 + 2 * 12 + 4
+    entry = struct.Struct("<HHII")
+    tiff = b"II*\0" + struct.pack("<IH", 8, 2)
+    tiff += entry.pack(_MODEL, _TEXT, len(camera), texts + len(taken)) + entry.pack(_EXIF_DIRECTORY, _LONG, 1, inner)
+    tiff += struct.pack("<IH", 0, 2) + entry.pack(_TAKEN, _TEXT, len(taken), texts)
+    tiff += struct.pack("<HHI", _TAKEN_FRACTION, _TEXT, len(fraction)) + fraction + bytes(4)
+    segment = _EXIF + tiff + taken + camera
+    place = 4 + int.from_bytes(jpeg[4:6], "big") if jpeg[2:4] == b"\xff\xe0" else 2  # JFIF's own block stays first
+    return jpeg[:place] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[place:]
 
 
 @dataclass(frozen=True)

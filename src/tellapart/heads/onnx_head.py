@@ -16,7 +16,9 @@ from tellapart.heads.linear_models import TINY
 from tellapart.heads.novelty import NUM_NEAREST, Novelty
 from tellapart.networks.onnx_nodes import (
     DISTANCE_NAME,
+    DIVIDED_MAP_NAME,
     EMBEDDING_NAME,
+    EVENED_NAME,
     FEATURES_NAME,
     MAP_NAME,
     PROBABILITIES_NAME,
@@ -53,7 +55,7 @@ def add_head(
     nodes, num_classes = NodeList(opset), len(bias)
     length = _add_length(nodes, len(weights))
     root = nodes.add("Sqrt", [length], _PREFIX + "root")
-    vector = nodes.add("Div", [_BACKBONE_PREFIX + EMBEDDING_NAME, root], _PREFIX + "evened_out")
+    vector = nodes.add("Div", [_BACKBONE_PREFIX + EMBEDDING_NAME, root], EVENED_NAME)
     shift = nodes.constant("bias", bias)
     logits = nodes.add("Gemm", [vector, nodes.constant("weights", weights), shift], _PREFIX + "logits")
     nodes.add("Softmax", [logits], PROBABILITIES_NAME, axis=-1)
@@ -105,7 +107,7 @@ def _add_map(
     kernel = nodes.constant("kernel", np.asarray(weights).T[:, :, np.newaxis, np.newaxis])
     places = nodes.add("Conv", [features, kernel], _PREFIX + "places")
     divisor = nodes.add("Reshape", [root, nodes.constant("a_number", [-1, 1, 1, 1])], _PREFIX + "divisor")
-    divided = nodes.add("Div", [places, divisor], _PREFIX + "divided")
+    divided = nodes.add("Div", [places, divisor], DIVIDED_MAP_NAME)
     shift = nodes.constant("spread_bias", np.asarray(bias)[:, np.newaxis, np.newaxis])
     nodes.add("Add", [divided, shift], MAP_NAME)
 

@@ -179,6 +179,31 @@ def encode_thumbnail(image: _PIXELS) -> bytes:
     return data.tobytes()
 
 
+def encode_webp(image: _PIXELS, longest_side: int, quality: int) -> bytes:
+    """A WebP file of the image, for a browser.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+        longest_side: in pixels, at most; a smaller image keeps its size.
+        quality: from 1 to 100.
+    """
+    small = cv2.cvtColor(shrink_image(image, longest_side), cv2.COLOR_RGB2BGR)
+    is_encoded, data = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    assert is_encoded
+    return data.tobytes()
+
+
+def encode_png(image: _PIXELS) -> bytes:
+    """A PNG file of the image, which loses nothing.
+
+    Args:
+        image: uint8 RGB, shape `(height, width, 3)`; not modified.
+    """
+    is_encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert is_encoded
+    return data.tobytes()
+
+
 def decode_thumbnail(data: bytes) -> _PIXELS:
     """The image that `encode_thumbnail` made `data` of: uint8 RGB, shape `(height, width, 3)`."""
     return decode_image(data)

@@ -16,6 +16,8 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 INPUT_NAME = "image"
 EMBEDDING_NAME, FEATURES_NAME = "embedding", "features"
 PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME = "probabilities", "activation_map", "distance"
+# What a head divides by the root of the length of the embedding: the embedding itself, and the map.
+EVENED_NAME, DIVIDED_MAP_NAME = "head/evened_out", "head/divided"
 OWN_PREFIX = "tellapart/"
 _OPSET = 17
 _IR_VERSION = 10

@@ -19,7 +19,7 @@ from tellapart.formats.other_kinds import (
 from tellapart.formats.photo_formats import PHOTO_SUFFIXES, sniff_format
 from tellapart.formats.tiff_pages import is_raw_tiff
 from tellapart.photos.files import ArchiveMember, DiskFile, FoundFile, Labelled, LeftOut, Listing, Reading
-from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME
+from tellapart.photos.names import CLEANED_MARKER, DECISIONS_NAME, PROJECT_DIR_NAME
 from tellapart.translation import gettext as _
 from tellapart.translation import gettext_noop
 
@@ -137,8 +137,12 @@ def _is_real(file: FoundFile) -> bool:
 
 
 def without_own_files(listing: Listing) -> Listing:
-    """The listing without the files that tellapart itself leaves beside the class folders of a cleaned copy."""
-    return replace(listing, files=tuple(file for file in listing.files if not is_own_file(file)))
+    """The listing without what tellapart itself leaves beside the class folders, in a cleaned copy or for Studio."""
+    return replace(
+        listing,
+        files=tuple(file for file in listing.files if not is_own_file(file)),
+        left_out=tuple(item for item in listing.left_out if item[0] != (PROJECT_DIR_NAME,)),
+    )
 
 
 def is_own_file(file: FoundFile) -> bool:

@@ -24,6 +24,8 @@ _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"
 
 # What tellapart itself leaves beside the class folders of a cleaned copy.
 DECISIONS_NAME, CLEANED_MARKER = "decisions.csv", "fixed.json"
+# The folder in a folder of photos in which Studio keeps what is its own; hidden, so that it is never read as photos.
+PROJECT_DIR_NAME = ".tellapart"
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 # What Windows takes for a device, whatever follows the first dot.

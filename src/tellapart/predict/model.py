@@ -3,10 +3,12 @@
 Reading the model folder is `predict/bundle.py`'s, decoding photos is `photos/`'s.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.scores import SelectivePoint
 from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
+from tellapart.photos.photoset import PhotoSet
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
@@ -55,6 +58,7 @@ class Model:
         has_distances: whether it can also say how unlike the photos of the training a photo is.
         selective, usual_distances: as in the bundle.
         dial: from which probability on it answers with one of the classes; `None` where the most probable one wins.
+        bundle: what it was made from.
         path: the folder it was loaded from; `None` for one made from a bundle alone.
 
     Raises:
@@ -71,6 +75,7 @@ class Model:
         self.selective: tuple[SelectivePoint, ...] = bundle.selective
         self.usual_distances: tuple[float, ...] = bundle.usual_distances
         self.dial: Dial | None = bundle.dial
+        self.bundle: Bundle = bundle
         self._bundle = bundle if self.has_distances else replace(bundle, usual_distances=())
         self._num_threads = num_threads or num_cores()
         # A model with an output of another name is opened whole, and refused for it.
@@ -183,6 +188,29 @@ class Model:
             inputs.paths, lambda row: inputs.load(row, self.preprocess), self._numbers, _BATCH_SIZE, self._num_threads
         )
         return Predictions(inputs, maker, numbers)
+
+    def export(
+        self,
+        to: str,
+        out: str | Path | None = None,
+        *,
+        proof: PhotoSet | str | Path | Sequence[str | Path] | None = None,
+        accept_difference: bool = False,
+    ) -> Any:
+        """The model for another runtime, in a folder, with the proof that it answers as here: an `Export`.
+
+        Args:
+            to: such as `onnx-int8`, `openvino`, `keras`.
+            out: the folder; that of the run, `exports` and `to` if not given.
+            proof: photos to prove it on; those that the run held out if not given.
+            accept_difference: keep it although it answers differently, which its proof then says.
+
+        Raises:
+            ConfigError, DatasetError, DependencyError, ExportError, OutputError: as `tellapart.export_model`.
+        """
+        # The room that exports lies above this one; the package has it at its front door.
+        package = import_module(__name__.partition(".")[0])
+        return package.export_model(self, to, out, proof=proof, accept_difference=accept_difference)
 
     def answer_maker(
         self,

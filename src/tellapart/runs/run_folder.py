@@ -88,8 +88,8 @@ def _absolute(path: str) -> str:
         raise OutputError(_("the working folder was deleted. Change to a folder that exists."), path=path) from exc
 
 
-def remembered_photos(run_dir: Path, run_file: RunFile) -> list[str | Path]:
-    """Where the photos of a run were when it was trained.
+def remembered_photos(run_dir: Path, run_file: RunFile, setting: str = "photos") -> list[str | Path]:
+    """Where the photos of a run were when it was trained; `setting` is what says where they are now.
 
     Raises:
         DatasetError: they are no longer there.
@@ -98,8 +98,8 @@ def remembered_photos(run_dir: Path, run_file: RunFile) -> list[str | Path]:
     missing = [place for place in places if not os.path.exists(place)]
     if missing:
         raise DatasetError(
-            _("the photos of {folder!r} are no longer at {places}. Say where they are now with `photos`.").format(
-                folder=str(run_dir), places=name_some(missing)
+            _("the photos of {folder!r} are no longer at {places}. Say where they are now with `{setting}`.").format(
+                folder=str(run_dir), places=name_some(missing), setting=setting
             ),
             paths=missing,
         )
@@ -152,7 +152,7 @@ def _lock_folder(run_dir: Path, marker: str) -> int:
             continue  # the other training could not start, and has taken the folder away
         except OSError as exc:
             raise output_error(path, exc) from exc
-        if not _is_locked(descriptor, is_ours):
+        if not take_lock(descriptor, is_ours):
             holder = os.read(descriptor, 100).decode(errors="replace").strip() or _("process unknown")
             os.close(descriptor)
             raise OutputError(
@@ -172,7 +172,7 @@ def _lock_folder(run_dir: Path, marker: str) -> int:
     raise OutputError(said.format(folder=str(run_dir)), path=run_dir)
 
 
-def _is_locked(descriptor: int, is_ours: bool) -> bool:
+def take_lock(descriptor: int, is_ours: bool) -> bool:
     """Whether this process now holds the lock; on a disk without locks, whether it has made the file."""
     try:
         if sys.platform == "win32":

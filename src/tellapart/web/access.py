@@ -35,6 +35,8 @@ _SECURITY_HEADERS = (
 class AccessGuard:
     """Lets requests through to the app, or answers them itself with 4xx.
 
+    Answers get the headers of security that they do not state themselves.
+
     Args:
         app: what is guarded.
         config: whom to let in.
@@ -62,7 +64,9 @@ class AccessGuard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_SECURITY_HEADERS]
+                headers = list(message.get("headers", ()))
+                stated = {name.lower() for name, _value in headers}
+                message["headers"] = [*headers, *(one for one in _SECURITY_HEADERS if one[0] not in stated)]
             await send(message)
 
         try:
@@ -85,8 +89,17 @@ class AccessGuard:
         if not is_own and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             message = _("Pages of {origin!r} may not call this server. Start it with `allow_origin` to let them.")
             raise RequestError(403, message.format(origin=str(origin)[:64]), reason="origin")
+        self.check_client(scope, headers)
+
+    def check_client(self, scope: Scope, headers: Headers) -> None:
+        """Nothing, if the client has shown what it must to ask for the path; the host and the origin are let in.
+
+        Raises:
+            RequestError: it has not.
+        """
         if self._token is None or scope["path"] in _OPEN_PATHS or scope["path"].startswith(OPEN_FOLDER):
             return
+        origin = headers.get("origin")
         if scope["method"] == "OPTIONS" and origin in self._origins:
             return  # what a browser asks before it sends the token
         given = headers.get("authorization", "").encode("latin-1", "replace")

@@ -5,10 +5,11 @@ import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from fastapi import FastAPI
 from uvicorn import Config, Server
 
 from tellapart.errors import ConfigError, OutputError
@@ -17,6 +18,7 @@ from tellapart.web.connections import limited_protocol
 from tellapart.web.request_log import LogHandler, RequestLog
 from tellapart.web.serve_config import TOKEN_VARIABLE, ServeConfig, ServeLimits
 from tellapart.web.service import create_app
+from tellapart.web.service_metrics import ServiceMetrics
 
 # For requests that run when the server is stopped.
 _STOP_SECONDS = 30
@@ -89,9 +91,30 @@ def serve(
     """
     log = log or RequestLog(None)
     app = create_app(models, limits, config, log)
+    run_app(app, [listener], limits, app.state.service.metrics, log, on_start)
+
+
+def run_app(
+    app: FastAPI,
+    listeners: Sequence[socket.socket],
+    limits: ServeLimits,
+    metrics: ServiceMetrics,
+    log: RequestLog,
+    on_start: Callable[["Server"], None],
+) -> None:
+    """Nothing; the app has answered on the sockets until `should_exit` of the server was set.
+
+    Args:
+        app: with its lifespan.
+        listeners: as `listen` gives them; closed at the end.
+        limits: of connections.
+        metrics: where refused connections are counted.
+        log: where uvicorn and asyncio write.
+        on_start: told the server before it answers.
+    """
     settings = Config(
         app,
-        http=limited_protocol(limits, app.state.service.metrics),
+        http=limited_protocol(limits, metrics),
         ws="none",
         lifespan="on",
         loop="asyncio",
@@ -103,8 +126,11 @@ def serve(
     )
     server = _Server(settings)
     on_start(server)
-    with listener, _library_log(log):
-        asyncio.run(server.serve([listener]))
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+        stack.enter_context(_library_log(log))
+        asyncio.run(server.serve(list(listeners)))
 
 
 class _Server(Server):

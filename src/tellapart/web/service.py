@@ -1,27 +1,21 @@
 """`create_app`: the service as an ASGI app, with its routes. Running it is `web/server.py`'s."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
 
-from tellapart.errors import TellapartError
 from tellapart.photos.loading import num_cores
-from tellapart.translation import gettext as _
 from tellapart.web.access import AccessGuard
 from tellapart.web.inference_protocol import make_protocol_routes
 from tellapart.web.page_routes import make_page_routes
 from tellapart.web.predict_routes import make_predict_routes
 from tellapart.web.prediction_queue import PredictionQueue
-from tellapart.web.refusals import RequestError, as_request_error
+from tellapart.web.refusals import answer_errors
 from tellapart.web.request_body import BodyReader
 from tellapart.web.request_log import RequestLog
 from tellapart.web.serve_config import ServeConfig, ServeLimits
@@ -30,7 +24,7 @@ from tellapart.web.service_metrics import ServiceMetrics
 from tellapart.web.service_state import ServiceState
 
 # FastAPI can report to OpenTelemetry; an environment variable must not turn that on.
-_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
 
 def create_app(
@@ -59,13 +53,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: _lifespan(state),
-        telemetry=_NO_TELEMETRY,
+        telemetry=NO_TELEMETRY,
     )
     app.state.service = state
     app.include_router(make_predict_routes(state))
     app.include_router(make_protocol_routes(state, app.version))
     app.include_router(make_page_routes(app, state))
-    _answer_errors(app, state)
+    answer_errors(app, state.metrics, state.log)
     if config.allow_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -114,49 +108,3 @@ async def _lifespan(state: ServiceState) -> AsyncIterator[None]:
         await asyncio.to_thread(state.models.close)
         await asyncio.to_thread(state.queue.close)
         await asyncio.to_thread(state.log.close)
-
-
-def _answer_errors(app: FastAPI, state: ServiceState) -> None:
-    """Nothing; every error of the app is a line of JSON with a status."""
-
-    def refuse(error: RequestError) -> Response:
-        state.metrics.refused.labels(error.reason).inc()
-        return error.response()
-
-    async def on_known(request: Request, exc: Exception) -> Response:
-        error = as_request_error(exc)
-        if error is not None:
-            return refuse(error)
-        state.log.add("defect", path=request.url.path, error=f"{type(exc).__name__}: {' '.join(str(exc).split())}")
-        return refuse(RequestError(500, _("This is a defect of tellapart, not of your photo."), reason="defect"))
-
-    async def on_parameter(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, RequestValidationError)
-        first = exc.errors()[0]
-        message = _("`{name}` is wrong: {reason}.")
-        reason = str(first["msg"])
-        return refuse(RequestError(400, message.format(name=first["loc"][-1], reason=reason[:1].lower() + reason[1:])))
-
-    async def on_http(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, HTTPException)
-        messages = {404: _("There is nothing at {path!r}."), 405: _("{path!r} does not take {method}.")}
-        message = messages.get(exc.status_code, "{detail}")
-        shown = message.format(path=request.url.path[:64], method=request.method, detail=exc.detail)
-        response = refuse(RequestError(exc.status_code, shown))
-        response.headers.update(exc.headers or {})
-        return response
-
-    async def on_leave(request: Request, exc: Exception) -> Response:
-        return Response(status_code=499)  # nobody reads it
-
-    handlers: dict[type[Exception], Callable[[Request, Exception], Coroutine[Any, Any, Response]]] = {
-        RequestError: on_known,
-        TellapartError: on_known,
-        MemoryError: on_known,
-        Exception: on_known,
-        RequestValidationError: on_parameter,
-        HTTPException: on_http,
-        ClientDisconnect: on_leave,
-    }
-    for kind, handler in handlers.items():
-        app.add_exception_handler(kind, handler)

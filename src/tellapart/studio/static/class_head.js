@@ -48,7 +48,11 @@ function NewName({ of, name, onEnd }) {
   const onSubmit = async (event) => {
     event.preventDefault();
     const wanted = input.current?.value.trim();
-    if (!wanted || wanted === name || (await command({ do: "rename_class", class: of, name: wanted }))) onEnd();
+    if (!wanted || wanted === name) return onEnd();
+    const answer = await command({ do: "rename_class", class: of, name: wanted });
+    if (!answer) return;
+    onEnd();
+    go(`/collect?class=${encodeURIComponent(answer.class)}`, true);
   };
   return html`<form class="rename" onSubmit=${onSubmit} onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && onEnd()}>
     <input ref=${input} defaultValue=${name} aria-label=${_("New name of {name}", { name })} autocomplete="off" />

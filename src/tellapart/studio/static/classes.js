@@ -36,6 +36,8 @@ export function Classes() {
     </ul>
     <${NewClass} />
     <${Figure} model=${shown.model} />
+    ${shown.num_unseen > 0 && html`<p class="faint small busy">${ngettext("{num} photo is being read.", "{num} photos are being read.", shown.num_unseen)}</p>`}
+    ${shown.problem && html`<p class="problem-text small">${shown.problem}</p>`}
     ${shown.num_skipped > 0 && html`<p class="faint small">${ngettext("{num} file of the folder cannot be used.", "{num} files of the folder cannot be used.", shown.num_skipped)}</p>`}
   </nav>`;
 }
@@ -57,10 +59,10 @@ function NewClass() {
   const onSubmit = async (event) => {
     event.preventDefault();
     const wanted = name.trim();
-    if (!wanted || !(await command({ do: "add_class", name: wanted }))) return;
+    const answer = wanted && (await command({ do: "add_class", name: wanted }));
+    if (!answer) return;
     setName("");
-    const made = classes().find((one) => one.name === wanted) ?? classes().at(-1);
-    if (made) go(`/collect?class=${encodeURIComponent(made.id)}`);
+    go(`/collect?class=${encodeURIComponent(answer.class)}`);
   };
   return html`<form class="new-class" onSubmit=${onSubmit}>
     <input value=${name} onInput=${(/** @type {any} */ event) => setName(event.currentTarget.value)} placeholder=${_("New class")} aria-label=${_("Name of a new class")} autocomplete="off" />

@@ -30,3 +30,12 @@ function Interval({ interval, accuracy }) {
       <circle class="dot" cx=${accuracy * 200} cy="6" r="4" />
     </svg><p class="faint small">${text}</p>`;
 }
+
+/**
+ * A share of a whole as a bar.
+ * @param {{name: string, share: number, color: number}} properties share: from 0 to 1; color: of the class
+ */
+export function Bar({ name, share, color }) {
+  return html`<div class=${`track color-${color % 8}`} role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax="100" aria-valuenow=${Math.round(share * 100)}>
+    <div class="fill" style=${{ width: `${share * 100}%` }}></div></div>`;
+}

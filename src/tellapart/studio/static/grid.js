@@ -11,7 +11,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js"
 const GAP = 8;
 const TILE = 124;
 const LEAST_COLUMNS = 3;
-// Tiles that exist at once, at most; a third of them is in the window at most.
+// Tiles that exist at once, at most.
 const MOST_TILES = 300;
 
 /**
@@ -22,14 +22,19 @@ const MOST_TILES = 300;
  * @param {number} num photos
  */
 export function layout(width, height, top, num) {
-  const columns = Math.max(LEAST_COLUMNS, Math.floor((width + GAP) / (TILE + GAP)));
-  const side = Math.max(24, Math.floor((width - GAP * (columns - 1)) / columns));
-  const step = side + GAP;
+  const usual = Math.max(LEAST_COLUMNS, Math.floor((width + GAP) / (TILE + GAP)));
+  const sized = (/** @type {number} */ columns) => {
+    const side = Math.max(24, Math.floor((width - GAP * (columns - 1)) / columns));
+    return { columns, side, step: side + GAP, seen: Math.ceil(height / (side + GAP)) + 1 };
+  };
+  // A very large window gets larger tiles.
+  let chosen = sized(usual);
+  while (chosen.columns > 1 && chosen.columns * chosen.seen > MOST_TILES) chosen = sized(chosen.columns - 1);
+  const { columns, side, step, seen } = chosen;
   const rows = Math.ceil(num / columns);
-  const seen = Math.ceil(height / step) + 1;
   const spare = Math.max(0, Math.min(seen, Math.floor((MOST_TILES / columns - seen) / 2)));
   const begin = Math.max(0, Math.min(Math.floor(top / step) - spare, rows - seen));
-  const end = Math.min(rows, begin + Math.min(seen + 2 * spare, Math.floor(MOST_TILES / columns)));
+  const end = Math.min(rows, begin + seen + 2 * spare);
   return { columns, side, step, rows, first: begin * columns, last: Math.min(num, end * columns) };
 }
 

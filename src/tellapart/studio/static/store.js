@@ -50,20 +50,19 @@ export function say(text, isProblem = false) {
 /** @param {unknown} error */
 export function sayError(error) {
   if (error instanceof ApiError && error.status === 401) connection.value = "locked";
+  else if (error instanceof ApiError && error.status === 0) connection.value = "away";
   else say(error instanceof Error ? error.message : String(error), true);
 }
 
 /**
- * Runs one at a time, and once more where it was asked for meanwhile.
+ * Runs one at a time, and once more where it was asked for meanwhile; done when nothing more is asked for.
  * @param {() => Promise<void>} load
  */
 function latest(load) {
-  let isRunning = false;
+  /** @type {Promise<void> | null} */
+  let running = null;
   let isStale = false;
-  return async () => {
-    isStale = true;
-    if (isRunning) return;
-    isRunning = true;
+  const run = async () => {
     while (isStale) {
       isStale = false;
       try {
@@ -72,13 +71,22 @@ function latest(load) {
         sayError(error);
       }
     }
-    isRunning = false;
+    running = null;
+  };
+  return () => {
+    isStale = true;
+    running ??= run();
+    return running;
   };
 }
 
 export const loadProject = latest(async () => {
   project.value = await ask("/api/project");
 });
+
+// Photos with a command on its way that takes them from where they are shown: the next key is meant for the next photo.
+/** @type {Set<string>} */
+const leaving = new Set();
 
 export const loadPhotos = latest(async () => {
   const of = chosen.value;
@@ -87,6 +95,7 @@ export const loadPhotos = latest(async () => {
     return;
   }
   const answer = await ask(`/api/photos?class=${encodeURIComponent(of)}`);
+  answer.photos = answer.photos.filter((/** @type {Photo} */ one) => !leaving.has(one.id));
   const isOther = photos.value.of !== of;
   batch(() => {
     photos.value = { of, list: answer.photos };
@@ -96,11 +105,29 @@ export const loadPhotos = latest(async () => {
   });
 });
 
+/** The project first: the class that is shown may be gone. */
+export async function loadAll() {
+  await loadProject();
+  await loadPhotos();
+}
+
 export const loadChecks = latest(async () => {
   checks.value = await ask("/api/check");
 });
 
 let last = Promise.resolve(/** @type {any} */ (null));
+
+/** Takes photos from what is shown, until the command is done and the server says where they are. @param {string[]} ids */
+function leave(ids) {
+  const { of, list } = photos.value;
+  ids.forEach((id) => leaving.add(id));
+  const rest = list.filter((photo) => !leaving.has(photo.id));
+  batch(() => {
+    photos.value = { of, list: rest };
+    selection.value = new Set([...selection.value].filter((id) => !leaving.has(id)));
+    cursor.value = Math.max(0, Math.min(cursor.value, rest.length - 1));
+  });
+}
 
 /**
  * What the server answers to a command, which it has on disk then; null where it refused, which the page says. Commands
@@ -108,6 +135,8 @@ let last = Promise.resolve(/** @type {any} */ (null));
  * @param {Record<string, unknown>} body
  */
 export function command(body) {
+  const ids = /** @type {string[]} */ (body.photos ?? []);
+  if (["bin", "restore", "label"].includes(String(body.do)) && body.class !== chosen.value) leave(ids);
   last = last.then(async () => {
     try {
       const answer = await post("/api/commands", body);
@@ -117,7 +146,8 @@ export function command(body) {
       sayError(error);
       return null;
     } finally {
-      await Promise.all([loadProject(), loadPhotos()]);
+      ids.forEach((id) => leaving.delete(id));
+      await loadAll();
     }
   });
   return last;
@@ -131,6 +161,34 @@ export const undo = async () => {
   if (!project.value?.can_undo) say(_("There is nothing to undo."));
   else if (await command({ do: "undo" })) say(_("Undone."));
 };
+
+// Of the time, loading after events takes a quarter at most: a recording changes the project many times a second.
+const REST = 3;
+const SHORTEST_REST_MS = 100;
+
+/**
+ * Runs at once, and again after a rest where it was asked for meanwhile.
+ * @param {() => Promise<unknown>} load
+ */
+function restful(load) {
+  let isBusy = false;
+  let isStale = false;
+  return async () => {
+    isStale = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isStale) {
+      isStale = false;
+      const begun = performance.now();
+      await load();
+      const rest = Math.max(SHORTEST_REST_MS, REST * (performance.now() - begun));
+      await new Promise((resolve) => setTimeout(resolve, rest));
+    }
+    isBusy = false;
+  };
+}
+
+const followProject = restful(loadAll);
 
 let token = "";
 
@@ -148,10 +206,7 @@ export async function start() {
   connection.value = "open";
   listen(
     {
-      project: () => {
-        loadProject();
-        loadPhotos();
-      },
+      project: followProject,
       model: (model) => (project.value = { ...project.value, model }),
       job: (job) => {
         const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);
@@ -161,8 +216,10 @@ export async function start() {
     },
     (isOpen) => {
       if (connection.value === "locked") return;
-      if (isOpen && connection.value === "away") loadProject().then(loadPhotos);
+      const wasAway = connection.value === "away";
       connection.value = isOpen ? "open" : "away";
+      // A server that was started again asks for its new token.
+      if (!isOpen || wasAway) loadAll();
     },
   );
   effect(() => {

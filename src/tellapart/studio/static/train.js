@@ -1,7 +1,7 @@
 // Train: how good the model is, and the other recipes, each as a job that goes on when this page is closed.
 // @ts-check
 import { post } from "./api.js";
-import { Figure } from "./figure.js";
+import { Bar, Figure } from "./figure.js";
 import { html } from "./html.js";
 import { followLink } from "./route.js";
 import { classes, loadProject, project, sayError } from "./store.js";
@@ -54,7 +54,7 @@ function Counts() {
   if (!classes().length) return null;
   return html`<section><h2>${_("Photos of each class")}</h2><ul class="bars">
     ${classes().map((one) => html`<li key=${one.id}><bdi>${one.name}</bdi><span class="n">${ngettext("{num} photo", "{num} photos", one.num_photos)}</span>
-      <meter class=${`color-${one.color_index % 8}`} min="0" max=${most} value=${one.num_photos} aria-label=${one.name}></meter></li>`)}
+      <${Bar} name=${one.name} share=${one.num_photos / most} color=${one.color_index} /></li>`)}
   </ul></section>`;
 }
 

@@ -3,6 +3,7 @@
 // @ts-check
 import { ApiError, send } from "./api.js";
 import { Camera, cameras } from "./camera.js";
+import { Bar } from "./figure.js";
 import { html } from "./html.js";
 import { classes, project, say, sayError } from "./store.js";
 import { _, percent } from "./translation.js";
@@ -131,14 +132,17 @@ export function Try() {
   </div>`;
 }
 
+/** What the model says where it names no class. @param {string} answer */
+const doubtOf = (answer) => ({ "not sure": _("not sure"), "none of these": _("none of these") })[answer] ?? answer;
+
 /** @param {{answer: Answer}} properties */
 function Bars({ answer }) {
   const sorted = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]).slice(0, MOST_BARS);
-  const colors = new Map(classes().map((one) => [one.name, one.color_index % 8]));
+  const colors = new Map(classes().map((one) => [one.name, one.color_index]));
   return html`<p class=${answer.class === null ? "verdict unsure" : "verdict"} aria-live="polite">
-      ${answer.class === null ? answer.answer : html`<bdi>${answer.answer}</bdi>`}
+      ${answer.class === null ? doubtOf(answer.answer) : html`<bdi>${answer.answer}</bdi>`}
       ${answer.provisional && html` <span class="tag">${_("provisional")}</span>`}</p>
     ${answer.class === null && html`<p class="faint">${_("The model does not answer here. Its nearest class is {name}.", { name: answer.nearest_class })}</p>`}
     <ul class="bars">${sorted.map(([name, probability]) => html`<li key=${name}><bdi>${name}</bdi><span class="n">${percent(probability)}</span>
-      <meter class=${`color-${colors.get(name) ?? 0}`} min="0" max="1" value=${probability} aria-label=${name}></meter></li>`)}</ul>`;
+      <${Bar} name=${name} share=${probability} color=${colors.get(name) ?? 0} /></li>`)}</ul>`;
 }

@@ -1,15 +1,21 @@
 // Files on their way to the server: dropped, chosen, pasted or recorded, a few at a time. A folder names a class.
 // @ts-check
 import { send } from "./api.js";
-import { classes, command, loadPhotos, loadProject, say, sayError } from "./store.js";
+import { classes, command, loadAll, say, sayError } from "./store.js";
 import { _, ngettext } from "./translation.js";
 import { signal } from "./vendor/signals.js";
 
 /** @typedef {{file: File | Blob, name: string, folder: string, burst?: string}} Item */
 
 const MOST_AT_ONCE = 3;
+// Files that come this soon after others are counted with them, as the frames of a recording are.
+const TOGETHER_MS = 1500;
 // What systems leave in folders, and nobody means.
 const LITTER = /^(\.|__MACOSX|Thumbs\.db$|desktop\.ini$)/i;
+
+// The folders of a zip name classes too; what is in none is unsorted.
+const ZIP = /\.zip$/i;
+const BY_FOLDER = "folders";
 
 /** How many files there are, are done, and were not taken. */
 export const progress = signal({ total: 0, done: 0, added: 0 });
@@ -19,6 +25,7 @@ export const skipped = signal([]);
 /** @type {{item: Item, to: string}[]} */
 const waiting = [];
 let running = 0;
+let finished = -Infinity;
 
 /**
  * Everything that a drop holds, folders unfolded.
@@ -70,11 +77,15 @@ export async function upload(items, to, isOneClass = false) {
   /** @type {Map<string, string>} */
   const ids = new Map();
   for (const item of items) {
+    if (!isOneClass && !item.folder && ZIP.test(item.name)) {
+      waiting.push({ item, to: BY_FOLDER });
+      continue;
+    }
     const folder = isOneClass ? "" : item.folder;
     if (!ids.has(folder)) ids.set(folder, (folder && (await classNamed(folder))) || to);
     waiting.push({ item, to: ids.get(folder) ?? to });
   }
-  if (progress.value.done === progress.value.total) {
+  if (progress.value.done === progress.value.total && performance.now() - finished > TOGETHER_MS) {
     progress.value = { total: 0, done: 0, added: 0 };
     skipped.value = [];
   }
@@ -82,12 +93,9 @@ export async function upload(items, to, isOneClass = false) {
   while (running < MOST_AT_ONCE && waiting.length) run();
 }
 
-/** The id of the class with this name, made where there is none. @param {string} name */
-export async function classNamed(name) {
-  const there = () => classes().find((one) => one.name === name)?.id;
-  if (!there()) await command({ do: "add_class", name });
-  return there();
-}
+/** The id of the class with this name, made where there is none; nothing where it cannot be made. @param {string} name @returns {Promise<string | undefined>} */
+export const classNamed = async (name) =>
+  classes().find((one) => one.name === name)?.id ?? (await command({ do: "add_class", name }))?.class;
 
 async function run() {
   running++;
@@ -111,12 +119,12 @@ async function run() {
 }
 
 function finish() {
+  finished = performance.now();
   const { added } = progress.value;
   const num = skipped.value.length;
   const text = ngettext("{num} photo added.", "{num} photos added.", added);
   say(num ? `${text} ${ngettext("{num} file was not added.", "{num} files were not added.", num)}` : text, num > 0);
-  loadProject();
-  loadPhotos();
+  loadAll();
 }
 
 /** A key that the frames of one recording share. */

@@ -1,0 +1,62 @@
+"""`tellapart export`: a model for other programs, with the proof that it answers as here."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tellapart.cli.options import ModelDir
+from tellapart.cli.output import make_console, print_line, print_note
+from tellapart.translation import gettext as _
+
+if TYPE_CHECKING:
+    from tellapart.export.export_model import Export
+
+
+def export(
+    model: ModelDir,
+    to: Annotated[
+        str, typer.Option(help=_("What to export to. The documentation lists the targets."), metavar="TARGET")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=_("Folder for the export, new, empty or an earlier export."),
+            show_default=_("exports/TARGET in MODEL_DIR"),
+            metavar="DIR",
+        ),
+    ] = None,
+    proof: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=_("Photos to compare the answers on. May be given several times."),
+            show_default=_("those that the training held out"),
+            metavar="SOURCE",
+        ),
+    ] = None,
+    accept_difference: Annotated[
+        bool,
+        typer.Option("--accept-difference", help=_("Keep the export although it answers differently.")),
+    ] = False,
+) -> None:
+    """Export the model in MODEL_DIR to another format, and prove that it gives the same answers."""
+    from tellapart.cli.progress import watch_training
+    from tellapart.export.export_model import export_model
+
+    with watch_training() as watcher:
+        done = export_model(model, to, out, proof=proof or None, accept_difference=accept_difference, watcher=watcher)
+    _print_export(done)
+
+
+def _print_export(done: "Export") -> None:
+    from tellapart.export.proof import describe_proof
+
+    console = make_console()
+    size = sum((done.folder / name).stat().st_size for name in done.files)
+    print_line(console, _("{folder}: {size:.1f} MB").format(folder=done.folder, size=size / 1e6))
+    for line in describe_proof(done.proof):
+        print_line(console, line)
+    for failure in done.proof.failures:
+        print_note(console, _("accepted: {difference}").format(difference=failure))
+    for sentence in done.left_out:
+        print_note(console, sentence)

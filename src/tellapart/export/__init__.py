@@ -1,0 +1,1 @@
+"""A model for other runtimes, with the proof that it answers there as it does here."""

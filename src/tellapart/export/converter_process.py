@@ -1,0 +1,104 @@
+"""The process that converts a model or runs an export: `python -m ... STEP TARGET FOLDER`, for `child_process.py`.
+
+The folder holds `bundle/`, a copy of the model; `calibration.npy`, images for int8; `photos/`, the pixels of each photo
+of the proof before the resize; `images.npy`, the same as the model sees them; and `export/`, what is made. To convert
+fills `export/`. To run writes `answers.npz` and `runtime.json`.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import ExportError
+from tellapart.export.child_process import FAILURE_NAME
+from tellapart.export.target import PREPROCESSING_NAME, TARGETS, Conversion, Runner, module_of
+from tellapart.predict.bundle import read_bundle
+from tellapart.translation import gettext as _
+from tellapart.translation import language_of_environment, use_language
+
+BUNDLE_DIR, EXPORT_DIR, PHOTOS_DIR = "bundle", "export", "photos"
+CALIBRATION_NAME, IMAGES_NAME, ANSWERS_NAME, RUNTIME_NAME = (
+    "calibration.npy",
+    "images.npy",
+    "answers.npz",
+    "runtime.json",
+)
+PREPROCESSING_FILE = "preprocess.py"
+_Images = NDArray[np.uint8]
+_Numbers = NDArray[np.float32]
+
+
+def convert(target_name: str, work_dir: Path) -> None:
+    """Fills `export/` with the model in the form of the target."""
+    module = import_module(module_of(TARGETS[target_name]))
+    path = work_dir / CALIBRATION_NAME
+    bundle = read_bundle(work_dir / BUNDLE_DIR)
+    calibration = np.load(path) if path.exists() else np.empty((0, *bundle.preprocess.shape), np.uint8)
+    module.convert(Conversion(bundle, work_dir / EXPORT_DIR, calibration))
+
+
+def run(target_name: str, work_dir: Path) -> None:
+    """Writes what the export answers for each photo.
+
+    `answers.npz` holds `probabilities`, of the images as the model sees them here, `(n, num_classes)`;
+    `own_probabilities`, of those that the reference implementation in the export makes of the pixels; `pixels`, by how
+    much a pixel of the two differs at most, `(n,)`; and `seconds` of each answer, `(n,)`.
+    """
+    export_dir = work_dir / EXPORT_DIR
+    runner: Runner = import_module(module_of(TARGETS[target_name])).open_runner(export_dir)
+    preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
+    answers: dict[str, list[Any]] = {"probabilities": [], "own_probabilities": [], "pixels": [], "seconds": []}
+    images = np.load(work_dir / IMAGES_NAME)
+    for number, image in enumerate(images):
+        own = np.asarray(preprocess(np.load(work_dir / PHOTOS_DIR / f"{number}.npy")))
+        if own.shape != image.shape or own.dtype != np.uint8:
+            raise ExportError(_("the preprocessing of the export gives another shape than the model takes."))
+        started = time.perf_counter()
+        probabilities = _answer(runner, image)
+        answers["seconds"].append(time.perf_counter() - started)
+        answers["probabilities"].append(probabilities)
+        difference = int(np.abs(own.astype(np.int16) - image).max())
+        answers["pixels"].append(difference)
+        answers["own_probabilities"].append(_answer(runner, own) if difference else probabilities)
+    arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
+    np.savez(work_dir / ANSWERS_NAME, **arrays)
+    (work_dir / RUNTIME_NAME).write_text(json.dumps({"runtime": runner.runtime, "is_native": runner.is_native}))
+
+
+def load_preprocess(path: Path) -> Callable[[_Images], _Images]:
+    """The reference implementation in an export, from pixels of any size to an image for the model."""
+    spec = spec_from_file_location("preprocess_of_export", path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    preprocess: Callable[[_Images], _Images] = module.preprocess
+    return preprocess
+
+
+def _answer(runner: Runner, image: _Images) -> _Numbers:
+    return np.asarray(runner.predict(image[np.newaxis]), np.float32).reshape(-1)
+
+
+def main(step: str, target_name: str, folder: str) -> int:
+    """The exit code; what has failed is in `failure.json` in the folder."""
+    use_language(language_of_environment(os.environ))
+    try:
+        {"convert": convert, "run": run}[step](target_name, Path(folder))
+    except Exception as exc:
+        failure = {"kind": type(exc).__name__, "message": str(exc), "errno": getattr(exc, "errno", 0) or 0}
+        (Path(folder) / FAILURE_NAME).write_text(json.dumps(failure))
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""One export from a model to a folder with its proof: the story of `tellapart export`.
+
+It is made in a temporary folder beside its place, by a converter in a process of its own, run by its own runtime on
+photos, and stands under its name only when it answers as `predict` does. The model is never written to.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import ConfigError, DatasetError, ExportError
+from tellapart.export.child_process import run_apart
+from tellapart.export.converter_process import (
+    ANSWERS_NAME,
+    BUNDLE_DIR,
+    CALIBRATION_NAME,
+    EXPORT_DIR,
+    IMAGES_NAME,
+    PHOTOS_DIR,
+    RUNTIME_NAME,
+)
+from tellapart.export.example import run_example
+from tellapart.export.export_file import EXPORT_FILE, bundle_digest, describe_export, describe_left_out
+from tellapart.export.preprocessing_folder import write_preprocessing
+from tellapart.export.proof import Answers, Proof, compare_answers, read_answers, sure_from
+from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
+from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target
+from tellapart.photos.photoset import PhotoSet
+from tellapart.photos.sources import Photos, source_paths
+from tellapart.predict.bundle import write_bundle
+from tellapart.predict.model import Model, load
+from tellapart.runs.outputs import check_dir, check_outside
+from tellapart.store import output_error, remove_quietly, temporary_folder, to_json_bytes, write_file
+from tellapart.translation import gettext as _
+from tellapart.watcher import Watcher
+
+EXPORTS_DIR = "exports"
+# Photos of a proof at most. An int8 export also has to be as often right.
+_MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
+
+
+@dataclass(frozen=True)
+class Export:
+    """A finished export.
+
+    Attributes:
+        target: what it is, as `onnx-int8`.
+        folder: where it is.
+        files: what is in the folder, paths below it.
+        proof: how it answers.
+        left_out: what the target cannot hold, a sentence each.
+    """
+
+    target: str
+    folder: Path
+    files: tuple[str, ...]
+    proof: Proof
+    left_out: tuple[str, ...]
+
+
+def export_model(
+    model: Model | str | Path,
+    to: str,
+    out: str | Path | None = None,
+    *,
+    proof: Photos | None = None,
+    accept_difference: bool = False,
+    watcher: Watcher | None = None,
+) -> Export:
+    """The model for another runtime, in a folder, proved on photos to answer as `predict` does.
+
+    Args:
+        model: the model, or the folder that training made.
+        to: such as `onnx-int8`, `openvino`, `keras`.
+        out: the folder, which is new, empty or an earlier export; `exports/TO` in the folder of the run if not given.
+        proof: photos to prove it on; those that the run held out if not given.
+        accept_difference: keep it although it answers differently, which its proof then says.
+        watcher: who is told about the progress.
+
+    Raises:
+        BundleError: the folder holds no model that can be used.
+        ConfigError: there is no such target, or no folder for the export.
+        DatasetError: there are no photos to prove it on.
+        DependencyError: a package that the target needs is not installed.
+        ExportError: the model cannot be converted, or the export answers differently. Nothing is written then.
+        OutputError: the folder cannot be written, or holds something else.
+    """
+    target, watcher = find_target(to), watcher or Watcher()
+    model = model if isinstance(model, Model) else load(model)
+    folder = _choose_folder(model, target, out)
+    check_dir(folder, EXPORT_FILE)
+    for source in () if proof is None else source_paths(proof):
+        check_outside(folder, source)
+    most = _MOST_PHOTOS_INT8 if target.precision == "int8" else _MOST_PHOTOS
+    watcher.on_stage(_("finding photos for the proof"))
+    photos = find_proof_photos(model, proof, most, target.num_calibration)
+    with _working_folder(folder) as work_dir:
+        _write_inputs(work_dir, model, target, photos)
+        watcher.on_stage(_("converting the model to {target}").format(target=target.name))
+        _convert(target, model, work_dir, folder)
+        watcher.on_stage(_("comparing the answers of the export with those of the model"))
+        found = _prove(target, model, photos, work_dir, folder)
+        if found.failures and not accept_difference:
+            raise ExportError(
+                _(
+                    "the export to {target} answers differently: {reasons} Nothing was written. `accept_difference`"
+                    " keeps it."
+                ).format(target=target.name, reasons=" ".join(found.failures)),
+                target=target.name,
+            )
+        found = replace(found, is_accepted=bool(found.failures))
+        files = _write_export_file(work_dir / EXPORT_DIR, model, target, found)
+        _put_in_place(work_dir, folder)
+    return Export(target.name, folder, files, found, describe_left_out(model, target))
+
+
+def _choose_folder(model: Model, target: Target, out: str | Path | None) -> Path:
+    if out is not None:
+        return Path(out)
+    if model.path is None:
+        raise ConfigError(_("this model was not loaded from a folder. Say with `out` where it goes."), field="out")
+    return model.path / EXPORTS_DIR / target.name
+
+
+@contextmanager
+def _working_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside the place of the export, on the same disk; folders made for it go where it fails."""
+    missing = [parent for parent in folder.absolute().parents if not parent.exists()]
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder.absolute().parent) as work_dir:
+            yield work_dir
+    except OSError as exc:
+        if isinstance(exc, ExportError) or hasattr(exc, "path"):
+            raise
+        raise output_error(folder, exc) from exc
+    finally:
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()  # refused where something is in it
+
+
+def _write_inputs(work_dir: Path, model: Model, target: Target, photos: ProofPhotos) -> None:
+    """What the processes read, and what each export has besides the model."""
+    write_bundle(work_dir / BUNDLE_DIR, model.bundle)
+    export_dir = work_dir / EXPORT_DIR
+    (export_dir / PREPROCESSING_NAME).mkdir(parents=True)
+    write_file(export_dir / LABELS_NAME, "".join(f"{name}\n" for name in model.class_names).encode())
+    write_preprocessing(export_dir / PREPROCESSING_NAME, model.preprocess)
+    if target.num_calibration:
+        np.save(work_dir / CALIBRATION_NAME, calibration_images(photos.calibration, model))
+
+
+def _convert(target: Target, model: Model, work_dir: Path, folder: Path) -> None:
+    """Fills the folder of the export.
+
+    Raises:
+        ExportError: the converter failed, or has changed the model.
+    """
+    before = bundle_digest(model)
+    run_apart("convert", target, work_dir, folder)
+    if bundle_digest(model) != before:
+        raise ExportError(
+            _("the converter of {target} has changed the model. Copy the folder of the run again.").format(
+                target=target.name
+            ),
+            target=target.name,
+        )
+
+
+def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, folder: Path) -> Proof:
+    used, rows = _write_photos(work_dir, model, photos.photos)
+    run_apart("run", target, work_dir, folder)
+    arrays, runtime = read_answers(work_dir / ANSWERS_NAME, work_dir / RUNTIME_NAME, target)
+    answers = Answers(
+        expected=model.predict_proba(used),
+        found=arrays["probabilities"],
+        found_by_own=arrays["own_probabilities"],
+        pixels=arrays["pixels"],
+        labels=None if photos.photos.labels is None else photos.photos.labels[rows],
+        paths=tuple(photos.photos.paths[row] for row in rows),
+        seconds=arrays["seconds"],
+    )
+    proof = compare_answers(answers, target, photos.kind, sure_from(model.selective), runtime)
+    if target.is_example_run:
+        run_example(target, work_dir, folder, model.class_names[int(answers.found_by_own[0].argmax())])
+    return proof
+
+
+def _write_photos(work_dir: Path, model: Model, photos: PhotoSet) -> tuple[NDArray[np.uint8], list[int]]:
+    """The images as the model sees them, and the rows of the photos that could be read.
+
+    Raises:
+        DatasetError: none could.
+    """
+    (work_dir / PHOTOS_DIR).mkdir()
+    images, rows = list[NDArray[np.uint8]](), list[int]()
+    for row, item in enumerate(decode_proof_photos(photos, model)):
+        if item is not None:
+            np.save(work_dir / PHOTOS_DIR / f"{len(rows)}.npy", item[0])
+            images.append(item[1])
+            rows.append(row)
+    if not rows:
+        raise DatasetError(
+            _("none of the {num:,} photos of {source!r} can be read. Give others with `proof`.").format(
+                num=len(photos), source=photos.source
+            ),
+            paths=photos.paths,
+        )
+    np.save(work_dir / IMAGES_NAME, np.array(images))
+    return np.array(images), rows
+
+
+def _write_export_file(export_dir: Path, model: Model, target: Target, proof: Proof) -> tuple[str, ...]:
+    """Writes `export.json`; the files of the export, paths below its folder."""
+    described: dict[str, Any] = describe_export(export_dir, model, target)
+    write_file(export_dir / EXPORT_FILE, to_json_bytes({**described, "proof": asdict(proof)}))
+    return (*described["files"], EXPORT_FILE)
+
+
+def _put_in_place(work_dir: Path, folder: Path) -> None:
+    """The export stands under its name; an earlier one is gone, and is back where that fails.
+
+    Raises:
+        OutputError: it cannot be renamed.
+    """
+    earlier = work_dir / "earlier"
+    try:
+        if folder.exists():
+            os.replace(folder, earlier)
+        try:
+            os.replace(work_dir / EXPORT_DIR, folder)
+        except OSError:
+            if earlier.exists():
+                os.replace(earlier, folder)
+            raise
+    except OSError as exc:
+        raise output_error(folder, exc) from exc
+    remove_quietly(earlier)

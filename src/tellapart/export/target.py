@@ -1,0 +1,141 @@
+"""What a model can be exported to, and what each target has to give: a converter and a runner, two functions a module.
+
+The module of a target is imported in a process of its own (`converter_process.py`), so that what it loads, prints or
+breaks stays there. It has `convert(work: Conversion) -> None`, which writes the model and an example into the folder,
+and `open_runner(folder: Path) -> Runner`, which opens what lies in the folder and nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.errors import DependencyError
+from tellapart.installation import install_extra
+from tellapart.predict.bundle import Bundle
+from tellapart.translation import gettext as _
+from tellapart.value_checks import check_choice
+
+LABELS_NAME, EXAMPLE_NAME, PREPROCESSING_NAME = "labels.txt", "example.py", "preprocessing"
+# What may go along with the probabilities.
+HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
+
+_ROOM = __name__.rpartition(".")[0]
+_CALIBRATION_PHOTOS = 200
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of export.
+
+    Attributes:
+        name: as `to` takes it.
+        module: in this room, with its `convert` and `open_runner`.
+        precision: of its numbers, which decides how much an answer may differ.
+        needs: the modules that must be there, each with the extra of the installation that brings it.
+        num_calibration: photos of the training that the converter is given, at most.
+        holds: what goes along besides the probabilities.
+        is_example_run: whether the example is run on a photo, as far as it can be here.
+        environment: variables of the process that converts, and of the one that runs.
+    """
+
+    name: str
+    module: str
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    needs: Mapping[str, str] = field(default_factory=lambda: {"onnx": "train"})
+    num_calibration: int = 0
+    holds: frozenset[str] = frozenset()
+    is_example_run: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a converter is given.
+
+    Attributes:
+        bundle: the model.
+        folder: the export that is being made; `labels.txt` and `preprocessing/` are in it already.
+        calibration: photos of the training as the model sees them, uint8, shape `(n, *bundle.preprocess.shape)`; none
+            where the target asks for none.
+    """
+
+    bundle: Bundle
+    folder: Path
+    calibration: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """An export, opened.
+
+    Attributes:
+        runtime: what runs it, name and version.
+        predict: from one image, uint8, shape `(1, height, width, channels)`, to probabilities as `predict` gives them,
+            float32, shape `(1, num_classes)`.
+        is_native: whether that is the runtime the export is for. Where it cannot run on this machine, the export is
+            read back and computed by another.
+    """
+
+    runtime: str
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    is_native: bool = True
+
+
+_ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
+_ALL = (
+    Target("openvino", "openvino_model", needs={"openvino": "openvino", "onnx": "train"}, holds=_ALL_OUTPUTS),
+    Target(
+        "keras",
+        "keras_model",
+        needs={"keras": "train", "torch": "train", "onnx": "train"},
+        holds=frozenset({HEAT_MAPS}),
+        environment={"KERAS_BACKEND": "torch"},
+    ),
+    Target(
+        "coreml",
+        "coreml_model",
+        needs={"coremltools": "coreml", "torch": "train", "onnx": "train"},
+        holds=_ALL_OUTPUTS,
+        is_example_run=False,
+    ),
+    Target("triton", "triton_repository", holds=_ALL_OUTPUTS, is_example_run=False),
+    Target(
+        "onnx-int8",
+        "quantised_onnx",
+        "int8",
+        num_calibration=_CALIBRATION_PHOTOS,
+        holds=_ALL_OUTPUTS,
+    ),
+)
+TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
+
+
+def find_target(name: str) -> Target:
+    """The target of that name, whose packages are installed.
+
+    Raises:
+        ConfigError: there is none.
+        DependencyError: a package is missing; the message has the command that installs it.
+    """
+    check_choice("to", name, tuple(TARGETS))
+    target = TARGETS[name]
+    for module, extra in target.needs.items():
+        if find_spec(module) is None:
+            raise DependencyError(
+                _("`to={target!r}` needs {module}, which is not installed. Install it with: {command}").format(
+                    target=name, module=module, command=install_extra(extra)
+                ),
+                name=module,
+            )
+    return target
+
+
+def module_of(target: Target) -> str:
+    """The full name of the target's module."""
+    return f"{_ROOM}.{target.module}"
