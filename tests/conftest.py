@@ -107,7 +107,8 @@ def make_bundle() -> Callable[..., Bundle]:
             "versions": {"tellapart": "0.1.0"},
             "recipe": "classic",
         }
-        model = fields.pop("model", None) or colour_model(class_names)
+        spec: PreprocessSpec = fields.get("preprocess") or values["preprocess"]  # type: ignore[assignment]
+        model = fields.pop("model", None) or colour_model(class_names, spec.image_size)
         return Bundle(**{**values, "model": model, **fields})
 
     return make

@@ -14,6 +14,7 @@ from tellapart.config import (
     AugmentConfig,
     ClassicConfig,
     CropConfig,
+    FinetuneConfig,
     ImageLimits,
     ScratchConfig,
     SourceConfig,
@@ -27,6 +28,7 @@ STAGES = [
     ArchiveLimits,
     AugmentConfig,
     CropConfig,
+    FinetuneConfig,
     ImageLimits,
     ScratchConfig,
     SourceConfig,
@@ -328,3 +330,18 @@ def test_a_transfer_setting_outside_what_is_accepted_is_refused_by_its_flag(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         TransferConfig(**settings)
+
+
+def test_minutes_and_steps_together_are_refused() -> None:
+    words = "`minutes` 5 and `steps` 10 were both given, and each sets how long to train. Give one of them."
+    assert message(FinetuneConfig, minutes=5, steps=10) == words
+
+
+@pytest.mark.parametrize("settings", [{"minutes": 0.01}, {"steps": 0}, {"folds": 1}, {"backbone": ""}], ids=str)
+def test_settings_of_fine_tuning_are_checked(settings: dict[str, object]) -> None:
+    assert f"`{next(iter(settings))}`" in message(FinetuneConfig, **settings)
+
+
+@pytest.mark.parametrize("config", [TransferConfig, FinetuneConfig])
+def test_a_recipe_is_only_itself(config: type[TransferConfig]) -> None:
+    assert "is not known" in message(config, recipe="scratch")

@@ -12,6 +12,7 @@ from tellapart.config import (
     AnswerConfig,
     ClassicConfig,
     DialConfig,
+    FinetuneConfig,
     ScratchConfig,
     SourceConfig,
     TransferConfig,
@@ -62,13 +63,18 @@ def test_without_settings_the_defaults_are_used() -> None:
     ("settings", "expected"),
     [
         ({"folds": 3}, TransferConfig(folds=3)),
+        ({"recipe": "finetune", "steps": 5}, FinetuneConfig(steps=5)),
         ({"recipe": "scratch", "minutes": 2.0}, ScratchConfig(minutes=2.0)),
         ({"recipe": "classic", "epochs": 3, "augment": None}, ClassicConfig(epochs=3, augment=None)),
     ],
-    ids=["transfer", "scratch", "classic"],
+    ids=["transfer", "finetune", "scratch", "classic"],
 )
 def test_settings_make_the_config_of_their_recipe(settings: dict[str, object], expected: object) -> None:
     assert recipe_config(settings) == expected
+
+
+def test_minutes_alone_let_the_training_choose_whether_to_fine_tune() -> None:
+    assert recipe_config({"minutes": 4.0}) == FinetuneConfig(minutes=4.0)
 
 
 def test_settings_replace_those_of_a_config() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tellapart.commands.show import show as show
     from tellapart.config import AugmentConfig as AugmentConfig
     from tellapart.config import ClassicConfig as ClassicConfig
+    from tellapart.config import FinetuneConfig as FinetuneConfig
     from tellapart.config import ImageLimits as ImageLimits
     from tellapart.config import ScratchConfig as ScratchConfig
     from tellapart.config import SourceConfig as SourceConfig
@@ -78,7 +79,7 @@ _HOMES = {
     "commands.fix": "fix",
     "commands.predict": "PredictOutputs write_predictions",
     "commands.show": "show",
-    "config": "AugmentConfig ClassicConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
+    "config": "AugmentConfig ClassicConfig FinetuneConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
     "demo.drawing": "write_demo_zips",
     "errors": "BundleError ConfigError DatasetError DependencyError ExportError ImageError OutputError TellapartError",
     "export.export_model": "Export export_model",

@@ -315,7 +315,7 @@ class TransferConfig:
         seed: the one number all randomness comes from.
     """
 
-    recipe: Literal["transfer"] = "transfer"
+    recipe: Literal["transfer", "finetune"] = "transfer"
     backbone: str | None = None
     eyes: str = "auto"
     validation_fraction: float | None = None
@@ -323,7 +323,7 @@ class TransferConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("recipe", self.recipe, ("transfer",))
+        check_choice("recipe", self.recipe, (type(self).recipe,))
         if self.backbone is not None and (not isinstance(self.backbone, str) or not self.backbone):
             raise ConfigError(
                 _(
@@ -355,10 +355,49 @@ class TransferConfig:
         check_whole("seed", self.seed, 0, 2**32 - 1)
 
 
-RecipeConfig = TransferConfig | ScratchConfig | ClassicConfig
+@dataclass(frozen=True)
+class FinetuneConfig(TransferConfig):
+    """How the last blocks of a built-in backbone are fine-tuned, where that pays; else it is as `TransferConfig`.
+
+    Attributes:
+        recipe: `finetune`.
+        backbone, eyes: as in `TransferConfig`; the network has to be a built-in one.
+        validation_fraction: share of each class kept out of all that is decided, strictly between 0 and 1. `None` keeps
+            0.2 where fine-tuning is tried, whatever the number of photos.
+        folds, seed: as in `TransferConfig`.
+        minutes: wall time of the whole training, from the first photo to the last file; excludes `steps`.
+        steps: updates of each of the three trainings: two that decide whether it pays, and one that is kept; `None`
+            with `minutes` is what there is time for, and else 600.
+        flip: whether a mirrored photo is still one of its class.
+    """
+
+    recipe: Literal["transfer", "finetune"] = "finetune"
+    minutes: float | None = None
+    steps: int | None = None
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.minutes is not None and self.steps is not None:
+            raise ConfigError(
+                _(
+                    "`minutes` {minutes!r} and `steps` {steps!r} were both given, and each sets how long to train. "
+                    "Give one of them."
+                ).format(minutes=self.minutes, steps=self.steps),
+                field="minutes",
+                value=self.minutes,
+            )
+        if self.minutes is not None:
+            check_range("minutes", self.minutes, 0.1, 100_000)
+        if self.steps is not None:
+            check_whole("steps", self.steps, 1, 100_000)
+
+
+RecipeConfig = TransferConfig | FinetuneConfig | ScratchConfig | ClassicConfig
 # The recipes, the default first, and what each is set with.
 RECIPE_CONFIGS: dict[str, type[RecipeConfig]] = {
     "transfer": TransferConfig,
+    "finetune": FinetuneConfig,
     "scratch": ScratchConfig,
     "classic": ClassicConfig,
 }

@@ -223,6 +223,7 @@ class Finding:
         captions: what is to be said of each example; as many as there are examples.
         is_problem: whether something should be fixed; otherwise it is only good to know.
         action: what its owner can do about it today; empty where there is nothing to do.
+        is_folded: whether an example is one photo: those in one tuple are copies of it, or of one burst.
     """
 
     kind: str
@@ -233,6 +234,7 @@ class Finding:
     captions: tuple[str, ...]
     is_problem: bool
     action: str = ""
+    is_folded: bool = False
 
 
 @dataclass(frozen=True)

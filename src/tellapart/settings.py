@@ -13,6 +13,7 @@ from tellapart.config import (
     AugmentConfig,
     ClassNumber,
     DialConfig,
+    FinetuneConfig,
     ImageLimits,
     RecipeConfig,
     SourceConfig,
@@ -80,10 +81,11 @@ class TuneSettings(SourceSettings, DialSettings, total=False):
     The fields of the recipes' configs but `minutes`, which a search has itself, of `SourceConfig` and of `DialConfig`.
     """
 
-    recipe: Literal["transfer", "scratch", "classic"]
+    recipe: Literal["transfer", "finetune", "scratch", "classic"]
     backbone: str | None
     eyes: str
     folds: int
+    steps: int | None
     epochs: int | None
     image_size: tuple[int, int] | None
     channels: Literal[1, 3]
@@ -163,11 +165,19 @@ def recipe_config(settings: Mapping[str, Any], base: RecipeConfig | None = None)
     Raises:
         ConfigError: a setting has a value it cannot have, or belongs to another recipe.
     """
-    recipe = base.recipe if base is not None else settings.get("recipe", TransferConfig.recipe)
+    recipe: Any = base.recipe if base is not None else chosen_recipe(settings)
     check_choice("recipe", recipe, tuple(RECIPE_CONFIGS))
     _check_recipe(settings, recipe)
-    config: RecipeConfig = RECIPE_CONFIGS[recipe](**settings) if base is None else replace(base, **settings)
+    config: RecipeConfig = (
+        RECIPE_CONFIGS[recipe](**{**settings, "recipe": recipe}) if base is None else replace(base, **settings)
+    )
     return config
+
+
+def chosen_recipe(settings: Mapping[str, Any]) -> Any:
+    """The recipe among the settings; without one `finetune` where there are minutes, and else `transfer`."""
+    is_timed = settings.get("minutes") is not None
+    return settings.get("recipe", FinetuneConfig.recipe if is_timed else TransferConfig.recipe)
 
 
 def _check_recipe(settings: Mapping[str, Any], recipe: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tellapart.cache import decoded_cache, image_writer
-from tellapart.cache.decoded_cache import CachedImages, release_pages
+from tellapart.cache.decoded_cache import CachedImages, StoredForm, release_pages
 from tellapart.cache.image_writer import ImageWriter
 from tellapart.config import ImageLimits
 from tellapart.errors import OutputError
@@ -572,3 +572,36 @@ def test_what_was_not_finished_leaves_nothing_behind(photos: PhotoSet, cache_dir
         assert len(names(cache_dir)) == 1
 
     assert names(cache_dir) == set()
+
+
+def halves(scale: float) -> StoredForm:
+    """The mean of each channel times a scale, kept as float16."""
+
+    def make(digest: str, image: NDArray[np.uint8]) -> NDArray[np.float16]:
+        return (image.mean((0, 1)) * scale).astype(np.float16)
+
+    return StoredForm(f"means, {scale}", (3,), np.dtype(np.float16), make)
+
+
+def means_of(photos: PhotoSet, folder: Path, scale: float) -> CachedImages:
+    with ImageWriter(SPEC, ImageLimits(), folder, halves(scale)) as writer:
+        return writer.finish(photos, [str(digest) for digest in digest_photos(photos)])
+
+
+def test_another_form_than_pixels_is_kept(photos: PhotoSet, tmp_path: Path) -> None:
+    means = means_of(photos, tmp_path / "cache", 0.5)
+    images = np.stack([load_image(photos.read(row), SPEC, ImageLimits()) for row in range(len(photos))])
+
+    assert means.store.dtype == np.float16
+    np.testing.assert_allclose(means.store[means.places], images.mean((1, 2)) * 0.5, rtol=1e-3)
+
+
+def test_a_kept_form_is_found_again_and_never_taken_for_another(
+    photos: PhotoSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = means_of(photos, tmp_path / "cache", 0.5), means_of(photos, tmp_path / "cache", 1.0)
+    monkeypatch.setattr(image_writer, "stream_images", lambda photos, *_: iter(()) if not len(photos) else None)
+    again = means_of(photos.take([3, 1]), tmp_path / "cache", 0.5)
+
+    np.testing.assert_allclose(other.store[other.places], 2 * first.store[first.places], rtol=2e-3)
+    np.testing.assert_array_equal(again.store[again.places], first.store[first.places][[3, 1]])

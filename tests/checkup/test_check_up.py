@@ -121,6 +121,21 @@ def test_a_dark_photo_is_found_and_white_strokes_on_black_are_none(
     assert finding_of(check(photos_dir), "too_dark") == ["night.png"]
 
 
+def test_copies_of_a_found_photo_are_one_example(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
+    first, second = classes_of(photos_dir)[:2]
+    night = np.random.default_rng(0).integers(0, 22, (150, 150)).astype(np.uint8)
+    night = cv2.GaussianBlur(night, (5, 5), 0)
+    night[10:20, 100:110] = 255  # a lamp
+    cv2.imwrite(str(first / "night.png"), night)
+    for number in range(6):
+        shutil.copy(first / "night.png", first / f"night{number}.png")
+    shutil.copy(first / "night.png", second / "other.png")
+    checkup = check(photos_dir)
+    (dark,) = [finding for finding in checkup.findings if finding.kind == "too_dark"]
+    assert (dark.title, dark.num_photos, dark.is_folded) == ("8 very dark photos", 8, True)
+    assert sorted(map(len, dark.examples)) == [1, 7]
+
+
 def test_masks_among_photos_are_found(check: Callable[[Path], Checkup], photos_dir: Path) -> None:
     mask = np.zeros((150, 150), np.uint8)
     cv2.circle(mask, (70, 80), 40, 255, -1)

@@ -168,7 +168,8 @@ def test_a_training_from_scratch_says_its_plan_and_from_few_photos_foretells_not
         (["train", ".", "--epochs", "3"], "--epochs has no effect with --recipe transfer"),
         (["train", ".", "--recipe", "classic", "--folds", "3"], "--folds has no effect with --recipe classic"),
         (["train", ".", "--grayscale", "--no-augment"], "--grayscale, --no-augment have no effect"),
-        (["train", ".", "--minutes", "5"], "--minutes has no effect with --recipe transfer"),
+        (["train", ".", "--recipe", "transfer", "--minutes", "5"], "--minutes has no effect with --recipe transfer"),
+        (["train", ".", "--minutes", "5", "--steps", "3"], "--minutes 5.0 and --steps 3 were both"),
         (
             ["train", ".", "--no-flip", "--recipe", "classic"],
             "--flip has no effect with --recipe classic. Leave it out",

@@ -15,6 +15,7 @@ from tellapart.cli.progress import watch_prediction
 from tellapart.predict.bundle import Bundle, write_bundle
 
 Paint = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -81,6 +82,15 @@ def test_a_heatmap_is_drawn_into_the_grid(
     write_bundle(model_dir, map_bundle)
     assert predict(paint("a.png", "red"), "--grid", tmp_path / "grid.png", "--heatmap") == 0
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_heat_maps_of_too_few_places_are_said_to_be(
+    predict: Callable[..., int], model_dir: Path, map_bundle: Bundle, paint: Paint, tmp_path: Path, capsys: Capture
+) -> None:
+    write_bundle(model_dir, map_bundle)
+    assert predict(paint("a.png", "red"), "--grid", tmp_path / "grid.png", "--heatmap") == 0
+    said = "The heat maps of this model have only 3 x 2 places, too few to show where it looked."
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
+import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from tellapart.measure.measurement import Method, method_from_json
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
 from tellapart.measure.scores import CurvePoint, LearningCurve
+from tellapart.translation import use_language
 
 
 def draw_trials(
@@ -129,3 +133,15 @@ def test_the_same_seed_gives_the_same_curve() -> None:
     trials = draw_trials(power_law(4, 0.5, 0, SIZES), 300)
     assert fit(trials, 1) == fit(trials, 1)
     assert fit(trials, 1) != fit(trials, 2)
+
+
+def test_a_curve_that_is_read_again_speaks_the_language_of_today() -> None:
+    curve = fit(draw_trials(power_law(2.0, 0.5, 0.01, SIZES), 2000))
+    metrics: dict[str, object] = {"validation_method": "hold-out", "leak_accuracy": None, "num_repeats": 1}
+    metrics |= {"learning_curve": json.loads(json.dumps(asdict(curve)))}
+    assert method_from_json(metrics) == Method("hold-out", 1, curve)
+    with use_language("zh"):
+        again = method_from_json(metrics).curve
+        expected = fit(draw_trials(power_law(2.0, 0.5, 0.01, SIZES), 2000)).sentence
+    assert again is not None
+    assert again.sentence == expected != curve.sentence

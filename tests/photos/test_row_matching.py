@@ -138,7 +138,8 @@ def test_rows_that_cannot_be_used_are_skipped_with_a_reason(write_csv: Callable[
             id="several labels",
         ),
         pytest.param("path,label\n", "header but no rows", id="no rows"),
-        pytest.param("", "no column for the path, only none", id="empty"),
+        pytest.param("", "has no columns with a name. Write a first line with their names, such as", id="empty"),
+        pytest.param("path,label\n9.jpg,cat\n", "The only file named in CSV .* is missing: '9.jpg'", id="one row"),
         pytest.param(
             "path,label\na.jpg,cat\nb.jpg,dog,x,y\n",
             "labels.csv' cannot be used: line 3 has 4 values for 2 columns",

@@ -256,6 +256,21 @@ def test_a_class_level_keeps_the_splits_above_and_below(plant: Plant) -> None:
     assert (photos.counts(), photos.given_splits) == ({"defect": 8, "ok": 8}, ("test",) * 8 + ("train",) * 8)
 
 
+@pytest.mark.parametrize(
+    ("names", "level", "words"),
+    [
+        (("cat/a.jpg", "dog/b.jpg"), 2, "are at most 1 folder deep. Give a smaller number"),
+        (("a.jpg", "b.jpg"), 1, "are in no folders. Put the photos of each class into a folder"),
+    ],
+    ids=["one folder", "no folder"],
+)
+def test_a_class_level_below_few_folders_is_refused(
+    plant: Plant, names: tuple[str, ...], level: int, words: str
+) -> None:
+    with pytest.raises(DatasetError, match=words):
+        open_labelled(plant(*names), SourceConfig(class_level=level))
+
+
 def test_a_class_level_without_folders_is_refused(plant: Plant) -> None:
     with pytest.raises(DatasetError, match="`class_level` 3 is too deep: the photos of .* are at most 2 folders deep"):
         open_labelled(plant(*CAMERAS), SourceConfig(class_level=3))

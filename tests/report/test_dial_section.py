@@ -45,6 +45,13 @@ def test_the_slider_begins_at_the_threshold_of_the_model(make_report: MakeReport
     assert [(card.class_name, card.stops[card.start].threshold) for card in cards] == [("dog", "0.123"), ("cat", "0.5")]
 
 
+def test_a_page_says_for_how_many_classes_it_shows_thresholds(make_report: MakeReport) -> None:
+    names = tuple(f"kind {number}" for number in range(14))
+    said = "Thresholds are shown for 12 of 14 classes: those that are found least."
+    assert said in render_report(make_report(names)).decode()
+    assert "Thresholds are shown for" not in render_report(make_report(names[:12])).decode()
+
+
 def test_a_rare_class_comes_first(make_report: MakeReport) -> None:
     cards = dial_cards(measured(make_report, counts=(30, 300)))
     assert [card.class_name for card in cards] == ["cat", "dog"]

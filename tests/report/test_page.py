@@ -153,6 +153,18 @@ def test_copies_share_a_card_among_the_mistakes(make_report: MakeReport) -> None
     assert "is cat (7 photos: copies or one burst)" in text
 
 
+def test_copies_share_a_tile_and_a_decision_in_the_check_up(make_report: MakeReport) -> None:
+    dark = Finding(
+        "too_dark", "8 very dark photos", "Why.", 8, ((3, 5, 7, 9, 11, 13, 15), (2,)), ("", ""), False, "", True
+    )
+    page = render(make_report(findings=(dark,)))
+    tiles = page.text.partition("8 very dark photos")[2].partition("</article>")[0]
+    assert tiles.count("copies or one burst") == 1
+    assert "(7 photos: copies or one burst)" in tiles
+    together = [attrs["data-together"] for _tag, attrs in page.elements if "data-together" in attrs]
+    assert "3 5 7 9 11 13 15" in together
+
+
 def test_mistakes_below_the_stated_probability_are_not_called_sure(make_report: MakeReport) -> None:
     labels, predicted = np.arange(400) % 2, np.arange(400) % 2
     predicted[0] = 1

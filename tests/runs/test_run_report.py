@@ -18,16 +18,19 @@ from tellapart.measure.number_words import percent
 from tellapart.runs.job import Run
 from tellapart.runs.run_report import rebuild_report
 from tellapart.runs.train import train
+from tellapart.translation import use_language
 from tellapart.watcher import Watcher
 
 
 @pytest.fixture(scope="module")
 def photos_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn photos, with one copied into its own class; not to be changed."""
+    """Drawn photos, with one copied into its own class, one cut off and a note; not to be changed."""
     folder = write_demo_folder(tmp_path_factory.mktemp("photos") / "photos", 12, seed=1)
     first = sorted(path for path in folder.iterdir() if path.is_dir())[0]
     photo = sorted(first.iterdir())[0]
     shutil.copy(photo, photo.with_name("again" + photo.suffix))
+    (first / "cut.jpg").write_bytes(photo.read_bytes()[:-100])
+    (first / "notes.txt").write_text("mine")
     return folder
 
 
@@ -83,6 +86,19 @@ def test_the_same_page_is_made_anew_from_the_tables_and_the_photos(headed: Run, 
     assert rebuild_report(run_dir, cache_dir=cache_dir) == run_dir / "report.html"
     assert (run_dir / "report.html").read_bytes() == (headed.run_dir / "report.html").read_bytes()
     assert (run_dir / "check.json").read_bytes() == (headed.run_dir / "check.json").read_bytes()
+
+
+def test_a_page_that_is_made_anew_speaks_one_language(headed: Run, tmp_path: Path, cache_dir: str) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(headed.run_dir, run_dir)
+    (run_dir / "report.html").unlink()
+    with use_language("zh"):
+        page = rebuild_report(run_dir, cache_dir=cache_dir).read_text(encoding="utf-8")
+    skipped = table(run_dir / "skipped.csv")
+    english = [row["reason"] for row in skipped]
+    assert len(english) == 2
+    assert [reason for reason in english if reason in page] == []
+    assert all(Path(row["path"]).name in page for row in skipped)
 
 
 def test_a_page_that_is_there_stays_as_it_is(headed: Run, tmp_path: Path, cache_dir: str) -> None:

@@ -1,5 +1,7 @@
 """Who may call Studio: one browser with the token; no other page, no other name, and phones only to add photos."""
 
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,14 @@ def test_a_phone_adds_photos_to_a_class(phone: TestClient, folder: Path, draw: C
     answer = phone.post("/phone/photos", params={"class": cat["id"], "name": "IMG_1.JPG"}, content=draw(1, "JPEG"))
     assert (answer.status_code, len(answer.json()["added"]), answer.json()["skipped"]) == (200, 1, [])
     assert (folder / "cat/IMG_1.JPG").read_bytes() == draw(1, "JPEG")
+
+
+def test_a_phone_sends_no_zips(phone: TestClient, folder: Path, draw: Callable[..., bytes]) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.png", draw(1))
+    assert phone.post("/phone/photos", params={"name": "a.png"}, content=buffer.getvalue()).status_code == 415
+    assert list((folder / ".tellapart/unsorted").iterdir()) == []
 
 
 @pytest.mark.parametrize("path", [*ASKED, "/", "/collect", "/api/session"])

@@ -21,6 +21,14 @@ import pytest
 
 Draw = Callable[..., bytes]
 MAIN = "from tellapart.cli.entry import main; import sys; sys.argv[0] = 'tellapart'; main()"
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "NAME":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/#(\S+)")
 
 
@@ -105,6 +113,15 @@ def test_a_studio_keeps_others_out_and_ends_at_once(folder: Path, draw: Draw) ->
             _output, errors = process.communicate(timeout=20)  # though a page still listens
             assert events.read().startswith(b": open")
     assert (process.returncode, errors) == (143, "tellapart: stopped.\n")
+
+
+@pytest.mark.parametrize("name", ["segno", "fastapi"])
+def test_what_is_not_installed_is_said_in_one_line(name: str, folder: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT.replace("NAME", name) + MAIN, "studio", str(folder), "--no-browser"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"Studio needs {name}" in done.stderr
+    assert "tellapart[studio]" in done.stderr
 
 
 class Person:

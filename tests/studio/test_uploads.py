@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tellapart.errors import OutputError
+from tellapart.formats.exif import read_shot
 from tellapart.project import effects
 
 Draw = Callable[..., bytes]
@@ -128,9 +130,29 @@ def test_a_photo_beyond_the_limit_is_refused(page: Page, folder: Path) -> None:
     assert all_files(folder) == set()
 
 
-def test_a_burst_has_a_name_that_is_one(page: Page, draw: Draw) -> None:
-    answer = page.client.post("/api/uploads", params={"burst": "a b/../"}, content=draw(1))
-    assert (answer.status_code, "burst" in answer.json()["error"]) == (400, True)
+@pytest.mark.parametrize("setting", ["burst", "batch"])
+def test_a_key_of_photos_that_belong_together_is_one(setting: str, page: Page, draw: Draw) -> None:
+    answer = page.client.post("/api/uploads", params={setting: "a b/../"}, content=draw(1))
+    assert (answer.status_code, setting in answer.json()["error"]) == (400, True)
+
+
+def test_the_files_of_one_drop_are_undone_at_once_and_are_no_burst(page: Page, draw: Draw) -> None:
+    for seed in range(3):
+        params = {"class": "unsorted", "name": f"{seed}.jpg", "batch": "drop-1"}
+        page.client.post("/api/uploads", params=params, content=draw(seed, "JPEG"))
+    assert [photo["group"] for photo in page.photos("unsorted")] == [None] * 3
+    page.do("undo")
+    assert page.photos("unsorted") == []
+
+
+def test_the_frames_of_a_burst_tell_when_they_were_recorded(page: Page, folder: Path, draw: Draw) -> None:
+    page.do("add_class", name="cat")
+    for seed in range(2):
+        page.add(draw(seed, "JPEG"), f"{seed}.jpg", "cat", burst="b")
+    photos = [io.BytesIO((folder / f"cat/{seed}.jpg").read_bytes()) for seed in range(2)]
+    shots = [read_shot(Image.open(photo).info["exif"]) for photo in photos]
+    assert {shot.camera for shot in shots} == {"tellapart Studio"}
+    assert shots[0].captured_at <= shots[1].captured_at <= shots[0].captured_at + 60
 
 
 def test_a_class_that_is_not_there_takes_nothing(page: Page, draw: Draw, folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Served models for the tests: one that sees only colour, and one that also shows where it looks."""
 
 import io
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +21,7 @@ from tellapart.web.server import listen, serve
 from tellapart.web.service import create_app
 
 LOCAL = "http://127.0.0.1:8000"
+MAIN = "from tellapart.cli.entry import main; import sys; sys.argv[0] = 'tellapart'; main()"
 
 
 @pytest.fixture(scope="session")
@@ -91,5 +95,24 @@ def run_server() -> Callable[..., AbstractContextManager[tuple[str, int]]]:
             servers[0].should_exit = True
             thread.join(60)
         assert not thread.is_alive()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_process() -> Callable[..., AbstractContextManager[tuple[int, "subprocess.Popen[str]"]]]:
+    """A function from a folder to a server as a process of its own: a context that gives its port and the process."""
+
+    @contextmanager
+    def run(folder: Path) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
+        command = [sys.executable, "-c", MAIN, "serve", f"m={folder}", "--port", "0", "--max-wait-ms", "10000"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stderr is not None
+                found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stderr.readline())
+                assert found
+                yield int(found[1]), process
+            finally:
+                process.kill()
 
     return run

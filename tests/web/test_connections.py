@@ -3,8 +3,10 @@
 import contextlib
 import json
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ SHORT = ServeLimits(
     max_connections=20, max_bytes=200_000, max_buffered_bytes=1_000_000, header_seconds=0.2, body_seconds=0.3
 )
 PATIENT = ServeLimits(max_connections=20, max_bytes=200_000, max_buffered_bytes=1_000_000)
+NARROW = replace(PATIENT, max_pixels=50)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -31,6 +34,13 @@ def strict(folders: dict[str, Path], run_server: Run) -> Iterator[tuple[str, int
 def patient(folders: dict[str, Path], run_server: Run) -> Iterator[tuple[str, int]]:
     """The address of a server with the usual deadlines, and few connections."""
     with run_server({"m": folders["colours"]}, PATIENT) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def narrow(folders: dict[str, Path], run_server: Run) -> Iterator[tuple[str, int]]:
+    """The address of a server that takes few pixels."""
+    with run_server({"m": folders["colours"]}, NARROW) as address:
         yield address
 
 
@@ -109,6 +119,56 @@ def test_what_is_no_http_is_said_to_be_none(data: bytes, status: int, patient: t
     found, answer = exchange(patient, data)
     assert (found, list(answer)) == (status, ["error"])
     assert exchange(patient, HEALTH)[0] == 200
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, object]]:
+    """Status and JSON of an answer on a connection that stays open."""
+    connection.settimeout(60)
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += connection.recv(65536)
+    return int(answer.split()[1]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+FORM = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
+IN_A_FORM = b"Content-Type: multipart/form-data; boundary=x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("JPEG", "38 x 25"), *((kind, "300 x 200") for kind in "PNG GIF WEBP AVIF JPEG2000 TIFF BMP HEIF".split())],
+)
+@pytest.mark.parametrize(("headers", "before"), [(b"", b""), (IN_A_FORM, FORM)], ids=["raw", "form"])
+def test_too_many_pixels_are_refused_by_the_first_bytes_of_an_upload(
+    kind: str, size: str, headers: bytes, before: bytes, narrow: tuple[str, int], draw: Callable[..., bytes]
+) -> None:
+    head = before + draw(3, (200, 300), kind)[:2000]
+    with socket.create_connection(narrow, timeout=60) as connection:
+        connection.sendall((HEAD % 190_000).replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n") + head)
+        status, answer = read_answer(connection)  # not another byte is sent
+    assert (status, f"{size} pixels" in str(answer["error"])) == (422, True)
+
+
+def test_what_is_no_photo_is_refused_by_the_first_bytes_of_an_upload(narrow: tuple[str, int]) -> None:
+    with socket.create_connection(narrow, timeout=60) as connection:
+        connection.sendall(HEAD % 190_000 + b"PK\x03\x04" * 2000)
+        status, answer = read_answer(connection)
+    assert (status, "zip" in str(answer["error"])) == (415, True)
+
+
+@pytest.mark.parametrize("num_photos", [1, 3])
+def test_the_protocol_refuses_too_many_pixels_by_the_first_bytes(
+    num_photos: int, narrow: tuple[str, int], draw: Callable[..., bytes]
+) -> None:
+    tensor = {"name": "photo", "datatype": "BYTES", "shape": [num_photos], "parameters": {"binary_data_size": 180_000}}
+    described = json.dumps({"inputs": [tensor]}).encode()
+    head = described + struct.pack("<I", 60_000) + draw(3, (200, 300))[:2000]
+    extension = b"\r\nInference-Header-Content-Length: %d\r\n\r\n" % len(described)
+    request = (HEAD % (len(described) + 180_000)).replace(b"/predict", b"/v2/models/m/infer")
+    with socket.create_connection(narrow, timeout=60) as connection:
+        connection.sendall(request.replace(b"\r\n\r\n", extension) + head)
+        status, answer = read_answer(connection)
+    assert (status, "300 x 200 pixels" in str(answer["error"])) == (422, True)
 
 
 def test_an_upload_that_is_cut_off_is_told(patient: tuple[str, int]) -> None:

@@ -51,4 +51,4 @@ def test_no_request_that_is_made_up_makes_the_service_fail(
 def test_no_request_of_thousands_makes_the_service_fail(
     folders: dict[str, Path], run_server: Run, tmp_path: Path
 ) -> None:
-    assert num_cases(folders, run_server, 700, tmp_path) >= 10_000
+    assert num_cases(folders, run_server, 1_500, tmp_path) >= 10_000

@@ -1,5 +1,6 @@
 """`/predict`, `/models` and `/healthz`: the answers of `tellapart predict`, and one line of JSON for what is wrong."""
 
+import asyncio
 import base64
 import io
 import struct
@@ -12,16 +13,21 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from tellapart.errors import ImageError
+from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.bundle import Bundle, write_bundle
 from tellapart.predict.model import Model, load
 from tellapart.records import Dial
+from tellapart.web.refusals import RequestError
+from tellapart.web.request_body import BodyReader, find_photo_head
 from tellapart.web.serve_config import ServeConfig, ServeLimits
 
-CASES = Path(__file__).parents[2] / "../shared/cases"
+SHARED = Path(__file__).parents[2] / "../shared"
+CASES, PHOTOS = SHARED / "cases", SHARED / "data/weather"
 KINDS = ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "HEIF"]
 Draw = Callable[..., bytes]
 
@@ -63,6 +69,22 @@ def said_by(model: Model, data: bytes) -> list[float] | str:
 
 
 @pytest.mark.real_data
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the photos are not here")
+def test_two_hundred_photos_are_answered_as_by_predict(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], open_client: Callable[..., TestClient]
+) -> None:
+    write_bundle(tmp_path / "m", make_bundle(preprocess=PreprocessSpec((96, 128))))
+    paths = sorted(PHOTOS.glob("*/*.jp*g"))
+    photos = [path.read_bytes() for path in paths[:: max(1, len(paths) // 200)]][:200]
+    assert len(photos) == 200
+    expected = [prediction.probabilities for prediction in load(tmp_path / "m").predict(photos)]
+    with open_client({"m": tmp_path / "m"}) as client:
+        answers = [client.post("/predict", content=photo).json()["probabilities"] for photo in photos]
+    np.testing.assert_allclose([list(answer.values()) for answer in answers], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
 def test_every_case_is_answered_or_refused_as_by_predict(folders: dict[str, Path], colours: TestClient) -> None:
     model = load(folders["colours"])
     photos = [path.read_bytes() for path in sorted(CASES.rglob("*")) if path.is_file() and path.stat().st_size < 2e7]
@@ -213,6 +235,60 @@ def test_a_body_beyond_the_limit_is_refused(
     with open_client({"m": folders["colours"]}, ServeLimits(max_bytes=2000)) as client:
         answer = client.post("/predict", content=content)
     assert (answer.status_code, "at most 2,000 bytes" in answer.json()["error"]) == (413, True)
+
+
+def chunked_request(body: bytes, size: int, content_type: str = "image/png") -> tuple[Request, list[int]]:
+    """A request whose body arrives in parts of that size, and how many bytes of it were asked for, part by part."""
+    asked: list[int] = []
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", content_type.encode())]
+
+    async def receive() -> dict[str, object]:
+        start = sum(asked)
+        asked.append(len(body[start : start + size]))
+        return {"type": "http.request", "body": body[start : start + size], "more_body": start + size < len(body)}
+
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive), asked
+
+
+async def read_whole(request: Request, check_head: Callable[[bytes], bool]) -> int:
+    async with BodyReader(2**26, 2**28).read(request, check_head) as body:
+        return len(body)
+
+
+def test_a_body_is_looked_at_while_it_arrives_and_refused_there() -> None:
+    def look(head: bytes) -> bool:
+        if len(head) < 3000:
+            return False
+        raise RequestError(422, "too many pixels")
+
+    request, asked = chunked_request(bytes(10_000_000), 1000)
+    with pytest.raises(RequestError, match="too many pixels"):
+        asyncio.run(read_whole(request, look))
+    assert sum(asked) == 4000
+
+
+def test_a_body_is_looked_at_a_few_times_only() -> None:
+    seen: list[int] = []
+    request, _asked = chunked_request(bytes(5_000_000), 1000)
+    assert asyncio.run(read_whole(request, lambda head: bool(seen.append(len(head))))) == 5_000_000
+    assert seen == [*(1000 * 4**power for power in range(6)), 1024**2]
+
+
+def test_a_body_that_is_settled_is_looked_at_no_more() -> None:
+    seen: list[int] = []
+    request, _asked = chunked_request(bytes(500_000), 1000)
+    asyncio.run(read_whole(request, lambda head: not seen.append(len(head))))
+    assert seen == [1000]
+
+
+@pytest.mark.parametrize("size", [400, 8000])
+def test_the_photo_in_a_form_is_found_in_its_beginning(size: int) -> None:
+    photo = bytes(range(256)) * 40
+    form = b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\nmine\r\n'
+    form += b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.png"\r\n\r\n' + photo + b"\r\n--x--\r\n"
+    found = find_photo_head(form[:size], "multipart/form-data; boundary=x")
+    assert 0 < size - len(found) < 200
+    assert photo.startswith(found)
 
 
 def test_uploads_together_have_a_limit(folders: dict[str, Path], open_client: Callable[..., TestClient]) -> None:

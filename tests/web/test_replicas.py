@@ -7,18 +7,17 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/serve-many.md"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-MAIN = "from tellapart.cli.entry import main; import sys; sys.argv[0] = 'tellapart'; main()"
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,20 +28,6 @@ pytestmark = [
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-@contextmanager
-def replica(folder: Path) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
-    """The port and the process of a server."""
-    command = [sys.executable, "-c", MAIN, "serve", f"m={folder}", "--port", "0", "--max-wait-ms", "10000"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stderr.readline())
-            assert found
-            yield int(found[1]), process
-        finally:
-            process.kill()
 
 
 @contextmanager
@@ -88,12 +73,12 @@ def wait_for(port: int) -> None:
 
 
 def test_a_server_that_is_killed_loses_at_most_what_runs_in_it(
-    folders: dict[str, Path], draw: Callable[..., bytes], tmp_path: Path
+    folders: dict[str, Path], draw: Callable[..., bytes], run_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     photos = [draw(seed, (300, 400)) for seed in range(5)]
     num_clients, num_photos = 4, 120
     with ExitStack() as stack:
-        (first, dying), (second, _other) = (stack.enter_context(replica(folders["colours"])) for _ in range(2))
+        (first, dying), (second, _other) = (stack.enter_context(run_process(folders["colours"])) for _ in range(2))
         front = free_port()
         stack.enter_context(nginx({8000: front, 8001: first, 8002: second}, tmp_path))
         wait_for(front)

@@ -6,6 +6,7 @@ of its weights. `backbones/pretrained.py` reads them, `backbones/backbone.py` ca
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,46 @@ EMBEDDING_SIZE = 1280
 # Of the first block of each stage; all others have 1. A stage begins where the number of channels changes.
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _REDUCTION = 32
-_BATCH_NORM_EPSILON = 1e-3
+BATCH_NORM_EPSILON = 1e-3
 _BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 # (pixel - 127) / 128, the scaling the weights were trained with. ImageNet's mean and deviation instead of it: 90.8 % of
 # 120 cats and dogs right, against 93.3 %.
 _PIXEL_OFFSET, _PIXEL_RANGE = 127, 128
 
 Tensors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """An inverted bottleneck of the network.
+
+    Attributes:
+        name: of its tensors.
+        num_filters: channels that come out.
+        stride: of the first block of a stage, to which nothing is added; `None` for the others.
+    """
+
+    name: str
+    num_filters: int
+    stride: int | None
+
+
+def list_blocks(tensors: Tensors) -> tuple[Block, ...]:
+    """The blocks of the network with these tensors, in order."""
+    strides = iter(_STRIDES)
+    num_channels = len(tensors["_conv_stem.weight"])
+    blocks = []
+    for number in range(sum(name.endswith("._project_conv.weight") for name in tensors)):
+        num_filters = len(tensors[f"_blocks.{number}._project_conv.weight"])
+        blocks.append(Block(f"_blocks.{number}", num_filters, None if num_filters == num_channels else next(strides)))
+        num_channels = num_filters
+    return tuple(blocks)
+
+
+def count_first_blocks(tensors: Tensors) -> int:
+    """How many blocks it takes to the last one that halves the places: 12 of 16 in EfficientNet-Lite0."""
+    strides = [block.stride or 1 for block in list_blocks(tensors)]
+    return len(strides) - strides[::-1].index(2)
 
 
 def build_efficientnet_lite(tensors: Tensors, image_size: tuple[int, int]) -> bytes:
@@ -38,23 +72,35 @@ def build_efficientnet_lite(tensors: Tensors, image_size: tuple[int, int]) -> by
         image_size: `(height, width)` in pixels; the weights go with any.
     """
     network = _Network(tensors)
-    x = network.nodes.add("Transpose", [INPUT_NAME], "planes", perm=[0, 3, 1, 2])
-    x = network.nodes.add("Cast", [x], "pixels", to=TensorProto.FLOAT)
-    x = network.nodes.add("Sub", [x, network.nodes.constant("pixel_offset", float(_PIXEL_OFFSET))], "centred")
-    # A range that is a power of two leaves the weights exact.
-    x = network.relu6(network.conv(x, "_conv_stem", "_bn0", stride=2, scale=1 / _PIXEL_RANGE))
-    strides = iter(_STRIDES)
-    num_channels = len(tensors["_conv_stem.weight"])
-    for number in range(sum(name.endswith("._project_conv.weight") for name in tensors)):
-        num_filters = len(tensors[f"_blocks.{number}._project_conv.weight"])
-        x = network.block(x, f"_blocks.{number}", None if num_filters == num_channels else next(strides))
-        num_channels = num_filters
+    x = network.begin()
+    for block in list_blocks(tensors):
+        x = network.block(x, block.name, block.stride)
     features = network.relu6(network.conv(x, "_conv_head", "_bn1"), FEATURES_NAME)
     network.nodes.mean_over_places(features, EMBEDDING_NAME)
-    places = [-(-side // _REDUCTION) for side in image_size]
-    return network.nodes.to_bytes(
-        image_size, {EMBEDDING_NAME: [EMBEDDING_SIZE], FEATURES_NAME: [EMBEDDING_SIZE, *places]}
-    )
+    outputs = {EMBEDDING_NAME: [EMBEDDING_SIZE], FEATURES_NAME: [EMBEDDING_SIZE, *_places(image_size)]}
+    return network.nodes.to_bytes(image_size, outputs)
+
+
+def build_first_blocks(tensors: Tensors, image_size: tuple[int, int]) -> bytes:
+    """The network up to the last block that halves the places, as ONNX bytes.
+
+    Its input is that of `build_efficientnet_lite`; its output is `features`, float32
+    `(batch, channels, ceil(height / 32), ceil(width / 32))`, 192 channels in EfficientNet-Lite0.
+
+    Args:
+        tensors, image_size: as for `build_efficientnet_lite`.
+    """
+    network = _Network(tensors)
+    x = network.begin()
+    blocks = list_blocks(tensors)[: count_first_blocks(tensors)]
+    for block in blocks:
+        x = network.block(x, block.name, block.stride)
+    network.nodes.add("Identity", [x], FEATURES_NAME)
+    return network.nodes.to_bytes(image_size, {FEATURES_NAME: [blocks[-1].num_filters, *_places(image_size)]})
+
+
+def _places(image_size: tuple[int, int]) -> list[int]:
+    return [-(-side // _REDUCTION) for side in image_size]
 
 
 class _Network:
@@ -65,6 +111,14 @@ class _Network:
         self._tensors = tensors
         self._limits = [self.nodes.constant("zero", 0.0), self.nodes.constant("six", 6.0)]
 
+    def begin(self) -> str:
+        """What the first block takes in."""
+        x = self.nodes.add("Transpose", [INPUT_NAME], "planes", perm=[0, 3, 1, 2])
+        x = self.nodes.add("Cast", [x], "pixels", to=TensorProto.FLOAT)
+        x = self.nodes.add("Sub", [x, self.nodes.constant("pixel_offset", float(_PIXEL_OFFSET))], "centred")
+        # A range that is a power of two leaves the weights exact.
+        return self.relu6(self.conv(x, "_conv_stem", "_bn0", stride=2, scale=1 / _PIXEL_RANGE))
+
     def conv(self, source: str, kernel_name: str, norm_name: str, stride: int = 1, scale: float = 1.0) -> str:
         """The normalised convolution with that kernel times `scale`; a channel by itself where it has one input."""
         kernel = self._tensors[f"{kernel_name}.weight"]
@@ -74,7 +128,7 @@ class _Network:
         x = self.nodes.add("Conv", inputs, kernel_name, **settings)
         names = [f"{norm_name}.{name}" for name in _BATCH_NORM_TENSORS]
         inputs = [x, *(self.nodes.constant(name, self._tensors[name]) for name in names)]
-        return self.nodes.add("BatchNormalization", inputs, norm_name, epsilon=_BATCH_NORM_EPSILON)
+        return self.nodes.add("BatchNormalization", inputs, norm_name, epsilon=BATCH_NORM_EPSILON)
 
     def relu6(self, source: str, name: str | None = None) -> str:
         """The source between 0 and 6."""

@@ -1,4 +1,4 @@
-"""Decoded photos in memory-mapped files below the cache folder: what is in them, and which of them stay.
+"""Decoded photos, or what was made of them, in memory-mapped files below the cache folder: their content, their end.
 
 The name of a file covers the content of every photo, their order, the preprocessing and the limits, so a changed photo,
 a renamed folder or another image size can never give stale images. `image_writer.py` makes them.
@@ -10,7 +10,7 @@ import math
 import mmap
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,39 @@ _STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
+class StoredForm:
+    """What is kept of a photo in place of its pixels.
+
+    Attributes:
+        name: changes with whatever changes the numbers.
+        shape, dtype: of what is kept.
+        make: from the content of the photo, hexadecimal, and its image, uint8, to what is kept; called from threads.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    make: Callable[[str, NDArray[np.uint8]], NDArray[Any]]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of a photo."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def pixels_of(spec: PreprocessSpec) -> StoredForm:
+    """The pixels as they are; the name is empty."""
+    return StoredForm("", spec.shape, np.dtype(np.uint8), lambda digest, image: image)
+
+
+@dataclass(frozen=True)
 class CachedImages:
     """The usable photos of a set with their images.
 
     Attributes:
         photos: the photos that could be decoded; `photos.skipped` names the others.
-        store: images, uint8, shape `(at least 1, height, width, channels)`, memory-mapped, read-only; each once.
+        store: images, uint8, shape `(at least 1, height, width, channels)`, memory-mapped, read-only; each once. Of
+            another form than pixels, what that is, of its type and shape.
         places: where in `store` the image of each photo is, int64, shape `(len(photos),)`.
         digests: content of each photo, hexadecimal; equal digests are byte-identical files.
         key: hexadecimal name of this set of images.
@@ -46,7 +73,7 @@ class CachedImages:
     """
 
     photos: PhotoSet
-    store: NDArray[np.uint8]
+    store: NDArray[Any]
     places: NDArray[np.int64]
     digests: tuple[str, ...]
     key: str
@@ -66,9 +93,9 @@ class CachedImages:
         return group_by_content(self.digests)
 
 
-def release_pages(images: NDArray[np.uint8]) -> None:
+def release_pages(images: NDArray[Any]) -> None:
     """Hands the mapped pages of `images` back to the system, where it has a call for that; the content stays."""
-    mapped = images
+    mapped: Any = images
     while isinstance(mapped, np.ndarray) and mapped.base is not None:
         mapped = mapped.base
     if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -90,13 +117,13 @@ class ImageIndex:
     depths: dict[str, Any]
 
 
-def read_index(path: Path, settings: list[object], image_shape: tuple[int, ...]) -> ImageIndex | None:
+def read_index(path: Path, settings: list[object], form: StoredForm) -> ImageIndex | None:
     """What the index says of the images beside it; `None` when the two are not there or not whole.
 
     Args:
         path: of the index.
         settings: with which the images were made, as JSON.
-        image_shape: of one of them.
+        form: what is kept of each.
     """
     images_path = path.with_suffix(".npy")
     try:
@@ -104,29 +131,30 @@ def read_index(path: Path, settings: list[object], image_shape: tuple[int, ...])
         if not isinstance(index, Mapping) or index.get("settings") != settings:
             return None
         digests, depths = index["digests"], dict(index["depths"])
-        header = npy_header((max(1, len(digests)), *image_shape))
+        header = npy_header(max(1, len(digests)), form)
         with open_regular(images_path, _MAX_IMAGES_BYTES) as file:
             is_whole = file.read(len(header)) == header
             num_bytes = os.fstat(file.fileno()).st_size
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_whole = is_whole and num_bytes == len(header) + max(1, len(digests)) * math.prod(image_shape)
+    is_whole = is_whole and num_bytes == len(header) + max(1, len(digests)) * form.num_bytes
     if not is_whole or not all(isinstance(digest, str) for digest in digests):
         return None
     return ImageIndex(images_path, {digest: place for place, digest in enumerate(digests)}, depths)
 
 
-def read_indexes(cache_dir: Path, settings: list[object], image_shape: tuple[int, ...]) -> list[ImageIndex]:
+def read_indexes(cache_dir: Path, settings: list[object], form: StoredForm) -> list[ImageIndex]:
     """What is in the files of the folder that were made with these settings."""
     paths = [path for path in list_image_files(cache_dir) if path.suffix == ".json"]
-    found = (read_index(path, settings, image_shape) for path in paths)
+    found = (read_index(path, settings, form) for path in paths)
     return [index for index in found if index is not None]
 
 
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """How a `.npy` file of uint8 images of this shape begins."""
+def npy_header(number: int, form: StoredForm) -> bytes:
+    """How a `.npy` file of so many arrays of this form begins."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    described = {"descr": form.dtype.newbyteorder("<").str, "fortran_order": False, "shape": (number, *form.shape)}
+    np.lib.format.write_array_header_1_0(buffer, described)
     return buffer.getvalue()
 
 

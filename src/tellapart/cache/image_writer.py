@@ -7,7 +7,6 @@ them; what nobody gives is read. A file is written under a temporary name and re
 import contextlib
 import hashlib
 import json
-import math
 import os
 import tempfile
 import threading
@@ -15,15 +14,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.cache.decoded_cache import (
     CachedImages,
+    StoredForm,
     evict_others,
     npy_header,
+    pixels_of,
     read_index,
     read_indexes,
     release_pages,
@@ -51,18 +52,22 @@ class ImageWriter:
         spec: size and channels; the depths are told at the end.
         limits: the largest photo that is decoded.
         cache_dir: folder for the files; made when missing.
+        form: what is kept of each; `None` is its pixels.
 
     Attributes:
         preprocess: the `spec`, for `look_at`.
     """
 
-    def __init__(self, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path) -> None:
-        self.preprocess = spec
+    def __init__(
+        self, spec: PreprocessSpec, limits: ImageLimits, cache_dir: Path, form: StoredForm | None = None
+    ) -> None:
+        self.preprocess, self._form = spec, form or pixels_of(spec)
         self._limits = limits
         self._cache_dir = cache_dir
         # As it stands in an index.
-        self._settings = json.loads(json.dumps([DECODER_VERSION, spec.to_json(), asdict(limits)]))
-        self._earlier = read_indexes(cache_dir, self._settings, spec.shape)
+        settings = [DECODER_VERSION, spec.to_json(), asdict(limits), *filter(None, [self._form.name])]
+        self._settings = json.loads(json.dumps(settings))
+        self._earlier = read_indexes(cache_dir, self._settings, self._form)
         self._held = {digest for index in self._earlier for digest in index.places}
         self._file: BinaryIO | None = None
         self._places: dict[str, int] = {}
@@ -87,9 +92,12 @@ class ImageWriter:
         Raises:
             OutputError: the folder cannot be written, or the disk is full.
         """
+        self._keep(digest, self._form.make(digest, image))
+
+    def _keep(self, digest: str, made: NDArray[Any]) -> None:
         with self._lock, self._writing():
             if digest not in self._places:
-                self._open().write(np.ascontiguousarray(image).data)
+                self._open().write(np.ascontiguousarray(made).data)
                 self._places[digest] = len(self._places)
 
     def finish(self, photos: PhotoSet, digests: Sequence[str], depths: SampleDepths = SampleDepths()) -> CachedImages:
@@ -104,10 +112,11 @@ class ImageWriter:
             OutputError: the folder cannot be written, or the disk is full.
         """
         spec = replace(self.preprocess, depths=depths)
-        identity = [DECODER_VERSION, spec.to_json(), asdict(self._limits), list(digests)]
+        named = [self._form.name] if self._form.name else []
+        identity = [DECODER_VERSION, spec.to_json(), asdict(self._limits), list(digests), *named]
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
         images_path, reasons = self._cache_dir / f"{key}.npy", {}
-        index = read_index(images_path.with_suffix(".json"), self._settings, spec.shape)
+        index = read_index(images_path.with_suffix(".json"), self._settings, self._form)
         places = {} if index is None else index.places
         if index is None or not places.keys() >= set(digests):
             self._copy_earlier(digests, depths)
@@ -145,7 +154,7 @@ class ImageWriter:
                 store = np.load(index.path, mmap_mode="r")
                 for start in range(0, len(held), _COPIED_AT_ONCE):
                     for digest in held[start : start + _COPIED_AT_ONCE]:
-                        self.add(digest, store[index.places[digest]])
+                        self._keep(digest, store[index.places[digest]])
                     release_pages(store)
 
     def _read_missing(self, photos: PhotoSet, digests: Sequence[str], spec: PreprocessSpec) -> dict[int, str]:
@@ -161,11 +170,11 @@ class ImageWriter:
 
     def _publish(self, images_path: Path, depths: SampleDepths) -> dict[str, int]:
         """Gives the file its name; where in it the image of each content is."""
-        places, shape = self._places, (max(1, len(self._places)), *self.preprocess.shape)
-        header = npy_header(shape)
+        places, number = self._places, max(1, len(self._places))
+        header = npy_header(number, self._form)
         with self._writing():
             file = self._open()
-            file.truncate(len(header) + math.prod(shape))
+            file.truncate(len(header) + number * self._form.num_bytes)
             file.seek(0)
             file.write(header)
             file.flush()
@@ -185,7 +194,7 @@ class ImageWriter:
             descriptor, name = tempfile.mkstemp(dir=self._cache_dir, prefix=".images-", suffix=".partial")
             os.close(descriptor)
             self._file = open(name, "r+b")  # noqa: SIM115
-            self._file.seek(len(npy_header((1, *self.preprocess.shape))))
+            self._file.seek(len(npy_header(1, self._form)))
         return self._file
 
     @contextlib.contextmanager
@@ -200,7 +209,7 @@ class ImageWriter:
                 ).format(
                     cache_dir=str(self._cache_dir),
                     reason=exc.strerror or exc,
-                    megabytes=math.prod(self.preprocess.shape) / 1e6,
+                    megabytes=self._form.num_bytes / 1e6,
                 ),
                 path=self._cache_dir,
             ) from exc

@@ -15,7 +15,7 @@ from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.class_balance import judge_balance, judge_counts
 from tellapart.checkup.duplicates import find_groups, group_numbers
-from tellapart.checkup.finding import PhotoScores, join_judgements
+from tellapart.checkup.finding import PhotoScores, join_judgements, number_tiles
 from tellapart.checkup.groups import judge_groups, keep_apart
 from tellapart.checkup.photo_quality import judge_quality
 from tellapart.checkup.shortcuts import judge_shortcuts
@@ -178,7 +178,7 @@ def check_up(
     suspects: tuple[LabelSuspect, ...] = ()
     parts = [
         judge_groups(seen, groups, thresholds.burst, is_alike=groups != found),
-        judge_quality(seen, thresholds),
+        judge_quality(seen, number_tiles(numbers, photos.labels), thresholds),
         judge_balance(photos, thresholds),
         judge_counts(photos, thresholds),
     ]

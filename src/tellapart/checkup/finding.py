@@ -87,17 +87,51 @@ def make_figure(name: str, values: ArrayLike, threshold: float, num_found: int, 
     return Figure(name, _(THRESHOLDS[name]), float(threshold), median, worst, num_found)
 
 
-def find_single(
-    kind: str,
-    rows: Sequence[int],
-    title: Callable[[int], str],
-    why: str,
-    caption: Callable[[int], str] = lambda row: "",
-    is_problem: bool = False,
-    action: str = "",
-) -> Finding | None:
-    """A finding about photos one by one."""
+def number_tiles(groups: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Equal numbers for photos that are shown as one: of one group and, where there are labels, of one class.
+
+    Args:
+        groups: ints, shape `(n,)`: equal numbers are copies, near-copies or of one burst.
+        labels: ints, shape `(n,)`.
+    """
+    if labels is None:
+        return groups
+    keys = np.stack([groups, labels.astype(np.int64)], axis=1)
+    return np.asarray(np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
+
+@dataclass(frozen=True)
+class SingleWords:
+    """What is said of photos one by one.
+
+    Attributes:
+        title: from their number to what was found.
+        why: as in `Finding`.
+        caption: from a row to what is said of that photo.
+        action: as in `Finding`; a finding with `is_problem` has one.
+    """
+
+    title: Callable[[int], str]
+    why: str
+    caption: Callable[[int], str] = lambda row: ""
+    is_problem: bool = False
+    action: str = ""
+
+
+def find_single(kind: str, rows: Sequence[int], tiles: NDArray[np.int64], words: SingleWords) -> Finding | None:
+    """A finding about photos one by one; those that belong together and of which the same is said are one example.
+
+    Args:
+        kind: as in `Finding`.
+        rows: of the photos, the first to be shown first.
+        tiles: of the whole collection, as `number_tiles` gives them.
+        words: what is said.
+    """
     if not rows:
         return None
-    examples, captions = tuple((row,) for row in rows), tuple(caption(row) for row in rows)
-    return Finding(kind, title(len(rows)), why, len(rows), examples, captions, is_problem, action)
+    together: dict[tuple[int, str], list[int]] = {}
+    for row in rows:
+        together.setdefault((int(tiles[row]), words.caption(row)), []).append(row)
+    examples, captions = tuple(map(tuple, together.values())), tuple(caption for _tile, caption in together)
+    title = words.title(len(rows))
+    return Finding(kind, title, words.why, len(rows), examples, captions, words.is_problem, words.action, True)

@@ -130,9 +130,11 @@ def _title_of_leak(splits: Sequence[str | None], groups: Sequence[Sequence[int]]
         num = len({row for rows in groups for row in rows})
         return _("{photos} in one split folder with a copy in another").format(photos=count_photos(num))
     num_all = sum(splits.count(name) for name in held_out)
-    return _("{num:,} of the {num_all:,} photos in {folders} have a copy in the training photos").format(
-        num=len(leaked), num_all=num_all, folders=" + ".join(held_out)
-    )
+    return ngettext(
+        "The only photo in {folders} has a copy in the training photos",
+        "{num:,} of the {num_all:,} photos in {folders} have a copy in the training photos",
+        num_all,
+    ).format(num=len(leaked), num_all=num_all, folders=" + ".join(held_out))
 
 
 def _find_cross_class(photos: PhotoSet, groups: Groups) -> Finding | None:

@@ -15,8 +15,10 @@ from scipy.stats import norm
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import (
     Judgement,
+    SingleWords,
     find_single,
     make_figure,
+    number_tiles,
     scores_of_rows,
 )
 from tellapart.checkup.thresholds import CheckConfig
@@ -92,7 +94,7 @@ def judge_labels(
     likely = np.where(np.isfinite(oddness), norm.sf(oddness), np.nan)
     of_label = probabilities[np.arange(len(labels)), labels]
     odd_bound = _chance_bound(len(labels)) if thresholds.odd is None else thresholds.odd
-    findings = (describe_suspects(suspects, photos), describe_outliers(outliers))
+    findings = (describe_suspects(suspects, photos), describe_outliers(outliers, number_tiles(groups, labels)))
     return suspects, Judgement(
         tuple(finding for finding in findings if finding is not None),
         (
@@ -247,11 +249,9 @@ def measure_oddness(
     return oddness
 
 
-def describe_outliers(rows: Sequence[int]) -> Finding | None:
+def describe_outliers(rows: Sequence[int], tiles: NDArray[np.int64]) -> Finding | None:
     """Photos that look like no other in their class."""
-    return find_single(
-        "outliers",
-        rows,
+    words = SingleWords(
         lambda num: ngettext(
             "{num:,} photo unlike any other in the class", "{num:,} photos unlike any other in the class", num
         ).format(num=num),
@@ -260,6 +260,7 @@ def describe_outliers(rows: Sequence[int]) -> Finding | None:
             " keeping."
         ),
     )
+    return find_single("outliers", rows, tiles, words)
 
 
 def _normalise(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

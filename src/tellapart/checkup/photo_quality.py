@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.finding import (
     Judgement,
+    SingleWords,
     compare_with_bound,
     find_single,
     join_judgements,
@@ -38,34 +39,43 @@ _LEAST_FLATNESS, _LEAST_OF_THINGS = 0.8, 0.4
 _FEWEST_MASKS = 3
 
 
-def judge_quality(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
-    """What is to be said of single photos, and how each of them does."""
+def judge_quality(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
+    """What is to be said of single photos, and how each of them does.
+
+    Args:
+        seen: the collection.
+        tiles: of its photos, as `number_tiles` gives them.
+        thresholds: what is named.
+    """
     return join_judgements(
         [
-            _judge_masks(seen, thresholds),
-            _judge_empty(seen, thresholds),
-            _judge_dark(seen, thresholds),
-            _judge_blurred(seen, thresholds),
-            _judge_small(seen, thresholds),
-            _judge_suffixes(seen),
+            _judge_masks(seen, tiles, thresholds),
+            _judge_empty(seen, tiles, thresholds),
+            _judge_dark(seen, tiles, thresholds),
+            _judge_blurred(seen, tiles, thresholds),
+            _judge_small(seen, tiles, thresholds),
+            _judge_suffixes(seen, tiles),
             judgement(_find_shapes(seen)),
         ]
     )
 
 
-def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+def _judge_empty(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Pictures of one colour."""
     contrasts = [facts.contrast for facts in seen.facts]
     rows = [row for row, contrast in enumerate(contrasts) if contrast < thresholds.empty]
     finding = find_single(
         "empty",
         rows,
-        lambda num: ngettext("{num:,} empty photo of one colour", "{num:,} empty photos of one colour", num).format(
-            num=num
+        tiles,
+        SingleWords(
+            lambda num: ngettext("{num:,} empty photo of one colour", "{num:,} empty photos of one colour", num).format(
+                num=num
+            ),
+            _("These photos show nothing: a lens cap, or a placeholder for a deleted photo."),
+            is_problem=True,
+            action=_("Remove these photos. Choose below, download your decisions, run the command shown there."),
         ),
-        _("These photos show nothing: a lens cap, or a placeholder for a deleted photo."),
-        is_problem=True,
-        action=_("Remove these photos. Choose below, download your decisions, run the command shown there."),
     )
     return judgement(
         finding,
@@ -74,7 +84,7 @@ def _judge_empty(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     )
 
 
-def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+def _judge_masks(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Pictures in a few flat colours, among photos."""
     shares = [share_drawn(facts) if facts.brightness >= CheckConfig.dark else 0.0 for facts in seen.facts]
     rows = [row for row, share in enumerate(shares) if share >= thresholds.mask]
@@ -83,12 +93,15 @@ def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "masks",
         rows,
-        lambda num: ngettext(
-            "{num:,} picture drawn in a few flat colours", "{num:,} pictures drawn in a few flat colours", num
-        ).format(num=num),
-        _("Among photos these are mostly masks or diagrams. Remove them if they are not part of your classes."),
-        is_problem=len(rows) >= _FEWEST_MASKS,
-        action=_("Move the masks into a folder outside the photos."),
+        tiles,
+        SingleWords(
+            lambda num: ngettext(
+                "{num:,} picture drawn in a few flat colours", "{num:,} pictures drawn in a few flat colours", num
+            ).format(num=num),
+            _("Among photos these are mostly masks or diagrams. Remove them if they are not part of your classes."),
+            is_problem=len(rows) >= _FEWEST_MASKS,
+            action=_("Move the masks into a folder outside the photos."),
+        ),
     )
     return judgement(
         finding,
@@ -97,7 +110,7 @@ def _judge_masks(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     )
 
 
-def _judge_dark(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+def _judge_dark(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Very dark photos, the darkest first."""
     light = [_light_of(facts) for facts in seen.facts]
     rows = [
@@ -109,8 +122,11 @@ def _judge_dark(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "too_dark",
         order,
-        lambda num: ngettext("{num:,} very dark photo", "{num:,} very dark photos", num).format(num=num),
-        _("Nothing can be learned from what cannot be seen. Keep them only if you expect such photos later."),
+        tiles,
+        SingleWords(
+            lambda num: ngettext("{num:,} very dark photo", "{num:,} very dark photos", num).format(num=num),
+            _("Nothing can be learned from what cannot be seen. Keep them only if you expect such photos later."),
+        ),
     )
     return judgement(
         finding,
@@ -119,7 +135,7 @@ def _judge_dark(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     )
 
 
-def _judge_blurred(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+def _judge_blurred(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Photos without a sharp edge, the least sharp first."""
     sharpness = [facts.sharpness for facts in seen.facts]
     rows = [
@@ -130,8 +146,11 @@ def _judge_blurred(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     finding = find_single(
         "too_blurred",
         sorted(rows, key=sharpness.__getitem__),
-        lambda num: ngettext("{num:,} blurry photo", "{num:,} blurry photos", num).format(num=num),
-        _("Out of focus, or enlarged from a thumbnail. Keep them only if you expect such photos later."),
+        tiles,
+        SingleWords(
+            lambda num: ngettext("{num:,} blurry photo", "{num:,} blurry photos", num).format(num=num),
+            _("Out of focus, or enlarged from a thumbnail. Keep them only if you expect such photos later."),
+        ),
     )
     return judgement(
         finding,
@@ -140,18 +159,26 @@ def _judge_blurred(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     )
 
 
-def _judge_small(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
+def _judge_small(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Photos with few pixels."""
     sides = [min(facts.height, facts.width) for facts in seen.facts]
     rows = [row for row, side in enumerate(sides) if side < thresholds.small]
     finding = find_single(
         "too_small",
         rows,
-        lambda num: ngettext(
-            "{num:,} photo with a side below {side:,} pixels", "{num:,} photos with a side below {side:,} pixels", num
-        ).format(num=num, side=thresholds.small),
-        _("They show little: the pretrained network enlarges them to 224 pixels. Use the originals if you have them."),
-        lambda row: f"{seen.facts[row].width} x {seen.facts[row].height}",
+        tiles,
+        SingleWords(
+            lambda num: ngettext(
+                "{num:,} photo with a side below {side:,} pixels",
+                "{num:,} photos with a side below {side:,} pixels",
+                num,
+            ).format(num=num, side=thresholds.small),
+            _(
+                "They show little: the pretrained network enlarges them to 224 pixels. Use the originals if you have"
+                " them."
+            ),
+            lambda row: f"{seen.facts[row].width} x {seen.facts[row].height}",
+        ),
     )
     return judgement(
         finding,
@@ -160,7 +187,7 @@ def _judge_small(seen: SeenPhotos, thresholds: CheckConfig) -> Judgement:
     )
 
 
-def _judge_suffixes(seen: SeenPhotos) -> Judgement:
+def _judge_suffixes(seen: SeenPhotos, tiles: NDArray[np.int64]) -> Judgement:
     """Files whose name ends like another format."""
     rows = [
         row
@@ -170,12 +197,15 @@ def _judge_suffixes(seen: SeenPhotos) -> Judgement:
     finding = find_single(
         "wrong_suffix",
         rows,
-        lambda num: ngettext(
-            "{num:,} file with the wrong extension", "{num:,} files with the wrong extension", num
-        ).format(num=num),
-        _("Formats are detected by content, so nothing is lost here. Other programs may refuse these files."),
-        lambda row: _("{suffix}, really {format}").format(
-            suffix=PurePath(seen.photos.paths[row]).suffix, format=seen.facts[row].format
+        tiles,
+        SingleWords(
+            lambda num: ngettext(
+                "{num:,} file with the wrong extension", "{num:,} files with the wrong extension", num
+            ).format(num=num),
+            _("Formats are detected by content, so nothing is lost here. Other programs may refuse these files."),
+            lambda row: _("{suffix}, really {format}").format(
+                suffix=PurePath(seen.photos.paths[row]).suffix, format=seen.facts[row].format
+            ),
         ),
     )
     scores = np.ones(len(seen.facts))

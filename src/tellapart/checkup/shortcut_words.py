@@ -16,7 +16,7 @@ from tellapart.measure.number_words import percent, quote
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import Finding, Shortcut
 from tellapart.translation import gettext as _
-from tellapart.translation import gettext_noop
+from tellapart.translation import gettext_noop, ngettext
 
 # A value that tells the class apart less than this is not what gives it away.
 _LEAST_TOLD = 0.5
@@ -163,9 +163,17 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut], photos: PhotoSet) -> Findi
 def _title(shortcut: Shortcut) -> str:
     if not shortcut.value:
         return describe_shortcut(shortcut)
-    said = _("{sentence}, and none of the {num_others:,} others")
+    said = ngettext(
+        "{sentence}, and not the only other photo",
+        "{sentence}, and none of the {num_others:,} others",
+        shortcut.num_others,
+    )
     if shortcut.num_others_with:
-        said = _("{sentence}, and {num_with:,} of the {num_others:,} others")
+        said = ngettext(
+            "{sentence}, and the only other photo",
+            "{sentence}, and {num_with:,} of the {num_others:,} others",
+            shortcut.num_others,
+        )
     return said.format(
         sentence=describe_shortcut(shortcut), num_with=shortcut.num_others_with, num_others=shortcut.num_others
     )

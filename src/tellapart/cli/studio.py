@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def studio(
     folder: Annotated[
         Path,
-        typer.Argument(help=_("Folder with a folder of photos per class; made if it is missing."), metavar="FOLDER"),
+        typer.Argument(help=_("Folder with a folder of photos per class. A missing folder is made."), metavar="FOLDER"),
     ] = Path("photos"),
     port: Annotated[
         int | None,

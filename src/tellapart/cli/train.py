@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
 # Photos measured on from which a guess at what more time brings is more than a guess.
 _ENOUGH_TO_ESTIMATE = 100
-_TRANSFER_PANEL = _("Recipe transfer")
+_TRANSFER_PANEL = _("Recipes transfer and finetune")
 _SCRATCH_PANEL = _("Recipe scratch")
 _FROM_SCRATCH_PANEL = _("Recipes scratch and classic")
+_TIMED_PANEL = _("Recipes finetune and scratch")
+_FINETUNE_PANEL = _("Recipe finetune")
 _CLASSIC_PANEL = _("Recipe classic")
 
 
@@ -49,10 +51,11 @@ def train(
         str | None,
         typer.Option(
             help=_(
-                "transfer: a head on a pretrained backbone, in seconds. scratch: a modern network trained from"
-                " scratch, in minutes. classic: the article's network and settings."
+                "transfer: a head on a pretrained backbone, in seconds. finetune: its last layers are trained too, if"
+                " that pays, in minutes. scratch: a modern network trained from scratch, in minutes. classic: the"
+                " article's network and settings."
             ),
-            show_default="transfer",
+            show_default=_("transfer, with --minutes finetune"),
         ),
     ] = None,
     out: Annotated[
@@ -84,6 +87,10 @@ def train(
         ),
     ] = None,
     cache_dir: CacheDir = None,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help=_("Write how far the training is to a JSON file, for other programs."), metavar="FILE"),
+    ] = None,
     threshold: Threshold = None,
     max_missed: MaxMissed = None,
     backbone: Annotated[
@@ -112,9 +119,15 @@ def train(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help=_("How long the whole training takes, instead of --epochs."),
-            show_default=_("by the number of photos"),
-            rich_help_panel=_SCRATCH_PANEL,
+            help=_("How long the whole training takes, instead of --epochs or --steps."),
+            show_default=_("finetune: 600 steps, scratch: by the number of photos"),
+            rich_help_panel=_TIMED_PANEL,
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help=_("Updates of each of the three trainings."), show_default="600", rich_help_panel=_FINETUNE_PANEL
         ),
     ] = None,
     flip: Annotated[
@@ -123,7 +136,7 @@ def train(
             "--flip/--no-flip",
             help=_("Treat mirrored photos as the same class."),
             show_default="flip",
-            rich_help_panel=_SCRATCH_PANEL,
+            rich_help_panel=_TIMED_PANEL,
         ),
     ] = None,
     rotations: Annotated[
@@ -174,7 +187,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
-    from tellapart.config import TransferConfig
+    from tellapart.settings import chosen_recipe
 
     settings: dict[str, Any] = {
         "recipe": recipe,
@@ -190,6 +203,7 @@ def train(
         "optimizer": optimizer,
         "learning_rate": learning_rate,
         "minutes": minutes,
+        "steps": steps,
         "flip": flip,
         "rotations": rotations or None,
         "labels_csv": labels_csv,
@@ -204,8 +218,8 @@ def train(
     if no_augment:
         settings["augment"] = None
     sources = choose_sources(photos, photos_now, out, resume)
-    out = out or default_run_dir(sources or [""], recipe or TransferConfig.recipe, resume)
-    _train(sources, out, resume, settings)
+    out = out or default_run_dir(sources or [""], str(chosen_recipe(settings)), resume)
+    _train(sources, out, resume, settings, progress)
 
 
 def choose_sources(
@@ -276,16 +290,23 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any]) -> None:
+def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any], progress: Path | None) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
+    from tellapart.runs.progress_file import ProgressFile
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
+    from tellapart.settings import chosen_recipe
 
-    if resume or settings.get("recipe", "transfer") != "transfer":
+    if resume or chosen_recipe(settings) != "transfer":
         keep_freed_memory()
-    with watch_training() as watcher:
-        run = train_photos(source, out, resume=resume, watcher=watcher, **settings)
+    if progress is not None:
+        is_own = has_keys("kind", "state", "pid")
+        check_output_files([OutputFile(progress, "progress", _("a file of progress"), is_own)], source or [])
+    with ProgressFile(progress) as told, watch_training() as watcher:
+        run = train_photos(source, out, resume=resume, watcher=told.watch(watcher), **settings)
+        told.is_stopped = run.is_stopped
     config = read_run_file(out).config
     console = make_console()
     for line in describe_run(run):
@@ -300,6 +321,8 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
             said = _(
                 "Stopped after epoch {epoch} of {num_epochs}. You can use the model as it is. To continue: {command}"
             )
+        if config.recipe == "finetune":
+            said = _("Stopped. You can use the model as it is. To continue: {command}")
         command = f"tellapart train --out {shlex.quote(str(out))} --resume"
         print_line(console, said.format(epoch=len(run.history), num_epochs=num_epochs, command=command))
         raise typer.Exit(exit_code())

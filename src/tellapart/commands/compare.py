@@ -9,7 +9,15 @@ from typing import Unpack
 
 import numpy as np
 
-from tellapart.config import RECIPE_CONFIGS, ClassicConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.config import (
+    RECIPE_CONFIGS,
+    ClassicConfig,
+    FinetuneConfig,
+    RecipeConfig,
+    ScratchConfig,
+    SourceConfig,
+    TransferConfig,
+)
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.file_set import write_files
 from tellapart.measure.mcnemar import compare_paired
@@ -71,6 +79,8 @@ class CompareConfig:
         """How the recipe is trained."""
         if recipe == "transfer":
             return TransferConfig(validation_fraction=self.validation_fraction, seed=self.seed)
+        if recipe == "finetune":
+            return FinetuneConfig(validation_fraction=self.validation_fraction, seed=self.seed)
         if recipe == "scratch":
             return ScratchConfig(validation_fraction=self.validation_fraction, seed=self.seed, epochs=self.epochs)
         config = ClassicConfig(validation_fraction=self.validation_fraction, seed=self.seed)

@@ -188,9 +188,11 @@ def _measure(model: Model, seen: SeenPhotos, watcher: Watcher) -> tuple[Checkup,
 def _unreadable(photos: PhotoSet, skipped: Sequence[Skipped]) -> DatasetError:
     reason = skipped[0].reason if skipped else _("there are no photos")
     return DatasetError(
-        _(
+        ngettext(
+            "the only photo of {source!r} cannot be read: {reason}. Give photos in JPEG, PNG or another common format.",
             "none of the {num_photos:,} photos of {source!r} can be read. The first: {reason}. Give "
-            "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons."
+            "photos in JPEG, PNG or another common format. `tellapart show` lists the reasons.",
+            len(photos),
         ).format(num_photos=len(photos), source=photos.source, reason=reason),
         paths=[item.path for item in skipped],
     )

@@ -26,6 +26,7 @@ from tellapart.runs.outputs import OutputFile, check_output_files, has_columns, 
 from tellapart.settings import AnswerSettings
 from tellapart.store import open_whole, to_csv_bytes, write_file
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 if TYPE_CHECKING:
     from tellapart.commands.sorting import PhotoSorter, SortedPhotos
@@ -148,7 +149,8 @@ def write_predictions(
         if not summary.counts:  # before any file is there
             raise _no_predictions(opened, summary)
     sample_notes = () if submission is None else submission.notes
-    summary.notes = (*opened.notes, *sample_notes, *predictions.notes)
+    map_notes = _judge_maps(model) if outputs.heatmap else ()
+    summary.notes = (*opened.notes, *sample_notes, *predictions.notes, *map_notes)
     # The CSV and the sorted photos are there; what follows may still fail for reasons of its own.
     if sorter is not None:
         summary.sorted_photos = sorter.done
@@ -163,9 +165,11 @@ def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
     """The error for photos of which none could be read; outputs that were begun are given up."""
     first = summary.first_skipped[0]
     return DatasetError(
-        _(
+        ngettext(
+            "there are no predictions, because {path!r} {reason}.",
             "none of the {num:,} files of {source!r} can be read, so there are no predictions. The first is "
-            "{path!r}: {reason}. `tellapart show` lists the reasons."
+            "{path!r}: {reason}. `tellapart show` lists the reasons.",
+            summary.num_skipped,
         ).format(num=summary.num_skipped, source=photos.source, path=first.path, reason=first.reason),
         paths=[item.path for item in summary.first_skipped],
     )
@@ -281,6 +285,20 @@ def describe_answer(prediction: Prediction) -> str:
     if prediction.probability is None:
         return prediction.answer
     return f"{prediction.answer} {percent(prediction.probability)}"
+
+
+def _judge_maps(model: Model) -> tuple[str, ...]:
+    """A sentence where the model's maps have too few places to show anything."""
+    from tellapart.report.pictures import judge_map
+
+    (maps,) = model.activation_maps(np.zeros((1, *model.preprocess.shape), np.uint8))
+    if judge_map(maps[0]) != "coarse":
+        return ()
+    said = _(
+        "The heat maps of this model have only {width} x {height} places, too few to show where it looked. Train with "
+        "a larger `image_size` for finer ones."
+    )
+    return (said.format(width=maps.shape[2], height=maps.shape[1]),)
 
 
 def _draw_heatmap(

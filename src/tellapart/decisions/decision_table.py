@@ -131,12 +131,18 @@ def _read_rows(shown: str) -> tuple[list[tuple[int, dict[str, str]]], str | None
 def _check_columns(shown: str, columns: Sequence[str]) -> None:
     missing = [name for name in DECISION_COLUMNS if name not in columns]
     if missing:
-        found = name_some([column for column in columns if column]) or "none"
+        found = [column for column in columns if column]
+        said = _(
+            "the decisions {shown!r} have no column {missing}, only {found}. Write {columns} into the "
+            "first line, or download the file from the report again."
+        )
+        if not found:
+            said = _(
+                "the decisions {shown!r} have no columns with a name. Write {columns} into the first line, or download "
+                "the file from the report again."
+            )
         raise DatasetError(
-            _(
-                "the decisions {shown!r} have no column {missing}, only {found}. Write {columns} into the "
-                "first line, or download the file from the report again."
-            ).format(shown=shown, missing=name_some(missing), found=found, columns=", ".join(_COLUMNS)),
+            said.format(shown=shown, missing=name_some(missing), found=name_some(found), columns=", ".join(_COLUMNS)),
             paths=[shown],
         )
 

@@ -88,9 +88,11 @@ class Applied:
             )
         if self.num_elsewhere:
             found.append(
-                _(
+                ngettext(
+                    "the only decision in {shown!r} had no effect: {source!r} has no such photo with that label",
                     "{num:,} of the {total:,} decisions in {shown!r} had no effect: {source!r} has no such photo with "
-                    "that label"
+                    "that label",
+                    self.num_decisions,
                 ).format(num=self.num_elsewhere, total=self.num_decisions, shown=self.shown, source=self.photos.source)
             )
         if self.new_classes:

@@ -56,9 +56,36 @@ def read_colour_codes(data: bytes) -> tuple[int, int] | None:
 
 
 def wavelet_size(data: bytes) -> tuple[int, int]:
-    """`(height, width)` that the coded picture in a JPEG 2000 file states, whatever its frame says."""
-    width, height, left, top = (int.from_bytes(codestream_of(data)[at : at + 4], "big") for at in (8, 12, 16, 20))
+    """`(height, width)` that the coded picture in a JPEG 2000 file states, whatever its frame says.
+
+    Args:
+        data: the whole file, or its beginning; zeros where the picture begins behind it.
+    """
+    found = (begin for kind, begin, _ in boxes_of(data) if kind == b"jp2c")
+    start = next(found, len(data)) if data.startswith(_JP2) else 0
+    numbers = data[start + 8 : start + 24].ljust(16, b"\0")
+    width, height, left, top = (int.from_bytes(numbers[at : at + 4], "big") for at in (0, 4, 8, 12))
     return height - top, width - left
+
+
+def primary_size(data: bytes) -> tuple[int, int] | None:
+    """`(height, width)` that a HEIC or AVIF states of its picture, not yet turned; `None` where it does not.
+
+    Boxes `pitm`, `ispe` and `ipma`: ISO/IEC 14496-12, section 8.11.4, and ISO/IEC 23008-12, sections 6.5.3 and 9.3.1.
+
+    Args:
+        data: the whole file, or its beginning.
+    """
+    meta = next(((begin + 4, end) for kind, begin, end in boxes_of(data) if kind == b"meta"), None)
+    if meta is None or meta[1] > len(data):
+        return None
+    inner = {kind: (begin, end) for kind, begin, end in boxes_of(data, *meta)}
+    if b"iprp" not in inner or b"pitm" not in inner:
+        return None
+    start = inner[b"pitm"][0]
+    is_long = data[start : start + 1] > b"\0"
+    primary = int.from_bytes(data[start + 4 : start + (8 if is_long else 6)], "big")
+    return _item_sizes(data, *inner[b"iprp"]).get(primary)
 
 
 def grid_pixels(data: bytes) -> int:
@@ -72,23 +99,24 @@ def grid_pixels(data: bytes) -> int:
     inner = {kind: (begin, end) for kind, begin, end in boxes_of(data, *meta)}
     if b"iprp" not in inner or b"iref" not in inner:
         return 0
-    areas = _item_areas(data, *inner[b"iprp"])
+    sizes = _item_sizes(data, *inner[b"iprp"])
     start, end = inner[b"iref"]
     size = 4 if data[start] else 2
     num_pixels = 0
     for kind, begin, stop in boxes_of(data, start + 4, end):
         if kind == b"dimg":
             places = range(begin + size + 2, min(stop, len(data)) - size + 1, size)
-            num_pixels += sum(areas.get(int.from_bytes(data[at : at + size], "big"), 0) for at in places)
+            parts = (sizes.get(int.from_bytes(data[at : at + size], "big"), (0, 0)) for at in places)
+            num_pixels += sum(height * width for height, width in parts)
     return num_pixels
 
 
-def _item_areas(data: bytes, start: int, end: int) -> dict[int, int]:
-    """Pixels of each item that states its size."""
+def _item_sizes(data: bytes, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """`(height, width)` of each item that states its size."""
     boxes = list(boxes_of(data, start, end))
     properties = [box for kind, begin, stop in boxes if kind == b"ipco" for box in boxes_of(data, begin, stop)]
-    areas: dict[int, int] = {}
-    for begin in (begin for kind, begin, _ in boxes if kind == b"ipma"):
+    sizes: dict[int, tuple[int, int]] = {}
+    for begin in (begin for kind, begin, _ in boxes if kind == b"ipma" and begin + 8 <= len(data)):
         id_size, index_size = 4 if data[begin] else 2, 2 if data[begin + 3] & 1 else 1
         at, num_items = begin + 8, int.from_bytes(data[begin + 4 : begin + 8], "big")
         for _ in range(min(num_items, len(data) // 3)):
@@ -100,5 +128,5 @@ def _item_areas(data: bytes, start: int, end: int) -> dict[int, int]:
                 kind, place, _ = properties[index - 1] if 0 < index <= len(properties) else (b"", 0, 0)
                 if kind == b"ispe":
                     width, height = (int.from_bytes(data[place + by : place + by + 4], "big") for by in (4, 8))
-                    areas[item] = width * height
-    return areas
+                    sizes[item] = height, width
+    return sizes

@@ -176,21 +176,3 @@ def is_cut(data: bytes, found: str) -> bool:
     if found not in ("HEIC", "AVIF"):
         return False
     return any(box[2] > len(data) for box in boxes_of(data))
-
-
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """`(height, width)` from the header of a WebP file, before any canvas is made; `None`: no such header.
-
-    Layout: https://developers.google.com/speed/webp/docs/riff_container
-    """
-    kind = data[12:16]
-    if len(data) < 30:
-        return None
-    if kind == b"VP8X":
-        return int.from_bytes(data[27:30], "little") + 1, int.from_bytes(data[24:27], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
-    if kind == b"VP8 ":
-        return int.from_bytes(data[28:30], "little") & 0x3FFF, int.from_bytes(data[26:28], "little") & 0x3FFF
-    return None

@@ -21,6 +21,7 @@ from tellapart.formats.jpeg_header import read_jpeg_header
 from tellapart.formats.limits import check_size
 from tellapart.formats.other_kinds import HEAD_BYTES, describe_other
 from tellapart.formats.photo_formats import sniff_format
+from tellapart.formats.stated_size import stated_size
 from tellapart.images.colour import has_other_colours, reduce_before, to_srgb
 from tellapart.images.depth import Levels, SampleDepths
 from tellapart.images.jpeg_decoder import check_reductions, decode_jpeg, jpeg_channels, reduction
@@ -81,6 +82,35 @@ def read_info(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:
         with pillow_errors(found, data), open_photo(found, data, limits) as photo:
             (width, height), orientation = photo.size, orientation_of(photo, exif_of(photo, data))
     return ImageInfo(found, width, height) if orientation >= 5 else ImageInfo(found, height, width)
+
+
+def check_head(head: bytes, limits: ImageLimits = ImageLimits(), at_least: tuple[int, int] | None = None) -> bool:
+    """Whether the beginning of a file settles that its pixels are within the limits; `False` asks for more of it.
+
+    Cheap: nothing is decoded, and what is not certain from the beginning alone is left to `decode_image`.
+
+    Args:
+        head: its first bytes.
+        limits, at_least: as for `decode_image`.
+
+    Raises:
+        ImageError: it has more pixels than `limits` let in, or is no photo.
+    """
+    found = sniff_format(head[:64])
+    if found is None:
+        if len(head) >= HEAD_BYTES:
+            raise ImageError(_not_a_photo(head))
+        return False
+    if found != "JPEG":
+        if (size := stated_size(head, found)) is not None:
+            check_size(*size, limits)
+        return size is not None
+    try:
+        header = read_jpeg_header(head)
+    except ImageError:
+        return False
+    check_reductions(head, header, [reduction(header, at_least)[1]], limits)
+    return True
 
 
 def decode_image(
@@ -216,12 +246,15 @@ def _check_bytes(data: bytes, limits: ImageLimits) -> str:
         )
     found = sniff_format(data[:64])
     if found is None:
-        other = describe_other(data[:HEAD_BYTES])
-        reason = _("is {kind}").format(kind=other.reason)
-        if not other.advice:
-            reason = _("{reason}. Give {formats}").format(reason=reason, formats=", ".join(PLUGINS))
-        raise ImageError(reason)
+        raise ImageError(_not_a_photo(data))
     return found
+
+
+def _not_a_photo(data: bytes) -> str:
+    """Why it cannot be used."""
+    other = describe_other(data[:HEAD_BYTES])
+    reason = _("is {kind}").format(kind=other.reason)
+    return reason if other.advice else _("{reason}. Give {formats}").format(reason=reason, formats=", ".join(PLUGINS))
 
 
 def _render(

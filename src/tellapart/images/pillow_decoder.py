@@ -30,8 +30,9 @@ from tellapart.errors import ImageError
 from tellapart.formats.exif import read_orientation
 from tellapart.formats.icc import profile_of_codes
 from tellapart.formats.iso_boxes import read_colour_codes, wavelet_size
-from tellapart.formats.limits import check_size, check_work, cut_off, is_cut, webp_size
+from tellapart.formats.limits import check_size, check_work, cut_off, is_cut
 from tellapart.formats.png_chunks import read_png_header, without_colours
+from tellapart.formats.stated_size import webp_size
 from tellapart.formats.tiff_directory import TiffPage
 from tellapart.formats.tiff_pages import check_tiff, find_picture
 from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff

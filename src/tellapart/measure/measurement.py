@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tellapart.measure.calibration import measure_reliability
 from tellapart.measure.metrics import evaluate_probabilities
 from tellapart.measure.operating import operating_curves, operating_to_json
+from tellapart.measure.power_law import describe_gain
 from tellapart.measure.scores import CurvePoint, Evaluation, LearningCurve, OperatingCurve, Reliability, SelectivePoint
 from tellapart.measure.selective import selective_points
 from tellapart.untrusted import number_of, short_repr, text_of, whole_of
@@ -168,22 +169,33 @@ def method_from_json(metrics: dict[str, Any]) -> Method:
     return Method(
         name=name,
         num_repeats=whole_of(metrics["num_repeats"], 1, 1_000_000),
-        curve=None
-        if curve is None
-        else LearningCurve(
-            measured=tuple((whole_of(number, 1), number_of(error, 0, 1)) for number, error in curve["measured"]),
-            fitted=tuple(
-                CurvePoint(
-                    whole_of(point["num_photos"], 1), *(number_of(point[key]) for key in ("error", "low", "high"))
-                )
-                for point in curve["fitted"]
-            ),
-            exponent_95=(number_of(curve["exponent_95"][0]), number_of(curve["exponent_95"][1])),
-            # A run of an earlier version says only how many photos its largest model learnt from.
-            num_photos=whole_of(curve.get("num_photos") or max(curve["measured"])[0], 1),
-            sentence=text_of(curve["sentence"]),
-            gain=number_of(curve.get("gain", 0.0)),
-        ),
+        curve=None if curve is None else _curve_from_json(curve),
         leak_accuracy=None if leak is None else number_of(leak, 0, 1),
         is_given=metrics.get("is_given_split") is True,
+    )
+
+
+def _curve_from_json(curve: dict[str, Any]) -> LearningCurve:
+    """The curve, its sentence in the language of today where the numbers for it are known.
+
+    A run of an earlier version has only the sentence, and of the photos only how many its largest model learnt from.
+    """
+    error, num_groups = number_of(curve.get("error", 0.0)), whole_of(curve.get("num_groups", 0))
+    low, middle, high = (number_of(bound) for bound in curve.get("prevented_95", (0.0, 0.0, 0.0)))
+    sentence = text_of(curve["sentence"])
+    if num_groups:
+        sentence, _gain = describe_gain(error, (low, middle, high), num_groups)
+    return LearningCurve(
+        measured=tuple((whole_of(number, 1), number_of(one, 0, 1)) for number, one in curve["measured"]),
+        fitted=tuple(
+            CurvePoint(whole_of(point["num_photos"], 1), *(number_of(point[key]) for key in ("error", "low", "high")))
+            for point in curve["fitted"]
+        ),
+        exponent_95=(number_of(curve["exponent_95"][0]), number_of(curve["exponent_95"][1])),
+        num_photos=whole_of(curve.get("num_photos") or max(curve["measured"])[0], 1),
+        sentence=sentence,
+        gain=number_of(curve.get("gain", 0.0)),
+        error=error,
+        prevented_95=(low, middle, high),
+        num_groups=num_groups,
     )

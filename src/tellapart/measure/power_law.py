@@ -73,7 +73,10 @@ def fit_learning_curve(trials: CurveTrials, seed: int) -> LearningCurve | None:
     band = np.percentile(curves, _PERCENTILES, axis=0).T
     low, high = np.percentile(np.where(scale > 0, exponents, 0), _PERCENTILES[::2])
     now, twice = (curves[:, places == number][:, 0] for number in (num_photos, 2 * num_photos))
-    sentence, gain = _describe(now, twice, len(np.unique(trials.groups)))
+    error, num_groups = float(np.median(now)), len(np.unique(trials.groups))
+    low_gain, middle_gain, high_gain = (float(bound) for bound in np.percentile(now - twice, _PERCENTILES))
+    prevented = (low_gain, middle_gain, high_gain)
+    sentence, gain = describe_gain(error, prevented, num_groups)
     return LearningCurve(
         measured=tuple((int(size), float(error)) for size, error in zip(sizes, errors, strict=True)),
         fitted=tuple(
@@ -84,6 +87,9 @@ def fit_learning_curve(trials: CurveTrials, seed: int) -> LearningCurve | None:
         num_photos=num_photos,
         sentence=sentence,
         gain=gain,
+        error=error,
+        prevented_95=prevented,
+        num_groups=num_groups,
     )
 
 
@@ -125,17 +131,17 @@ def _fit(sizes: _FLOATS, errors: _FLOATS, precision: _FLOATS) -> tuple[_FLOATS, 
     )
 
 
-def _describe(now: _FLOATS, twice: _FLOATS, num_groups: int) -> tuple[str, float]:
+def describe_gain(error: float, prevented_95: tuple[float, float, float], num_groups: int) -> tuple[str, float]:
     """What a person should know, and the gain where it is certain enough.
 
     It is told in shares of the mistakes: the accuracy of these quick models is not that of the model itself.
 
     Args:
-        now, twice: the resampled errors with as many photos as there are, and with twice as many.
+        error: with as many photos as there are.
+        prevented_95: how much lower it is with twice as many, as in `LearningCurve`.
         num_groups: independent photos there are.
     """
-    error = float(np.median(now))
-    least, gain, most = (float(bound) for bound in np.percentile(now - twice, _PERCENTILES))
+    least, gain, most = prevented_95
     if error < 1 / max(1, num_groups) and num_groups < _ENOUGH_WITHOUT_MISTAKES:
         return _("Unknown. The model makes too few mistakes to say whether more photos would help."), 0.0
     if most <= _WORTH * error:

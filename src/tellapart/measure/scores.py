@@ -291,6 +291,9 @@ class LearningCurve:
         num_photos: photos there are, all of them.
         sentence: what it says about more photos.
         gain: how much lower the error would be with twice the photos; 0 where no gain is certain.
+        error: with the photos there are.
+        prevented_95: how much lower the error would be with twice the photos: lower bound, middle, upper bound.
+        num_groups: independent photos there are; 0 where that is not known.
     """
 
     measured: tuple[tuple[int, float], ...]
@@ -299,3 +302,6 @@ class LearningCurve:
     num_photos: int
     sentence: str
     gain: float = 0.0
+    error: float = 0.0
+    prevented_95: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    num_groups: int = 0

@@ -145,16 +145,19 @@ def _find_paths(columns: _Columns, is_file: Callable[[str], bool]) -> int:
 
 
 def _no_column(columns: _Columns, meaning: str, known: Sequence[str]) -> DatasetError:
+    said = _(
+        "CSV {path!r} has no column for the {meaning}, only {names}. In the first line, name one {first!r}, or one of "
+        "{others}."
+    )
+    names = [name for name in columns.names if name.strip()]
+    if not names:
+        said = _(
+            "CSV {path!r} has no columns with a name. Write a first line with their names, such as path and label, and "
+            "then a row for each photo."
+        )
     return DatasetError(
-        _(
-            "CSV {path!r} has no column for the {meaning}, only {names}. In the first line, name one "
-            "{first!r}, or one of {others}."
-        ).format(
-            path=columns.path,
-            meaning=meaning,
-            names=name_some(columns.names) or _("none"),
-            first=known[0],
-            others=", ".join(known[1:]),
+        said.format(
+            path=columns.path, meaning=meaning, names=name_some(names), first=known[0], others=", ".join(known[1:])
         ),
         paths=[columns.path],
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tellapart.errors import DatasetError
 from tellapart.photos.names import class_name, name_some
-from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 
 _SUFFIX = re.compile(r"\.[^\W\d_][^\W_]{0,4}$")
 _UP_TO_LAST_NUMBER = re.compile(r"^.*\d[)\]]?", re.DOTALL)
@@ -125,9 +125,12 @@ def labels_from_pattern(file_names: Sequence[str], pattern: str, source: str) ->
     labels = [class_name(match[group] or "") or None if match else None for match in matches]
     if not any(labels):
         raise DatasetError(
-            _(
+            ngettext(
+                "`label_pattern` {pattern!r} finds no label in {names}, the name of the only photo of {source!r}. "
+                "Only the file name is searched. Change the pattern, or leave it out.",
                 "`label_pattern` {pattern!r} finds no label in the names of the {num:,} photos of {source!r}, "
-                "such as {names}. Only the file name is searched. Change the pattern, or leave it out."
+                "such as {names}. Only the file name is searched. Change the pattern, or leave it out.",
+                len(labels),
             ).format(pattern=pattern, num=len(labels), source=source, names=name_some(file_names[:3])),
             paths=[source],
         )

@@ -20,7 +20,7 @@ from tellapart.photos.folder_kinds import (
 from tellapart.photos.labels import labels_from_names
 from tellapart.photos.names import class_name, name_some
 from tellapart.translation import gettext as _
-from tellapart.translation import gettext_noop
+from tellapart.translation import gettext_noop, ngettext
 
 _NO_CLASS = gettext_noop("is beside the class folders, so it has no class")
 _NO_SPLIT = gettext_noop("is beside the split folders, so it has no class")
@@ -60,11 +60,20 @@ def _read_level(files: Sequence[FoundFile], level: int, source: str) -> Reading:
     inside = [file for file in files if len(file.parts) > level]
     if not inside:
         deepest = max((len(file.parts) - 1 for file in files), default=0)
+        said = ngettext(
+            "`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folder deep. Give a "
+            "smaller number. The folders directly in the source are 1.",
+            "`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folders deep. Give a "
+            "smaller number. The folders directly in the source are 1.",
+            deepest,
+        )
+        if not deepest:
+            said = _(
+                "`class_level` {level} is too deep: the photos of {source!r} are in no folders. Put the photos of each "
+                "class into a folder of their own."
+            )
         raise DatasetError(
-            _(
-                "`class_level` {level} is too deep: the photos of {source!r} are at most {deepest} folders "
-                "deep. Give a smaller number. The folders directly in the source are 1."
-            ).format(level=level, source=source, deepest=deepest),
+            said.format(level=level, source=source, deepest=deepest),
             paths=[source],
         )
     labels = [class_name(file.parts[level - 1]) or repr(file.parts[level - 1]) for file in inside]

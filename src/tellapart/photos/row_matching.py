@@ -18,7 +18,7 @@ from tellapart.photos.folder_kinds import find_splits
 from tellapart.photos.misplaced import reason_no_photo
 from tellapart.photos.names import name_some
 from tellapart.translation import gettext as _
-from tellapart.translation import gettext_noop
+from tellapart.translation import gettext_noop, ngettext
 
 _NOT_UNIQUE = gettext_noop("several files have that name. Write the path in the CSV")
 _NO_FILE = gettext_noop("is named in the CSV, but there is no such file")
@@ -248,9 +248,12 @@ def _find_files(
 def _check_missing(missing: Sequence[str], num_rows: int, csv_path: str, shown_folder: str) -> None:
     if len(missing) * 2 > num_rows:
         raise DatasetError(
-            _(
+            ngettext(
+                "The only file named in CSV {csv_path!r} is missing: {missing}. Give paths relative to {folder!r}. "
+                "Correct the paths in the CSV, or the folder.",
                 "{num:,} of the {total:,} files named in CSV {csv_path!r} are missing: {missing}. Give paths "
-                "relative to {folder!r}. Correct the paths in the CSV, or the folder."
+                "relative to {folder!r}. Correct the paths in the CSV, or the folder.",
+                num_rows,
             ).format(
                 num=len(missing),
                 total=num_rows,

@@ -173,6 +173,8 @@ class Journal:
 
     def _enter(self, value: Any) -> None:
         last = self.entries[-1].number if self.entries else 0
+        if not isinstance(value, dict):
+            raise TypeError(value)
         if "done" in value:
             if value["done"] == last:
                 self.unfinished = None

@@ -19,6 +19,7 @@ from tellapart.photos.loading import digest_photo, map_batches, num_cores
 from tellapart.project.project import Project
 from tellapart.project.project_folder import state_of
 from tellapart.project.project_memory import SeenFile
+from tellapart.translation import gettext as _
 
 SMALL_SIDE, _SMALL_QUALITY = 160, 75
 LARGE_SIDE, _LARGE_QUALITY = 1024, 82
@@ -95,7 +96,7 @@ class BackgroundPass:
         self._on_error = on_error
         self._is_closed = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="photos of the project", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="project", daemon=True)
 
     def start(self) -> None:
         """Nothing; the thread runs."""
@@ -170,3 +171,5 @@ class BackgroundPass:
             return SeenFile(state, digest, None), self._copies.make(data)
         except ImageError as exc:
             return SeenFile(state, digest, str(exc)), None
+        except MemoryError:
+            return SeenFile(state, digest, _("there is not enough memory to open it")), None

@@ -19,11 +19,15 @@ _MOST_SUSPECTS = 200
 
 @dataclass(frozen=True)
 class Group:
-    """Photos side by side, what is to be said of them, and how many more belong to them."""
+    """Photos side by side, what is to be said of them, and how many more belong to them.
+
+    `rows` are those that are decided on here: those that are shown, or all copies that the shown one stands for.
+    """
 
     caption: str
     photos: tuple[ShownPhoto, ...]
     num_more: int
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class FindingCard:
 
     @property
     def is_single(self) -> bool:
-        """Whether every photo stands for itself."""
-        return all(len(group.photos) + group.num_more == 1 for group in self.groups)
+        """Whether every photo stands for itself and its copies."""
+        return self.finding.is_folded or all(len(group.photos) + group.num_more == 1 for group in self.groups)
 
 
 def finding_cards(findings: Sequence[Finding], album: Album) -> tuple[FindingCard, ...]:
@@ -52,21 +56,27 @@ def suspect_lines(suspects: Sequence[LabelSuspect], album: Album) -> tuple[tuple
 
 def rows_to_show(findings: Iterable[Finding], suspects: Sequence[LabelSuspect]) -> list[int]:
     """The photos that the page shows of a check-up."""
-    rows = [row for finding in findings for shown in _shown_examples(finding) for row in shown]
+    rows = [row for finding in findings for decided, _num_shown in _shown_examples(finding) for row in decided]
     return [*rows, *(row for suspect in suspects[:_MOST_SUSPECTS] for row in suspect.rows)]
 
 
-def _shown_examples(finding: Finding) -> list[tuple[int, ...]]:
-    """The first examples of a finding, each cut, as far as there is room; none of those that have their own table."""
-    shown: list[tuple[int, ...]] = []
+def _shown_examples(finding: Finding) -> list[tuple[tuple[int, ...], int]]:
+    """The first examples of a finding, as far as there is room: the rows to decide on, and how many of them are shown.
+
+    Findings that have their own table have none.
+    """
+    shown: list[tuple[tuple[int, ...], int]] = []
     if finding.kind == SUSPECTS_KIND:
         return shown
+    if finding.is_folded:
+        return [(rows, 1) for rows in finding.examples[:_MOST_PHOTOS_OF_FINDING]]
     room = _MOST_PHOTOS_OF_FINDING
     for rows in finding.examples:
         if room <= 0 or (shown and room < min(len(rows), 2)):
             break  # one photo of a pair says nothing
-        shown.append(rows[: min(_MOST_PHOTOS_OF_GROUP, room)])
-        room -= len(shown[-1])
+        some = rows[: min(_MOST_PHOTOS_OF_GROUP, room)]
+        shown.append((some, len(some)))
+        room -= len(some)
     return shown
 
 
@@ -75,8 +85,8 @@ def _card(finding: Finding, album: Album) -> FindingCard:
         return FindingCard(finding, (), 0)
     shown = _shown_examples(finding)
     groups = [
-        Group(caption, tuple(album.show(row) for row in some), len(rows) - len(some))
-        for some, rows, caption in zip(shown, finding.examples, finding.captions, strict=False)
+        Group(caption, tuple(album.show(row) for row in decided[:num_shown]), len(rows) - len(decided), decided)
+        for (decided, num_shown), rows, caption in zip(shown, finding.examples, finding.captions, strict=False)
     ]
     told = {row for rows in finding.examples[: len(shown)] for row in rows}
     return FindingCard(finding, tuple(groups), max(0, finding.num_photos - len(told)))

@@ -134,6 +134,7 @@ def render_report(report: Report) -> bytes:
         skipped=group_skipped(report.skipped, num_first=_MOST_PATHS, most=_MOST_REASONS),
         model=model,
         dials=dials,
+        num_dials=len(report.measurement.operating) if report.measurement else 0,
         pictures=album.pictures(),
         style=style,
         script=script,
@@ -224,7 +225,7 @@ def _script_data(
 ) -> dict[str, Any]:
     """What the script needs to know of every photo that can be decided on; all texts can be encoded."""
     rows = {row for suspect, _ in suspects for row in suspect.rows}
-    rows |= {photo.row for card in cards for group in card.groups for photo in group.photos}
+    rows |= {row for card in cards for group in card.groups for row in group.rows}
     if model is not None:
         answers = (*model.sure_mistakes, *model.other_mistakes, *model.unsure)
         rows |= {row for answer in answers for row in (answer.photo.row, *answer.other_rows)}

@@ -2,13 +2,15 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import OpenBackbone, start_backbone
-from tellapart.backbones.photo_pass import Eye, look_at
+from tellapart.backbones.photo_pass import Eye, ImageSink, look_at
+from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
@@ -17,6 +19,7 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
+from tellapart.images.depth import SampleDepths
 from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
@@ -72,13 +75,7 @@ class HeadRecipe:
 
     def look(self) -> Checkup:
         """The embedded photos and what is to be said of them; a class may have a single photo."""
-        job, eyes = self._job, [Eye(self._opened.embedder)]
-        seen = load_chosen(
-            job.photos,
-            job.source.per_class,
-            self._config.seed,
-            lambda chosen: look_at(chosen, eyes, cache_dir=job.source.cache_dir, watcher=job.watcher),
-        )
+        job, seen = self._job, self._embed()
         check_classes(seen.photos.counts(), seen.photos.source, min_photos=1)
         self._num_found = seen.num_found
         self._clock("embed")
@@ -94,6 +91,17 @@ class HeadRecipe:
             )
         self._clock("check")
         return checkup
+
+    def _embed(self, sink: Callable[[], ImageSink | None] = lambda: None) -> SeenPhotos:
+        """The photos that are learnt from, embedded; each look at them has a sink of its own."""
+        job, eyes = self._job, [Eye(self._opened.embedder)]
+        cache_dir, watcher = job.source.cache_dir, job.watcher
+        return load_chosen(
+            job.photos,
+            job.source.per_class,
+            self._config.seed,
+            lambda chosen: look_at(chosen, eyes, sink=sink(), cache_dir=cache_dir, watcher=watcher),
+        )
 
     def split(self, checkup: Checkup) -> Split:
         """The photos held out; none for cross-validation, where all of them train."""
@@ -113,20 +121,51 @@ class HeadRecipe:
 
     def fit(self, checkup: Checkup, split: Split) -> Fitted:
         """The head in one model with its backbone, and how it does."""
-        data, tell = _head_data(checkup, split.train), self._job.watcher.on_stage
-        tell(_("training"))
-        head = fit_head(data, self._config.folds, self._config.seed)
+        return self._finish(self._fit_head(checkup, split), checkup, split)
+
+    def _fit_head(self, checkup: Checkup, split: Split) -> FittedHead:
+        self._job.watcher.on_stage(_("training"))
+        head = fit_head(head_data(checkup, split.train), self._config.folds, self._config.seed)
         for note in head.notes:
             self._job.watcher.on_note(note)
+        return head
+
+    def _finish(self, head: FittedHead, checkup: Checkup, split: Split) -> Fitted:
+        """The model with this head on the pretrained network, measured."""
+        data, tell = head_data(checkup, split.train), self._job.watcher.on_stage
         measurement = self._measure(checkup, split, head, data)
         tell(_("learning what unfamiliar photos look like"))
         novelty = fit_novelty(data, self._config.seed)
         self._clock("head")
         tell(_("making the model, and comparing its answers with the trained ones"))
-        bundle = _make_bundle(self._opened, checkup, head, novelty, measurement)
+        return self._export(self._opened, checkup, head, novelty, measurement)
+
+    def _export(
+        self,
+        opened: OpenBackbone,
+        checkup: Checkup,
+        head: FittedHead,
+        novelty: Novelty | None,
+        measurement: Measurement | None,
+    ) -> Fitted:
+        """The head on the network in one model, which answers as both do.
+
+        Args:
+            opened: the network, as pretrained or fine-tuned.
+            checkup: its embeddings are those that the network gives.
+            head, novelty, measurement: of these.
+
+        Raises:
+            TellapartError: the model answers differently.
+        """
+        class_names, depths = checkup.photos.class_names, checkup.seen.depths
+        bundle = make_head_bundle(opened, class_names, depths, head, novelty, measurement)
+        bundle = replace(bundle, recipe=self._config.recipe)
         predictor = Model(bundle)
-        difference = self._largest_difference(predictor, checkup, head)
-        if not difference <= max(_LARGEST_DIFFERENCE, head.rounding(data.embeddings)):
+        difference = self._largest_difference(opened, predictor, checkup, head)
+        embeddings = checkup.seen.embeddings
+        assert embeddings is not None
+        if not difference <= max(_LARGEST_DIFFERENCE, head.rounding(embeddings)):
             raise TellapartError(
                 _(
                     "the exported model differs from the trained head by {difference} in a probability, so no bundle"
@@ -160,7 +199,7 @@ class HeadRecipe:
         assert photos.labels is not None
         if is_held_out := len(split.validation) > 0:
             rows, num_repeats = split.validation, 1
-            probabilities = head.probabilities(_head_data(checkup, rows).embeddings)
+            probabilities = head.probabilities(head_data(checkup, rows).embeddings)
         else:
             num_repeats = _NUM_REPEATS if len(photos) < _HOLD_OUT_FROM else _NUM_REPEATS_OF_MANY
             found = []
@@ -186,7 +225,7 @@ class HeadRecipe:
         groups = checkup.group_numbers[rows]
         return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)
 
-    def _largest_difference(self, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
+    def _largest_difference(self, opened: OpenBackbone, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
         """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.
 
         Where none of them can be read any more, over images of noise.
@@ -198,11 +237,18 @@ class HeadRecipe:
         if not len(rows):
             shape = (_NUM_PARITY_PHOTOS, *predictor.preprocess.shape)
             images = named_generator(self._config.seed, "parity").integers(0, 256, shape, np.uint8)
-            expected = self._opened.embedder.embed(images)
+            expected = opened.embedder.embed(images)
         return float(np.abs(predictor.predict_proba(images) - head.probabilities(expected)).max())
 
 
-def _head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
+def head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int64] | None = None) -> HeadData:
+    """The photos of these rows as a head learns from them.
+
+    Args:
+        checkup: of all photos.
+        rows: those to take.
+        groups: of all photos, in place of those of the check-up.
+    """
     embeddings, labels = checkup.seen.embeddings, checkup.photos.labels
     assert embeddings is not None and labels is not None
     numbers = checkup.group_numbers if groups is None else groups
@@ -228,25 +274,35 @@ def _leak_accuracy(
     if not checkup.groups or checkup.probabilities is None or photos.labels is None:
         return None
     if (given := given_split(photos)) is not None:
-        probabilities = head.probabilities(_head_data(checkup, given.validation).embeddings)
+        probabilities = head.probabilities(head_data(checkup, given.validation).embeddings)
         leaky = float((probabilities.argmax(axis=1) == photos.labels[given.validation]).mean())
         return leaky if leaky > accuracy else None
     everything = np.arange(len(photos))
-    torn = out_of_fold_probabilities(_head_data(checkup, everything, everything), config.folds, config.seed)
+    torn = out_of_fold_probabilities(head_data(checkup, everything, everything), config.folds, config.seed)
     usable = rows[np.isfinite(torn[rows]).all(axis=1) & np.isfinite(checkup.probabilities[rows]).all(axis=1)]
     right = [(one[usable].argmax(axis=1) == photos.labels[usable]).sum() for one in (torn, checkup.probabilities)]
     gain = (right[0] - right[1]) / max(1, len(usable))
     return float(min(1.0, accuracy + gain)) if gain > 0 else None
 
 
-def _make_bundle(
+def make_head_bundle(
     opened: OpenBackbone,
-    checkup: Checkup,
+    class_names: tuple[str, ...],
+    depths: SampleDepths,
     head: FittedHead,
-    novelty: Novelty | None,
-    measurement: Measurement | None,
+    novelty: Novelty | None = None,
+    measurement: Measurement | None = None,
 ) -> Bundle:
-    class_names = checkup.photos.class_names
+    """The model that a head and its backbone are.
+
+    Args:
+        opened: the backbone.
+        class_names: in the order of the head.
+        depths: how many bits white fills in deep photos.
+        head: fitted to embeddings of the backbone.
+        novelty: how unlike the photos of the training a photo is; `None` where that cannot be told.
+        measurement: of the head; `None` where there is none, as of one that is fitted again after every photo.
+    """
     size, num_classes = opened.embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
@@ -256,7 +312,7 @@ def _make_bundle(
     )
     return Bundle(
         class_names=class_names,
-        preprocess=replace(opened.embedder.preprocess, depths=checkup.seen.depths),
+        preprocess=replace(opened.embedder.preprocess, depths=depths),
         layers=layers,
         model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
         versions=installed_versions("scikit-learn"),

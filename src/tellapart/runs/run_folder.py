@@ -15,6 +15,7 @@ from tellapart.config import (
     AugmentConfig,
     ClassicConfig,
     DialConfig,
+    FinetuneConfig,
     RecipeConfig,
     ScratchConfig,
     SourceConfig,
@@ -294,6 +295,8 @@ def check_same_settings(stored: RecipeConfig, config: RecipeConfig) -> None:
 
 
 def _config_from(value: dict[str, Any]) -> RecipeConfig:
+    if value["recipe"] == "finetune":
+        return FinetuneConfig(**value)
     if value["recipe"] == "transfer":
         return TransferConfig(**value)
     if value["recipe"] == "scratch":

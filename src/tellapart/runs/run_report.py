@@ -17,10 +17,10 @@ from tellapart.checkup.check_up import Checkup, check_up, checkup_to_json
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, SourceConfig, TransferConfig
 from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import DatasetError
-from tellapart.images.preprocess import format_size
+from tellapart.images.preprocess import PreprocessSpec, format_size
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.next_steps import rank_steps
-from tellapart.photos.loading import digest_photos
+from tellapart.photos.loading import digest_photos, stream_collection
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, open_any_photos, source_paths
@@ -46,10 +46,12 @@ from tellapart.runs.run_tables import (
 )
 from tellapart.store import check_writable, to_json_bytes, write_file
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 from tellapart.untrusted import text_of
 from tellapart.watcher import Watcher
 
 REPORT_NAME, CHECK_NAME, CURVES_NAME = "report.html", "check.json", "curves.png"
+_SMALL = PreprocessSpec((8, 8))
 # Suspected labels that a click shows large, at most.
 _MOST_ENLARGED = 48
 
@@ -185,9 +187,12 @@ def rebuild_report(
     there = _photos_of_run(run_dir, decided.photos, split, predictor.class_names)
     if not len(there):
         raise DatasetError(
-            _(
+            ngettext(
+                "the only photo of {folder!r} is no longer in {source!r}, and the report needs it. Say where it is now"
+                " with `photos`.",
                 "none of the {num:,} photos of {folder!r} is in {source!r} any more, and the report needs them. Say"
-                " where they are now with `photos`."
+                " where they are now with `photos`.",
+                len(split),
             ).format(num=len(split), folder=str(run_dir), source=found.source),
             paths=source_paths(found),
         )
@@ -244,6 +249,8 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     if "backbone" in metrics["config"]:
         facts.append((_("backbone"), text_of(metrics["config"]["backbone"])))
         facts += _describe_eyes(metrics.get("eyes", {}))
+    if "fine_tuning" in metrics:
+        facts.append((_("fine-tuning"), text_of(metrics["fine_tuning"]["sentence"])))
     facts.append((_("photos for training"), f"{metrics['num_train']:,}"))
     facts.append((_("photos for testing"), f"{metrics['num_validation']:,}"))
     if "num_epochs" in metrics:
@@ -303,10 +310,21 @@ def _photos_of_run(
         paths=tuple(row["path"] for row in there),
         labels=np.array(labels, np.int64),
         class_names=class_names,
-        skipped=tuple(
-            Skipped(row["path"], row["reason"]) for row in read_rows(run_dir / SKIPPED_NAME, "path", "reason")
-        ),
+        skipped=_skipped_of_run(run_dir, photos),
     )
+
+
+def _skipped_of_run(run_dir: Path, photos: PhotoSet) -> tuple[Skipped, ...]:
+    """The files that `skipped.csv` names; the reason is told anew where the file is there, in today's language."""
+    rows = read_rows(run_dir / SKIPPED_NAME, "path", "reason")
+    portable = photos.portable()
+    reasons = {item.path: item.reason for item in portable.skipped}
+    unknown = {row["path"] for row in rows} - reasons.keys()
+    places = [place for place, path in enumerate(portable.paths) if path in unknown]
+    for number, item in stream_collection(photos.take(places), _SMALL, photos.limits):
+        if isinstance(item, Skipped):
+            reasons[portable.paths[places[number]]] = item.reason
+    return tuple(Skipped(row["path"], reasons.get(row["path"], row["reason"])) for row in rows)
 
 
 def _by_content(digests: Iterable[str | Skipped]) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one.
 
-`_train` tells the whole story; what is particular to a recipe is in `head_recipe.py` and `network_recipe.py`.
+`_train` tells the whole story; what is particular to a recipe is in `head_recipe.py`, `finetune_recipe.py` and
+`network_recipe.py`.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tellapart.checkup.check_up import Checkup
-from tellapart.config import DialConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.config import DialConfig, FinetuneConfig, RecipeConfig, ScratchConfig, SourceConfig, TransferConfig
 from tellapart.decisions.decisions import apply_own_decisions
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 from tellapart.installation import install_extra
@@ -64,9 +65,10 @@ def train(
         photos: labelled photos, as `open_photos` takes them; `None` with `resume` takes those of the run from
             where they were.
         out: folder of the run; new, empty, or an earlier run to resume.
-        config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the residual network
-            from scratch (`ScratchConfig`), or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, or
-            with `resume` the settings of the run.
+        config: how to train: a head on the embeddings of a frozen backbone (`TransferConfig`), the same with its last
+            blocks fine-tuned where that pays (`FinetuneConfig`), the residual network from scratch (`ScratchConfig`),
+            or the article's network (`ClassicConfig`); `None` is `TransferConfig()`, with `minutes` among the settings
+            `FinetuneConfig()`, and with `resume` the settings of the run.
         source: how labels are found and how many photos are taken.
         resume: go on with the run in `out`, killed or finished, up to `epochs` where there are epochs.
         watcher: who is told about the progress.
@@ -181,6 +183,11 @@ def open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
         check_can_train()
+        if isinstance(job.config, FinetuneConfig):
+            from tellapart.runs.finetune_recipe import FinetuneRecipe
+
+            yield FinetuneRecipe(job)
+            return
         from tellapart.runs.head_recipe import HeadRecipe
 
         yield HeadRecipe(job)

@@ -41,6 +41,7 @@ class StudioState:
         events: what pages are told.
         keys: what clients must show.
         facts: each adds to what `/api/project` says, under its name.
+        proposals: give the class that unsorted photos may be of, in the order in which a label helps most.
     """
 
     project: Project
@@ -48,6 +49,7 @@ class StudioState:
     events: EventBus
     keys: StudioKeys
     facts: dict[str, Callable[[], Any]]
+    proposals: Callable[[], dict[str, dict[str, Any]]] = dict
 
 
 class Command(BaseModel):
@@ -94,9 +96,10 @@ def make_project_routes(state: StudioState) -> APIRouter:
     async def run_command(command: Command) -> JSONResponse:
         return JSONResponse(await asyncio.to_thread(_run_command, project, command))
 
-    async def upload(request: Request, name: str = "", burst: str = "") -> JSONResponse:
-        to = await asyncio.to_thread(_destination, project, request.query_params.get("class", UNSORTED), burst)
-        path = await receive_file(request, project)
+    async def upload(request: Request, name: str = "", burst: str = "", batch: str = "") -> JSONResponse:
+        chosen = request.query_params.get("class", UNSORTED)
+        to = await asyncio.to_thread(_destination, project, chosen, burst, batch)
+        path = await receive_file(request, project, has_zips=request.url.path != PHONE_PHOTOS)
         added = await asyncio.to_thread(add_upload, project, state.copies, path, name, to)
         skipped = [{"name": file, "reason": reason} for file, reason in added.skipped]
         return JSONResponse({"revision": project.revision, "added": added.ids, "skipped": skipped})
@@ -177,11 +180,15 @@ def _list_photos(state: StudioState, chosen: str) -> bytes:
         except DatasetError as exc:
             raise RequestError(404, str(exc), reason="class") from exc
         photos = [photo for photo in now.photos if photo.label == name]
-    value = {"revision": now.revision, "photos": [_describe_photo(photo) for photo in photos]}
+    proposals = state.proposals() if chosen == UNSORTED else {}
+    order = {identity: place for place, identity in enumerate(proposals)}
+    photos.sort(key=lambda photo: order.get(photo.id, len(order)))
+    described = [_describe_photo(photo, proposals.get(photo.id)) for photo in photos]
+    value = {"revision": now.revision, "photos": described}
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def _describe_photo(photo: StudioPhoto) -> dict[str, Any]:
+def _describe_photo(photo: StudioPhoto, proposal: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "id": photo.id,
         "digest": photo.digest,
@@ -189,7 +196,7 @@ def _describe_photo(photo: StudioPhoto) -> dict[str, Any]:
         "group": photo.group,
         "origin": "studio" if photo.is_ours else "yours",
         "problem": photo.problem,
-        "proposal": None,
+        "proposal": proposal,
     }
 
 
@@ -223,19 +230,21 @@ def _run_command(project: Project, command: Command) -> dict[str, Any]:
     return {"revision": project.state().revision, "photos": renamed, **answer}
 
 
-def _destination(project: Project, chosen: str, burst: str) -> Destination:
-    """Where an upload goes.
+def _destination(project: Project, chosen: str, burst: str, batch: str) -> Destination:
+    """Where an upload goes, and with what it is undone: all photos of one burst, or all files of one drop.
 
     Raises:
-        RequestError: there is no such class, or the name of the burst is none.
+        RequestError: there is no such class, or the name of the burst or batch is none.
     """
-    if burst and not _BATCH.fullmatch(burst):
-        raise RequestError(400, _("`burst` {value!r} is no name of a burst.").format(value=burst[:64]))
-    batch = burst or None
+    for setting, value in (("burst", burst), ("batch", batch)):
+        if value and not _BATCH.fullmatch(value):
+            message = _("`{setting}` {value!r} cannot be a key. Give letters, digits, dots, dashes and underscores.")
+            raise RequestError(400, message.format(setting=setting, value=value[:64]))
+    key = burst or batch or None
     if chosen in (UNSORTED, BY_FOLDER):
-        return Destination(None, chosen == BY_FOLDER, batch, batch is not None)
+        return Destination(None, chosen == BY_FOLDER, key, bool(burst))
     try:
-        return Destination(commands.find_class(project, chosen), False, batch, batch is not None)
+        return Destination(commands.find_class(project, chosen), False, key, bool(burst))
     except DatasetError as exc:
         raise RequestError(409, str(exc), reason="command") from exc
 

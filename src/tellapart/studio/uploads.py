@@ -82,11 +82,16 @@ class _NewPhoto:
     label: str | None
 
 
-async def receive_file(request: Request, project: Project) -> Path:
+async def receive_file(request: Request, project: Project, *, has_zips: bool = True) -> Path:
     """The file in the body of a request, streamed to the folder for incoming ones; whoever calls removes it.
 
+    Args:
+        request: with a photo or a zip as its body.
+        project: that it is for.
+        has_zips: whether zips are taken.
+
     Raises:
-        RequestError: it is larger than photos may be, and no zip.
+        RequestError: it is larger than photos may be, and no zip; or a zip, and these are not taken.
         OutputError: the disk is full or fails.
         ClientDisconnect: the client has left before its end.
     """
@@ -98,6 +103,8 @@ async def receive_file(request: Request, project: Project) -> Path:
             async for chunk in request.stream():
                 buffer += chunk
                 if num_bytes == 0 and is_zip_of_files(bytes(buffer[:HEAD_BYTES])):
+                    if not has_zips:
+                        raise RequestError(415, _("Only photos can be sent to this address."), reason="phone")
                     most = ArchiveLimits().max_total_bytes
                 if num_bytes + len(buffer) > most:
                     raise too_large(most)

@@ -75,18 +75,23 @@ def restore_state(model: keras.Model, state: TrainingState) -> None:
             variable.assign(value)
 
 
-def save_checkpoint(checkpoint_dir: Path, state: TrainingState) -> None:
-    """Writes `state` as the newest checkpoint, keeps the one before it and deletes older ones.
+def save_checkpoint(checkpoint_dir: Path, state: TrainingState, num_kept: int = _NUM_KEPT) -> None:
+    """Writes `state` as the newest checkpoint, and deletes all but the newest ones.
+
+    Args:
+        checkpoint_dir: folder of one training; made when missing.
+        state: with a longer history than the one before.
+        num_kept: checkpoints that stay, with this one.
 
     Raises:
         OutputError: the disk is full or the folder cannot be written; the earlier checkpoints are untouched.
     """
-    checkpoint_dir.mkdir(exist_ok=True)
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
     data = _to_bytes(state)
     name = f"epoch-{len(state.history):06d}.npz"
     write_file(checkpoint_dir / name, data)
     earlier = [entry for entry in _read_manifest(checkpoint_dir) if entry["file"] != name]
-    entries = [{"file": name, "sha256": sha256_hex(data)}, *earlier][:_NUM_KEPT]
+    entries = [{"file": name, "sha256": sha256_hex(data)}, *earlier][:num_kept]
     write_file(checkpoint_dir / _MANIFEST_NAME, to_json_bytes(entries))
     kept = {entry["file"] for entry in entries}
     for path in checkpoint_dir.glob("epoch-*.npz"):

@@ -154,7 +154,8 @@ def with_length(config: RecipeConfig, num_epochs: int | None, seconds: float | N
     """`config` trained for a time where its recipe can be given one, else for a number of epochs, else as it is."""
     changed: Any = config
     if hasattr(config, "minutes") and seconds is not None:
-        changed = replace(changed, minutes=max(0.1, seconds / 60), epochs=None)
+        counted = {name: None for name in ("epochs", "steps") if hasattr(config, name)}
+        changed = replace(changed, minutes=max(0.1, seconds / 60), **counted)
     elif hasattr(config, "epochs") and not hasattr(config, "minutes") and num_epochs is not None:
         changed = replace(changed, epochs=num_epochs)
     return cast(RecipeConfig, changed)

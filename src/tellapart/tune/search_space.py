@@ -38,6 +38,12 @@ SEARCH_SPACES: dict[str, dict[str, Range]] = {
              "efficientnet-lite2", "efficientnet-lite2+mirrored")
         ),
     },
+    "finetune": {
+        "backbone": Choices(
+            (None, QUICK_BACKBONE, DEFAULT_BACKBONE, "efficientnet-lite1", "efficientnet-lite2")
+        ),
+        "flip": Choices((True, False)),
+    },
     "scratch": {
         "image_size": Choices((None, (64, 64), (96, 96), (128, 128), (160, 160))),
         "flip": Choices((True, False)),

@@ -16,7 +16,16 @@ from tellapart.web.predict_routes import refusals
 from tellapart.web.refusals import RequestError
 from tellapart.web.served_models import PhotoAnswer, ServedModel
 from tellapart.web.service_state import ServiceState
-from tellapart.web.tensors import ANSWER, IMAGE, PHOTO, PROBABILITIES, InferRequest, parse_request, write_response
+from tellapart.web.tensors import (
+    ANSWER,
+    IMAGE,
+    PHOTO,
+    PROBABILITIES,
+    InferRequest,
+    find_first_photo,
+    parse_request,
+    write_response,
+)
 
 _LENGTH_HEADER = "inference-header-content-length"
 _NAME = {"type": "string"}
@@ -148,9 +157,14 @@ def make_protocol_routes(state: ServiceState, version: str) -> APIRouter:
         """Classify photos, or images that are already at the size of the model."""
         served = find(name, version)
         state.queue.check()
-        async with state.bodies.read(request) as body:
+        length = request.headers.get(_LENGTH_HEADER)
+
+        def look(head: bytes) -> bool:
+            photo = find_first_photo(head, length)
+            return photo is None or served.check_head(photo, state.limits.image_limits)
+
+        async with state.bodies.read(request, look) as body:
             state.queue.check()
-            length = request.headers.get(_LENGTH_HEADER)
             parse = functools.partial(parse_request, body, length, state.limits.max_photos)
             (asked,) = await state.work(request, [parse])
             answers = await state.work(request, _works(state, served, asked))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from tellapart.web.request_body import find_photo
+from tellapart.web.request_body import find_photo, find_photo_head
 from tellapart.web.served_models import PhotoAnswer, ServedModel
 from tellapart.web.service_state import ServiceState
 
@@ -91,13 +91,17 @@ def make_predict_routes(state: ServiceState) -> APIRouter:
         state.queue.check()
         content_type = request.headers.get("content-type", "")
         limits = state.limits.image_limits
-        async with state.bodies.read(request) as body:
+
+        def look(head: bytes) -> bool:
+            return served.check_head(find_photo_head(head, content_type), limits)
+
+        async with state.bodies.read(request, look) as body:
             state.queue.check()
             answers = await state.work(
                 request, [lambda: served.answer_photo(find_photo(body, content_type), maker, limits, heatmap)]
             )
         state.count_answers(served, answers)
-        return JSONResponse(_describe(served, answers[0], heatmap))
+        return JSONResponse(describe_answer(served, answers[0], heatmap))
 
     @router.get("/models", response_model=ModelsAnswer, responses=refusals())
     async def models() -> JSONResponse:
@@ -112,7 +116,8 @@ def make_predict_routes(state: ServiceState) -> APIRouter:
     return router
 
 
-def _describe(served: ServedModel, answer: PhotoAnswer, with_heatmap: bool) -> dict[str, Any]:
+def describe_answer(served: ServedModel, answer: PhotoAnswer, with_heatmap: bool) -> dict[str, Any]:
+    """The answer as the fields of `PredictionAnswer`."""
     prediction = answer.prediction
     described = {
         "model": served.name,

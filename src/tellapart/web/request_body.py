@@ -1,6 +1,6 @@
 """The body of a request, counted while it arrives; and the one photo in it, raw or as a part of a form."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import Request
@@ -11,6 +11,9 @@ from tellapart.translation import gettext as _
 from tellapart.web.refusals import RequestError, too_large
 
 _FORM = b"multipart/form-data"
+# The beginning of a body that is looked at while the rest arrives; each look sees so many times more than the last.
+_MOST_HEAD_BYTES = 1024**2
+_HEAD_GROWTH = 4
 
 
 class BodyReader:
@@ -27,11 +30,18 @@ class BodyReader:
         self.num_buffered_bytes = 0
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
+    async def read(
+        self, request: Request, check_head: Callable[[bytes], bool] = lambda head: True
+    ) -> AsyncIterator[bytes]:
         """The body, which counts as held while the block runs.
 
+        Args:
+            request: whose body is read.
+            check_head: looks at the beginning of the body while the rest arrives: `False` asks for more of it, and a
+                `RequestError` refuses the body.
+
         Raises:
-            RequestError: it is too large, compressed, or there is no room for it now.
+            RequestError: it is too large, compressed, or refused, or there is no room for it now.
             ClientDisconnect: the client has left before its end.
         """
         if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -41,13 +51,20 @@ class BodyReader:
         if declared.isdecimal() and int(declared) > self._max_bytes:
             raise too_large(self._max_bytes)
         chunks: list[bytes] = []
-        num_bytes = 0
+        num_bytes, next_look = 0, 1
         try:
             async for chunk in request.stream():
                 num_bytes += len(chunk)
                 self.num_buffered_bytes += len(chunk)
                 self._check(num_bytes)
                 chunks.append(chunk)
+                if next_look <= num_bytes and declared != str(num_bytes):  # a whole body needs no look ahead
+                    is_settled = check_head(b"".join(chunks)[:_MOST_HEAD_BYTES])
+                    next_look = (
+                        self._max_bytes + 1
+                        if is_settled or num_bytes >= _MOST_HEAD_BYTES
+                        else (_HEAD_GROWTH * num_bytes)
+                    )
             body = b"".join(chunks)
             chunks.clear()
             yield body
@@ -87,6 +104,22 @@ def find_photo(body: bytes, content_type: str) -> bytes:
     return files[0]
 
 
+def find_photo_head(head: bytes, content_type: str) -> bytes:
+    """The beginning of the photo in the beginning of a body; empty where it is not there yet, or the form is broken.
+
+    Args:
+        head, content_type: as for `find_photo`.
+    """
+    kind, options = parse_options_header(content_type.encode("latin-1", "replace"))
+    if kind != _FORM:
+        return head
+    try:
+        parts = _FormParts(options.get(b"boundary", b"")).begin(head)
+    except (FormParserError, ValueError):
+        return b""
+    return next((data for is_file, data in parts if is_file), b"")
+
+
 class _FormParts:
     """The parts of a form, each with whether it is a file."""
 
@@ -113,10 +146,19 @@ class _FormParts:
         Raises:
             ValueError: the form is broken, or cut off.
         """
-        self._parser.write(body)
+        parts = self.begin(body)
         self._parser.finalize()
         if not self._is_whole:
             raise ValueError("the form has no end")
+        return parts
+
+    def begin(self, head: bytes) -> list[tuple[bool, bytes]]:
+        """The same for the beginning of a form, the last part as far as it is there.
+
+        Raises:
+            ValueError: the form is broken.
+        """
+        self._parser.write(head)
         return [(is_file, bytes(data)) for is_file, data in self._parts]
 
     def _end_header(self) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import ImageError, TellapartError
+from tellapart.images.gate import check_head
 from tellapart.images.preprocess import load_image
 from tellapart.predict.answers import AnswerMaker
 from tellapart.predict.bundle import BUNDLE_FILE, MODEL_FILE, Bundle, read_bundle
@@ -87,6 +88,17 @@ class ServedModel:
             BundleError: the model fails.
         """
         return PhotoAnswer(self.model.answer(image, maker))
+
+    def check_head(self, head: bytes, limits: ImageLimits) -> bool:
+        """Whether the beginning of a photo settles that its pixels are within the limits; `False` asks for more of it.
+
+        Raises:
+            RequestError: it has more pixels, or is no photo.
+        """
+        try:
+            return check_head(head, limits, self.model.preprocess.image_size)
+        except ImageError as exc:
+            raise photo_error(exc, head) from exc
 
     def answer_photo(self, data: bytes, maker: AnswerMaker, limits: ImageLimits, heatmap: bool = False) -> PhotoAnswer:
         """What the model says of the bytes of a photo.
@@ -186,14 +198,28 @@ class ServedModels:
             self.refresh()
 
     def _load(self, name: str) -> ServedModel:
-        bundle = read_bundle(self._folders[name])
-        model = Model(bundle, num_threads=1, path=self._folders[name])
-        maker = model.answer_maker(self._config.not_sure, self._config.none_of_these)
-        image = np.zeros(model.preprocess.shape, np.uint8)
-        model.answer(image, maker)  # the first run makes room for what all others need
-        begun = time.perf_counter()
-        model.answer(image, maker)
-        return ServedModel(name, _version(bundle), model, self._config, maker, time.perf_counter() - begun)
+        return open_served(name, read_bundle(self._folders[name]), self._config, self._folders[name])
+
+
+def open_served(name: str, bundle: Bundle, config: ServeConfig, path: Path | None = None) -> ServedModel:
+    """The model of a bundle, ready to answer one photo at a time.
+
+    Args:
+        name: by which it is asked for.
+        bundle: the model.
+        config: with the rates at which it answers.
+        path: the folder that the bundle was read from; `None` for one that is in no folder.
+
+    Raises:
+        TellapartError: it does not run, or cannot keep the rates.
+    """
+    model = Model(bundle, num_threads=1, path=path)
+    maker = model.answer_maker(config.not_sure, config.none_of_these)
+    image = np.zeros(model.preprocess.shape, np.uint8)
+    model.answer(image, maker)  # the first run makes room for what all others need
+    begun = time.perf_counter()
+    model.answer(image, maker)
+    return ServedModel(name, _version(bundle), model, config, maker, time.perf_counter() - begun)
 
 
 def _version(bundle: Bundle) -> str:

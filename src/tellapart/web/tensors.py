@@ -22,6 +22,7 @@ IMAGE, PHOTO = "image", "photo"
 PROBABILITIES, ANSWER = "probabilities", "answer"
 _DATATYPES = {IMAGE: "UINT8", PHOTO: "BYTES"}
 _MOST_AXES, _MOST_TENSORS = 8, 16
+_LENGTH_BYTES = 4  # before each item of a tensor of bytes
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,30 @@ def parse_request(body: bytes, header_length: str | None, max_photos: int) -> In
     if tensor["name"] == IMAGE:
         return InferRequest(request_id, tuple(items), (), outputs)
     return InferRequest(request_id, (), tuple(items), outputs)
+
+
+def find_first_photo(head: bytes, header_length: str | None) -> bytes | None:
+    """The beginning of the first photo behind the JSON of a request; empty: not there yet, `None`: there is none.
+
+    What is wrong with the request is found when it is parsed.
+
+    Args:
+        head: the beginning of the body.
+        header_length: as for `parse_request`.
+    """
+    if header_length is None or not header_length.isdecimal() or len(header_length) > len(str(MAX_JSON_BYTES)):
+        return None
+    num_json = int(header_length)
+    start = num_json + _LENGTH_BYTES
+    if len(head) < start:
+        return b""
+    try:
+        tensor, size = _only_input(parse_json(head[:num_json]))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+    if tensor["name"] != PHOTO or size is None:
+        return None
+    return head[start : start + int.from_bytes(head[num_json:start], "little")]
 
 
 def write_response(
@@ -173,13 +198,13 @@ def _decode_strings(data: Any, num_items: int) -> list[bytes]:
 
 
 def _split_bytes(data: bytes, num_items: int) -> list[bytes]:
-    """Items of 4 bytes of length, the lowest first, and so many bytes each."""
+    """Items of `_LENGTH_BYTES` of length, the lowest first, and so many bytes each."""
     items, start = [], 0
     for _number in range(num_items):
-        if start + 4 > len(data):
+        if start + _LENGTH_BYTES > len(data):
             raise ValueError(_("the bytes of the photos end too early"))
         (length,) = struct.unpack_from("<I", data, start)
-        start += 4 + length
+        start += _LENGTH_BYTES + length
         if start > len(data):
             raise ValueError(_("the bytes of the photos end too early"))
         items.append(data[start - length : start])
