@@ -89,10 +89,10 @@ def _photograph(address: str, chromium: str, driver: str) -> None:
         }
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         browser.get(address)
-        # The interval is there once the model is tested, and the pictures once they are drawn.
-        is_tested = "return document.querySelector('.interval') && document.querySelectorAll('.tile img').length > 11"
+        # Until the model is tested its figure is marked as provisional, and what works says so.
+        is_tested = "return document.querySelector('.interval') && !document.querySelector('.figure .tag, .busy')"
         WebDriverWait(browser, _MOST_SECONDS).until(lambda one: one.execute_script(is_tested))
-        are_drawn = "return [...document.querySelectorAll('.tile img')].every((one) => one.complete)"
+        are_drawn = "return [...document.querySelectorAll('.tile img')].filter((one) => one.complete).length > 11"
         WebDriverWait(browser, _MOST_SECONDS).until(lambda one: one.execute_script(are_drawn))
         browser.save_screenshot(str(STUDIO))
     finally:

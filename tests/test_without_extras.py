@@ -19,6 +19,15 @@ main()
 """
 
 
+def test_an_export_says_what_to_install(model_dir: Path, tmp_path: Path) -> None:
+    line = [sys.executable, "-c", DRIVER, "export", str(model_dir), "--to", "triton"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (
+        "--to triton needs onnx, which is not installed. Install it with: pip install 'tellapart[train]'" in done.stderr
+    )
+
+
 def run(*words: str, work_dir: Path) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-c", DRIVER, *words, "--cache-dir", str(work_dir / "cache")]
     return subprocess.run(line, cwd=work_dir, capture_output=True, text=True, check=False)

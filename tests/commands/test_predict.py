@@ -180,7 +180,7 @@ def test_where_no_photo_can_be_read_nothing_is_written_and_the_first_reason_is_s
     path = paint("a.png", "red")
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     outputs = PredictOutputs(csv=tmp_path / "out.csv", grid=tmp_path / "grid.png")
-    with pytest.raises(DatasetError, match="none of the 1 files.*a.png': is cut off"):
+    with pytest.raises(DatasetError, match="there are no predictions, because '.*a.png' is cut off"):
         write_predictions(model_dir, [path], outputs=outputs)
     assert not (tmp_path / "out.csv").exists()
     assert not (tmp_path / "grid.png").exists()

@@ -102,14 +102,15 @@ def test_a_wrong_export_is_caught_and_not_written(
     assert exports_of(tmp_path) == []
 
 
-def test_a_difference_that_is_accepted_stands_in_the_proof(
-    transfer_run: "Run", converted_here: Callable[..., None], tmp_path: Path
+def test_a_difference_that_is_accepted_stands_in_the_proof_without_the_folders_of_the_machine(
+    transfer_run: "Run", converted_here: Callable[..., None], animals_dir: Path, tmp_path: Path
 ) -> None:
     converted_here(swap_channels_of_model)
     done = tellapart.export_model(transfer_run.run_dir, "triton", tmp_path / "out", accept_difference=True)
     told = json.loads((done.folder / "export.json").read_text())["proof"]
     assert told["is_accepted"]
     assert "a probability differs by" in told["failures"][0]
+    assert str(animals_dir.parent) not in (done.folder / "export.json").read_text()
 
 
 def test_a_run_that_held_nothing_out_is_proved_on_its_training_photos(

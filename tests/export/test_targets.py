@@ -11,7 +11,9 @@ import pytest
 
 import tellapart
 from tellapart.backbones.onnx_session import open_session
+from tellapart.errors import ExportError
 from tellapart.export.target import TARGETS
+from tellapart.predict.bundle import Bundle
 
 if TYPE_CHECKING:
     from tellapart.runs.job import Run
@@ -87,3 +89,41 @@ def test_a_triton_repository_describes_inputs_and_outputs(
     assert '{ name: "probabilities" data_type: TYPE_FP32 dims: [2] label_filename: "labels.txt" }' in config
     assert '{ name: "distance" data_type: TYPE_FP32 dims: [1] reshape: { shape: [ ] } }' in config
     assert (folder / "1/model.onnx").is_file()
+
+
+@pytest.mark.parametrize("target", [pytest.param(target, marks=needs(target)) for target in ("keras", "coreml")])
+@pytest.mark.filterwarnings("ignore")
+def test_an_operator_that_a_target_lacks_is_one_clear_line(
+    target: str,
+    make_bundle: Callable[..., Bundle],
+    converted_here: Callable[..., None],
+    paint: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    converted_here()
+    model = tellapart.Model(make_bundle(model=colour_model_with("Erf")))
+    photo = paint("photos/red.png", "red").parent
+    with pytest.raises(ExportError, match="operator Erf .*Export it to openvino, triton or onnx-int8.$"):
+        model.export(target, tmp_path / "out", proof=photo)
+    assert not (tmp_path / "out").exists()
+
+
+def colour_model_with(operator: str) -> bytes:
+    """A classifier of 4x6 pixels for two classes that has this operator in it."""
+    nodes = [
+        onnx.helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        onnx.helper.make_node("Cast", ["planes"], ["float"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("GlobalAveragePool", ["float"], ["mean"]),
+        onnx.helper.make_node("Flatten", ["mean"], ["flat"]),
+        onnx.helper.make_node(operator, ["flat"], ["bent"]),
+        onnx.helper.make_node("Gemm", ["bent", "columns"], ["logits"]),
+        onnx.helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    columns = onnx.numpy_helper.from_array(np.eye(3, 2, dtype=np.float32), "columns")
+    values = [
+        onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["batch", 4, 6, 3]),
+        onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", 2]),
+    ]
+    graph = onnx.helper.make_graph(nodes, "bent", values[:1], values[1:], [columns])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    return model.SerializeToString()

@@ -89,12 +89,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_studio(folder: Path, tmp_path: Path) -> Callable[..., TestClient]:
+def open_studio(folder: Path, tmp_path: Path, tiny_backbone: Path) -> Callable[..., TestClient]:
     """A function that opens Studio for the folder; the client is to be entered as a context, and has no session."""
 
     def make(**keys: Any) -> TestClient:
         given = StudioKeys(TOKEN, port=8100, **keys)
-        config = StudioConfig(given, cache_dir=str(tmp_path / "cache"), look_seconds=0.05)
+        # A model that never rests: what trains is the business of tests/live and of test_model_routes.py.
+        config = StudioConfig(
+            given,
+            cache_dir=str(tmp_path / "cache"),
+            look_seconds=0.05,
+            backbone=str(tiny_backbone),
+            rest_seconds=3600.0,
+        )
         return TestClient(create_studio_app(folder, config), base_url=LOCAL, raise_server_exceptions=False)
 
     return make

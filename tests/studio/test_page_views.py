@@ -5,9 +5,8 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -44,8 +43,6 @@ pytestmark = [
     ),
 ]
 
-needs_model = pytest.mark.skipif(find_spec("tellapart.studio.model_routes") is None, reason="needs the model")
-
 
 @dataclass
 class Studio:
@@ -53,6 +50,9 @@ class Studio:
 
     folder: Path
     address: str
+
+
+Opened = Callable[[Path], AbstractContextManager[Studio]]
 
 
 def drawn(kind: int, seed: int) -> bytes:
@@ -95,11 +95,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @contextmanager
-def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
+def running(folder: Path, cache_dir: Path, backbone: Path) -> Iterator[Studio]:
     """Studio for a folder, in a thread."""
     listener = listen("127.0.0.1", 0, has_token=False)
     port = listener.getsockname()[1]
-    config = StudioConfig(StudioKeys(TOKEN, port=port), cache_dir=str(cache_dir), look_seconds=0.2)
+    config = StudioConfig(
+        StudioKeys(TOKEN, port=port),
+        cache_dir=str(cache_dir),
+        look_seconds=0.2,
+        backbone=str(backbone),
+        rest_seconds=1.0,
+    )
     server = Server(
         Config(create_studio_app(folder, config), log_config=None, lifespan="on", timeout_graceful_shutdown=1)
     )
@@ -113,26 +119,28 @@ def running(folder: Path, cache_dir: Path) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def opened(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Opened:
+    """A function from a folder to a Studio that is open for it as long as a block."""
+    cache_dir = tmp_path_factory.mktemp("cache")
+    return lambda folder: running(folder, cache_dir, tiny_backbone)
 
 
 @pytest.fixture
-def empty(tmp_path: Path, cache_dir: Path) -> Iterator[Studio]:
+def empty(tmp_path: Path, opened: Opened) -> Iterator[Studio]:
     """Studio on an empty folder."""
     (tmp_path / "zoo").mkdir()
-    with running(tmp_path / "zoo", cache_dir) as studio:
+    with opened(tmp_path / "zoo") as studio:
         yield studio
 
 
 @pytest.fixture(scope="module")
-def pets(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Studio]:
+def pets(tmp_path_factory: pytest.TempPathFactory, opened: Opened) -> Iterator[Studio]:
     """Studio on a folder with 12 cats, 12 dogs and 8 photos without a class."""
     folder = tmp_path_factory.mktemp("studio") / "pets"
     for kind, name in enumerate(("cat", "dog")):
         write_photos(folder / name, kind, 12)
     write_photos(folder, 1, 8, begin=100)
-    with running(folder, cache_dir) as studio:
+    with opened(folder) as studio:
         yield studio
 
 
@@ -184,7 +192,6 @@ def photos_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-@needs_model
 def test_a_teacher_goes_from_an_empty_folder_to_a_served_model(browser: Chrome, empty: Studio, tmp_path: Path) -> None:
     page = open_page(browser, empty)
     page.find_element(By.ID, "name-0").send_keys("cat" + Keys.ENTER)
@@ -369,7 +376,6 @@ def test_a_grid_of_any_size_has_all_photos_in_sight_and_at_most_300(browser: Chr
     assert open_page(browser, pets).execute_async_script(LAYOUT) == []
 
 
-@needs_model
 def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, pets: Studio) -> None:
     page = open_page(browser, pets, "/try")
     wait_until(page, lambda: ask(page, "/api/project")["model"]["accuracy"] is not None)
@@ -386,7 +392,6 @@ def test_the_answer_of_the_camera_goes_on_until_it_is_stopped(browser: Chrome, p
     assert page.get_log("browser") == []
 
 
-@needs_model
 def test_a_finding_is_decided_in_place_and_the_decision_is_on_disk(browser: Chrome, empty: Studio) -> None:
     for kind, name in enumerate(("cat", "dog")):
         write_photos(empty.folder / name, kind, 6)
@@ -412,14 +417,7 @@ axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => done
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core; `make axe` brings it")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/collect?class=unsorted",
-        "/collect?class=bin",
-        *(pytest.param(f"/{view}", marks=needs_model) for view in ("train", "check", "try", "use")),
-    ],
-)
+@pytest.mark.parametrize("path", ["/collect?class=unsorted", "/collect?class=bin", "/train", "/check", "/try", "/use"])
 def test_axe_finds_nothing_serious(path: str, scheme: str, browser: Chrome, pets: Studio) -> None:
     features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
@@ -436,7 +434,6 @@ def test_axe_finds_nothing_serious_in_an_empty_folder(browser: Chrome, empty: St
     assert page.execute_async_script(AXE_RUN) == []
 
 
-@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -448,7 +445,6 @@ def test_a_view_fits_a_phone(view: str, browser: Chrome, pets: Studio) -> None:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-@needs_model
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_chinese_view_has_no_english_sentence_of_the_page(view: str, browser: Chrome, pets: Studio) -> None:
     with use_language("zh"):
@@ -471,6 +467,12 @@ def test_everything_comes_from_studio_itself(browser: Chrome, pets: Studio) -> N
     assert [name for name in names if not name.startswith(pets.address)] == []
 
 
+def test_pages_that_were_left_keep_no_connection(browser: Chrome, pets: Studio) -> None:
+    for _ in range(8):  # a browser has six connections to a server
+        page = open_page(browser, pets)
+    assert ask(page, "/api/project")["name"] == "pets"
+
+
 def test_a_page_without_its_token_says_what_to_open(browser: Chrome, pets: Studio) -> None:
     browser.delete_all_cookies()
     browser.get(f"{pets.address}/collect")
@@ -479,10 +481,10 @@ def test_a_page_without_its_token_says_what_to_open(browser: Chrome, pets: Studi
     wait_until(browser, lambda: "tellapart studio" in text_of(browser, "main"))
 
 
-def test_a_page_says_that_studio_is_away(browser: Chrome, tmp_path: Path, cache_dir: Path) -> None:
+def test_a_page_says_that_studio_is_away(browser: Chrome, tmp_path: Path, opened: Opened) -> None:
     folder = tmp_path / "zoo"
     write_photos(folder / "cat", 0, 1)
-    with running(folder, cache_dir) as studio:
+    with opened(folder) as studio:
         page = open_page(browser, studio)
     wait(page, ".status .problem-text")
     assert "Studio" in text_of(page, ".status")

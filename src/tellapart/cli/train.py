@@ -87,6 +87,10 @@ def train(
         ),
     ] = None,
     cache_dir: CacheDir = None,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help=_("Write how far the training is to a JSON file, for other programs."), metavar="FILE"),
+    ] = None,
     threshold: Threshold = None,
     max_missed: MaxMissed = None,
     backbone: Annotated[
@@ -215,7 +219,7 @@ def train(
         settings["augment"] = None
     sources = choose_sources(photos, photos_now, out, resume)
     out = out or default_run_dir(sources or [""], str(chosen_recipe(settings)), resume)
-    _train(sources, out, resume, settings)
+    _train(sources, out, resume, settings, progress)
 
 
 def choose_sources(
@@ -286,17 +290,23 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
     return candidates[first_free - 1]
 
 
-def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any]) -> None:
+def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any], progress: Path | None) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
+    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
+    from tellapart.runs.progress_file import ProgressFile
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
     from tellapart.settings import chosen_recipe
 
     if resume or chosen_recipe(settings) != "transfer":
         keep_freed_memory()
-    with watch_training() as watcher:
-        run = train_photos(source, out, resume=resume, watcher=watcher, **settings)
+    if progress is not None:
+        is_own = has_keys("kind", "state", "pid")
+        check_output_files([OutputFile(progress, "progress", _("a file of progress"), is_own)], source or [])
+    with ProgressFile(progress) as told, watch_training() as watcher:
+        run = train_photos(source, out, resume=resume, watcher=told.watch(watcher), **settings)
+        told.is_stopped = run.is_stopped
     config = read_run_file(out).config
     console = make_console()
     for line in describe_run(run):

@@ -166,7 +166,7 @@ def _no_predictions(photos: PhotoSet, summary: PredictSummary) -> DatasetError:
     first = summary.first_skipped[0]
     return DatasetError(
         ngettext(
-            "the only file of {source!r} cannot be read, so there are no predictions: {path!r}: {reason}.",
+            "there are no predictions, because {path!r} {reason}.",
             "none of the {num:,} files of {source!r} can be read, so there are no predictions. The first is "
             "{path!r}: {reason}. `tellapart show` lists the reasons.",
             summary.num_skipped,

@@ -151,7 +151,9 @@ def _write_inputs(work_dir: Path, model: Model, target: Target, photos: ProofPho
     write_bundle(work_dir / BUNDLE_DIR, model.bundle)
     export_dir = work_dir / EXPORT_DIR
     (export_dir / PREPROCESSING_NAME).mkdir(parents=True)
-    write_file(export_dir / LABELS_NAME, "".join(f"{name}\n" for name in model.class_names).encode())
+    write_file(
+        export_dir / LABELS_NAME, "".join(f"{' '.join(name.splitlines())}\n" for name in model.class_names).encode()
+    )
     write_preprocessing(export_dir / PREPROCESSING_NAME, model.preprocess)
     if target.num_calibration:
         np.save(work_dir / CALIBRATION_NAME, calibration_images(photos.calibration, model))
@@ -177,6 +179,8 @@ def _convert(target: Target, model: Model, work_dir: Path, folder: Path) -> None
 def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, folder: Path) -> Proof:
     used, rows = _write_photos(work_dir, model, photos.photos)
     run_apart("run", target, work_dir, folder)
+    # What the proof names may travel, and where the photos are on this machine is nobody's business.
+    paths = photos.photos.portable().paths
     arrays, runtime = read_answers(work_dir / ANSWERS_NAME, work_dir / RUNTIME_NAME, target)
     answers = Answers(
         expected=model.predict_proba(used),
@@ -184,7 +188,7 @@ def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, fo
         found_by_own=arrays["own_probabilities"],
         pixels=arrays["pixels"],
         labels=None if photos.photos.labels is None else photos.photos.labels[rows],
-        paths=tuple(photos.photos.paths[row] for row in rows),
+        paths=tuple(paths[row] for row in rows),
         seconds=arrays["seconds"],
     )
     proof = compare_answers(answers, target, photos.kind, sure_from(model.selective), runtime)

@@ -25,7 +25,7 @@ from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, P
 from tellapart.translation import gettext as _
 
 MODEL_NAME = "model.onnx"
-_TEMPORARY_NAMES = ("float.onnx", "fused.onnx", "trunk.onnx")
+_TEMPORARY_NAMES = ("float.onnx", "fused.onnx", "trunk.onnx", "trunk-int8.onnx")
 _BATCH_SIZE = 4
 _OPERATORS = ("Add", "AveragePool", "Clip", "Conv", "Gemm", "MaxPool", "Relu")
 _PERCENTILE = 99.99
@@ -37,14 +37,16 @@ def convert(work: Conversion) -> None:
     """Writes `model.onnx` and the example."""
     quantization = import_quantization()
     outputs = (PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME)
-    float_path, fused_path, trunk_path = (work.folder.parent / name for name in _TEMPORARY_NAMES)
+    float_path, fused_path, trunk_path, int8_path = (work.folder.parent / name for name in _TEMPORARY_NAMES)
     float_path.write_bytes(answering_onnx(work.bundle.model, work.bundle.temperature, outputs))
     # Batch normalisation is multiplied into the kernels, which are then quantised.
     quantization.quant_pre_process(str(float_path), str(fused_path), skip_symbolic_shape=True)
     trunk, head = _cut(onnx.load_model(fused_path))
+    # A path: of a model in memory it makes a file whose name it draws with the help of a socket.
+    onnx.save_model(trunk, trunk_path)
     quantization.quantize_static(
-        trunk,
         str(trunk_path),
+        str(int8_path),
         _Batches(work.calibration),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(_OPERATORS),
@@ -55,7 +57,7 @@ def convert(work: Conversion) -> None:
         calibrate_method=quantization.CalibrationMethod.Percentile,
         extra_options={"CalibStridedMinMax": 1, "CalibPercentile": _PERCENTILE},
     )
-    (work.folder / MODEL_NAME).write_bytes(_join(onnx.load_model(trunk_path), head))
+    (work.folder / MODEL_NAME).write_bytes(_join(onnx.load_model(int8_path), head))
     write_example(work.folder, "onnxruntime", "import onnxruntime", _LINES)
 
 

@@ -126,7 +126,7 @@ def find_target(name: str) -> Target:
     check_choice("to", name, tuple(TARGETS))
     target = TARGETS[name]
     for module, extra in target.needs.items():
-        if find_spec(module) is None:
+        if not _is_installed(module):
             raise DependencyError(
                 _("`to={target!r}` needs {module}, which is not installed. Install it with: {command}").format(
                     target=name, module=module, command=install_extra(extra)
@@ -134,6 +134,14 @@ def find_target(name: str) -> Target:
                 name=module,
             )
     return target
+
+
+def _is_installed(module: str) -> bool:
+    """Whether the module can be imported, without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def module_of(target: Target) -> str:

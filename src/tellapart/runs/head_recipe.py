@@ -19,6 +19,7 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
+from tellapart.images.depth import SampleDepths
 from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
@@ -157,7 +158,9 @@ class HeadRecipe:
         Raises:
             TellapartError: the model answers differently.
         """
-        bundle = _make_bundle(opened, checkup, head, novelty, measurement, self._config.recipe)
+        class_names, depths = checkup.photos.class_names, checkup.seen.depths
+        bundle = make_head_bundle(opened, class_names, depths, head, novelty, measurement)
+        bundle = replace(bundle, recipe=self._config.recipe)
         predictor = Model(bundle)
         difference = self._largest_difference(opened, predictor, checkup, head)
         embeddings = checkup.seen.embeddings
@@ -282,15 +285,24 @@ def _leak_accuracy(
     return float(min(1.0, accuracy + gain)) if gain > 0 else None
 
 
-def _make_bundle(
+def make_head_bundle(
     opened: OpenBackbone,
-    checkup: Checkup,
+    class_names: tuple[str, ...],
+    depths: SampleDepths,
     head: FittedHead,
-    novelty: Novelty | None,
-    measurement: Measurement | None,
-    recipe: str,
+    novelty: Novelty | None = None,
+    measurement: Measurement | None = None,
 ) -> Bundle:
-    class_names = checkup.photos.class_names
+    """The model that a head and its backbone are.
+
+    Args:
+        opened: the backbone.
+        class_names: in the order of the head.
+        depths: how many bits white fills in deep photos.
+        head: fitted to embeddings of the backbone.
+        novelty: how unlike the photos of the training a photo is; `None` where that cannot be told.
+        measurement: of the head; `None` where there is none, as of one that is fitted again after every photo.
+    """
     size, num_classes = opened.embedder.embedding_size, len(class_names)
     layers = (
         LayerRecord("image", "InputLayer", opened.embedder.preprocess.shape, 0),
@@ -300,11 +312,11 @@ def _make_bundle(
     )
     return Bundle(
         class_names=class_names,
-        preprocess=replace(opened.embedder.preprocess, depths=checkup.seen.depths),
+        preprocess=replace(opened.embedder.preprocess, depths=depths),
         layers=layers,
         model=add_head(opened.backbone.model, head.weights, head.bias, novelty),
         versions=installed_versions("scikit-learn"),
-        recipe=recipe,
+        recipe="transfer",
         selective=() if measurement is None else measurement.selective,
         operating=() if measurement is None else measurement.operating,
         usual_distances=() if novelty is None else novelty.quantiles,

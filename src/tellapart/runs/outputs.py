@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tellapart.errors import OutputError
 from tellapart.formats.photo_formats import sniff_format
-from tellapart.photos.names import name_some
+from tellapart.photos.names import PROJECT_DIR_NAME, name_some
 from tellapart.store import check_folder_writable, check_writable, is_partial, output_error, to_csv_bytes
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json
@@ -185,11 +185,14 @@ def _refused_dir(path: Path, exc: OSError, setting: str) -> OutputError:
 def check_outside(out_dir: Path, source: str | Path, setting: str = "out") -> None:
     """Nothing, if `out_dir` is not within the folder of photos `source`, nor where links in it lead.
 
-    A source that is no folder holds no other.
+    A source that is no folder holds no other. What lies in its folder `.tellapart`, as the runs of Studio do, is never
+    read as photos.
 
     Raises:
         OutputError: it is.
     """
+    if is_inside(out_dir, Path(source) / PROJECT_DIR_NAME):
+        return
     if any(is_inside(out_dir, folder) for folder in _folders_read(Path(source))):
         raise OutputError(
             _(
@@ -210,6 +213,8 @@ def _check_source(file: OutputFile, source: Path, folders: Sequence[Path]) -> No
             ).format(setting=file.setting, path=shown),
             path=file.path,
         )
+    if is_inside(file.path, source / PROJECT_DIR_NAME):
+        return
     if any(is_inside(file.path, folder) for folder in folders):
         raise OutputError(
             _(

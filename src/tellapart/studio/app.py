@@ -9,11 +9,15 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from tellapart.config import ImageLimits
+from tellapart.live.live_model import REST_SECONDS
 from tellapart.project.project import Project
 from tellapart.project.small_copies import BackgroundPass, SmallCopies
 from tellapart.studio.events import EventBus
+from tellapart.studio.model_routes import make_model_routes
+from tellapart.studio.model_side import ModelSide
 from tellapart.studio.page_shell import make_shell_routes
 from tellapart.studio.project_routes import StudioState, make_copy_routes, make_project_routes
+from tellapart.studio.run_routes import make_job_routes, make_run_routes
 from tellapart.studio.studio_access import StudioGuard, StudioKeys
 from tellapart.web.refusals import answer_errors
 from tellapart.web.request_log import RequestLog
@@ -34,12 +38,16 @@ class StudioConfig:
         limits: the largest photo that is read.
         cache_dir: folder of the cache; `None` is the user's own.
         look_seconds: how often the folder is looked at for changes of other programs.
+        backbone: what photos are looked at with; `None` leaves it to the training.
+        rest_seconds: without a change, after which the model is chosen with cross-validation.
     """
 
     keys: StudioKeys
     limits: ImageLimits = ImageLimits()
     cache_dir: str | None = None
     look_seconds: float = 2.0
+    backbone: str | None = None
+    rest_seconds: float = REST_SECONDS
 
 
 def create_studio_app(folder: Path, config: StudioConfig, log: RequestLog | None = None) -> FastAPI:
@@ -60,7 +68,8 @@ def create_studio_app(folder: Path, config: StudioConfig, log: RequestLog | None
     metrics, events = ServiceMetrics(), EventBus()
     project = Project(folder, config.limits)
     copies = SmallCopies(config.limits, config.cache_dir)
-    state = StudioState(project, copies, events, config.keys, {})
+    side = ModelSide(project, events, config.cache_dir, config.backbone, config.rest_seconds)
+    state = StudioState(project, copies, events, config.keys, side.facts(), side.proposals)
     project.on_change(lambda: events.publish("project", {"revision": project.revision}))
     background = BackgroundPass(project, copies, config.look_seconds, lambda error: log.add("defect", error=error))
     app = FastAPI(
@@ -68,12 +77,15 @@ def create_studio_app(folder: Path, config: StudioConfig, log: RequestLog | None
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: _lifespan(state, background, log),
+        lifespan=lambda app: _lifespan(state, side, background, log),
         telemetry=NO_TELEMETRY,
     )
     app.state.studio, app.state.metrics = state, metrics
     app.include_router(make_project_routes(state))
     app.include_router(make_copy_routes(state))
+    app.include_router(make_model_routes(side))
+    app.include_router(make_job_routes(side))
+    app.include_router(make_run_routes(side))
     app.include_router(make_shell_routes())
     answer_errors(app, metrics, log)
     app.add_middleware(StudioGuard, keys=config.keys, metrics=metrics, log=log)
@@ -81,13 +93,17 @@ def create_studio_app(folder: Path, config: StudioConfig, log: RequestLog | None
 
 
 @asynccontextmanager
-async def _lifespan(state: StudioState, background: BackgroundPass, log: RequestLog) -> AsyncIterator[None]:
+async def _lifespan(
+    state: StudioState, side: ModelSide, background: BackgroundPass, log: RequestLog
+) -> AsyncIterator[None]:
     log.start()
     background.start()
+    side.start()
     try:
         yield
     finally:
         state.events.close()
+        await asyncio.to_thread(side.close)
         await asyncio.to_thread(background.close)
         await asyncio.to_thread(state.project.close)
         await asyncio.to_thread(state.copies.close)

@@ -41,6 +41,7 @@ class StudioState:
         events: what pages are told.
         keys: what clients must show.
         facts: each adds to what `/api/project` says, under its name.
+        proposals: give the class that unsorted photos may be of, in the order in which a label helps most.
     """
 
     project: Project
@@ -48,6 +49,7 @@ class StudioState:
     events: EventBus
     keys: StudioKeys
     facts: dict[str, Callable[[], Any]]
+    proposals: Callable[[], dict[str, dict[str, Any]]] = dict
 
 
 class Command(BaseModel):
@@ -178,11 +180,15 @@ def _list_photos(state: StudioState, chosen: str) -> bytes:
         except DatasetError as exc:
             raise RequestError(404, str(exc), reason="class") from exc
         photos = [photo for photo in now.photos if photo.label == name]
-    value = {"revision": now.revision, "photos": [_describe_photo(photo) for photo in photos]}
+    proposals = state.proposals() if chosen == UNSORTED else {}
+    order = {identity: place for place, identity in enumerate(proposals)}
+    photos.sort(key=lambda photo: order.get(photo.id, len(order)))
+    described = [_describe_photo(photo, proposals.get(photo.id)) for photo in photos]
+    value = {"revision": now.revision, "photos": described}
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def _describe_photo(photo: StudioPhoto) -> dict[str, Any]:
+def _describe_photo(photo: StudioPhoto, proposal: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "id": photo.id,
         "digest": photo.digest,
@@ -190,7 +196,7 @@ def _describe_photo(photo: StudioPhoto) -> dict[str, Any]:
         "group": photo.group,
         "origin": "studio" if photo.is_ours else "yours",
         "problem": photo.problem,
-        "proposal": None,
+        "proposal": proposal,
     }
 
 

@@ -101,7 +101,7 @@ def make_predict_routes(state: ServiceState) -> APIRouter:
                 request, [lambda: served.answer_photo(find_photo(body, content_type), maker, limits, heatmap)]
             )
         state.count_answers(served, answers)
-        return JSONResponse(_describe(served, answers[0], heatmap))
+        return JSONResponse(describe_answer(served, answers[0], heatmap))
 
     @router.get("/models", response_model=ModelsAnswer, responses=refusals())
     async def models() -> JSONResponse:
@@ -116,7 +116,8 @@ def make_predict_routes(state: ServiceState) -> APIRouter:
     return router
 
 
-def _describe(served: ServedModel, answer: PhotoAnswer, with_heatmap: bool) -> dict[str, Any]:
+def describe_answer(served: ServedModel, answer: PhotoAnswer, with_heatmap: bool) -> dict[str, Any]:
+    """The answer as the fields of `PredictionAnswer`."""
     prediction = answer.prediction
     described = {
         "model": served.name,

@@ -198,14 +198,28 @@ class ServedModels:
             self.refresh()
 
     def _load(self, name: str) -> ServedModel:
-        bundle = read_bundle(self._folders[name])
-        model = Model(bundle, num_threads=1, path=self._folders[name])
-        maker = model.answer_maker(self._config.not_sure, self._config.none_of_these)
-        image = np.zeros(model.preprocess.shape, np.uint8)
-        model.answer(image, maker)  # the first run makes room for what all others need
-        begun = time.perf_counter()
-        model.answer(image, maker)
-        return ServedModel(name, _version(bundle), model, self._config, maker, time.perf_counter() - begun)
+        return open_served(name, read_bundle(self._folders[name]), self._config, self._folders[name])
+
+
+def open_served(name: str, bundle: Bundle, config: ServeConfig, path: Path | None = None) -> ServedModel:
+    """The model of a bundle, ready to answer one photo at a time.
+
+    Args:
+        name: by which it is asked for.
+        bundle: the model.
+        config: with the rates at which it answers.
+        path: the folder that the bundle was read from; `None` for one that is in no folder.
+
+    Raises:
+        TellapartError: it does not run, or cannot keep the rates.
+    """
+    model = Model(bundle, num_threads=1, path=path)
+    maker = model.answer_maker(config.not_sure, config.none_of_these)
+    image = np.zeros(model.preprocess.shape, np.uint8)
+    model.answer(image, maker)  # the first run makes room for what all others need
+    begun = time.perf_counter()
+    model.answer(image, maker)
+    return ServedModel(name, _version(bundle), model, config, maker, time.perf_counter() - begun)
 
 
 def _version(bundle: Bundle) -> str:

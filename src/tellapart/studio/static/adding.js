@@ -1,7 +1,7 @@
 // The ways in for photos: the camera, files, folders, a phone. They go into the class that is shown.
 // @ts-check
 import { Camera, cameras } from "./camera.js";
-import { html } from "./html.js";
+import { html, withCode } from "./html.js";
 import { project, say } from "./store.js";
 import { _, ngettext } from "./translation.js";
 import { filesOf, newBurst, upload } from "./uploads.js";
@@ -42,7 +42,7 @@ export function PhonePanel() {
       ? html`<img class="qr" src=${`data:image/svg+xml;utf8,${encodeURIComponent(lan.qr_svg)}`} alt=${_("QR code of the address for a phone")} />
           <div><p>${_("Point the camera of a phone in the same network at this code. The phone can only add photos.")}</p>
           <p class="faint">${lan.address}</p></div>`
-      : html`<p>${_("Start Studio with `tellapart studio --lan` to add photos from a phone in the same network.")}</p>`}
+      : html`<p>${withCode(_("Start Studio with `tellapart studio --lan` to add photos from a phone in the same network."))}</p>`}
   </div>`;
 }
 

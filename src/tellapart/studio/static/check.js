@@ -8,13 +8,11 @@ import { _, ngettext, percent } from "./translation.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 /** @typedef {{id: string, digest: string, name: string, class: string | null, proposal: {class: string, probability: number} | null}} FoundPhoto */
-/** @typedef {{name: string, title: string, sentence: string, action: string | null, groups?: FoundPhoto[][], photos?: FoundPhoto[]}} Finding */
+/** @typedef {{name: string, title: string, sentence: string, groups: FoundPhoto[][]}} Finding */
 
 // More would be neither looked at nor quick to draw; the rest comes up as these are decided.
 const MOST_GROUPS = 24;
 
-/** @param {Finding} finding @returns {FoundPhoto[][]} */
-const groupsOf = (finding) => finding.groups ?? (finding.photos ?? []).map((photo) => [photo]);
 /** @param {FoundPhoto[]} group */
 const keyOf = (group) => group.map((photo) => photo.id).join(" ");
 
@@ -49,9 +47,9 @@ export function Check() {
 
   const known = checks.value;
   const findings = /** @type {Finding[]} */ (known?.findings ?? [])
-    .map((finding) => ({ finding, groups: groupsOf(finding).filter((group) => !decided.has(keyOf(group))) }));
+    .map((finding) => ({ finding, groups: finding.groups.filter((group) => !decided.has(keyOf(group))) }));
   const open = findings.filter(({ groups }) => groups.length);
-  const facts = findings.filter(({ finding }) => !groupsOf(finding).length);
+  const facts = findings.filter(({ finding }) => !finding.groups.length);
   useEffect(() => setDecided(new Set()), [known]);
 
   return html`<div class="reading check">
@@ -59,7 +57,6 @@ export function Check() {
     <p class="lead" aria-live="polite">${leadOf(known, open.length)}</p>
     ${open.map(({ finding, groups }) => html`<section class="finding" key=${finding.name}>
       <h2>${finding.title}</h2><p class="faint">${finding.sentence}</p>
-      ${finding.action && html`<p>${finding.action}</p>`}
       <div class="groups">${groups.slice(0, MOST_GROUPS).map((group) => html`<${Group} key=${keyOf(group)} group=${group} isBusy=${busy === keyOf(group)}
         settle=${settle} onLarge=${(/** @type {number} */ place) => setLarge({ photos: group, place })} />`)}</div>
       ${groups.length > MOST_GROUPS && html`<p class="faint">${ngettext("{num} more comes up as you decide.", "{num} more come up as you decide.", groups.length - MOST_GROUPS)}</p>`}
@@ -73,6 +70,7 @@ export function Check() {
 /** @param {any} known @param {number} num findings with photos */
 function leadOf(known, num) {
   if (!known || ["running", "waiting"].includes(known.state)) return _("The photos are being checked. Findings appear here.");
+  if (known.state === "failed") return known.message;
   if (known.state === "none") return _("There is nothing to check yet. Add photos first.");
   if (!num) return _("No problems found in the photos.");
   return _("Look at each photo and decide. Your own files stay as they are.");
@@ -84,11 +82,14 @@ function leadOf(known, num) {
 function Group({ group, isBusy, settle, onLarge }) {
   const key = keyOf(group);
   const ids = group.map((photo) => photo.id);
+  const given = new Set(group.map((photo) => photo.class));
+  const several = given.size > 1 ? classes().filter((one) => given.has(one.id)) : [];
   return html`<div class="group" aria-busy=${isBusy ? "true" : "false"}>
     <div class="shots">${group.map((photo, place) => html`<${Shot} key=${photo.id} photo=${photo} onLarge=${() => onLarge(place)} />`)}</div>
     <div class="buttons">
       ${group.length > 1
-        ? html`<button type="button" class="decide" onClick=${() => settle(key, () => keepFirst(ids))}>${_("Keep the first, bin the others")}</button>
+        ? html`${several.map((one) => html`<button type="button" class="decide" key=${one.id} onClick=${() => settle(key, () => label(ids, one.id))}>${_("All are {name}", { name: one.name })}</button>`)}
+            <button type="button" class=${several.length ? "" : "decide"} onClick=${() => settle(key, () => keepFirst(ids))}>${_("Keep the first, bin the others")}</button>
             <button type="button" onClick=${() => settle(key, () => command({ do: "keep", photos: ids }))}>${_("Keep all")}</button>
             <button type="button" onClick=${() => settle(key, () => bin(ids))}>${_("Bin all")}</button>`
         : html`<${OneDecision} photo=${group[0]} settle=${settle} />`}

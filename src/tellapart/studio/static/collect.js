@@ -84,7 +84,7 @@ export function Collect() {
       ${isRecorderOpen.value && of !== "bin" && html`<${Recorder} key=${to} to=${to} name=${name} />`}
       ${list.length ? html`<${Actions} of=${of} onAccept=${accept} onFind=${() => setTyped("")} onLarge=${() => setLarge(true)} />` : null}
       ${list.length
-        ? html`<${Grid} key=${of} photos=${list} label=${_("Photos of {name}", { name })} hint=${of === "unsorted" ? Hint : undefined}
+        ? html`<${Grid} key=${of} photos=${list} label=${_("Photos of {name}", { name })} hint=${of === "unsorted" ? hintOf : undefined}
             onOpen=${() => setLarge(true)} onKey=${onKey} />`
         : photos.value.of === of && html`<${Empty} of=${of} name=${name} />`}
     </section>
@@ -94,10 +94,10 @@ export function Collect() {
 }
 
 /** What the model proposes for a photo, on its tile. @param {Photo} photo */
-function Hint(photo) {
+function hintOf(photo) {
   const proposed = photo.proposal && classOf(photo.proposal.class);
   if (!proposed || !photo.proposal) return null;
-  return html`<span class=${`hint color-${proposed.color_index % 8}`}>${proposed.name} ${percent(photo.proposal.probability, 0)}</span>`;
+  return { text: `${proposed.name} ${percent(photo.proposal.probability, 0)}`, color: proposed.color_index % 8 };
 }
 
 /** The keys as buttons, for a mouse or a finger. @param {{of: string, onAccept: () => void, onFind: () => void, onLarge: () => void}} properties */

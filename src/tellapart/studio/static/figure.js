@@ -6,6 +6,7 @@ import { _, ngettext, percent } from "./translation.js";
 /** @param {{model: import("./store.js").Model | null, isLarge?: boolean}} properties */
 export function Figure({ model, isLarge }) {
   const accuracy = model?.accuracy ?? null;
+  const isBusy = model && ["fitting", "choosing"].includes(model.state);
   return html`<div class=${`figure${isLarge ? " large-figure" : ""}`} aria-live="polite">
     ${model && accuracy !== null
       ? html`<p class="value">${percent(accuracy, model.num_photos > 200 ? 1 : 0)}
@@ -15,8 +16,8 @@ export function Figure({ model, isLarge }) {
             ? ngettext("Right this often on {num} photo, by a quick test.", "Right this often on {num} photos, by a quick test.", model.num_photos)
             : ngettext("Right this often on {num} photo it was not trained on.", "Right this often on {num} photos it was not trained on.", model.num_photos)}</p>`
       : html`<p class="faint">${_("Training starts by itself once two classes have a few photos.")}</p>`}
-    ${model?.message && html`<p class=${model.state === "none" || model.state === "waiting" ? "faint" : "state"}>${model.message}</p>`}
-    ${model && ["fitting", "choosing"].includes(model.state) && html`<p class="busy">${model.state === "fitting" ? _("Learning …") : _("Testing the model by cross-validation …")}</p>`}
+    ${model?.message && !isBusy && html`<p class=${model.state === "failed" ? "problem-text" : "faint"}>${model.message}</p>`}
+    ${isBusy && html`<p class="busy">${model.message || (model.state === "fitting" ? _("Learning …") : _("Testing the model by cross-validation …"))}</p>`}
   </div>`;
 }
 

@@ -39,7 +39,7 @@ export function layout(width, height, top, num) {
 }
 
 /**
- * @param {{photos: Photo[], label: string, hint?: (photo: Photo) => unknown, onOpen: (photo: Photo) => void, onKey: (event: KeyboardEvent) => void}} properties
+ * @param {{photos: Photo[], label: string, hint?: (photo: Photo) => {text: string, color: number} | null, onOpen: (photo: Photo) => void, onKey: (event: KeyboardEvent) => void}} properties
  */
 export function Grid({ photos, label, hint, onOpen, onKey }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
@@ -127,13 +127,14 @@ export function Grid({ photos, label, hint, onOpen, onKey }) {
 /** @param {any} properties */
 function Tile({ photo, place, num, side, left, top, isCurrent, isSelected, hint, onClick, onOpen }) {
   const shown = photo.problem ?? photo.name;
-  return html`<div id=${`photo-${photo.id}`} role="option" aria-selected=${isSelected ? "true" : "false"} aria-label=${shown}
+  const proposed = hint?.(photo);
+  return html`<div id=${`photo-${photo.id}`} role="option" aria-selected=${isSelected ? "true" : "false"} aria-label=${proposed ? `${proposed.text}, ${shown}` : shown}
     aria-setsize=${num} aria-posinset=${place + 1} title=${shown} onClick=${(/** @type {MouseEvent} */ event) => onClick(event, place)}
     onDblClick=${() => onOpen(photo)} class=${`tile${isCurrent ? " current" : ""}`}
     style=${{ width: `${side}px`, height: `${side}px`, transform: `translate(${left}px, ${top}px)` }}>
     ${photo.digest && !photo.problem
       ? html`<img src=${`/thumb/${photo.digest}.webp`} alt="" draggable=${false} decoding="async" />`
       : html`<span class="no-picture" aria-hidden="true">${photo.problem ? _("Not readable") : ""}</span>`}
-    ${hint?.(photo)}
+    ${proposed && html`<span class=${`hint color-${proposed.color}`}>${proposed.text}</span>`}
   </div>`;
 }

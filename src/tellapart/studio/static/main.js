@@ -3,7 +3,7 @@
 // @ts-check
 import { Check } from "./check.js";
 import { Collect } from "./collect.js";
-import { html } from "./html.js";
+import { html, withCode } from "./html.js";
 import { followLink, view } from "./route.js";
 import { chosen, classOf, classes, connection, notice, project, say, start, undo } from "./store.js";
 import { Train } from "./train.js";
@@ -58,7 +58,7 @@ function Head({ shown }) {
 
 function Locked() {
   return html`<div class="reading"><h1>${_("Open Studio with its whole address")}</h1>
-    <p class="lead">${_("The terminal in which you started `tellapart studio` shows the address. It ends with a secret that keeps others out.")}</p></div>`;
+    <p class="lead">${withCode(_("The terminal in which you started `tellapart studio` shows the address. It ends with a secret that keeps others out."))}</p></div>`;
 }
 
 /** What happened last, how far the files are, and whether the server is there; at the lower edge, where it covers nothing. */

@@ -10,8 +10,8 @@ import { batch, computed, effect, signal } from "./vendor/signals.js";
  * @typedef {{id: string, name: string, num_photos: number, color_index: number}} PhotoClass
  * @typedef {{class: string, probability: number}} Proposal
  * @typedef {{id: string, digest: string | null, name: string, group: string | null, origin: string, problem: string | null, proposal: Proposal | null}} Photo
- * @typedef {{id: string, recipe: string, state: string, progress: number | null, message: string}} Job
- * @typedef {{state: string, accuracy: number | null, interval: [number, number] | null, is_provisional: boolean, num_photos: number, num_seconds: number | null, message: string | null}} Model
+ * @typedef {{id: string, recipe: string, state: string, progress: number | null, message: string, epoch: number | null, num_epochs: number | null, seconds_left: number | null, can_pause: boolean, can_resume: boolean}} Job
+ * @typedef {{state: string, accuracy: number | null, interval: [number, number] | null, is_provisional: boolean, num_photos: number, num_seconds: number, message: string, run: string | null, num_proposed: number}} Model
  */
 
 /** @type {import("./vendor/signals.js").Signal<any>} */
@@ -189,6 +189,7 @@ function restful(load) {
 }
 
 const followProject = restful(loadAll);
+const followChecks = restful(() => loadChecks());
 
 let token = "";
 
@@ -207,7 +208,13 @@ export async function start() {
   listen(
     {
       project: followProject,
-      model: (model) => (project.value = { ...project.value, model }),
+      model: (/** @type {Model} */ model) => {
+        const isOther = model.num_proposed !== project.value.model?.num_proposed;
+        project.value = { ...project.value, model };
+        if (isOther && chosen.value === "unsorted") loadPhotos();
+        // What can be checked are the photos that the model has seen by now.
+        if (view.value === "check") followChecks();
+      },
       job: (job) => {
         const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);
         project.value = { ...project.value, jobs: [job, ...others] };
@@ -216,10 +223,8 @@ export async function start() {
     },
     (isOpen) => {
       if (connection.value === "locked") return;
-      const wasAway = connection.value === "away";
       connection.value = isOpen ? "open" : "away";
-      // A server that was started again asks for its new token.
-      if (!isOpen || wasAway) loadAll();
+      loadAll();
     },
   );
   effect(() => {

@@ -28,7 +28,7 @@ function recipeSentence(recipe) {
 
 /** @param {string} state */
 function stateName(state) {
-  return { queued: _("waits"), running: _("runs"), paused: _("paused"), done: _("done"), failed: _("failed"), cancelled: _("cancelled"), interrupted: _("interrupted") }[state] ?? state;
+  return { running: _("runs"), paused: _("paused"), done: _("done"), failed: _("failed"), interrupted: _("interrupted") }[state] ?? state;
 }
 
 export function Train() {
@@ -77,6 +77,16 @@ function Recipe({ recipe }) {
     </div></div>`;
 }
 
+/** How far a training is, in words. @param {import("./store.js").Job} job */
+function wordsOf(job) {
+  if (job.message) return job.message;
+  if (job.epoch === null || job.num_epochs === null) return "";
+  const epoch = _("Epoch {epoch} of {num_epochs}", { epoch: job.epoch, num_epochs: job.num_epochs });
+  if (job.seconds_left === null) return epoch;
+  const minutes = Math.max(1, Math.round(job.seconds_left / 60));
+  return `${epoch}, ${ngettext("about {num} minute left", "about {num} minutes left", minutes)}`;
+}
+
 /** @param {{job: import("./store.js").Job}} properties */
 function JobRow({ job }) {
   /** @param {string} what */
@@ -88,16 +98,16 @@ function JobRow({ job }) {
       sayError(error);
     }
   };
-  const isOpen = ["queued", "running", "paused", "interrupted"].includes(job.state);
-  const isStill = job.state === "paused" || job.state === "interrupted";
   return html`<li class=${`job ${job.state}`}>
-    <div><b>${recipeName(job.recipe)}</b> <span class="tag">${stateName(job.state)}</span> <span class="faint">${job.message}</span></div>
-    ${isOpen && html`<progress max="1" value=${job.progress ?? undefined} aria-label=${_("How far the training is")}></progress>
-      <span class="n">${job.progress === null ? "" : percent(job.progress, 0)}</span>
-      <div class="buttons">
-        ${isStill ? html`<button type="button" onClick=${() => tell("resume")}>${_("Continue")}</button>` : html`<button type="button" onClick=${() => tell("pause")}>${_("Pause")}</button>`}
-        <button type="button" onClick=${() => tell("cancel")}>${_("Cancel")}</button>
-      </div>`}
-    ${job.state === "done" && html`<a class="button" href="/use" onClick=${followLink}>${_("See the result")}</a>`}
+    <div><b>${recipeName(job.recipe)}</b> <span class="tag">${stateName(job.state)}</span> <span class=${job.state === "failed" ? "problem-text" : "faint"}>${wordsOf(job)}</span></div>
+    ${job.state === "done"
+      ? html`<a class="button" href="/use" onClick=${followLink}>${_("See the result")}</a>`
+      : html`<progress max="1" value=${job.progress ?? undefined} aria-label=${_("How far the training is")}></progress>
+          <span class="n">${job.progress === null ? "" : percent(job.progress, 0)}</span>
+          <div class="buttons">
+            ${job.can_resume && html`<button type="button" onClick=${() => tell("resume")}>${_("Continue")}</button>`}
+            ${job.can_pause && html`<button type="button" onClick=${() => tell("pause")}>${_("Pause")}</button>`}
+            <button type="button" onClick=${() => tell("cancel")}>${_("Cancel")}</button>
+          </div>`}
   </li>`;
 }

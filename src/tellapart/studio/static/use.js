@@ -8,12 +8,12 @@ import { recipeName } from "./train.js";
 import { _, ngettext, percent } from "./translation.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 
-/** @typedef {{id: string, name: string, recipe: string, when: string, verdict: string, verdict_sentence: string, accuracy: number | null, interval: [number, number] | null, report: string}} Run */
+/** @typedef {{id: string, name: string, recipe: string, when: string, num_photos: number, verdict: string, verdict_sentence: string, accuracy: number | null, interval: [number, number] | null, report: string}} Run */
 
 export function Use() {
   const [runs, setRuns] = useState(/** @type {Run[] | null} */ (null));
   useEffect(() => {
-    ask("/api/runs").then((answer) => setRuns(answer.runs ?? answer), sayError);
+    ask("/api/runs").then(setRuns, sayError);
   }, [project.value?.revision, project.value?.jobs?.map((/** @type {any} */ job) => job.state).join(), project.value?.model?.state]);
   if (!runs) return html`<div class="reading"><h1>${_("Use")}</h1></div>`;
   const run = runs.find((one) => one.id === query.value.get("run")) ?? runs[0];
@@ -38,17 +38,18 @@ const nameOf = (run) => `${run.name} · ${recipeName(run.recipe)} · ${new Date(
 /** @param {{run: Run}} properties */
 function Verdict({ run }) {
   const light = ["green", "amber", "red"].includes(run.verdict) ? run.verdict : "amber";
+  const read = (/** @type {number} */ share) => percent(share, run.num_photos > 200 ? 1 : 0);
   return html`<div class=${`verdict-card ${light}`}>
     <p class="large-text"><span class="light" aria-hidden="true"></span>${run.verdict_sentence}</p>
     ${run.accuracy !== null && html`<p class="faint">${run.interval
-      ? _("Accuracy {accuracy} (95% interval: {low} to {high})", { accuracy: percent(run.accuracy), low: percent(run.interval[0]), high: percent(run.interval[1]) })
-      : _("Accuracy {accuracy}", { accuracy: percent(run.accuracy) })}</p>`}
+      ? _("Accuracy {accuracy} (95% interval: {low} to {high})", { accuracy: read(run.accuracy), low: read(run.interval[0]), high: read(run.interval[1]) })
+      : _("Accuracy {accuracy}", { accuracy: read(run.accuracy) })}</p>`}
   </div>`;
 }
 
 /** @param {{run: Run}} properties */
 function Calling({ run }) {
-  const served = project.value.served;
+  const served = project.value.served?.run === run.id ? project.value.served : null;
   const [kind, setKind] = useState("curl");
   const address = served?.address ?? "http://127.0.0.1:8000";
   const codes = {
@@ -57,20 +58,24 @@ function Calling({ run }) {
     JavaScript: `const response = await fetch("${address}/predict", { method: "POST", body: photo });\nconst answer = await response.json();\nconsole.log(answer.answer, answer.probability);`,
   };
   const code = codes[/** @type {keyof typeof codes} */ (kind)];
+  const [isBusy, setBusy] = useState(false);
+  // Another model may be served now; this one then takes its place.
   const toggle = async () => {
+    setBusy(true);
     try {
       await post("/api/serve", { run: run.id, on: !served });
       await loadProject();
     } catch (error) {
       sayError(error);
     }
+    setBusy(false);
   };
   const copy = async () => {
     await navigator.clipboard.writeText(code).then(() => say(_("Copied.")), sayError);
   };
   return html`<section><h2>${_("From other programs")}</h2>
-    <p>${served ? _("The model answers at {address}, on this machine only.", { address }) : _("The model does not answer other programs now.")}</p>
-    <div class="buttons"><button type="button" class=${served ? "" : "main"} role="switch" aria-checked=${served ? "true" : "false"} onClick=${toggle}>${served ? _("Stop serving") : _("Serve this model")}</button></div>
+    <p>${served ? _("This model answers at {address}, on this machine only.", { address }) : _("This model does not answer other programs now.")}</p>
+    <div class="buttons"><button type="button" class=${served ? "" : "main"} aria-busy=${isBusy ? "true" : "false"} disabled=${isBusy} onClick=${toggle}>${isBusy ? _("One moment …") : served ? _("Stop serving") : _("Serve this model")}</button></div>
     <div class="tabs" role="group" aria-label=${_("Language of the example")}>${Object.keys(codes).map((one) => html`<button type="button" key=${one} aria-pressed=${one === kind ? "true" : "false"} onClick=${() => setKind(one)}>${one}</button>`)}
       <button type="button" class="copy" onClick=${copy}>${_("Copy")}</button></div>
     <pre tabindex="0"><code>${code}</code></pre></section>`;
@@ -79,19 +84,22 @@ function Calling({ run }) {
 /** @param {{run: Run}} properties */
 function Exports({ run }) {
   const targets = project.value.exports;
-  if (!targets?.length) return null;
+  const [busy, setBusy] = useState("");
+  if (!targets.length) return null;
   /** @param {string} target */
   const make = async (target) => {
+    setBusy(target);
     try {
       const answer = await post("/api/exports", { run: run.id, target });
-      say(answer.message ?? _("The export runs. It appears under Train when it is done."));
-      await loadProject();
+      say(answer.message);
     } catch (error) {
       sayError(error);
     }
+    setBusy("");
   };
   return html`<section><h2>${_("For other devices")}</h2><div class="buttons">
-    ${targets.map((/** @type {string} */ target) => html`<button type="button" key=${target} onClick=${() => make(target)}>${target}</button>`)}</div></section>`;
+    ${targets.map((/** @type {string} */ target) => html`<button type="button" key=${target} disabled=${busy !== ""} onClick=${() => make(target)}>${target}</button>`)}</div>
+    <p class="faint" aria-live="polite">${busy && _("Exporting to {target} and comparing the answers …", { target: busy })}</p></section>`;
 }
 
 /** @param {{runs: Run[], run: Run}} properties */
