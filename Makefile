@@ -145,6 +145,7 @@ bench-serve: $(READY)
 
 bench-studio: $(READY)
 	$(BIN)/python benchmarks/bench_studio.py
+	$(BIN)/python benchmarks/bench_live.py --photos $(PHOTOS)
 
 bench-check: $(READY)
 	$(BIN)/python benchmarks/bench_duplicates.py --photos $(PHOTOS)

@@ -467,6 +467,12 @@ def test_everything_comes_from_studio_itself(browser: Chrome, pets: Studio) -> N
     assert [name for name in names if not name.startswith(pets.address)] == []
 
 
+def test_pages_that_were_left_keep_no_connection(browser: Chrome, pets: Studio) -> None:
+    for _ in range(8):  # a browser has six connections to a server
+        page = open_page(browser, pets)
+    assert ask(page, "/api/project")["name"] == "pets"
+
+
 def test_a_page_without_its_token_says_what_to_open(browser: Chrome, pets: Studio) -> None:
     browser.delete_all_cookies()
     browser.get(f"{pets.address}/collect")

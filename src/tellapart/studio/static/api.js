@@ -2,6 +2,8 @@
 // @ts-check
 import { _ } from "./translation.js";
 
+const RETRY_MS = 1000;
+
 /** An answer that is not what was asked for; its message is one line for the person at the page. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} message */
@@ -50,19 +52,35 @@ export function takeToken() {
 }
 
 /**
- * Listens to the events of the server, from the last one heard on. A browser alone gives up where the server is away
- * and refuses; here it is tried again until it is back.
+ * Listens to the events of the server while the page is to be seen. A browser has six connections to a server, and would
+ * keep those of hidden tabs and of pages that one can go back to. Where the server is away it is tried again.
  * @param {Record<string, (body: any) => void>} listeners by kind of event
- * @param {(isOpen: boolean) => void} onState
+ * @param {(isOpen: boolean) => void} onState told of each beginning, after which all may be different, and of each end
  */
 export function listen(listeners, onState) {
-  const source = new EventSource("/api/events");
-  for (const [kind, listener] of Object.entries(listeners)) {
-    source.addEventListener(kind, (event) => listener(JSON.parse(/** @type {MessageEvent} */ (event).data)));
-  }
-  source.onopen = () => onState(true);
-  source.onerror = () => {
-    onState(false);
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(listeners, onState), 1000);
+  /** @type {EventSource | null} */
+  let source = null;
+  const open = () => {
+    if (source || document.hidden) return;
+    const opened = new EventSource("/api/events");
+    source = opened;
+    for (const [kind, listener] of Object.entries(listeners)) {
+      opened.addEventListener(kind, (event) => listener(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+    }
+    opened.onopen = () => onState(true);
+    opened.onerror = () => {
+      onState(false);
+      if (opened.readyState !== EventSource.CLOSED || source !== opened) return;
+      source = null;
+      setTimeout(open, RETRY_MS);
+    };
   };
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  open();
 }

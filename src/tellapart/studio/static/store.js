@@ -223,10 +223,8 @@ export async function start() {
     },
     (isOpen) => {
       if (connection.value === "locked") return;
-      const wasAway = connection.value === "away";
       connection.value = isOpen ? "open" : "away";
-      // A server that was started again asks for its new token.
-      if (!isOpen || wasAway) loadAll();
+      loadAll();
     },
   );
   effect(() => {
