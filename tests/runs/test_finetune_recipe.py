@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import tellapart
 from tellapart.config import FinetuneConfig, SourceConfig
 from tellapart.demo.drawing import write_demo_folder
-from tellapart.errors import ConfigError
+from tellapart.errors import ConfigError, DependencyError
 from tellapart.records import StepRecord
 from tellapart.runs import fine_tuning_choice, finetune_recipe
 from tellapart.runs.job import Run
@@ -210,3 +211,14 @@ def test_features_of_an_earlier_training_are_used_again(
     again = train_here()
 
     assert (again.run_dir / "model.onnx").read_bytes() == (tuned.run_dir / "model.onnx").read_bytes()
+
+
+def test_a_package_that_fine_tuning_lacks_is_named(
+    photos_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "tellapart.runs.finetune_recipe")
+    monkeypatch.delitem(sys.modules, "tellapart.training.last_blocks")
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+    with pytest.raises(DependencyError, match="training needs torch, which is not installed. Install it with"):
+        train(photos_dir, tmp_path / "run", config=CONFIG, source=source_config)

@@ -76,6 +76,36 @@ def test_many_kills_at_random_moments_change_nothing(
     assert final_bytes(tmp_path / "killed") == final_bytes(trained.run_dir)
 
 
+# A training that may fine-tune, on few photos; a line a step tells the test how far it is.
+TUNING_CHILD = """
+import sys
+import tellapart
+from tellapart.runs import fine_tuning_choice, finetune_recipe
+from tellapart.training import fine_tuning
+fine_tuning_choice._STANDARD_ERRORS, finetune_recipe._FEWEST, fine_tuning._STEPS_A_CHECKPOINT = -100.0, 20, 1
+source, out, cache_dir, is_resumed = sys.argv[1:]
+tellapart.train(
+    source,
+    out,
+    config=tellapart.FinetuneConfig(backbone="efficientnet-lite0@64", steps=3, folds=3),
+    source=tellapart.SourceConfig(cache_dir=cache_dir),
+    resume=is_resumed == "yes",
+    watcher=tellapart.Watcher(on_step=lambda record: print(record.epoch, record.step, flush=True)),
+)
+print("finished", flush=True)
+"""
+
+
+@pytest.mark.soak
+def test_kills_at_random_moments_change_nothing_in_fine_tuning(
+    animals_dir: Path, cache_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "CHILD", TUNING_CHILD)
+    survive_kills(0, animals_dir, tmp_path / "alone", cache_dir)
+    survive_kills(8, animals_dir, tmp_path / "killed", cache_dir)
+    assert final_bytes(tmp_path / "killed") == final_bytes(tmp_path / "alone")
+
+
 def heed_ctrl_c() -> None:
     """Undoes what the child of a shell's background job inherits, which is to ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

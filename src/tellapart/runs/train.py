@@ -111,7 +111,7 @@ def train(
         check_dial_class(dial, opened.class_names)
         decided = apply_own_decisions(opened, watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed, dial)
-        with _open_recipe(job) as recipe:
+        with open_recipe(job) as recipe:
             return _train(job, recipe)
 
 
@@ -161,14 +161,20 @@ def _train(job: TrainJob, recipe: Recipe) -> Run:
     )
 
 
-def check_can_train() -> None:
+def check_can_train(*, is_tuned: bool = False) -> None:
     """Nothing, if the packages that the default recipe needs are installed.
+
+    Args:
+        is_tuned: whether those that fine-tuning needs have to be there as well.
 
     Raises:
         DependencyError: one is not.
     """
     try:
-        import tellapart.runs.head_recipe  # noqa: F401
+        import tellapart.runs.head_recipe
+
+        if is_tuned:
+            import tellapart.runs.finetune_recipe  # noqa: F401
     except ModuleNotFoundError as exc:
         raise DependencyError(
             _("training needs {name}, which is not installed. Install it with: {command}").format(
@@ -179,10 +185,10 @@ def check_can_train() -> None:
 
 
 @contextmanager
-def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
+def open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
-        check_can_train()
+        check_can_train(is_tuned=isinstance(job.config, FinetuneConfig))
         if isinstance(job.config, FinetuneConfig):
             from tellapart.runs.finetune_recipe import FinetuneRecipe
 
