@@ -19,7 +19,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-serve bench-studio bench-check
+	bench-scratch bench-start bench-step bench-tune bench-serve bench-studio bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
@@ -37,6 +37,7 @@ help:
 	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
+	@echo "make bench-tune      what an hour of tellapart tune is worth for the recipe classic; takes two hours"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
 
@@ -139,6 +140,10 @@ bench-start: $(READY)
 bench-step: $(READY)
 	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)
 	$(BIN)/python benchmarks/profile_scratch.py --photos $(PHOTOS)
+
+# Not part of `bench`: an hour, and the training of the default.
+bench-tune: $(READY)
+	$(BIN)/python benchmarks/bench_tune.py --photos $(PHOTOS)
 
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)
