@@ -57,7 +57,8 @@ def open_runner(folder: Path) -> Runner:
     browser = find_browser()
     product = None if browser is None else browser_version(browser)
     if browser is None or product is None:
-        return Runner(f"onnxruntime {version('onnxruntime')} (not run in a browser)", predict, is_native=False)
+        runtime = _("onnxruntime {version} (not run in a browser)").format(version=version("onnxruntime"))
+        return Runner(runtime, predict, is_native=False)
     num_classes = len((folder / LABELS_NAME).read_text(encoding="utf-8").splitlines())
 
     def answer_files(files: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
