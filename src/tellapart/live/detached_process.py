@@ -26,7 +26,7 @@ _MOST_OUTPUT_BYTES = 64 * 1024
 # Below this a file of a few lines may still be written, and nothing else.
 _FULL_BYTES = 16 * 1024**2
 # How much later in turn than Studio itself, so that its page stays quick.
-_NICE = 10
+_NICE = 5
 
 # Processes that run are let go by nobody but the system, which wants to be asked how they have ended.
 _started: list[subprocess.Popen[bytes]] = []
