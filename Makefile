@@ -18,12 +18,13 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test check format wheel docs reference results screenshot messages vendor axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
-	bench-scratch bench-start bench-step bench-serve bench-studio bench-check
+.PHONY: help setup demo demo-photos test test-exports check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+	bench-scratch bench-start bench-step bench-tune bench-serve bench-studio bench-check
 
 help:
 	@echo "make demo     trains on the drawn photos that ship with the package, and predicts; needs nothing prepared"
 	@echo "make test     runs the tests"
+	@echo "make test-exports   installs TensorFlow in .venv-exports, and tests the exports to LiteRT"
 	@echo "make check    format, lint, types and import rules, changing nothing"
 	@echo "make format   formats the code and repairs what the linter can"
 	@echo "make wheel    builds dist/tellapart-*.whl, and tries it in an environment of its own"
@@ -31,12 +32,14 @@ help:
 	@echo "make reference, make results   renew docs/reference/, and benchmarks/RESULTS.md with the table of the README"
 	@echo "make messages                  renews the catalogues in translations/ from the code, and compiles them"
 	@echo "make vendor                    renews the modules of others that Studio's page uses; needs npm"
+	@echo "make web-runtime               renews ONNX Runtime for browsers from its npm package; CHECK=1 only compares; needs npm"
 	@echo "make axe                       brings axe-core for the tests of Studio's page; needs npm"
 	@echo "make check-page                checks the types of Studio's page with TypeScript; needs npm"
 	@echo "make demo-photos               draws the photos of the demo again"
 	@echo "make screenshot                renews the pictures of Studio and of a report in the README; needs Chromium"
 	@echo "make bench    every benchmark; also bench-classic, -transfer, -peers, -reading, -memory, -start, -step, -serve, -studio, -check"
 	@echo "make bench-scratch   what each ingredient of the recipe scratch is worth; takes a day"
+	@echo "make bench-tune      what an hour of tellapart tune is worth for the recipe classic; takes two hours"
 	@echo "make soak     kills a training process KILLS=$(KILLS) times and resumes it"
 	@echo "make setup    only the environment, in $(VENV)"
 
@@ -60,6 +63,14 @@ demo-photos: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist loadscope
+
+# Exports whose converters take minutes to install, in an environment of their own.
+EXPORTS_VENV ?= .venv-exports
+test-exports: $(READY)
+	$(PYTHON) -m venv $(EXPORTS_VENV)
+	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt -e '.[train,litert,dev]'
+	$(EXPORTS_VENV)/bin/python -m pytest -q tests/export/test_litert_model.py
 
 check: $(READY)
 	$(BIN)/ruff format --check
@@ -91,6 +102,9 @@ messages: $(READY)
 
 vendor: $(READY)
 	$(BIN)/python vendor/npm_packages.py page
+
+web-runtime: $(READY)
+	$(BIN)/python vendor/web_runtime.py $(if $(CHECK),--check)
 
 axe: $(READY)
 	$(BIN)/python vendor/npm_packages.py tests
@@ -139,6 +153,10 @@ bench-start: $(READY)
 bench-step: $(READY)
 	$(BIN)/python benchmarks/profile_step.py --photos $(PHOTOS)
 	$(BIN)/python benchmarks/profile_scratch.py --photos $(PHOTOS)
+
+# Not part of `bench`: an hour, and the training of the default.
+bench-tune: $(READY)
+	$(BIN)/python benchmarks/bench_tune.py --photos $(PHOTOS)
 
 bench-serve: $(READY)
 	$(BIN)/python benchmarks/bench_serve.py --photos $(PHOTOS)

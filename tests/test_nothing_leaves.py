@@ -46,6 +46,7 @@ evaluate out/transfer labelled --json out/scores.json
 export out/transfer --to onnx-int8 --accept-difference
 export out/classic --to openvino --out out/openvino
 compare photos --out out/compare --recipes transfer,classic --epochs 1
+tune photos --out out/tune --recipe classic --trials 3 --image-size 46x48 --epochs 1
 embed photos --out out/vectors.npz --backbone efficientnet-lite0@64
 fix photos --out out/fixed --drop-copies
 report out/transfer

@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from tellapart.runs.train import train as train
     from tellapart.training.augment import augment as augment
     from tellapart.translation import use_language as use_language
+    from tellapart.tune.lead import Lead as Lead
+    from tellapart.tune.trial_table import TrialRecord as TrialRecord
+    from tellapart.tune.tuning import Tuning as Tuning
+    from tellapart.tune.tuning import tune_recipe as tune_recipe
     from tellapart.watcher import Watcher as Watcher
 
     __version__: str
@@ -91,6 +95,9 @@ _HOMES = {
     "runs.train": "train",
     "training.augment": "augment",
     "translation": "use_language",
+    "tune.lead": "Lead",
+    "tune.trial_table": "TrialRecord",
+    "tune.tuning": "Tuning tune_recipe",
     "watcher": "Watcher",
 }
 _HOME_OF = {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names.split()}

@@ -75,17 +75,16 @@ class AnswerSettings(DialSettings, total=False):
     none_of_these: float | None
 
 
-class TrainSettings(SourceSettings, DialSettings, total=False):
-    """How a classifier is trained, and on which photos, and its dial.
+class TuneSettings(SourceSettings, DialSettings, total=False):
+    """How the classifiers of a search are trained, and on which photos, and the dial of the winner.
 
-    The fields of the recipes' configs, of `SourceConfig` and of `DialConfig`.
+    The fields of the recipes' configs but `minutes`, which a search has itself, of `SourceConfig` and of `DialConfig`.
     """
 
     recipe: Literal["transfer", "finetune", "scratch", "classic"]
     backbone: str | None
     eyes: str
     folds: int
-    minutes: float | None
     steps: int | None
     epochs: int | None
     image_size: tuple[int, int] | None
@@ -98,6 +97,15 @@ class TrainSettings(SourceSettings, DialSettings, total=False):
     augment: AugmentConfig | None
     validation_fraction: float | None
     seed: int
+
+
+class TrainSettings(TuneSettings, total=False):
+    """How a classifier is trained, and on which photos, and its dial.
+
+    The fields of the recipes' configs, of `SourceConfig` and of `DialConfig`.
+    """
+
+    minutes: float | None
 
 
 def check_names(given: Collection[str], legal: Collection[str]) -> None:

@@ -17,6 +17,7 @@ from tellapart.errors import ConfigError, DatasetError, DependencyError, ExportE
 from tellapart.export import export_model as export_module
 from tellapart.export.converter_process import EXPORT_DIR
 from tellapart.export.target import TARGETS
+from tellapart.images.preprocessing_folder import GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR, SOURCE_FILES
 from tellapart.store import sha256_hex
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> tellap
 
 
 def test_an_export_is_a_folder_with_model_labels_preprocessing_example_and_proof(exported: tellapart.Export) -> None:
-    assert exported.files == ("example.py", "labels.txt", "model.onnx", PREPROCESS, "export.json")
+    preprocessing = [
+        f"preprocessing/{name}" for name in sorted([*SOURCE_FILES, GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR])
+    ]
+    assert exported.files == ("example.py", "labels.txt", "model.onnx", *preprocessing, "export.json")
     assert all((exported.folder / name).is_file() for name in exported.files)
     assert (exported.folder / "labels.txt").read_text() == "cat\ndog\n"
 

@@ -36,6 +36,7 @@ from tellapart.cli.stopping import end_with, exit_code, is_stopped, signals_heed
 from tellapart.cli.studio import studio
 from tellapart.cli.summary import summary
 from tellapart.cli.train import train
+from tellapart.cli.tune import tune
 from tellapart.cli.usage_errors import describe_usage_error
 from tellapart.errors import OutputError, TellapartError, is_out_of_memory
 from tellapart.translation import LANGUAGES, use_language
@@ -96,6 +97,7 @@ for command in (
     evaluate,
     export,
     compare,
+    tune,
     serve,
     studio,
     embed,

@@ -1,7 +1,8 @@
 """The process that converts a model or runs an export: `python -m ... STEP TARGET FOLDER`, for `child_process.py`.
 
 The folder holds `bundle/`, a copy of the model; `calibration.npy`, images for int8; `photos/`, the pixels of each photo
-of the proof before the resize; `images.npy`, the same as the model sees them; and `export/`, what is made. To convert
+of the proof before the resize; `files/`, the photos as they are, for targets that take files; `images.npy`, the same
+as the model sees them; and `export/`, what is made. To convert
 fills `export/`. To run writes `answers.npz` and `runtime.json`.
 """
 
@@ -25,7 +26,7 @@ from tellapart.predict.bundle import read_bundle
 from tellapart.translation import gettext as _
 from tellapart.translation import language_of_environment, use_language
 
-BUNDLE_DIR, EXPORT_DIR, PHOTOS_DIR = "bundle", "export", "photos"
+BUNDLE_DIR, EXPORT_DIR, PHOTOS_DIR, FILES_DIR = "bundle", "export", "photos", "files"
 CALIBRATION_NAME, IMAGES_NAME, ANSWERS_NAME, RUNTIME_NAME = (
     "calibration.npy",
     "images.npy",
@@ -51,7 +52,8 @@ def run(target_name: str, work_dir: Path) -> None:
 
     `answers.npz` holds `probabilities`, of the images as the model sees them here, `(n, num_classes)`;
     `own_probabilities`, of those that the reference implementation in the export makes of the pixels; `pixels`, by how
-    much a pixel of the two differs at most, `(n,)`; and `seconds` of each answer, `(n,)`.
+    much a pixel of the two differs at most, `(n,)`; and `seconds` of each answer, `(n,)`. A target that takes files has
+    both from them, and NaN where it could not read one.
     """
     export_dir = work_dir / EXPORT_DIR
     runner: Runner = import_module(module_of(TARGETS[target_name])).open_runner(export_dir)
@@ -62,13 +64,19 @@ def run(target_name: str, work_dir: Path) -> None:
         own = np.asarray(preprocess(np.load(work_dir / PHOTOS_DIR / f"{number}.npy")))
         if own.shape != image.shape or own.dtype != np.uint8:
             raise ExportError(_("the preprocessing of the export gives another shape than the model takes."))
+        difference = int(np.abs(own.astype(np.int16) - image).max())
+        answers["pixels"].append(difference)
+        if runner.answer_files is not None:
+            continue
         started = time.perf_counter()
         probabilities = _answer(runner, image)
         answers["seconds"].append(time.perf_counter() - started)
         answers["probabilities"].append(probabilities)
-        difference = int(np.abs(own.astype(np.int16) - image).max())
-        answers["pixels"].append(difference)
         answers["own_probabilities"].append(_answer(runner, own) if difference else probabilities)
+    if runner.answer_files is not None:
+        files = sorted((work_dir / FILES_DIR).iterdir(), key=lambda path: int(path.stem))
+        found, seconds = runner.answer_files(files)
+        answers |= {"probabilities": list(found), "own_probabilities": list(found), "seconds": list(seconds)}
     arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
     np.savez(work_dir / ANSWERS_NAME, **arrays)
     (work_dir / RUNTIME_NAME).write_text(json.dumps({"runtime": runner.runtime, "is_native": runner.is_native}))

@@ -21,16 +21,18 @@ from tellapart.export.converter_process import (
     BUNDLE_DIR,
     CALIBRATION_NAME,
     EXPORT_DIR,
+    FILES_DIR,
     IMAGES_NAME,
     PHOTOS_DIR,
     RUNTIME_NAME,
 )
 from tellapart.export.example import run_example
 from tellapart.export.export_file import EXPORT_FILE, bundle_digest, describe_export, describe_left_out
-from tellapart.export.preprocessing_folder import write_preprocessing
-from tellapart.export.proof import Answers, Proof, compare_answers, read_answers, sure_from
+from tellapart.export.proof import SMALL_PIXELS, Answers, Proof, compare_answers, read_answers, sure_from
 from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
 from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target
+from tellapart.images.gate import read_info
+from tellapart.images.preprocessing_folder import write_preprocessing
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, source_paths
 from tellapart.predict.bundle import write_bundle
@@ -43,6 +45,8 @@ from tellapart.watcher import Watcher
 EXPORTS_DIR = "exports"
 # Photos of a proof at most. An int8 export also has to be as often right.
 _MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
+# A browser takes longer, and reads the files.
+_MOST_FILES, _MOST_FILES_INT8 = 50, 100
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ def export_model(
     check_dir(folder, EXPORT_FILE)
     for source in () if proof is None else source_paths(proof):
         check_outside(folder, source)
-    most = _MOST_PHOTOS_INT8 if target.precision == "int8" else _MOST_PHOTOS
+    few, many = (_MOST_FILES, _MOST_FILES_INT8) if target.takes_files else (_MOST_PHOTOS, _MOST_PHOTOS_INT8)
+    most = many if target.precision == "int8" else few
     watcher.on_stage(_("finding photos for the proof"))
     photos = find_proof_photos(model, proof, most, target.num_calibration)
     with _working_folder(folder) as work_dir:
@@ -178,23 +183,75 @@ def _convert(target: Target, model: Model, work_dir: Path, folder: Path) -> None
 
 def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, folder: Path) -> Proof:
     used, rows = _write_photos(work_dir, model, photos.photos)
+    if target.takes_files:
+        _write_originals(work_dir, photos.photos, rows)
     run_apart("run", target, work_dir, folder)
-    # What the proof names may travel, and where the photos are on this machine is nobody's business.
-    paths = photos.photos.portable().paths
     arrays, runtime = read_answers(work_dir / ANSWERS_NAME, work_dir / RUNTIME_NAME, target)
-    answers = Answers(
-        expected=model.predict_proba(used),
-        found=arrays["probabilities"],
-        found_by_own=arrays["own_probabilities"],
-        pixels=arrays["pixels"],
-        labels=None if photos.photos.labels is None else photos.photos.labels[rows],
-        paths=tuple(paths[row] for row in rows),
-        seconds=arrays["seconds"],
-    )
+    answers = _make_answers(model, photos.photos, used, rows, arrays)
+    if target.takes_files:
+        answers = _without_unread(answers, _find_large(photos.photos, rows), target)
     proof = compare_answers(answers, target, photos.kind, sure_from(model.selective), runtime)
     if target.is_example_run:
         run_example(target, work_dir, folder, model.class_names[int(answers.found_by_own[0].argmax())])
     return proof
+
+
+def _make_answers(
+    model: Model, photos: PhotoSet, used: NDArray[np.uint8], rows: list[int], arrays: dict[str, NDArray[Any]]
+) -> Answers:
+    """What the model and the export say of the photos in these rows; the model sees them as `used`."""
+    # What the proof names may travel, and where the photos are on this machine is nobody's business.
+    paths = photos.portable().paths
+    return Answers(
+        expected=model.predict_proba(used),
+        found=arrays["probabilities"],
+        found_by_own=arrays["own_probabilities"],
+        pixels=arrays["pixels"],
+        labels=None if photos.labels is None else photos.labels[rows],
+        paths=tuple(paths[row] for row in rows),
+        seconds=arrays["seconds"],
+    )
+
+
+def _write_originals(work_dir: Path, photos: PhotoSet, rows: list[int]) -> None:
+    """The photos as they are, by number."""
+    (work_dir / FILES_DIR).mkdir()
+    for number, row in enumerate(rows):
+        suffix = Path(photos.paths[row]).suffix
+        write_file(work_dir / FILES_DIR / f"{number}{suffix}", photos.read(row))
+
+
+def _find_large(photos: PhotoSet, rows: list[int]) -> NDArray[np.bool_]:
+    """Which of the photos have more pixels than small ones."""
+    infos = [read_info(photos.read(row), photos.limits) for row in rows]
+    return np.array([info.height * info.width > SMALL_PIXELS for info in infos], np.bool_)
+
+
+def _without_unread(answers: Answers, is_large: NDArray[np.bool_], target: Target) -> Answers:
+    """The answers for the photos that the export could read.
+
+    Raises:
+        ExportError: it could read none.
+    """
+    is_read: NDArray[np.bool_] = np.asarray(~np.isnan(answers.found).any(axis=1))
+    if not is_read.any():
+        raise ExportError(
+            _("the export to {target} could not read any of the {num:,} photos. Give others with `proof`.").format(
+                target=target.name, num=len(is_read)
+            ),
+            target=target.name,
+        )
+    return Answers(
+        expected=answers.expected[is_read],
+        found=answers.found[is_read],
+        found_by_own=answers.found_by_own[is_read],
+        pixels=answers.pixels[is_read],
+        labels=None if answers.labels is None else answers.labels[is_read],
+        paths=tuple(path for path, is_there in zip(answers.paths, is_read, strict=True) if is_there),
+        seconds=answers.seconds[is_read],
+        is_large=is_large[is_read],
+        num_unread=int((~is_read).sum()),
+    )
 
 
 def _write_photos(work_dir: Path, model: Model, photos: PhotoSet) -> tuple[NDArray[np.uint8], list[int]]:

@@ -22,6 +22,7 @@ from tellapart.export.example import write_example
 from tellapart.export.target import Conversion, Runner
 from tellapart.heads.onnx_temperature import answering_onnx
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, PROBABILITIES_NAME
+from tellapart.predict.bundle import Bundle
 from tellapart.translation import gettext as _
 
 MODEL_NAME = "model.onnx"
@@ -35,10 +36,26 @@ probabilities = session.run(["probabilities"], {"image": image})[0][0]"""
 
 def convert(work: Conversion) -> None:
     """Writes `model.onnx` and the example."""
+    model = quantise(work.bundle, work.calibration, work.folder.parent)
+    (work.folder / MODEL_NAME).write_bytes(model)
+    write_example(work.folder, "onnxruntime", "import onnxruntime", _LINES)
+
+
+def quantise(bundle: Bundle, calibration: NDArray[np.uint8], work_dir: Path) -> bytes:
+    """The bundle as ONNX bytes in 8 bits, with all its outputs and its temperature inside.
+
+    Args:
+        bundle: the model.
+        calibration: photos of the training as it sees them, uint8, shape `(n, *bundle.preprocess.shape)`.
+        work_dir: for temporary files.
+
+    Raises:
+        ExportError: the network is of a kind that is not quantised.
+    """
     quantization = import_quantization()
     outputs = (PROBABILITIES_NAME, MAP_NAME, DISTANCE_NAME)
-    float_path, fused_path, trunk_path, int8_path = (work.folder.parent / name for name in _TEMPORARY_NAMES)
-    float_path.write_bytes(answering_onnx(work.bundle.model, work.bundle.temperature, outputs))
+    float_path, fused_path, trunk_path, int8_path = (work_dir / name for name in _TEMPORARY_NAMES)
+    float_path.write_bytes(answering_onnx(bundle.model, bundle.temperature, outputs))
     # Batch normalisation is multiplied into the kernels, which are then quantised.
     quantization.quant_pre_process(str(float_path), str(fused_path), skip_symbolic_shape=True)
     trunk, head = _cut(onnx.load_model(fused_path))
@@ -47,7 +64,7 @@ def convert(work: Conversion) -> None:
     quantization.quantize_static(
         str(trunk_path),
         str(int8_path),
-        _Batches(work.calibration),
+        _Batches(calibration),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=list(_OPERATORS),
         per_channel=True,
@@ -57,8 +74,7 @@ def convert(work: Conversion) -> None:
         calibrate_method=quantization.CalibrationMethod.Percentile,
         extra_options={"CalibStridedMinMax": 1, "CalibPercentile": _PERCENTILE},
     )
-    (work.folder / MODEL_NAME).write_bytes(_join(onnx.load_model(int8_path), head))
-    write_example(work.folder, "onnxruntime", "import onnxruntime", _LINES)
+    return _join(onnx.load_model(int8_path), head)
 
 
 def open_runner(folder: Path) -> Runner:

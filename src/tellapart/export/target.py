@@ -5,7 +5,7 @@ breaks stays there. It has `convert(work: Conversion) -> None`, which writes the
 and `open_runner(folder: Path) -> Runner`, which opens what lies in the folder and nothing else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +27,10 @@ HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
 
 _ROOM = __name__.rpartition(".")[0]
 _CALIBRATION_PHOTOS = 200
+# TensorFlow's converter runs each of them by a slow interpreter.
+_FEW_CALIBRATION_PHOTOS = 60
+_LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
+_ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,25 @@ class Target:
     Attributes:
         name: as `to` takes it.
         module: in this room, with its `convert` and `open_runner`.
-        precision: of its numbers, which decides how much an answer may differ.
+        precision: of its numbers, which decides how much an answer may differ; `browser` is float32 behind another
+            decoder of photos.
         needs: the modules that must be there, each with the extra of the installation that brings it.
         num_calibration: photos of the training that the converter is given, at most.
         holds: what goes along besides the probabilities.
         is_example_run: whether the example is run on a photo, as far as it can be here.
         environment: variables of the process that converts, and of the one that runs.
+        takes_files: whether it decodes photos itself, so that it is proved from the files on.
     """
 
     name: str
     module: str
-    precision: Literal["float32", "float16", "int8"] = "float32"
+    precision: Literal["float32", "float16", "int8", "browser"] = "float32"
     needs: Mapping[str, str] = field(default_factory=lambda: {"onnx": "train"})
     num_calibration: int = 0
     holds: frozenset[str] = frozenset()
     is_example_run: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    takes_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,14 @@ class Runner:
             float32, shape `(1, num_classes)`.
         is_native: whether that is the runtime the export is for. Where it cannot run on this machine, the export is
             read back and computed by another.
+        answer_files: what takes the place of `predict` where the target decodes photos itself: from their files to
+            probabilities, float32, `(n, num_classes)`, NaN where one cannot be read, and the seconds of each, `(n,)`.
     """
 
     runtime: str
     predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     is_native: bool = True
+    answer_files: Callable[[Sequence[Path]], tuple[NDArray[np.float32], NDArray[np.float64]]] | None = None
 
 
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
@@ -111,6 +121,25 @@ _ALL = (
         "int8",
         num_calibration=_CALIBRATION_PHOTOS,
         holds=_ALL_OUTPUTS,
+    ),
+    Target("litert", "litert_model", needs=_LITERT, environment=_ON_TENSORFLOW),
+    Target(
+        "litert-int8",
+        "litert_model",
+        "int8",
+        needs=_LITERT,
+        num_calibration=_FEW_CALIBRATION_PHOTOS,
+        environment=_ON_TENSORFLOW,
+    ),
+    Target("web", "web_page", "browser", holds=_ALL_OUTPUTS, is_example_run=False, takes_files=True),
+    Target(
+        "web-int8",
+        "web_page",
+        "int8",
+        num_calibration=_CALIBRATION_PHOTOS,
+        holds=_ALL_OUTPUTS,
+        is_example_run=False,
+        takes_files=True,
     ),
 )
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})

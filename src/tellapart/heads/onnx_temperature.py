@@ -34,6 +34,8 @@ def answering_onnx(model: bytes, temperature: float, outputs: Sequence[str] = (P
     nodes = NodeList(opset)
     for name in {PROBABILITIES_NAME, MAP_NAME}.intersection(there):
         for node in proto.graph.node:
+            if name in node.output:
+                node.name = _PREFIX + node.name  # ONNX Runtime wants the name of each node once
             node.output[:] = [_PREFIX + name if output == name else output for output in node.output]
             node.input[:] = [_PREFIX + name if source == name else source for source in node.input]
     divisor = nodes.constant(f"{_PREFIX}temperature", float(temperature))

@@ -108,17 +108,21 @@ def remembered_photos(run_dir: Path, run_file: RunFile, setting: str = "photos")
 
 
 @contextmanager
-def claimed(run_dir: Path) -> Iterator[None]:
+def claimed(run_dir: Path, marker: str = RUN_FILE_NAME) -> Iterator[None]:
     """The folder, made where it is missing, belongs to this training alone until the block ends.
 
     The lock in it goes with the process, so that a killed training blocks no other. A folder that was made here and is
     empty in the end is taken away again.
 
+    Args:
+        run_dir: the folder.
+        marker: the file that makes a folder with something in it one of ours.
+
     Raises:
         OutputError: the folder holds something that is not ours, another training writes into it, or it cannot be made.
     """
     missing = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
-    lock = _lock_folder(run_dir)
+    lock = _lock_folder(run_dir, marker)
     try:
         yield
     finally:
@@ -133,11 +137,11 @@ def claimed(run_dir: Path) -> Iterator[None]:
                 folder.rmdir()  # refused where something is in it
 
 
-def _lock_folder(run_dir: Path) -> int:
+def _lock_folder(run_dir: Path, marker: str) -> int:
     """The open lock file of the folder, which no other training has."""
     path = run_dir / LOCK_NAME
     for _try in range(_MOST_TRIES):
-        claim_dir(run_dir, RUN_FILE_NAME)
+        claim_dir(run_dir, marker)
         try:
             descriptor, is_ours = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
         except FileExistsError:

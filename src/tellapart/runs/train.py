@@ -111,7 +111,7 @@ def train(
         check_dial_class(dial, opened.class_names)
         decided = apply_own_decisions(opened, watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed, dial)
-        with _open_recipe(job) as recipe:
+        with open_recipe(job) as recipe:
             return _train(job, recipe)
 
 
@@ -185,7 +185,7 @@ def check_can_train(*, is_tuned: bool = False) -> None:
 
 
 @contextmanager
-def _open_recipe(job: TrainJob) -> Iterator[Recipe]:
+def open_recipe(job: TrainJob) -> Iterator[Recipe]:
     """The recipe of a job; while it is open, what the libraries draw at random follows from the seed."""
     if isinstance(job.config, TransferConfig):
         check_can_train(is_tuned=isinstance(job.config, FinetuneConfig))

@@ -15,6 +15,7 @@ from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import DiskFile
 from tellapart.photos.names import class_name
 from tellapart.project import project_commands as commands
+from tellapart.project.command_plan import Renamed
 from tellapart.project.project import Project
 from tellapart.project.project_state import ProjectState, StudioPhoto, class_id
 from tellapart.project.small_copies import SmallCopies
@@ -206,7 +207,7 @@ def _run_command(project: Project, command: Command) -> dict[str, Any]:
         match command.do:
             case "add_class":
                 answer["class"] = commands.add_class(project, command.name)
-                renamed: commands.Renamed = {}
+                renamed: Renamed = {}
             case "rename_class":
                 renamed = commands.rename_class(project, command.class_, command.name)
                 answer["class"] = class_id(class_name(command.name))

@@ -23,9 +23,10 @@ from tellapart.photos.layout import label_files
 from tellapart.photos.loading import digest_photo, map_batches, num_cores
 from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, printable
+from tellapart.project.command_plan import CommandPlan
 from tellapart.project.effects import INCOMING_DIR, UNSORTED_DIR, MovePhoto
 from tellapart.project.project import Project
-from tellapart.project.project_commands import CommandPlan, check_class_name, safe_photo_name
+from tellapart.project.project_commands import check_class_name, safe_photo_name
 from tellapart.project.project_state import photo_id
 from tellapart.project.small_copies import SmallCopies
 from tellapart.store import open_whole, remove_quietly

@@ -12,7 +12,7 @@ const USUAL_MINUTES = 15;
 
 /** What people call a recipe. @param {string} recipe */
 export function recipeName(recipe) {
-  return { transfer: _("Pretrained network"), finetune: _("Fine-tuning"), "fine-tune": _("Fine-tuning"), scratch: _("From scratch"), classic: _("Classic") }[recipe] ?? recipe;
+  return { transfer: _("Pretrained network"), finetune: _("Fine-tuning"), scratch: _("From scratch"), classic: _("Classic") }[recipe] ?? recipe;
 }
 
 /** @param {string} recipe */
@@ -20,7 +20,6 @@ function recipeSentence(recipe) {
   return {
     transfer: _("The usual way, and the one that runs by itself here. This run checks the photos too and writes a full report."),
     finetune: _("Trains the pretrained network further on your photos. Better for fine differences, slower."),
-    "fine-tune": _("Trains the pretrained network further on your photos. Better for fine differences, slower."),
     scratch: _("A network trained on your photos alone. For images unlike everyday photos, such as microscopes or drawings."),
     classic: _("The small network of the well-known tutorial, for comparison."),
   }[recipe] ?? "";
@@ -61,7 +60,7 @@ function Counts() {
 /** @param {{recipe: string}} properties */
 function Recipe({ recipe }) {
   const [minutes, setMinutes] = useState(USUAL_MINUTES);
-  const isTimed = recipe === "scratch" || recipe.startsWith("fine");
+  const isTimed = ["scratch", "finetune"].includes(recipe);
   const start = async () => {
     try {
       await post("/api/jobs", isTimed ? { recipe, minutes } : { recipe });

@@ -1,0 +1,48 @@
+"""The pictures of a study, as Optuna draws them: which settings mattered, which were tried, and how it went."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import optuna
+
+from tellapart.report.figures import figure_png
+from tellapart.store import write_file
+
+HISTORY_NAME, PARALLEL_NAME, IMPORTANCE_NAME = "history.png", "parallel.png", "importance.png"
+
+
+def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
+    """Writes the pictures that the trials are enough for; their names."""
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as drawings
+
+    plots: dict[str, Callable[..., Any]] = {
+        HISTORY_NAME: drawings.plot_optimization_history,
+        PARALLEL_NAME: drawings.plot_parallel_coordinate,
+        IMPORTANCE_NAME: drawings.plot_param_importances,
+    }
+    written = []
+    for name, plot in plots.items():
+        before = set(pyplot.get_fignums())
+        # Optuna chooses a style for the whole process.
+        with warnings.catch_warnings(), matplotlib.rc_context({"backend": "agg"}):
+            warnings.simplefilter("ignore")
+            try:
+                figure = _figure_of(plot(study))
+                write_file(out_dir / name, figure_png(figure))
+                written.append(name)
+            except (RuntimeError, ValueError):  # too few trials, or all with the same values
+                pass
+            finally:
+                for number in set(pyplot.get_fignums()) - before:
+                    pyplot.close(number)
+    return written
+
+
+def _figure_of(axes: Any) -> Any:
+    figure = (axes if hasattr(axes, "figure") else axes[0]).figure
+    figure.set_size_inches(9, 5.5)
+    return figure
