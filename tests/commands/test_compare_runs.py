@@ -6,7 +6,7 @@ import tellapart
 from tellapart.commands.compare_runs import compare_runs
 from tellapart.demo.drawing import write_demo_folder
 from tellapart.errors import BundleError, DatasetError
-from tellapart.runs.run_list import learned_photos, list_runs, read_summary
+from tellapart.live.run_list import learned_photos, list_runs, read_summary
 from tellapart.runs.run_tables import read_rows
 
 

@@ -138,7 +138,14 @@ def test_a_fine_tuned_model_has_heat_maps_and_tells_what_is_unlike_its_photos(tu
     np.testing.assert_allclose(np.diff(maps), np.diff(np.log(probabilities)), atol=1e-3)
 
 
-@pytest.mark.parametrize(("number", "step"), [(1, 3), (2, 4), (3, 3)], ids=["first", "second", "last"])
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        pytest.param(1, 3, id="first", marks=pytest.mark.soak),
+        pytest.param(2, 4, id="second"),
+        pytest.param(3, 3, id="last", marks=pytest.mark.soak),
+    ],
+)
 def test_ctrl_c_leaves_the_pretrained_network_and_resume_ends_as_if_it_had_not_been(
     train_here: TrainHere, tuned: Run, frozen: Run, tmp_path: Path, number: int, step: int
 ) -> None:

@@ -67,7 +67,7 @@ def test_the_loss_falls(make_network: Callable[[], LastBlocks], data: ViewData, 
     assert losses[-1] < 0.95 * losses[0]
 
 
-@pytest.mark.parametrize("stopped_at", [1, 4, 5, 9], ids="step {}".format)
+@pytest.mark.parametrize("stopped_at", [1, 5], ids="step {}".format)
 def test_a_stopped_training_ends_with_the_weights_of_one_that_was_left_alone(
     make_network: Callable[[], LastBlocks],
     data: ViewData,

@@ -293,8 +293,8 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
 def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any], progress: Path | None) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
+    from tellapart.live.progress_file import ProgressFile
     from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
-    from tellapart.runs.progress_file import ProgressFile
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
     from tellapart.settings import chosen_recipe

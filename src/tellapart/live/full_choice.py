@@ -11,9 +11,9 @@ from pathlib import Path
 from tellapart.errors import BundleError
 from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.live_project import RUNS_DIR_NAME, LiveProject, runs_dir, state_dir, train_command
+from tellapart.live.progress_file import Progress, read_progress
+from tellapart.live.run_list import LearnedPhotos, RunSummary, learned_photos, list_runs, read_summary
 from tellapart.predict.bundle import BUNDLE_FILE
-from tellapart.runs.progress_file import Progress, read_progress
-from tellapart.runs.run_list import LearnedPhotos, RunSummary, learned_photos, list_runs, read_summary
 
 _CHOICE_DIR_NAME, _PROGRESS_NAME = "choice", "progress.json"
 # Runs of Studio's own making are numbered; the newest of them stay.

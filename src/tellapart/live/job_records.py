@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tellapart.runs.progress_file import Progress
+from tellapart.live.progress_file import Progress
 from tellapart.store import to_json_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json, text_of

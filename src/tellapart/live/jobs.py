@@ -17,8 +17,8 @@ from tellapart.errors import ConfigError, DatasetError
 from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.job_records import JobOrder, JobStatus, read_order, write_order
 from tellapart.live.live_project import LiveProject, runs_dir, state_dir, train_command
+from tellapart.live.progress_file import read_progress
 from tellapart.predict.bundle import BUNDLE_FILE
-from tellapart.runs.progress_file import read_progress
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.settings import recipe_config
 from tellapart.translation import gettext as _

@@ -16,9 +16,9 @@ from tellapart.heads.head_data import HeadData
 from tellapart.heads.label_order import order_to_label
 from tellapart.heads.novelty import fit_novelty
 from tellapart.images.depth import SampleDepths
+from tellapart.live.run_list import RunSummary
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.runs.head_recipe import make_head_bundle
-from tellapart.runs.run_list import RunSummary
 from tellapart.translation import gettext as _
 from tellapart.web.refusals import RequestError
 from tellapart.web.serve_config import ServeConfig

@@ -22,8 +22,8 @@ from tellapart.live.live_answers import LiveAnswers, Proposals, RefittedModel
 from tellapart.live.live_fit import describe_single, figure_of, group_photos, last_choice, open_or_usual
 from tellapart.live.live_project import LiveProject, ModelPhoto
 from tellapart.live.model_status import ModelStatus, Snapshot
+from tellapart.live.run_list import LearnedPhotos, RunSummary
 from tellapart.live.seen_memory import SeenMemory
-from tellapart.runs.run_list import LearnedPhotos, RunSummary
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
 

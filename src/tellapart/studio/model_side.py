@@ -17,11 +17,11 @@ from tellapart.live.live_model import REST_SECONDS, LiveModel
 from tellapart.live.live_project import ModelPhoto
 from tellapart.live.model_server import ModelServer
 from tellapart.live.model_status import ModelStatus
+from tellapart.live.run_list import RunSummary
 from tellapart.measure.verdict import COLOURS
 from tellapart.photos.loading import num_cores
 from tellapart.project.project import Project
 from tellapart.project.project_state import StudioPhoto, class_id
-from tellapart.runs.run_list import RunSummary
 from tellapart.studio.events import EventBus
 from tellapart.translation import gettext as _
 from tellapart.web.prediction_queue import PredictionQueue

@@ -5,8 +5,8 @@ import pytest
 
 import tellapart
 from tellapart.errors import DatasetError
+from tellapart.live.progress_file import ProgressFile, read_progress
 from tellapart.records import EmbedRecord, EpochRecord, StepRecord
-from tellapart.runs.progress_file import ProgressFile, read_progress
 from tellapart.watcher import Watcher
 
 
@@ -38,7 +38,7 @@ def test_an_error_is_the_last_word(tmp_path: Path, error: BaseException, state: 
 def test_epochs_steps_and_photos_are_told_and_so_is_the_other_watcher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tellapart.runs.progress_file._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("tellapart.live.progress_file._SECONDS_BETWEEN", 0.0)
     path, told = tmp_path / "progress.json", []
     with ProgressFile(path) as file:
         watcher = file.watch(Watcher(on_step=told.append, on_stage=told.append))
