@@ -255,10 +255,11 @@ SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]? [a-z]{2,}[,:]? [a-z]{2,}")
 ROOMS = sorted({path.parent.name for path in MODULES if path.parent != PACKAGE} - {"networks", "web"})
 # Modules with lists of words that file names hold, and with SQL.
 NO_SENTENCES = ("folder_kinds", "labels", "photo_tables")
-# Read by programs, not by people: commands, marks of files, answers of a model, and what another library says.
+# Read by programs, not by people: commands, marks of files, answers of a model, programs, and what another
+# library says.
 NOT_FOR_PEOPLE = re.compile(
     r"^(tellapart (fix|predict|train|dial|sorted|cleaned)|default-src|learning curve|none of these|mean of LDA"
-    r"|Raw profile type|does not take)"
+    r'|Raw profile type|does not take|\n?""")'
 )
 
 
