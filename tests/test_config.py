@@ -285,7 +285,7 @@ def test_messages_are_one_line(value: str) -> None:
 
 def test_each_recipe_is_set_with_settings_of_its_own_name() -> None:
     assert {name: kind().recipe for name, kind in config.RECIPE_CONFIGS.items()} == {
-        name: name for name in ("transfer", "scratch", "classic")
+        name: name for name in ("transfer", "finetune", "scratch", "classic")
     }
 
 

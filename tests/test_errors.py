@@ -17,6 +17,7 @@ from tellapart.errors import (
     ConfigError,
     DatasetError,
     DependencyError,
+    ExportError,
     ImageError,
     OutputError,
     TellapartError,
@@ -31,6 +32,7 @@ TREE = {
     ConfigError: ValueError,
     DatasetError: ValueError,
     DependencyError: ImportError,
+    ExportError: RuntimeError,
     ImageError: ValueError,
     OutputError: OSError,
 }

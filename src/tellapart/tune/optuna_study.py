@@ -125,7 +125,7 @@ class OptunaStudy:
         left = [values for values in listed if values not in tried]
         if not left:
             return None
-        place = int(named_generator(self._seed, "settings to try", len(records)).integers(len(left)))
+        place = int(named_generator(self._seed, "trials", len(records)).integers(len(left)))
         return dict(zip(self._space, left[place], strict=True))
 
     def _decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
