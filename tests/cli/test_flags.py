@@ -100,7 +100,8 @@ def texts_of(path: Path) -> list[str]:
 
 # The report shows whole commands, and everything in `cli/` is for people who type flags.
 MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if not {"cli", "report"} & set(path.parts)]
-MESSAGES = [text for path in MODULES for text in texts_of(path)]
+# A flag by itself is an argument for another program, and no message.
+MESSAGES = [text for path in MODULES for text in texts_of(path) if not re.fullmatch(r"--[a-z][a-z-]*(=.*)?", text)]
 # Named through the `setting` of an output file, or in the command line alone.
 SHOWN_BY_VALUE = ("csv", "grid", "html", "json", "none_of_these", "sort_into")
 NAMED = sorted(
