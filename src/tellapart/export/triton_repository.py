@@ -18,7 +18,7 @@ _VERSION, _MODEL_NAME, _CONFIG_NAME = "1", "model.onnx", "config.pbtxt"
 _LARGEST_BATCH = 16
 _EXAMPLE = f'''"""Asks a Triton server about a photo: `python example.py PHOTO [HOST:PORT]`. Needs tritonclient[http].
 
-Start the server on the folder {REPOSITORY_NAME} first.
+First start the server, on the folder: {REPOSITORY_NAME}
 """
 
 import sys
