@@ -32,7 +32,10 @@ function App() {
   useEffect(() => {
     document.title = `${titleOf(shown)} · ${project.value?.name ?? "tellapart"}`;
     // Whoever changed the view by a key goes on reading there; not when the page was opened.
-    if (!isFirst.current) main.current?.focus();
+    if (!isFirst.current) {
+      main.current?.focus({ preventScroll: true });
+      window.scrollTo(0, 0);
+    }
     isFirst.current = false;
   }, [shown]);
   const View = VIEWS[/** @type {keyof typeof VIEWS} */ (shown)];
