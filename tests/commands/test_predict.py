@@ -191,7 +191,7 @@ def test_a_table_from_before_stays_where_no_photo_can_be_read(model_dir: Path, p
     write_predictions(model_dir, [paint("a.png", "red")], outputs=outputs)
     before = (tmp_path / "out.csv").read_bytes()
     paint("a.png", "red").write_bytes(b"text")
-    with pytest.raises(DatasetError, match="so there are no predictions"):
+    with pytest.raises(DatasetError, match="there are no predictions, because .* is text, not a photo"):
         write_predictions(model_dir, [tmp_path / "a.png"], outputs=outputs)
     assert (tmp_path / "out.csv").read_bytes() == before
 
