@@ -1,5 +1,6 @@
 """The export to a page for browsers, proved in a Chromium from file to answer, and where there is none."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,17 @@ def test_a_proof_without_a_browser_says_so(
     assert not done.proof.is_native
     assert done.proof.runtime.endswith("(not run in a browser)")
     assert done.proof.num_photos > 0
+
+
+@needs_browser
+def test_a_browser_starts_where_the_folder_for_temporary_files_has_a_long_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    assert "Chrome" in str(browser_version(str(find_browser())))
 
 
 def test_a_browser_that_is_not_there_is_none(no_browser: None) -> None:

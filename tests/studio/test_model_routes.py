@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tellapart.demo.drawing import write_demo_folder
+from tellapart.measure.verdict import COLOURS
 from tellapart.studio.app import StudioConfig, create_studio_app
 from tellapart.studio.studio_access import StudioKeys
 
@@ -69,7 +70,8 @@ def test_what_was_dropped_counts_and_becomes_a_run(filled: Page) -> None:
     assert (model["state"], model["num_photos"], model["is_provisional"]) == ("ready", 24, False)
     (run,) = ask(filled, "/api/runs")
     assert (run["name"], run["accuracy"]) == (model["run"], model["accuracy"])
-    assert run["verdict"] in ("green", "amber", "red")
+    assert run["verdict"] == COLOURS[run["verdict_word"]]
+    assert run["verdict_advice"]
 
 
 def test_unsorted_photos_are_proposed_a_class(filled: Page) -> None:

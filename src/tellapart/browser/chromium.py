@@ -33,6 +33,8 @@ _ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update", "--disable-domain-reliability", "--disable-sync",
     "--disable-extensions", "--disable-breakpad", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
+# A socket of the browser lies in its folder for temporary files, and the path of a socket may have 103 bytes.
+_LONGEST_TEMPORARY_DIR = 40
 _OPEN_SECONDS, _PHOTO_SECONDS = 120.0, 30.0
 # What a browser that starts has to answer within, and how long a closing one is waited for.
 _CALL_SECONDS, _CLOSE_SECONDS = 60.0, 5.0
@@ -138,7 +140,7 @@ def _open(browser: str) -> Iterator[_Call]:
     """A function that calls a method of the protocol and gives its result; the browser ends with the block."""
     import fcntl  # Windows, where no browser is driven, has none
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(dir=_temporary_dir(), ignore_cleanup_errors=True) as profile:
         arguments = [browser, *_ARGUMENTS, f"--user-data-dir={profile}"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             arguments.append("--no-sandbox")  # Chromium refuses to start as root with it
@@ -149,7 +151,9 @@ def _open(browser: str) -> Iterator[_Call]:
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0o600) for number in (1, 2)]
         actions = [*quiet, *((os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends, start=3))]
         try:
-            process = os.posix_spawn(browser, arguments, os.environ, file_actions=actions, setpgroup=0)
+            process = os.posix_spawn(
+                browser, arguments, {**os.environ, "TMPDIR": profile}, file_actions=actions, setpgroup=0
+            )
         except OSError as exc:
             for end in (to_browser, from_browser):
                 os.close(end)
@@ -165,6 +169,12 @@ def _open(browser: str) -> Iterator[_Call]:
             _end(process)
             os.close(to_browser)
             os.close(from_browser)
+
+
+def _temporary_dir() -> str:
+    """Where the browser's files go: where all temporary files do, unless that path is too long for a socket."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST_TEMPORARY_DIR else "/tmp"
 
 
 class _Pipe:

@@ -18,7 +18,7 @@ from tellapart.live.live_project import ModelPhoto
 from tellapart.live.model_server import ModelServer
 from tellapart.live.model_status import ModelStatus
 from tellapart.live.run_list import RunSummary
-from tellapart.measure.verdict import COLOURS
+from tellapart.measure.verdict import ADVICE, COLOURS
 from tellapart.photos.loading import num_cores
 from tellapart.project.project import Project
 from tellapart.project.project_state import StudioPhoto, class_id
@@ -232,6 +232,8 @@ def describe_run(run: RunSummary) -> dict[str, Any]:
         "when": run.made_at,
         "num_photos": run.num_photos,
         "verdict": COLOURS.get(run.verdict, "amber"),
+        "verdict_word": _(run.verdict) if run.verdict in COLOURS else "",
+        "verdict_advice": _(ADVICE[run.verdict]) if run.verdict in COLOURS else "",
         "verdict_sentence": run.verdict_sentence,
         "accuracy": run.accuracy,
         "interval": run.interval_95,

@@ -8,7 +8,7 @@ import { recipeName } from "./train.js";
 import { _, ngettext, percent } from "./translation.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 
-/** @typedef {{id: string, name: string, recipe: string, when: string, num_photos: number, verdict: string, verdict_sentence: string, accuracy: number | null, interval: [number, number] | null, report: string}} Run */
+/** @typedef {{id: string, name: string, recipe: string, when: string, num_photos: number, verdict: string, verdict_word: string, verdict_advice: string, verdict_sentence: string, accuracy: number | null, interval: [number, number] | null, report: string}} Run */
 
 export function Use() {
   const [runs, setRuns] = useState(/** @type {Run[] | null} */ (null));
@@ -40,7 +40,8 @@ function Verdict({ run }) {
   const light = ["green", "amber", "red"].includes(run.verdict) ? run.verdict : "amber";
   const read = (/** @type {number} */ share) => percent(share, run.num_photos > 200 ? 1 : 0);
   return html`<div class=${`verdict-card ${light}`}>
-    <p class="large-text"><span class="light" aria-hidden="true"></span>${run.verdict_sentence}</p>
+    <p class="large-text"><span class="light" aria-hidden="true"></span>${run.verdict_word && html`<strong>${run.verdict_word}.</strong> ${run.verdict_advice}`}</p>
+    <p>${run.verdict_sentence}</p>
     ${run.accuracy !== null && html`<p class="faint">${run.interval
       ? _("Accuracy {accuracy} (95% interval: {low} to {high})", { accuracy: read(run.accuracy), low: read(run.interval[0]), high: read(run.interval[1]) })
       : _("Accuracy {accuracy}", { accuracy: read(run.accuracy) })}</p>`}
