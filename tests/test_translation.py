@@ -234,6 +234,10 @@ def test_help_follows_the_environment() -> None:
     assert "显示版本" in run("--help", LANG="zh_CN.UTF-8").stdout
 
 
+def test_a_mistyped_command_is_told_in_one_language() -> None:
+    assert "没有命令 'trian'。是不是指 'train'？" in run("trian", LANG="zh_CN.UTF-8").stderr
+
+
 def test_a_terminal_that_cannot_show_the_language_stays_english() -> None:
     assert "Print the version." in run("--help", LANG="zh_CN.UTF-8", PYTHONIOENCODING="latin-1").stdout
 
@@ -259,7 +263,7 @@ NO_SENTENCES = ("folder_kinds", "labels", "photo_tables")
 # library says.
 NOT_FOR_PEOPLE = re.compile(
     r"^(tellapart (fix|predict|train|dial|sorted|cleaned)|default-src|learning curve|none of these|mean of LDA"
-    r'|Raw profile type|does not take|\n?""")'
+    r'|Raw profile type|does not take|\. Did you mean |\n?""")'
 )
 
 

@@ -43,6 +43,11 @@ def describe_usage_error(error: Any) -> str:
     Args:
         error: a `TyperException`.
     """
+    said = _describe(error)
+    return said if said.endswith((".", "。", "?", "\uff1f")) else said + _(".")
+
+
+def _describe(error: Any) -> str:
     parameter, message = getattr(error, "param", None), str(error.message)
     hint = getattr(error, "param_hint", None) or (parameter.get_error_hint() if parameter is not None else "")
     kind = type(error).__name__
@@ -63,4 +68,8 @@ def describe_usage_error(error: Any) -> str:
         return said.format(option=error.option_name)
     if kind == "BadParameter":
         return _("Invalid value for {hint}: {reason}").format(hint=hint, reason=_(message))
+    message, _mark, names = message.partition(". Did you mean ")
+    if names:
+        end = "" if message.endswith(("。", ".")) else _(".")
+        return message + end + _(" Did you mean {names}?").format(names=names.rstrip("?"))
     return _(message)
