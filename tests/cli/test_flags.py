@@ -14,6 +14,7 @@ import tellapart
 from tellapart.cli.app import app, main
 from tellapart.cli.flags import with_flags
 from tellapart.config import AugmentConfig, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig
+from tellapart.export.target import TARGETS
 
 SOURCE = Path(tellapart.__file__).parent
 CONFIGS = (AugmentConfig, ClassicConfig, ScratchConfig, SourceConfig, TransferConfig)
@@ -165,3 +166,8 @@ def test_messages_name_no_flags() -> None:
     # Commands of other programs have flags of their own.
     messages = [re.sub(r"`(?!tellapart)[a-z]+ [^`]*`", "", text) for text in MESSAGES if not INSTALLER.search(text)]
     assert [text for text in messages if re.search(r"(?<![\w-])--[a-z]", text)] == []
+
+
+def test_the_help_of_export_names_every_target() -> None:
+    (to,) = [param for param in COMMANDS["export"].params if param.name == "target" or "--to" in param.opts]
+    assert set(re.findall(r"[a-z][a-z0-9-]+", to.help.partition(":")[2])) - {"or"} == set(TARGETS)

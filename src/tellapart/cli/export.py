@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 def export(
     model: ModelDir,
     to: Annotated[
-        str, typer.Option(help=_("What to export to. The documentation lists the targets."), metavar="TARGET")
+        str,
+        typer.Option(
+            help=_(
+                "What to export to: coreml, keras, litert, litert-int8, onnx-int8, openvino, triton, web or web-int8."
+            ),
+            metavar="TARGET",
+        ),
     ],
     out: Annotated[
         Path | None,
