@@ -26,6 +26,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from uvicorn import Config, Server
 
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
+from tellapart.live.detached_process import DetachedProcess
 from tellapart.studio.app import StudioConfig, create_studio_app
 from tellapart.studio.page_shell import VIEWS, page_texts, static_files
 from tellapart.studio.studio_access import StudioKeys
@@ -92,6 +93,7 @@ def running(folder: Path, cache_dir: Path, backbone: Path) -> Iterator[Studio]:
     finally:
         server.should_exit = True
         thread.join(60)
+        DetachedProcess(folder / ".tellapart" / "serve").end(10)  # else it would outlive a test that failed
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,7 @@ def open_page(browser: Chrome, studio: Studio, path: str = "/") -> Chrome:
     return browser
 
 
-def wait(browser: Chrome, selector: str, seconds: float = 60) -> Any:
+def wait(browser: Chrome, selector: str, seconds: float = 300) -> Any:
     """The first element that the selector finds, as soon as it is to be seen."""
 
     def shown(one: Chrome) -> Any:
@@ -137,7 +139,7 @@ def wait(browser: Chrome, selector: str, seconds: float = 60) -> Any:
     return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException]).until(shown, selector)
 
 
-def wait_until(browser: Chrome, is_so: Callable[[], object], seconds: float = 60) -> Any:
+def wait_until(browser: Chrome, is_so: Callable[[], object], seconds: float = 300) -> Any:
     return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException]).until(lambda _: is_so())
 
 
@@ -198,12 +200,14 @@ def test_a_teacher_goes_from_an_empty_folder_to_a_served_model(browser: Chrome, 
     wait(page, ".answer .verdict")
     assert len(page.find_elements(By.CSS_SELECTOR, ".answer .bars li")) == 2
     page.find_element(By.LINK_TEXT, "Use").click()
-    wait(page, ".verdict-card", 120)
+    wait(page, ".verdict-card")
     button(page, "Serve this model").click()
     wait_until(page, lambda: ask(page, "/api/project")["served"])
     address = ask(page, "/api/project")["served"]["address"]
     answer = json.load(urlopen(Request(f"{address}/predict", new.read_bytes())))
     assert set(answer["probabilities"]) == {"cat", "dog"}
+    wait_until(page, lambda: button(page, "Stop serving")).click()
+    wait_until(page, lambda: ask(page, "/api/project")["served"] is None)
     assert page.get_log("browser") == []
 
 
