@@ -25,6 +25,7 @@ const nameOf = (job) => (job.kind === "export" ? _("Export to {target}", { targe
 function wordsOf(job) {
   if (job.message || job.state === "done") return job.message;
   if (job.state === "running" && job.stage) return `${job.stage} …`;
+  if (job.state === "running" && job.progress === null) return _("Starting …");
   if (job.epoch === null || job.num_epochs === null) return "";
   const epoch = _("Epoch {epoch} of {num_epochs}", { epoch: job.epoch, num_epochs: job.num_epochs });
   if (job.seconds_left === null) return epoch;

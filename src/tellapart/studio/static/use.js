@@ -33,7 +33,7 @@ export function Use() {
 }
 
 /** @param {Run} run */
-const nameOf = (run) => `${run.name} · ${recipeName(run.recipe)} · ${new Date(run.when).toLocaleString(document.documentElement.lang)}`;
+const nameOf = (run) => `${run.name} · ${recipeName(run.recipe)} · ${new Date(run.when).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" })}`;
 
 /** @param {{run: Run}} properties */
 function Verdict({ run }) {
