@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,13 @@ def page(open_studio: Callable[..., TestClient]) -> Iterator[Page]:
     with open_studio() as client:
         assert client.post("/api/session", json={"token": TOKEN}).status_code == 204
         yield Page(client)
+
+
+@pytest.fixture(scope="module")
+def browser(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    """A Chromium whose camera shows drawn cats, and which cannot find any host by name."""
+    with open_chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")

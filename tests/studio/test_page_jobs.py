@@ -1,7 +1,6 @@
 """Studio's phone page, its trainings, exports and comparisons, in a real Chromium against the real server."""
 
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 pytest.importorskip("fastapi", reason="tellapart[serve] is not installed")
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
@@ -30,37 +29,11 @@ from .pages import (
     wait_until,
 )
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 # Trainings and exports are processes, which a busy machine takes long to start.
 LONG = 240
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM.exists() and DRIVER.exists()), reason="needs /usr/bin/chromium and /usr/bin/chromedriver"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """A Chromium that cannot find any host by name."""
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--force-prefers-reduced-motion",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=ChromeService(str(DRIVER)))
-    driver.set_window_size(1200, 900)
-    yield driver
-    driver.quit()
+pytestmark = pytest.mark.slow
 
 
 def jobs_of(page: Chrome) -> list[dict[str, Any]]:
