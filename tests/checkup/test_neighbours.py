@@ -154,8 +154,8 @@ def search_alike(num: int) -> tuple[int, int]:
 
 
 def test_where_all_are_alike_memory_grows_as_vectors_do_and_not_as_pairs() -> None:
-    (few, few_bytes), (many, many_bytes) = search_alike(2000), search_alike(8000)
+    (few, few_bytes), (many, many_bytes) = search_alike(1000), search_alike(4000)
 
-    assert few <= 4 * 2000
-    assert many <= 4 * 8000
+    assert few <= 4 * 1000
+    assert many <= 4 * 4000
     assert many_bytes < 4 * 1.3 * few_bytes
