@@ -177,17 +177,17 @@ def _compare_detail(
         fine_least: what blocks agree by in fine detail, all but a few and on average.
         is_equal: which need no detail to be known by, bool `(p,)`.
     """
-    squares = match_light(first, second)
+    first, second = match_light(first, second)
     found = Likeness.none(len(first))
-    fine = [_take_band(square, _FINE) for square in squares]
+    fine = _take_band(first, _FINE), _take_band(second, _FINE)
     agreement, _num = _agree_in_blocks(*fine, _BLOCKS, _NOISE)
     found.agreement[:] = agreement.mean(axis=1)
     rows = np.flatnonzero(_do_agree(agreement, fine_least))
-    large = [_take_band(square[rows], _LARGE) for square in squares]
+    large = _take_band(first[rows], _LARGE), _take_band(second[rows], _LARGE)
     agreement, num_telling = _agree_in_blocks(*large, _BLOCKS, _NOISE)
     rows = rows[_do_agree(agreement, _LARGE_LEAST) & ((num_telling >= _TELLING_BLOCKS) | is_equal[rows])]
     found.is_one[rows] = True
-    agreement, _num = _agree_in_blocks(*(band[rows] for band in fine), _SMALL_BLOCKS, _SMALL_NOISE)
+    agreement, _num = _agree_in_blocks(fine[0][rows], fine[1][rows], _SMALL_BLOCKS, _SMALL_NOISE)
     found.is_sure[rows] = (found.agreement[rows] >= _SURE_MEAN) & (agreement.min(axis=1) >= _SURE_LEAST)
     return found
 
