@@ -66,7 +66,8 @@ test: $(READY)
 
 # Exports whose converters take minutes to install, in an environment of their own.
 EXPORTS_VENV ?= .venv-exports
-test-exports: $(READY)
+test-exports:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one or pass PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(EXPORTS_VENV)
 	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
 	$(EXPORTS_VENV)/bin/python -m pip install -qq -c constraints.txt -e '.[train,litert,dev]'
