@@ -59,13 +59,12 @@ export function Recorder({ to, name }) {
     const one = new Camera(/** @type {HTMLVideoElement} */ (video.current));
     camera.current = one;
     let isGone = false;
-    one.open(device).then(
-      () => (isGone ? one.close() : setReady(true)),
-      (error) => {
-        isRecorderOpen.value = false;
-        say(error.message, true);
-      },
-    );
+    const onError = (/** @type {Error} */ error) => {
+      if (isGone) return;
+      isRecorderOpen.value = false;
+      say(error.message, true);
+    };
+    one.open(device, onError).then(() => (isGone ? one.close() : setReady(true)), onError);
     return () => {
       isGone = true;
       isHeld.current = false;
