@@ -156,7 +156,7 @@ def _started(ray: Any, config: RayConfig) -> Iterator[None]:
         try:
             with _sigterm_kept():
                 ray.init(address=config.ray_address or "local", **{**settings, **config.ray_settings})
-        except (RuntimeError, TypeError, ValueError, OSError, ray.exceptions.RayError) as exc:
+        except Exception as exc:  # Ray raises bare ones too, as when its processes do not start in time
             raise _refused_start(exc, config) from exc
         stack.callback(ray.shutdown)
         # What goes wrong is raised; `ray.data` would print each step, and draw bars of its own.
