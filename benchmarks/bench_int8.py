@@ -19,10 +19,10 @@ import tellapart
 from recording import REPOSITORY_DIR, Measurement, make_parser, record
 from tellapart.backbones.backbone import Backbone, open_backbone
 from tellapart.backbones.embedder import Embedder
-from tellapart.backbones.onnx_session import InferenceSession, open_session
+from tellapart.backbones.onnx_session import InferenceSession, describe_instructions, open_session
 from tellapart.backbones.onnx_wire import keep_outputs
 from tellapart.backbones.photo_pass import Eye, look_at
-from tellapart.backbones.quantisation import describe_instructions, quantise_network
+from tellapart.backbones.quantisation import quantise_network
 from tellapart.checkup.duplicates import find_groups, group_numbers
 from tellapart.config import DEFAULT_BACKBONE
 from tellapart.heads.cross_validation import held_out_losses
@@ -69,7 +69,8 @@ def compare_losses(photos_dir: Path, float32: Backbone, images_at_most: int, wor
     models = [float32.model, quantise(float32, calibration, work_dir)]
     eyes = [Eye(Embedder(model, float32.image_size, float32.name)) for model in models]
     seen = look_at(photos, eyes, cache_dir=str(work_dir / "cache"))
-    assert seen.photos.labels is not None and seen.embeddings is not None
+    assert seen.photos.labels is not None
+    assert seen.embeddings is not None
     groups = group_numbers(find_groups(seen.digests, seen.facts), len(seen))
     num_classes = len(seen.photos.class_names)
     losses = [

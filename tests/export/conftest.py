@@ -11,6 +11,7 @@ from tellapart.export.converter_process import EXPORT_DIR
 from tellapart.export.target import Target
 
 if TYPE_CHECKING:
+    import tellapart
     from tellapart.runs.job import Run
 
 Tamper = Callable[[Path], None]
@@ -47,3 +48,11 @@ def transfer_run(
 
     out = tmp_path_factory.mktemp("runs") / "transfer"
     return tellapart.train(animals_dir, out, backbone=str(tiny_backbone), cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> "tellapart.Export":
+    """An export made as users make it, by processes of its own; not to be changed."""
+    import tellapart
+
+    return tellapart.load(trained.run_dir).export("onnx-int8", tmp_path_factory.mktemp("exports") / "int8")

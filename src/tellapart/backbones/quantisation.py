@@ -9,7 +9,6 @@ channels in 16 bits, where they must not overflow. 7 bits a weight never do. Her
 neighbours do either (docs/decisions/018-int8-backbone.md).
 """
 
-import platform
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from tellapart.backbones.onnx_session import import_quantization, open_session
+from tellapart.backbones.onnx_session import has_vnni, import_quantization, open_session
 from tellapart.networks.onnx_nodes import INPUT_NAME
 from tellapart.networks.onnx_reading import attributes_of
 
@@ -32,7 +31,6 @@ _NUM_SAMPLES = 4096
 _LARGEST, _LARGEST_REDUCED, _LARGEST_PAIR = 127, 64, 127
 # ONNX Runtime adds pairs of channels where their number is a multiple of this, else pairs that nobody knows here.
 _CHANNELS = 4
-_X86 = ("x86_64", "amd64", "i386", "i686")
 _Range = tuple[np.float32, np.float32]
 
 
@@ -68,6 +66,7 @@ def quantise_network(model: onnx.ModelProto, images: NDArray[np.uint8], work_dir
         extra_options={"TensorQuantOverrides": _find_scales(fused)},
     )
     quantizer.quantize_model()
+    quantizer.model.topological_sort()
     quantised: onnx.ModelProto = quantizer.model.model
     return quantised
 
@@ -83,6 +82,8 @@ def find_ranges(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, 
     """
     limited = _find_limited(model)
     names = [name for name in _find_activations(model) if name not in limited]
+    if not names:
+        return {}
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     there = {value.name for value in model.graph.output}
@@ -158,29 +159,3 @@ def _find_limited(model: onnx.ModelProto) -> dict[str, str]:
         for node in model.graph.node
         if node.op_type in ("Clip", "Relu") and inputs.count(node.input[0]) == 1 and node.input[0] not in outputs
     }
-
-
-def has_vnni() -> bool:
-    """Whether this processor adds products of 8 bits without overflow; all but x86 do."""
-    return not _is_x86() or bool({"avx512_vnni", "avx_vnni"} & _processor_flags())
-
-
-def describe_instructions() -> str:
-    """The instruction set that decides how fast int8 is."""
-    if not _is_x86():
-        return platform.machine()
-    known = ("avx512_vnni", "avx_vnni", "avx512f", "avx2")
-    return next((name for name in known if name in _processor_flags()), "sse")
-
-
-def _is_x86() -> bool:
-    return platform.machine().lower() in _X86
-
-
-def _processor_flags() -> set[str]:
-    """What Linux says of the processor; nothing elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())

@@ -55,6 +55,16 @@ def predict(
         typer.Option(help=_("Kaggle's sample file. Its columns and order are kept."), metavar="SAMPLE.csv"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help=_("Where the submission goes."), metavar="FILE")] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help=_(
+                "float32, or int8: answer by the run's export to onnx-int8, if it was proved right and faster on this"
+                " machine."
+            ),
+            metavar="RUNTIME",
+        ),
+    ] = "float32",
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
     from tellapart.commands.predict import PredictOutputs, write_predictions
@@ -70,6 +80,7 @@ def predict(
             model,
             photos,
             outputs=outputs,
+            runtime=runtime,
             on_photo=show,
             not_sure=not_sure,
             none_of_these=none_of_these,

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.onnx_session import describe_processor
 from tellapart.errors import ExportError
 from tellapart.export.child_process import FAILURE_NAME
 from tellapart.export.target import PREPROCESSING_NAME, TARGETS, Conversion, Runner, module_of
@@ -56,7 +57,9 @@ def run(target_name: str, work_dir: Path) -> None:
     both from them, and NaN where it could not read one.
     """
     export_dir = work_dir / EXPORT_DIR
-    runner: Runner = import_module(module_of(TARGETS[target_name])).open_runner(export_dir)
+    target = TARGETS[target_name]
+    module = import_module(module_of(target))
+    runner: Runner = module.open_runner(export_dir)
     preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
     answers: dict[str, list[Any]] = {"probabilities": [], "own_probabilities": [], "pixels": [], "seconds": []}
     images = np.load(work_dir / IMAGES_NAME)
@@ -79,7 +82,10 @@ def run(target_name: str, work_dir: Path) -> None:
         answers |= {"probabilities": list(found), "own_probabilities": list(found), "seconds": list(seconds)}
     arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
     np.savez(work_dir / ANSWERS_NAME, **arrays)
-    (work_dir / RUNTIME_NAME).write_text(json.dumps({"runtime": runner.runtime, "is_native": runner.is_native}))
+    described = {"runtime": runner.runtime, "is_native": runner.is_native, "processor": describe_processor()}
+    if target.is_timed:
+        described["speed_ratio"] = module.compare_speed(read_bundle(work_dir / BUNDLE_DIR), export_dir, images)
+    (work_dir / RUNTIME_NAME).write_text(json.dumps(described))
 
 
 def load_preprocess(path: Path) -> Callable[[_Images], _Images]:
