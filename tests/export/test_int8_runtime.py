@@ -91,7 +91,7 @@ def cut_short(run_dir: Path) -> None:
     [
         (remove_export, r"has no int8 export\."),
         (change_a_byte, "is damaged"),
-        (change_the_model, "was made of an earlier model"),
+        (change_the_model, "was made from an earlier model"),
         (cut_short, "cannot be read"),
         (lambda run_dir: (run_dir / EXPORT / "export.json").write_text("[]"), "cannot be read"),
         (lambda run_dir: rewrite(run_dir, processor="another"), "was not proved on this machine"),

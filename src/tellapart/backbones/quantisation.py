@@ -129,7 +129,7 @@ def weight_steps(kernel: NDArray[np.float32], num_groups: int, is_wide: bool) ->
         first, second = kernel[:, 0::2], kernel[:, 1::2]
         pairs = np.where(first * second > 0, np.abs(first + second), 0).reshape(len(kernel), -1).max(axis=1)
         steps = np.maximum(largest / _LARGEST, pairs / _LARGEST_PAIR)
-    return np.maximum(steps, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.asarray(np.maximum(steps, np.finfo(np.float32).tiny), np.float32)
 
 
 def _cut(numbers: NDArray[np.float32]) -> _Range:

@@ -1,6 +1,6 @@
 """A run that answers by its export to `onnx-int8`: only where its proof passed on this machine, and where it is faster.
 
-What the export says of itself is checked first: that it is whole, that it was made of this model, and that it was
+What the export says of itself is checked first: that it is whole, that it was made from this model, and that it was
 proved by this processor and this ONNX Runtime. Thresholds, the dial and the distances of usual photos stay the run's.
 """
 
@@ -60,7 +60,7 @@ def load_int8(run_dir: Path) -> Model:
     if sha256_hex(model) != claim.model:
         raise _refused(_("the int8 export of {run!r} is damaged."), run_dir)
     if bundle_digest_of(run_dir) != claim.bundle:
-        raise _refused(_("the int8 export of {run!r} was made of an earlier model."), run_dir)
+        raise _refused(_("the int8 export of {run!r} was made from an earlier model."), run_dir)
     if (claim.runtime, claim.processor) != (describe_runtime(), describe_processor()):
         raise _refused(_("the int8 export of {run!r} was not proved on this machine."), run_dir)
     _check_worth(claim, run_dir)
