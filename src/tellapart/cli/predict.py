@@ -88,8 +88,8 @@ def predict(
     ] = None,
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
-    local = {"csv": csv, "grid": grid, "heatmap": heatmap, "sort_into": sort_into, "submission": submission}
-    local["runtime"] = runtime
+    files = {"csv": csv, "grid": grid, "sort_into": sort_into, "submission": submission}
+    local = {**files, "heatmap": heatmap, "runtime": runtime}
     of_ray = {"uri_column": uri_column, "workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
     check_engine(engine, local, of_ray)
     if engine == "ray":
