@@ -51,7 +51,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 	$(BIN)/python -m pip install -qq -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
-	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,serve,studio,openvino,coreml,dev,docs]'
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,backbones,hub,tune,ray,serve,studio,openvino,coreml,dev,docs]'
 	@touch $@
 
 demo: $(READY)

@@ -7,7 +7,7 @@ Links are followed, never in circles. What is a photo, and of which class, is de
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tellapart.errors import DatasetError, ImageError
 from tellapart.formats.other_kinds import HEAD_BYTES, describe_other
@@ -25,6 +25,19 @@ SYSTEM_REASON = gettext_noop("a hidden or system file")
 
 # Links that lead to folders with links make a folder much larger than it is on disk.
 _MOST_LINKS_IN_A_ROW, _MOST_FILES_THROUGH_LINKS = 8, 1_000_000
+
+
+class PhotoPlace(Protocol):
+    """Where the bytes of a photo are."""
+
+    def head(self, num_bytes: int) -> bytes:
+        """At most its first bytes, or an `ImageError`."""
+
+    def read(self, max_bytes: int) -> bytes:
+        """All bytes of the photo, or an `ImageError`."""
+
+    def modified_ns(self) -> int | None:
+        """When it was last changed, nanoseconds since 1970; `None` if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class DiskFile:
                 if not stat.S_ISREG(status.st_mode):
                     raise ImageError(_("it is not a regular file"), path=self.path)
                 if whole:
-                    _check_size(status.st_size, max_bytes, self.path)
+                    check_file_size(status.st_size, max_bytes, self.path)
                 return file.read(status.st_size if whole else max_bytes)
         except FileNotFoundError as exc:
             raise ImageError(_("the file is no longer there"), path=self.path) from exc
@@ -96,7 +109,7 @@ class ArchiveMember:
                 not begin like one.
         """
         shown = f"{self.archive.path}/{self.name}"
-        _check_size(self.archive.size(self.name), max_bytes, shown)
+        check_file_size(self.archive.size(self.name), max_bytes, shown)
         if self.archive.is_suspicious(self.name):
             _check_head(self.archive.head(self.name, HEAD_BYTES), shown)
         return self.archive.read(self.name)
@@ -111,7 +124,12 @@ def _check_head(head: bytes, path: str) -> None:
         raise ImageError(_("is {kind}").format(kind=describe_other(head).reason), path=path)
 
 
-def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
+def check_file_size(num_bytes: int, max_bytes: int, path: str) -> None:
+    """Nothing, if a file of that many bytes is read.
+
+    Raises:
+        ImageError: it is too large.
+    """
     if num_bytes > max_bytes:
         raise ImageError(
             _("the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read").format(
@@ -126,7 +144,7 @@ class FoundFile:
     """A file below a source: `parts` are its folders and its name relative to the source."""
 
     parts: tuple[str, ...]
-    place: DiskFile | ArchiveMember
+    place: PhotoPlace
 
     @property
     def name(self) -> str:
