@@ -112,7 +112,7 @@ def run_job(
 
 def photos_at(paths: Sequence[str], reader: UriReader) -> PhotoSet:
     """The photos at the addresses."""
-    places = tuple(UriFile(reader, path) for path in paths)
+    places = tuple(UriFile(path, reader) for path in paths)
     return PhotoSet("", tuple(paths), None, (), (), places, ImageLimits())
 
 
@@ -134,11 +134,10 @@ def _new_blocks(uris: UriList, folder: PartFolder, num_workers: int, summary: Jo
 
 def _work(blocks: Iterator[pa.Table], workers: PhotoWorkers) -> Iterator[pa.Table]:
     """What the workers make of the blocks, in the order in which they are done."""
-    import ray
     import ray.data
 
     while wave := _take(blocks, _PHOTOS_A_WAVE):
-        done = ray.data.from_arrow_refs([ray.put(block) for block in wave]).map_batches(
+        done = ray.data.from_blocks(wave).map_batches(  # `from_arrow` would run a task a block to count its rows
             workers.kind,
             fn_constructor_args=workers.arguments,
             compute=ray.data.ActorPoolStrategy(size=max(1, min(workers.number, len(wave)))),

@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import pyarrow.fs
 
 from tellapart.errors import ImageError
-from tellapart.photos.files import check_file_size
+from tellapart.photos.files import DiskFile, check_file_size
 from tellapart.translation import gettext as _
 from tellapart.untrusted import open_regular, read_regular
 
@@ -148,15 +148,14 @@ def explain_refusal(exc: Exception) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class UriFile:
-    """A photo at an address; what a `PhotoSet` reads its bytes from."""
+class UriFile(DiskFile):
+    """A photo at an address, which is its `path`, for a `PhotoSet` to read."""
 
     reader: UriReader = field(repr=False)
-    uri: str
 
     def head(self, num_bytes: int) -> bytes:
         """At most the first bytes that are there, or an `ImageError`."""
-        return self.reader.head(self.uri, num_bytes)
+        return self.reader.head(self.path, num_bytes)
 
     def read(self, max_bytes: int) -> bytes:
         """All bytes that are there.
@@ -164,7 +163,7 @@ class UriFile:
         Raises:
             ImageError: as for `UriReader.read`.
         """
-        return self.reader.read(self.uri, max_bytes)
+        return self.reader.read(self.path, max_bytes)
 
     def modified_ns(self) -> None:
         """When it was last changed is not asked."""

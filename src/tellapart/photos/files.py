@@ -7,7 +7,7 @@ Links are followed, never in circles. What is a photo, and of which class, is de
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tellapart.errors import DatasetError, ImageError
 from tellapart.formats.other_kinds import HEAD_BYTES, describe_other
@@ -25,19 +25,6 @@ SYSTEM_REASON = gettext_noop("a hidden or system file")
 
 # Links that lead to folders with links make a folder much larger than it is on disk.
 _MOST_LINKS_IN_A_ROW, _MOST_FILES_THROUGH_LINKS = 8, 1_000_000
-
-
-class PhotoPlace(Protocol):
-    """Where the bytes of a photo are."""
-
-    def head(self, num_bytes: int) -> bytes:
-        """At most its first bytes, or an `ImageError`."""
-
-    def read(self, max_bytes: int) -> bytes:
-        """All bytes of the photo, or an `ImageError`."""
-
-    def modified_ns(self) -> int | None:
-        """When it was last changed, nanoseconds since 1970; `None` if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +131,7 @@ class FoundFile:
     """A file below a source: `parts` are its folders and its name relative to the source."""
 
     parts: tuple[str, ...]
-    place: PhotoPlace
+    place: DiskFile | ArchiveMember
 
     @property
     def name(self) -> str:

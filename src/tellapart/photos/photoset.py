@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import ImageLimits
 from tellapart.errors import DatasetError, ImageError
-from tellapart.photos.files import PhotoPlace
+from tellapart.photos.files import ArchiveMember, DiskFile
 from tellapart.photos.names import PortablePaths, compare_names, name_some, natural_key
 from tellapart.records import Skipped
 from tellapart.translation import gettext as _
@@ -44,7 +44,7 @@ class PhotoSet:
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
     skipped: tuple[Skipped, ...]
-    places: tuple[PhotoPlace, ...] = field(repr=False)
+    places: tuple[DiskFile | ArchiveMember, ...] = field(repr=False)
     limits: ImageLimits = field(default_factory=ImageLimits, repr=False)
     given_splits: tuple[str | None, ...] = ()
     unlabelled_reason: str | None = None
