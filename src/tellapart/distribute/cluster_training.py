@@ -316,5 +316,5 @@ def _photos_of(sampled: GatheredPhotos, base: str, labelled: LabelledUris, embed
         labels=sampled.labels,
         class_names=labelled.class_names,
         skipped=labelled.unlabelled + embedded.unreadable,
-        places=tuple(UriFile(reader, path) for path in sampled.paths),
+        places=tuple(UriFile(path, reader) for path in sampled.paths),
     )
