@@ -29,7 +29,10 @@ from tellapart.tune.trial_table import TrialRecord
 from tellapart.tune.tuning import Tuning
 
 # Of Ray about itself.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 FIXED: dict[str, Any] = {"recipe": "classic", "image_size": (46, 46), "augment": None, "epochs": 9}
 RAY = RayConfig(workers=2)
 DIES, FAILS, CRASHES = "dies", "fails", "crashes"
@@ -180,7 +183,6 @@ def test_what_a_worker_is_given_can_be_sent(animals_dir: Path, tmp_path: Path) -
     assert sent.photos.paths == photos.paths
 
 
-@pytest.mark.soak
 def test_a_killed_search_loses_the_running_trials_alone(tmp_path: Path, animals_dir: Path, cache_dir: str) -> None:
     words = ["tune", str(animals_dir), "--out", str(tmp_path / "out"), "--recipe", "classic", "--image-size", "46"]
     more = ["--engine", "ray", "--epochs", "1", "--cache-dir", cache_dir]
@@ -202,7 +204,6 @@ def test_a_killed_search_loses_the_running_trials_alone(tmp_path: Path, animals_
     assert not list((tmp_path / "out").glob("trial-*"))
 
 
-@pytest.mark.soak
 def test_ctrl_c_keeps_the_finished_trials(tmp_path: Path, animals_dir: Path, cache_dir: str) -> None:
     words = ["tune", str(animals_dir), "--out", str(tmp_path / "out"), "--recipe", "classic", "--image-size", "46"]
     more = ["--engine", "ray", "--epochs", "1", "--cache-dir", cache_dir, "--trials", "500"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
@@ -199,7 +199,7 @@ class TrialKeeper(tune.Callback):
             values,
             seconds=seconds,
             is_default=self._is_default,
-            reason=explain_failure(trial.get_pickled_error()),
+            reason=explain_failure(_error_of(trial)),
         )
         self._keep(trial, record)
 
@@ -234,6 +234,15 @@ def explain_failure(error: BaseException | None) -> str:
     if error is None or isinstance(error, RayActorError):
         return _("its process ended, which happens when memory runs out")
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _error_of(trial: Trial) -> BaseException | None:
+    """What a trial has raised; `None` where its process ended. The file is not in the storage yet when this is asked."""
+    try:
+        error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    except (OSError, TypeError):
+        return None
+    return error
 
 
 def _copy_model(trial: Trial, folder: Path) -> None:
