@@ -237,7 +237,7 @@ def explain_failure(error: BaseException | None) -> str:
 
 
 def _error_of(trial: Trial) -> BaseException | None:
-    """What a trial has raised; `None` where its process ended. The file is not in the storage yet when this is asked."""
+    """What a trial has raised; `None` where its process ended. The storage does not have the file yet."""
     try:
         error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     except (OSError, TypeError):
