@@ -75,6 +75,9 @@ class Proof:
         is_native: whether that is the runtime the export is for.
         photos: what the photos are: `held out` by the training, `given`, or of the `training`.
         num_photos: how many; where there are more than a proof takes, evenly chosen.
+        processor: that ran it.
+        speed_ratio: how many times as fast as the model it answers one photo, in one thread; `None` where that was not
+            compared.
         num_unread: photos besides, which the export could not read.
         largest_difference, mean_difference: of a probability, for the same pixels.
         largest_pixel_difference: between the resize here and the reference implementation in the export, in levels.
@@ -89,7 +92,8 @@ class Proof:
         is_accepted: whether the difference was accepted.
         num_photos_there: of that kind, from which those of the proof were chosen.
         has_threshold: whether the model has such a threshold; without one, 0.9 takes its place.
-        logit_difference: the root of the mean square by which logits differ, as a share of their size.
+        logit_difference: the root of the mean square by which logits differ, as a share of their size, for photos that
+            both sides decode alike.
         is_example_run: whether the example was run, and named the class.
     """
 
@@ -108,6 +112,8 @@ class Proof:
     accuracy_before: float | None
     p_value: float | None
     seconds_a_photo: float
+    processor: str = ""
+    speed_ratio: float | None = None
     num_unread: int = 0
     failures: tuple[str, ...] = ()
     is_accepted: bool = False
@@ -146,6 +152,8 @@ def compare_answers(
     test = _compare_accuracies(answers)
     proof = Proof(
         runtime=str(runtime["runtime"]),
+        processor=str(runtime["processor"]),
+        speed_ratio=runtime["speed_ratio"],
         is_native=bool(runtime["is_native"]),
         photos=kind,
         num_photos=len(answers.paths),
@@ -162,7 +170,7 @@ def compare_answers(
         seconds_a_photo=float(np.median(answers.seconds)),
         num_unread=answers.num_unread,
         has_threshold=threshold is not None,
-        logit_difference=differ_in_logits(answers.found, answers.expected),
+        logit_difference=differ_in_logits(*_decoded_alike(answers)),
     )
     failures = (
         *fails_in_numbers(
@@ -172,6 +180,17 @@ def compare_answers(
         *fails_in_accuracy(test, proof.accuracy, proof.accuracy_before),
     )
     return replace(proof, failures=failures)
+
+
+def _decoded_alike(answers: Answers) -> tuple[_Numbers, _Numbers]:
+    """What was found and expected for photos that both sides decode alike: small ones, and copies of large ones."""
+    if answers.is_large is None:
+        return answers.found, answers.expected
+    found, expected = answers.found[~answers.is_large], answers.expected[~answers.is_large]
+    if answers.copies is None:
+        return found, expected
+    is_read = np.isfinite(answers.copies[1]).all(axis=1)
+    return np.concatenate([found, answers.copies[1][is_read]]), np.concatenate([expected, answers.copies[0][is_read]])
 
 
 def _find_worst(answers: Answers, differences: NDArray[np.float64]) -> tuple[float, str]:
@@ -197,7 +216,8 @@ def read_answers(path: Path, runtime_path: Path, target: Target) -> tuple[dict[s
         with np.load(path) as found:
             arrays = {name: found[name] for name in ("probabilities", "own_probabilities", "pixels", "seconds")}
         runtime = read_json(runtime_path)
-        return arrays, {name: runtime[name] for name in ("runtime", "is_native", "class_names")}
+        kept = {name: runtime[name] for name in ("runtime", "is_native", "processor", "class_names")}
+        return arrays, {**kept, "speed_ratio": runtime.get("speed_ratio")}
     except (KeyError, OSError, TypeError, ValueError) as exc:
         raise ExportError(
             _("the export to {target} gave no answers. Nothing was written.").format(target=target.name),
@@ -270,6 +290,9 @@ def describe_proof(proof: Proof) -> list[str]:
             largest=proof.largest_difference, mean=proof.mean_difference
         ),
     ]
+    if proof.speed_ratio is not None:
+        said = _("It is {ratio:.2f} times as fast as the model in float32.")
+        lines.append(said.format(ratio=proof.speed_ratio))
     changed = ngettext("{num:,} photo has another class.", "{num:,} photos have another class.", proof.num_changed)
     if proof.num_unread:
         unread = ngettext(
