@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
     """A photo and what its file says of it.
 
     Attributes:
-        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo.
+        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo, and not writable.
         info: format and full size.
         orientation: EXIF's number, 1 to 8, which is already applied; 1 for TIFF.
         exif: the block of EXIF, a whole TIFF being its own; empty where there is none.
@@ -127,7 +127,7 @@ def decode_image(
     Raises:
         ImageError: the file is not a photo, exceeds `limits`, is cut off or damaged, or of a kind that is not read.
     """
-    return decode_photo(data, limits, at_least).image
+    return as_own(decode_photo(data, limits, at_least).image)
 
 
 def decode_photo(
@@ -227,7 +227,12 @@ def convert_image(
         samples = samples_of_pillow(image.copy())
         orientation = orientation_of(image, exif_of(image, b""))
         pixels = develop(samples, depths)
-    return _render(pixels, samples.profile if is_managed else b"", orientation, [None])[0]
+    return as_own(_render(pixels, samples.profile if is_managed else b"", orientation, [None])[0])
+
+
+def as_own(image: _PIXELS) -> _PIXELS:
+    """The image, or a copy of it where its memory is a decoder's."""
+    return np.require(image, requirements="W")
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:
