@@ -4,9 +4,10 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Some tests import these libraries themselves.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -19,7 +20,7 @@ from PIL import Image
 
 from tellapart.cache.image_writer import ImageWriter
 from tellapart.config import ClassicConfig, ImageLimits, SourceConfig
-from tellapart.demo.drawing import write_demo_folder
+from tellapart.demo.drawing import DEMO_CLASSES, draw_photo, write_demo_folder
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.splits import split_indices
 from tellapart.photos.loading import digest_photos
@@ -36,6 +37,7 @@ TINY = ClassicConfig(image_size=(46, 48), epochs=2, batch_size=8)
 SHORT = replace(TINY, learning_rate=1e-3)
 # Files that begin like photos, which listing never decodes.
 JPEG_BYTES = b"\xff\xd8\xff\xe0" + bytes(60)
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
@@ -241,3 +243,55 @@ def trained(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_
     from tellapart.runs.train import train
 
     return train(animals_dir, tmp_path_factory.mktemp("runs") / "animals", config=SHORT, source=source_config)
+
+
+def write_film(path: Path, seeds: Sequence[int], size: tuple[int, int] = (320, 240)) -> None:
+    """Writes drawn cats as the frames of a film in YUV4MPEG2, a kind of which Chromium makes a camera."""
+    width, height = size
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    frames = [Image.fromarray(draw_photo(DEMO_CLASSES[0], one)).resize(size).convert("YCbCr") for one in generators]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for light, *colours in (frame.split() for frame in frames):
+            halves = [one.resize((width // 2, height // 2)) for one in colours]
+            file.write(b"".join((b"FRAME\n", *(one.tobytes() for one in (light, *halves)))))
+
+
+@pytest.fixture(scope="session")
+def open_chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Any]]:
+    """A function that opens a Chromium with a camera that shows drawn cats, for as long as a block.
+
+    It finds no host by name. Preferences of the browser are given by name. Where there is no Chromium the test is
+    skipped.
+    """
+
+    @contextmanager
+    def opened(**preferences: str) -> Iterator[Any]:
+        webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+        if not (CHROMIUM.exists() and DRIVER.exists()):
+            pytest.skip(f"needs {CHROMIUM} and {DRIVER}")
+        film = tmp_path_factory.mktemp("camera") / "camera.y4m"
+        write_film(film, range(500, 512))
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--force-prefers-reduced-motion",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={film}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+        ):
+            options.add_argument(argument)
+        options.add_experimental_option("prefs", preferences)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+        try:
+            driver.set_window_size(1200, 900)
+            yield driver
+        finally:
+            driver.quit()
+
+    return opened

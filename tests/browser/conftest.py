@@ -1,9 +1,10 @@
 """Pages of a small model that has everything: heat maps, distances, "not sure" and "none of these"."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,6 @@ from tellapart.measure.scores import SelectivePoint
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.model import Model
 
-if TYPE_CHECKING:
-    pass
-
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 OUTPUTS = ("probabilities", "activation_map", "distance")
 
 
@@ -67,28 +64,10 @@ def page_path(files: PageFiles, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
     """A Chromium with a made-up camera, which finds no host by name."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip("needs /usr/bin/chromium and /usr/bin/chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--force-prefers-reduced-motion",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_window_size(1200, 900)
-    yield driver
-    driver.quit()
+    with open_chromium() as driver:
+        yield driver
 
 
 POOR_TEXTS = r"""

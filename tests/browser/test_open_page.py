@@ -207,6 +207,15 @@ def test_the_camera_is_answered_until_it_is_stopped(empty_page: Any) -> None:
     assert not empty_page.find_element(By.ID, "video").is_displayed()
 
 
+def test_a_camera_that_stops_by_itself_is_said(empty_page: Any) -> None:
+    empty_page.find_element(By.ID, "camera").click()
+    WebDriverWait(empty_page, 60).until(lambda one: one.find_element(By.ID, "answer").text)
+    ended = "document.querySelector('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
+    empty_page.execute_script(ended)
+    assert "has stopped" in empty_page.find_element(By.ID, "status").text
+    assert not empty_page.find_element(By.ID, "video").is_displayed()
+
+
 def test_nothing_but_the_page_is_fetched(page: Any) -> None:
     names = page.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
     assert [name for name in names if not name.startswith(("blob:", "data:"))] == []

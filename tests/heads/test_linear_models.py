@@ -8,6 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 from tellapart.heads.linear_models import (
+    ClassMoments,
     Examples,
     LinearModel,
     average,
@@ -17,6 +18,7 @@ from tellapart.heads.linear_models import (
     fit_nearest_mean,
     ledoit_wolf,
     make_examples,
+    sum_fourth_powers,
     to_unit_length,
 )
 
@@ -68,11 +70,13 @@ def test_ledoit_and_wolf_are_estimated_as_scikit_learn_does() -> None:
     covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
     expected = ledoit_wolf_shrinkage(residuals, assume_centered=True)
     assert 0.05 < expected < 1
-    assert ledoit_wolf(residuals, covariance, 40) == pytest.approx(expected, rel=1e-4)
+    fourth_power = sum_fourth_powers(residuals) / len(residuals)
+    moments = ClassMoments(np.array([50, 30]), np.zeros((2, 40)), covariance, fourth_power, 40)
+    assert ledoit_wolf(moments) == pytest.approx(expected, rel=1e-4)
 
 
 def test_residuals_that_are_all_zero_are_shrunk_all_the_way() -> None:
-    assert ledoit_wolf(np.zeros((4, 3), np.float32), np.zeros((3, 3)), 3) == 1.0
+    assert ledoit_wolf(ClassMoments(np.array([2, 2]), np.zeros((2, 3)), np.zeros((3, 3)), 0.0, 3)) == 1.0
 
 
 @pytest.mark.parametrize("counts", [[30, 30], [20, 10, 40]], ids=str)

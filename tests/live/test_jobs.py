@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import ConfigError, DatasetError
+from tellapart.export.export_file import EXPORT_FILE
 from tellapart.live.detached_process import DetachedProcess
 from tellapart.live.job_records import JobStatus
+from tellapart.live.job_tasks import ExportTask, TrainingTask
 from tellapart.live.jobs import Jobs
 from tellapart.predict.model import load
+from tellapart.store import temporary_folder
 
 from .conftest import FolderProject, wait
 
 Drawn = dict[str, list[Path]]
+KEPT = {"minutes": None, "epochs": None, "made_at": 1, "wish": "run"}
 # Stands in for a training: says how far it is, and ends as it is told to.
 CHILD = """
 import json, os, pathlib, signal, sys, time
@@ -44,14 +48,15 @@ def filled(project: FolderProject, drawn: Drawn) -> FolderProject:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that puts a small process in the place of all trainings from now on."""
+    """A function that puts a small process in the place of all trainings and exports from now on."""
 
     def put(state: str = "training", message: str = "", seconds: float = 60) -> None:
-        def command(_project: object, _run_dir: Path, progress_path: Path, **_settings: object) -> list[str]:
+        def command(_task: object, _project: object, progress_path: Path) -> list[str]:
             given = ["--progress", str(progress_path), "--state", state, "--message", message]
             return [os.sys.executable, "-c", CHILD, *given, "--seconds", str(seconds)]  # type: ignore[attr-defined]
 
-        monkeypatch.setattr("tellapart.live.jobs.train_command", command)
+        for task in (TrainingTask, ExportTask):
+            monkeypatch.setattr(task, "command", command)
 
     return put
 
@@ -79,7 +84,7 @@ def test_a_job_that_is_killed_is_resumed_and_ends_as_a_run(filled: FolderProject
     again.resume(started.order.id)
     wait(lambda: only(again).state in ("done", "failed"))
     assert only(again).message == ""
-    run_dir = filled.folder / ".tellapart/runs" / started.order.run_name
+    run_dir = filled.folder / ".tellapart/runs" / started.order.task.run_dir(filled).name
     assert load(run_dir).class_names == ("cat", "dog")
 
 
@@ -96,7 +101,7 @@ def test_jobs_killed_at_random_moments_are_always_found_and_resumed(filled: Fold
         if only(jobs).state == "interrupted":
             jobs.resume(started.order.id)
     wait(lambda: only(jobs).state == "done", 300)
-    assert load(filled.folder / ".tellapart/runs" / started.order.run_name)
+    assert load(filled.folder / ".tellapart/runs" / started.order.task.run_dir(filled).name)
 
 
 def test_a_job_outlives_its_studio_and_is_found_again(project: FolderProject, stand_in: Callable[..., None]) -> None:
@@ -171,17 +176,95 @@ def test_wrong_settings_are_refused_before_anything_runs(project: FolderProject,
 
 
 def test_an_unknown_job_is_refused(project: FolderProject) -> None:
-    with pytest.raises(DatasetError, match="no such training"):
+    with pytest.raises(DatasetError, match="not there any more"):
         Jobs(project).cancel("0" * 12)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[1]", json.dumps({"recipe": "scratch", "run_name": "../../pets", "minutes": None,
-                                               "epochs": None, "made_at": 1, "wish": "run"}).encode()],
-    ids=["empty", "no fields", "no object", "a path as name"],
-)  # fmt: skip
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        json.dumps({**KEPT, "recipe": "scratch", "run_name": "../../pets"}).encode(),
+        json.dumps({**KEPT, "exported": "runs/a", "target": "../../keras"}).encode(),
+    ],
+    ids=["empty", "no fields", "no object", "a path as name", "a path as target"],
+)
 def test_damaged_records_of_jobs_are_passed_over(project: FolderProject, content: bytes) -> None:
     folder = project.folder / ".tellapart/jobs" / ("a" * 12)
     folder.mkdir(parents=True)
     (folder / "job.json").write_bytes(content)
     assert Jobs(project).statuses() == []
+
+
+def test_a_job_that_an_earlier_version_has_kept_is_found(project: FolderProject) -> None:
+    folder = project.folder / ".tellapart/jobs" / ("a" * 12)
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps({**KEPT, "recipe": "scratch", "run_name": "scratch-3"}))
+    assert only(Jobs(project)).order.task == TrainingTask("scratch", "scratch-3")
+
+
+def test_an_export_is_a_job_that_says_why_it_failed_and_is_tried_again(
+    project: FolderProject, stand_in: Callable[..., None], tmp_path: Path
+) -> None:
+    stand_in("failed", "the export to keras answers differently.", seconds=0)
+    jobs = Jobs(project)
+    number = jobs.export(tmp_path / "run", "keras").order.id
+    wait(lambda: only(jobs).state == "failed")
+    assert only(jobs).message == "the export to keras answers differently."
+    stand_in()
+    assert jobs.resume(number).state == "running"
+    assert not only(jobs).to_json()["can_pause"]
+    jobs.cancel(number)
+
+
+def test_an_export_outlives_its_studio_and_is_made_once(
+    project: FolderProject, stand_in: Callable[..., None], tmp_path: Path
+) -> None:
+    stand_in()
+    started = Jobs(project).export(tmp_path / "run", "keras")
+    again = Jobs(project)
+    assert (only(again).order, only(again).state) == (started.order, "running")
+    with pytest.raises(ConfigError, match="already"):
+        again.export(tmp_path / "run", "keras")
+    again.cancel(started.order.id)
+
+
+def test_a_cancelled_export_leaves_nothing_unfinished_and_an_earlier_one_as_it_was(
+    project: FolderProject, stand_in: Callable[..., None], tmp_path: Path
+) -> None:
+    exports = tmp_path / "run/exports"
+    (exports / "keras").mkdir(parents=True)
+    (exports / "keras" / EXPORT_FILE).write_text("{}")
+    with temporary_folder(exports) as left_behind:
+        stand_in()
+        jobs = Jobs(project)
+        number = jobs.export(tmp_path / "run", "keras").order.id
+        wait(lambda: only(jobs).progress is not None)
+        jobs.cancel(number)
+        assert not left_behind.exists()
+    assert jobs.statuses() == []
+    assert [path.name for path in exports.iterdir()] == ["keras"]
+
+
+def test_a_finished_export_stays_when_its_row_is_removed(
+    project: FolderProject, stand_in: Callable[..., None], tmp_path: Path
+) -> None:
+    exported = tmp_path / "run/exports/keras" / EXPORT_FILE
+    exported.parent.mkdir(parents=True)
+    exported.write_text("{}")
+    stand_in("finished", "Run by Keras on 40 photos.", seconds=0)
+    jobs = Jobs(project)
+    number = jobs.export(tmp_path / "run", "keras").order.id
+    wait(lambda: only(jobs).state == "done")
+    assert only(jobs).message == "Run by Keras on 40 photos."
+    jobs.cancel(number)
+    assert exported.exists()
+
+
+def test_a_target_that_is_none_is_refused_before_anything_runs(project: FolderProject, tmp_path: Path) -> None:
+    jobs = Jobs(project)
+    with pytest.raises(ConfigError):
+        jobs.export(tmp_path / "run", "../keras")
+    assert jobs.statuses() == []

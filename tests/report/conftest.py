@@ -1,6 +1,7 @@
 """A builder of reports as a training would make them, for the tests of the page; photos are drawn."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from tellapart.report.page import Report
 from tellapart.report.pictures import ReportPhoto
 
 Image = NDArray[np.uint8]
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 def plain_image(row: int, size: tuple[int, int] = (30, 40)) -> Image:
@@ -168,22 +168,10 @@ def download_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(download_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real Chromium, one for all tests; they are skipped where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip("needs /usr/bin/chromium and /usr/bin/chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in ("--headless=new", "--no-sandbox", "--force-prefers-reduced-motion", f"--user-data-dir={profile}"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(download_dir)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_window_size(1280, 900)
-    yield driver
-    driver.quit()
+def browser(download_dir: Path, open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    """A real Chromium, one for all tests."""
+    with open_chromium(**{"download.default_directory": str(download_dir)}) as driver:
+        yield driver
 
 
 CONTRASTS = r"""

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from PIL import Image
 
 from tellapart.studio.app import StudioConfig, create_studio_app
 from tellapart.studio.studio_access import StudioKeys
+
+if TYPE_CHECKING:
+    from .pages import Opened, Studio
 
 LOCAL = "http://127.0.0.1:8100"
 TOKEN = "t" * 43
@@ -113,3 +117,40 @@ def page(open_studio: Callable[..., TestClient]) -> Iterator[Page]:
     with open_studio() as client:
         assert client.post("/api/session", json={"token": TOKEN}).status_code == 204
         yield Page(client)
+
+
+@pytest.fixture(scope="module")
+def browser(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
+    """A Chromium whose camera shows drawn cats, and which cannot find any host by name."""
+    with open_chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> "Opened":
+    """A function from a folder to a Studio that is open for it, in a thread, as long as a block."""
+    from .pages import running  # needs Selenium
+
+    cache_dir = tmp_path_factory.mktemp("cache")
+    return lambda folder: running(folder, cache_dir, tiny_backbone)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, opened: "Opened") -> Iterator["Studio"]:
+    """Studio on an empty folder."""
+    (tmp_path / "zoo").mkdir()
+    with opened(tmp_path / "zoo") as studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory, opened: "Opened") -> Iterator["Studio"]:
+    """Studio on a folder with 12 cats, 12 dogs and 8 photos without a class."""
+    from .pages import write_photos
+
+    folder = tmp_path_factory.mktemp("studio") / "pets"
+    for kind, name in enumerate(("cat", "dog")):
+        write_photos(folder / name, kind, 12)
+    write_photos(folder, 1, 8, begin=100)
+    with opened(folder) as studio:
+        yield studio

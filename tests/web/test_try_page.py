@@ -10,44 +10,23 @@ import pytest
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService  # noqa: E402
+from selenium.webdriver import Chrome  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 from tellapart.web.serve_config import ServeConfig, ServeLimits  # noqa: E402
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 TOKEN = "a-long-token-of-the-tests"
 Run = Callable[..., AbstractContextManager[tuple[str, int]]]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM.exists() and DRIVER.exists()), reason="needs /usr/bin/chromium and /usr/bin/chromedriver"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def camera_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+def camera_browser(open_chromium: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
     """A Chromium with a made-up camera, which cannot find any host by name."""
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--force-prefers-reduced-motion",
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=ChromeService(str(DRIVER)))
-    driver.set_window_size(1000, 800)
-    yield driver
-    driver.quit()
+    with open_chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +119,14 @@ def test_the_camera_is_answered_again_and_again_until_it_is_stopped(page: Chrome
     page.find_element(By.ID, "camera").click()
     assert not page.find_element(By.ID, "video").is_displayed()
     assert page.get_log("browser") == []
+
+
+def test_a_camera_that_stops_by_itself_is_said(page: Chrome) -> None:
+    page.find_element(By.ID, "camera").click()
+    wait_for_answer(page)
+    page.execute_script("document.querySelector('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    assert "has stopped" in text_of(page, "error")
+    assert not page.find_element(By.ID, "video").is_displayed()
 
 
 def test_everything_comes_from_the_server(page: Chrome, address: str) -> None:

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,16 +24,14 @@ from tellapart.browser.web_runtime import LICENSE_FILE, WebRuntime, read_web_run
 from tellapart.config import AnswerConfig, ImageLimits
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import count_photos, round_percent
+from tellapart.page_templates import make_environment
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.dial import describe_dial
 from tellapart.predict.model import Model
 from tellapart.report.wording import shorten, title_of
-from tellapart.translation import current_language, gettext, ngettext, script_texts
+from tellapart.translation import current_language, script_texts
 from tellapart.translation import gettext as _
-
-if TYPE_CHECKING:
-    import jinja2
 
 # Files of the page on a server.
 INDEX_FILE, NETWORK_FILE, WASM_FILE = "index.html", "network.onnx.gz", "runtime.wasm.gz"
@@ -203,7 +201,7 @@ def _render(
     """The HTML with these parts inside."""
     from markupsafe import Markup
 
-    environment = _make_environment()
+    environment = make_environment("tellapart.browser")
     sources = {name: environment.loader.get_source(environment, name)[0] for name in (*_SCRIPTS, "style.css")}  # type: ignore[union-attr]
     own = "\n".join(sources[name] for name in _SCRIPTS)
     script = "\n".join([runtime.script, preprocessing.replace("export function", "function"), own])
@@ -227,22 +225,6 @@ def _render(
         parts={name: _base64(part) for name, part in parts.items()},
     )
     return page.encode("utf-8", "surrogatepass")
-
-
-def _make_environment() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tellapart.browser"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.policies["ext.i18n.trimmed"] = True
-    environment.install_gettext_callables(gettext, ngettext)  # type: ignore[attr-defined]
-    return environment
 
 
 def _policy(style: str, script: str, *, is_one_file: bool) -> str:

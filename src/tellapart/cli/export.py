@@ -44,13 +44,24 @@ def export(
         bool,
         typer.Option("--accept-difference", help=_("Keep the export although it answers differently.")),
     ] = False,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help=_("Write how far the export is to a JSON file, for other programs."), metavar="FILE"),
+    ] = None,
 ) -> None:
     """Export the model in MODEL_DIR to another format, and prove that it gives the same answers."""
     from tellapart.cli.progress import watch_training
     from tellapart.export.export_model import export_model
+    from tellapart.export.proof import describe_proof
+    from tellapart.live.progress_file import ProgressFile, check_progress_path
 
-    with watch_training() as watcher:
-        done = export_model(model, to, out, proof=proof or None, accept_difference=accept_difference, watcher=watcher)
+    if progress is not None:
+        check_progress_path(progress, proof or [])
+    with ProgressFile(progress) as told, watch_training() as watcher:
+        done = export_model(
+            model, to, out, proof=proof or None, accept_difference=accept_difference, watcher=told.watch(watcher)
+        )
+        told.message = " ".join(describe_proof(done.proof))
     _print_export(done)
 
 

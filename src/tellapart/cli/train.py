@@ -293,8 +293,7 @@ def default_run_dir(sources: Sequence[str], recipe: str, resume: bool) -> Path:
 def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str, Any], progress: Path | None) -> None:
     from tellapart.cli.memory import keep_freed_memory
     from tellapart.cli.progress import watch_training
-    from tellapart.live.progress_file import ProgressFile
-    from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
+    from tellapart.live.progress_file import ProgressFile, check_progress_path
     from tellapart.runs.run_folder import read_run_file
     from tellapart.runs.train import train as train_photos
     from tellapart.settings import chosen_recipe
@@ -302,8 +301,7 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
     if resume or chosen_recipe(settings) != "transfer":
         keep_freed_memory()
     if progress is not None:
-        is_own = has_keys("kind", "state", "pid")
-        check_output_files([OutputFile(progress, "progress", _("a file of progress"), is_own)], source or [])
+        check_progress_path(progress, source or [])
     with ProgressFile(progress) as told, watch_training() as watcher:
         run = train_photos(source, out, resume=resume, watcher=told.watch(watcher), **settings)
         told.is_stopped = run.is_stopped

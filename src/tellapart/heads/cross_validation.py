@@ -102,6 +102,10 @@ class CrossValidation:
             parts = list(pool.map(fit_fold, self._held_out))
         return [np.concatenate(of_folds) for of_folds in zip(*parts, strict=True)]
 
+    def logits_of(self, model: LinearModel) -> _FLOATS:
+        """The logits of the photos held out by a model that learnt from none of the photos, as `logits` has them."""
+        return model.logits(self._vectors[self.rows])
+
     def fit(self, name: str, strengths: Sequence[float | None]) -> LinearModel:
         """The last model of these strengths, fitted to all photos."""
         with unfinished_fits_accepted():

@@ -4,6 +4,7 @@ Arrays in, records out; knows no files and no Keras. The fits are in `heads/line
 `runs/train_head.py` and the check-up.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -115,7 +116,13 @@ def tried_of(head: str | None, inverse_penalty: float | None = None) -> Tried | 
     return {HEADS[name]: strengths[name]}
 
 
-def fit_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> FittedHead:
+def fit_head(
+    data: HeadData,
+    folds: int,
+    seed: int,
+    tried: Tried | None = None,
+    streamed: Mapping[float | None, LinearModel] | None = None,
+) -> FittedHead:
     """The head for these photos, chosen among several kinds of model by the log-loss of cross-validation.
 
     With 1 or 2 different photos in the largest class it is the nearest class mean. Otherwise LDA and logistic
@@ -128,12 +135,14 @@ def fit_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) 
         folds: parts of the cross-validation, at least 2; fewer are made where the largest class has fewer photos.
         seed: decides which photos come together in a fold.
         tried: one kind of head and its strengths, as `tried_of` gives them; `None` tries what can be afforded.
+        streamed: shrinkage to LDA of many more photos, none of them among these, as `heads/stream_fit.py` makes them.
+            They stand in place of the LDA of these photos, all of which are new to them.
 
     Raises:
         DatasetError: as `check_embeddings` says.
     """
     check_embeddings(data)
-    return _fit(data, folds, seed, data.class_weights, tried)
+    return _fit(data, folds, seed, data.class_weights, tried, streamed)
 
 
 def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> _FLOATS:
@@ -199,7 +208,12 @@ def out_of_fold_probabilities(data: HeadData, folds: int, seed: int) -> _FLOATS:
 
 
 def _fit(
-    data: HeadData, folds: int, seed: int, class_weights: NDArray[np.float64] | None, wanted: Tried | None = None
+    data: HeadData,
+    folds: int,
+    seed: int,
+    class_weights: NDArray[np.float64] | None,
+    wanted: Tried | None = None,
+    streamed: Mapping[float | None, LinearModel] | None = None,
 ) -> FittedHead:
     held_out = data.hold_out_folds(folds, seed)
     validation = CrossValidation(data, held_out, class_weights)
@@ -207,7 +221,7 @@ def _fit(
     if is_small or (wanted is not None and NEAREST_MEAN in wanted):
         model, tried, chosen = _nearest_mean(validation)
     else:
-        model, tried, chosen = _best(validation, wanted or _affordable(data))
+        model, tried, chosen = _best(validation, wanted or _affordable(data), streamed or {})
     return FittedHead(
         weights=model.weights.astype(np.float32),
         bias=model.bias.astype(np.float32),
@@ -228,9 +242,13 @@ def _nearest_mean(validation: CrossValidation) -> tuple[LinearModel, list[Candid
     return validation.fit(NEAREST_MEAN, (None,)).over(temperature), [candidate], [candidate]
 
 
-def _best(validation: CrossValidation, tried: Tried) -> tuple[LinearModel, list[Candidate], list[Candidate]]:
+def _best(
+    validation: CrossValidation, tried: Tried, streamed: Mapping[float | None, LinearModel]
+) -> tuple[LinearModel, list[Candidate], list[Candidate]]:
     """The model of least log-loss, what was tried and what was chosen: one kind, or both and then their mean."""
-    all_logits = validation.logits(tried)
+    own = {name: strengths for name, strengths in tried.items() if name != LDA or not streamed}
+    tried = {**own, LDA: tuple(streamed)} if streamed else own
+    all_logits = [*validation.logits(own), *map(validation.logits_of, streamed.values())]
     names = [(name, number) for name, strengths in tried.items() for number in range(len(strengths))]
     candidates = []
     for (name, number), logits in zip(names, all_logits, strict=True):
@@ -253,7 +271,9 @@ def _best(validation: CrossValidation, tried: Tried) -> tuple[LinearModel, list[
     models = []
     for row in chosen:
         name, number = names[row]
-        models.append(validation.fit(name, tried[name][: number + 1]).over(candidates[row].temperature))
+        strengths = tried[name][: number + 1]
+        model = streamed[strengths[-1]] if name not in own else validation.fit(name, strengths)
+        models.append(model.over(candidates[row].temperature))
     if len(chosen) == 1 or mean is None:
         return models[0], candidates, [candidates[chosen[0]]]
     return average(models).over(mean.temperature), candidates, [*(candidates[row] for row in chosen), mean]

@@ -70,6 +70,11 @@ class LinearModel:
         """The model whose logits are these divided by `temperature`."""
         return LinearModel(self.weights / temperature, self.bias / temperature)
 
+    def before(self, mean: _FLOATS, scale: float) -> "LinearModel":
+        """The model of `vectors` that is this one of `(vectors - mean) * scale`."""
+        weights = self.weights * scale
+        return LinearModel(weights, self.bias - mean.astype(np.float64) @ weights)
+
 
 def average(models: Sequence[LinearModel]) -> LinearModel:
     """The model whose logits are the mean of those of `models`, at least one."""
@@ -123,8 +128,8 @@ class Examples:
 
     def to_model(self, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> LinearModel:
         """The model of the vectors that is this one of `coordinates`."""
-        exact = (weights if self.basis is None else self.basis.astype(np.float64) @ weights) * self.scale
-        return LinearModel(exact, bias - self.mean.astype(np.float64) @ exact)
+        exact = weights if self.basis is None else self.basis.astype(np.float64) @ weights
+        return LinearModel(exact, bias).before(self.mean, self.scale)
 
 
 def make_examples(
@@ -171,50 +176,84 @@ def fit_nearest_mean(examples: Examples, _strengths: Sequence[float | None] = ()
     return [examples.to_model(means.T * scale, bias * scale)]
 
 
+@dataclass(frozen=True, eq=False)
+class ClassMoments:
+    """What linear discriminant analysis knows of photos: where their classes lie, and how photos of one class differ.
+
+    Attributes:
+        counts: photos of each class, int64, shape `(num_classes,)`.
+        means: of each class, float64, shape `(num_classes, num_dimensions)`; the mean of all photos is 0.
+        covariance: within the classes, pooled, float64, shape `(num_dimensions, num_dimensions)`.
+        fourth_power: mean of the fourth power of a photo's distance to the mean of its class; the shrinkage of Ledoit
+            and Wolf needs it, and no other.
+        num_features: at least `num_dimensions`: dimensions of the space that the photos were rotated out of.
+    """
+
+    counts: NDArray[np.int64]
+    means: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    fourth_power: float
+    num_features: int
+
+
 def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[LinearModel]:
     """Linear discriminant analysis, one model for each shrinkage of the covariance within classes.
 
-    The covariance is pooled over the classes and pulled towards a multiple of the identity.
-
     Args:
         examples: at least 2 classes.
-        shrinkages: each from 0 to 1, or `None` for what Ledoit and Wolf (2004) estimate from all classes together.
+        shrinkages: as for `discriminants`.
     """
     means = examples.means()
     residuals = examples.coordinates - means[examples.labels].astype(np.float32)
     covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
-    num_features = len(examples.mean)
-    mean_variance = float(np.trace(covariance)) / num_features
+    fourth_power = sum_fourth_powers(residuals) / len(residuals) if None in shrinkages else 0.0
+    moments = ClassMoments(examples.counts, means, covariance, fourth_power, len(examples.mean))
+    models = discriminants(moments, shrinkages, is_corrected=examples.is_corrected)
+    return [examples.to_model(model.weights, model.bias) for model in models]
+
+
+def discriminants(
+    moments: ClassMoments, shrinkages: Sequence[float | None], *, is_corrected: bool
+) -> list[LinearModel]:
+    """The linear discriminants of classes that share one covariance, a model for each shrinkage.
+
+    The covariance is pulled towards a multiple of the identity.
+
+    Args:
+        moments: of at least 2 classes, each with a photo.
+        shrinkages: each from 0 to 1, or `None` for what Ledoit and Wolf (2004) estimate from all classes together.
+        is_corrected: whether all classes are taken to be equally frequent, instead of as frequent as their counts.
+    """
+    mean_variance = float(np.trace(moments.covariance)) / moments.num_features
     # Keeps the covariance invertible where the photos of each class are all the same.
-    least = _LEAST_VARIANCE / num_features
+    least = _LEAST_VARIANCE / moments.num_features
+    log_frequencies = 0.0 if is_corrected else np.log(moments.counts / moments.counts.sum())
     models = []
     for wanted in shrinkages:
-        shrinkage = ledoit_wolf(residuals, covariance, num_features) if wanted is None else wanted
-        shrunk = (1 - shrinkage) * covariance
+        shrinkage = ledoit_wolf(moments) if wanted is None else wanted
+        shrunk = (1 - shrinkage) * moments.covariance
         shrunk[np.diag_indices_from(shrunk)] += shrinkage * mean_variance + least
-        weights = solve(shrunk, means.T, assume_a="pos", overwrite_a=True, check_finite=False)
-        bias = -(means.T * weights).sum(axis=0) / 2
-        models.append(examples.to_model(weights, bias if examples.is_corrected else bias + examples.log_frequencies))
+        weights = solve(shrunk, moments.means.T, assume_a="pos", overwrite_a=True, check_finite=False)
+        models.append(LinearModel(weights, log_frequencies - (moments.means.T * weights).sum(axis=0) / 2))
     return models
 
 
-def ledoit_wolf(residuals: _FLOATS, covariance: NDArray[np.float64], num_features: int) -> float:
+def sum_fourth_powers(residuals: _FLOATS) -> float:
+    """The sum of the fourth powers of the lengths of `residuals`, shape `(n, num_dimensions)`."""
+    return float(np.square(np.square(residuals, dtype=np.float64).sum(axis=1)).sum())
+
+
+def ledoit_wolf(moments: ClassMoments) -> float:
     """The shrinkage in `[0, 1]` that Ledoit and Wolf (2004) estimate (lemmas 3.1 to 3.4).
 
     The same number as `sklearn.covariance.ledoit_wolf_shrinkage`, which would multiply the matrices twice more: the
     sum over all pairs of features of `sum_i x_ij^2 x_ik^2` is `sum_i |x_i|^4`.
-
-    Args:
-        residuals: shape `(n, num_dimensions)`, of mean 0.
-        covariance: `residuals.T @ residuals / n`.
-        num_features: at least `num_dimensions`: dimensions of the space that the residuals were rotated out of.
     """
-    num_photos = len(residuals)
-    mean_variance = float(np.trace(covariance)) / num_features
-    squared = float(np.square(covariance).sum())
+    num_photos, num_features = int(moments.counts.sum()), moments.num_features
+    mean_variance = float(np.trace(moments.covariance)) / num_features
+    squared = float(np.square(moments.covariance).sum())
     distance = squared / num_features - mean_variance**2
-    fourth_powers = float(np.square(np.square(residuals, dtype=np.float64).sum(axis=1)).sum())
-    noise = (fourth_powers / num_photos - squared) / (num_features * num_photos)
+    noise = (moments.fourth_power - squared) / (num_features * num_photos)
     return min(max(noise / distance, 0.0), 1.0) if distance > 0 else 1.0
 
 

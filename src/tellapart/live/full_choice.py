@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tellapart.errors import BundleError
+from tellapart.export.export_model import EXPORTS_DIR
 from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.live_project import RUNS_DIR_NAME, LiveProject, runs_dir, state_dir, train_command
 from tellapart.live.progress_file import Progress, read_progress
@@ -16,7 +17,7 @@ from tellapart.live.run_list import LearnedPhotos, RunSummary, learned_photos, l
 from tellapart.predict.bundle import BUNDLE_FILE
 
 _CHOICE_DIR_NAME, _PROGRESS_NAME = "choice", "progress.json"
-# Runs of Studio's own making are numbered; the newest of them stay.
+# Runs of Studio's own making are numbered; the newest of them stay, and those that somebody has exported.
 _OWN_NAME = re.compile(r"model-([0-9]{1,9})")
 _MOST_KEPT = 5
 _STOP_SECONDS = 5.0
@@ -126,7 +127,7 @@ class FullChoice:
         own = sorted(filter(_number_of, _subfolders(runs_dir(self._project))), key=_number_of)
         in_use = {path.resolve() for path in self._kept()}
         for path in own[:-_MOST_KEPT]:
-            if path.resolve() not in in_use:
+            if path.resolve() not in in_use and not (path / EXPORTS_DIR).exists():
                 remove_folder(path)
                 self._learned.pop(path, None)
 

@@ -1,14 +1,14 @@
 """What was asked of a job, kept in its folder, and how it is, as the page takes it."""
 
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tellapart.live.job_tasks import Task, read_task
 from tellapart.live.progress_file import Progress
 from tellapart.store import to_json_bytes, write_file
 from tellapart.translation import gettext as _
-from tellapart.untrusted import read_json, text_of
+from tellapart.untrusted import read_json
 
 _JOB_NAME = "job.json"
 
@@ -22,18 +22,13 @@ class JobOrder:
 
     Attributes:
         id: 12 hexadecimal digits.
-        recipe: how to train.
-        run_name: of the folder of its run.
-        minutes, epochs: how long; `None` leaves it to the recipe.
+        task: what it does.
         made_at: seconds since 1970.
         wish: whether it is to run, or to pause.
     """
 
     id: str
-    recipe: str
-    run_name: str
-    minutes: float | None
-    epochs: int | None
+    task: Task
     made_at: float
     wish: _Wish = "run"
 
@@ -47,7 +42,7 @@ class JobStatus:
         state: `running`; `pausing` until its process has ended; `paused`; `interrupted` where the process was killed;
             `done`; or `failed`.
         progress: how far it is; `None` before it has begun.
-        message: why it failed, in one line.
+        message: why it failed, or what it has made, in one line.
     """
 
     order: JobOrder
@@ -57,13 +52,10 @@ class JobStatus:
 
     def to_json(self) -> dict[str, Any]:
         """As the page takes it."""
-        done = self.progress
+        done, task = self.progress, self.order.task
         return {
             "id": self.order.id,
-            "recipe": self.order.recipe,
-            "run": self.order.run_name,
-            "minutes": self.order.minutes,
-            "epochs": self.order.epochs,
+            **task.describe(),
             "state": "running" if self.state == "pausing" else self.state,
             "message": _("Pausing. What it has learned is kept.") if self.state == "pausing" else self.message,
             "stage": "" if done is None else done.stage,
@@ -72,7 +64,7 @@ class JobStatus:
             "num_epochs": None if done is None else done.num_epochs,
             "seconds_left": done.seconds_left if done is not None and self.state == "running" else None,
             "accuracy": None if done is None else done.validation_accuracy,
-            "can_pause": self.state == "running",
+            "can_pause": self.state == "running" and task.can_pause,
             "can_resume": self.state in ("paused", "interrupted", "failed"),
         }
 
@@ -83,23 +75,15 @@ def write_order(folder: Path, order: JobOrder) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_file(folder / _JOB_NAME, to_json_bytes({"kind": "tellapart job", **asdict(order)}))
+    kept = {"kind": "tellapart job", **order.task.to_json(), "made_at": order.made_at, "wish": order.wish}
+    write_file(folder / _JOB_NAME, to_json_bytes(kept))
 
 
 def read_order(folder: Path) -> JobOrder | None:
     """What was asked of the job in a folder; `None` where that is damaged."""
     try:
         found = read_json(folder / _JOB_NAME)
-        order = JobOrder(
-            id=folder.name,
-            recipe=text_of(found["recipe"]),
-            run_name=text_of(found["run_name"]),
-            minutes=None if found["minutes"] is None else float(found["minutes"]),
-            epochs=None if found["epochs"] is None else int(found["epochs"]),
-            made_at=float(found["made_at"]),
-            wish="pause" if found["wish"] == "pause" else "run",
-        )
+        wish: _Wish = "pause" if found["wish"] == "pause" else "run"
+        return JobOrder(folder.name, read_task(found), float(found["made_at"]), wish)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # The name becomes a path, and the file may be anybody's.
-    return order if re.fullmatch(r"[a-z]+-[0-9]{1,9}", order.run_name) else None

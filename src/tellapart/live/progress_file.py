@@ -1,9 +1,10 @@
-"""How far a training is, in a file that another process reads: `tellapart train --progress FILE`, as Studio does."""
+"""How far a training or an export is, in a file that another process reads: `--progress FILE`, as Studio gives it."""
 
 import dataclasses
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,9 @@ from typing import Any, Literal, Self, TypeVar
 
 from tellapart.errors import OutputError, TellapartError
 from tellapart.records import EmbedRecord, EpochRecord, StepRecord
+from tellapart.runs.outputs import OutputFile, check_output_files, has_keys
 from tellapart.store import open_whole, to_json_bytes
+from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json
 from tellapart.watcher import Watcher
 
@@ -34,7 +37,7 @@ class Progress:
         epoch, num_epochs: the one under way, from 1, and how many there are; `None` before the first.
         seconds_left: until the end of the training, or of reading; `None` where that is not known.
         validation_accuracy: after the last epoch that was measured.
-        message: why it failed, in one line.
+        message: why it failed, or what it has made, in one line.
     """
 
     state: ProgressState
@@ -58,10 +61,12 @@ class ProgressFile:
 
     Attributes:
         is_stopped: to be set where a training ended early without an error.
+        message: to be set to what was made, in one line.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.is_stopped = False
+        self.message = ""
         self._path = path
         self._progress = Progress("training", os.getpid())
         self._written_at = 0.0
@@ -74,7 +79,7 @@ class ProgressFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         state: ProgressState = "stopped" if self.is_stopped else "finished"
-        message = ""
+        message = self.message
         if error is not None:
             state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
             is_ours = isinstance(error, TellapartError)
@@ -95,6 +100,7 @@ class ProgressFile:
         )
 
     def _on_stage(self, stage: str) -> None:
+        self._written_at = -math.inf  # what is done now may take long, with nothing else told meanwhile
         self._tell(stage=stage, share=None, seconds_left=None)
 
     def _on_embedded(self, record: EmbedRecord) -> None:
@@ -130,6 +136,20 @@ class ProgressFile:
                 file.write(to_json_bytes(described))
         except (OutputError, ValueError):
             return  # a training is worth more than what is said of it
+
+
+def check_progress_path(path: Path, sources: Iterable[str | Path | None]) -> None:
+    """Nothing, if a file of progress can be written there.
+
+    Args:
+        path: of the file; an earlier one may be there.
+        sources: of the photos, which it must not be in.
+
+    Raises:
+        OutputError: it is among the photos, cannot be written, or is something else.
+    """
+    is_own = has_keys("kind", "state", "pid")
+    check_output_files([OutputFile(path, "progress", _("a file of progress"), is_own)], sources)
 
 
 def read_progress(path: Path) -> Progress | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tellapart.measure import number_words
 from tellapart.measure.measurement import Measurement
 from tellapart.measure.scores import Step, Verdict
+from tellapart.page_templates import make_environment
 from tellapart.photos.names import group_skipped, printable
 from tellapart.records import Dial, Figure, Finding, LabelSuspect, Skipped
 from tellapart.report import svg, wording
@@ -25,7 +26,7 @@ from tellapart.report.checkup_section import SUSPECTS_KIND, FindingCard, finding
 from tellapart.report.dial_section import card_data, dial_cards
 from tellapart.report.model_section import SURE, ModelView, make_view
 from tellapart.report.pictures import Album, ReportPhoto, ShownPhoto, judge_map, map_uri
-from tellapart.translation import current_language, gettext, ngettext, script_texts
+from tellapart.translation import current_language, script_texts
 
 if TYPE_CHECKING:
     import jinja2
@@ -155,21 +156,10 @@ def render_report(report: Report) -> bytes:
 
 
 def _make_environment() -> "jinja2.Environment":
-    """The one jinja2 environment: escapes everything, knows only our templates, and no name that is not given."""
-    import jinja2
+    """The environment of all pages with the formats of numbers, names and pictures that a report needs."""
     from markupsafe import Markup, escape
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tellapart.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.policies["ext.i18n.trimmed"] = True  # how a sentence is broken into lines is no part of it
-    environment.install_gettext_callables(gettext, ngettext)  # type: ignore[attr-defined]
+    environment = make_environment("tellapart.report", finalize=_finalize)
     environment.globals["frame"] = {"left": svg.LEFT, "right": svg.RIGHT, "top": svg.TOP, "bottom": svg.BOTTOM}
     environment.filters |= {
         "percent": number_words.percent,

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +17,12 @@ from tellapart.errors import TellapartError
 from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
 from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
+from tellapart.heads.linear_models import LinearModel
 from tellapart.heads.novelty import Novelty, fit_novelty
 from tellapart.heads.onnx_head import add_head, count_parameters
 from tellapart.images.depth import SampleDepths
 from tellapart.measure.measurement import CROSS_VALIDATION, HOLD_OUT, Measurement, Method, measure
+from tellapart.measure.scores import LearningCurve
 from tellapart.measure.splits import Split, count_groups
 from tellapart.photos.loading import stream_images
 from tellapart.photos.names import name_some
@@ -125,7 +127,8 @@ class HeadRecipe:
 
     def _fit_head(self, checkup: Checkup, split: Split) -> FittedHead:
         self._job.watcher.on_stage(_("training"))
-        head = fit_head(head_data(checkup, split.train), self._config.folds, self._config.seed)
+        data = head_data(checkup, split.train)
+        head = fit_head(data, self._config.folds, self._config.seed, streamed=self._streamed(data))
         for note in head.notes:
             self._job.watcher.on_note(note)
         return head
@@ -213,17 +216,25 @@ class HeadRecipe:
             probabilities = mean[rows]
         if not len(rows):
             return None
-        self._job.watcher.on_stage(_("estimating what more photos would bring"))
         accuracy = float((probabilities.argmax(axis=1) == photos.labels[rows]).mean())
         method = Method(
             HOLD_OUT if is_held_out else CROSS_VALIDATION,
             num_repeats,
-            measure_learning_curve(data, config.seed),
+            self._learning_curve(data),
             _leak_accuracy(config, checkup, rows, accuracy, head),
             is_given=is_held_out and given_split(photos) is not None,
         )
         groups = checkup.group_numbers[rows]
         return measure(rows, photos.labels[rows], probabilities, photos.class_names, method, groups)
+
+    def _streamed(self, data: HeadData) -> Mapping[float | None, LinearModel] | None:
+        """LDA of photos that the check-up has not seen, as `fit_head` takes it; `None` where there are none."""
+        return None
+
+    def _learning_curve(self, data: HeadData) -> LearningCurve | None:
+        """Whether more photos would help; `None` where that cannot be told."""
+        self._job.watcher.on_stage(_("estimating what more photos would bring"))
+        return measure_learning_curve(data, self._config.seed)
 
     def _largest_difference(self, opened: OpenBackbone, predictor: Model, checkup: Checkup, head: FittedHead) -> float:
         """Between the bundle, from photos to probabilities, and the head on the embeddings, over some of the photos.

@@ -1,6 +1,6 @@
 """`tellapart train`: from photos to a run folder with a classifier in it, or the continuation of one.
 
-`_train` tells the whole story; what is particular to a recipe is in `head_recipe.py`, `finetune_recipe.py` and
+`train_job` tells the whole story; what is particular to a recipe is in `head_recipe.py`, `finetune_recipe.py` and
 `network_recipe.py`.
 """
 
@@ -112,11 +112,19 @@ def train(
         decided = apply_own_decisions(opened, watcher)
         job = TrainJob(decided.photos, run_dir, config, source, resumed, watcher, started, decided.confirmed, dial)
         with open_recipe(job) as recipe:
-            return _train(job, recipe)
+            return train_job(job, recipe)
 
 
-def _train(job: TrainJob, recipe: Recipe) -> Run:
-    """The story of a training: look, check up, split, fit and measure, save, report."""
+def train_job(job: TrainJob, recipe: Recipe) -> Run:
+    """The story of a training: look, check up, split, fit and measure, save, report.
+
+    Args:
+        job: its folder is claimed.
+        recipe: open.
+
+    Raises:
+        DatasetError, ConfigError, TellapartError, KeyboardInterrupt: as the parts of a `Recipe` do.
+    """
     checkup = recipe.look()
     photos = checkup.photos
     split = recipe.split(checkup)

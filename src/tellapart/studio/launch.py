@@ -82,7 +82,7 @@ def run_studio(
             listeners.append(phones)
         app = create_studio_app(root, StudioConfig(keys), log)
         state = app.state.studio
-        state.facts["lan"] = lambda: None if phone_address is None else _describe_phones(phone_address)
+        state.facts["lan"] = lambda: None if phone_address is None else describe_phones(phone_address)
         holder = lock.write(number, token)
 
         def announce(server: Any) -> None:
@@ -139,7 +139,7 @@ def _own_address() -> str:
     return host
 
 
-def _describe_phones(address: str) -> dict[str, str]:
+def describe_phones(address: str) -> dict[str, str]:
     """The address for phones, and a picture of it that their cameras read."""
     import segno  # only Studio with phones needs it
 

@@ -119,7 +119,7 @@ class ModelSide:
         """What `/api/project` says of the model side, each part asked for under its name."""
         return {
             "model": self.describe_model,
-            "jobs": lambda: [status.to_json() for status in self.jobs.statuses()],
+            "jobs": lambda: [describe_job(status, self.photos) for status in self.jobs.statuses()],
             "recipes": lambda: list(RECIPE_CONFIGS),
             "served": self.describe_served,
             "exports": lambda: list(TARGETS),
@@ -214,12 +214,17 @@ class ModelSide:
         if status is None:
             self._events.publish("project", {"revision": self.project.revision})
         else:
-            self._events.publish("job", status.to_json(), number)
+            self._events.publish("job", describe_job(status, self.photos), number)
 
 
 def run_id(run_dir: Path) -> str:
     """The id of the run in a folder."""
     return hashlib.sha256(str(run_dir.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def describe_job(status: JobStatus, photos: ModelPhotos) -> dict[str, Any]:
+    """A job as the page takes it, with the id of the run that it makes or exports."""
+    return {**status.to_json(), "run_id": run_id(status.order.task.run_dir(photos))}
 
 
 def describe_run(run: RunSummary) -> dict[str, Any]:

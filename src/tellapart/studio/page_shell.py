@@ -9,12 +9,12 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-import jinja2
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
-from tellapart.translation import current_language, gettext, ngettext, script_texts
+from tellapart.page_templates import make_environment
+from tellapart.translation import current_language, script_texts
 
 VIEWS = ("collect", "train", "check", "try", "use")
 # The module that begins each shell.
@@ -72,13 +72,7 @@ def page_texts() -> dict[str, str]:
 
 def render_shell(script: str, modules: list[str]) -> str:
     """The page that starts `script`, and has the browser load `modules` at once."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
-    )
-    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    template = (files("tellapart.studio") / "templates" / "studio.html").read_text("utf-8")
     # `<` could end the element that holds the texts.
     texts = Markup(json.dumps(page_texts(), ensure_ascii=False).replace("<", r"\u003c"))
-    return environment.from_string(template).render(
-        language=current_language(), script=script, modules=modules, texts=texts
-    )
+    template = make_environment("tellapart.studio").get_template("studio.html")
+    return template.render(language=current_language(), script=script, modules=modules, texts=texts)

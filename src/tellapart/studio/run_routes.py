@@ -1,20 +1,28 @@
 """The routes of jobs and runs: train in other ways, read reports, compare, serve and export."""
 
 import asyncio
+import secrets
+import zipfile
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from pydantic import BaseModel
+from starlette.background import BackgroundTask
 
 from tellapart.commands.compare_runs import RunAnswer, RunComparison, compare_runs
-from tellapart.errors import ConfigError, DatasetError, OutputError, TellapartError
-from tellapart.export.export_model import export_model
+from tellapart.errors import ConfigError, DatasetError, DependencyError, OutputError
+from tellapart.export.export_file import EXPORT_FILE
+from tellapart.export.export_model import EXPORTS_DIR
+from tellapart.export.target import TARGETS
 from tellapart.live.job_records import JobStatus
 from tellapart.measure.mcnemar import describe_test
 from tellapart.measure.number_words import percent
+from tellapart.project.effects import INCOMING_DIR
 from tellapart.runs.run_report import REPORT_NAME, rebuild_report
-from tellapart.studio.model_side import ModelSide, describe_run, run_id
+from tellapart.store import output_error, remove_quietly
+from tellapart.studio.model_side import ModelSide, describe_job, describe_run, run_id
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_regular
 from tellapart.web.refusals import RequestError
@@ -57,7 +65,7 @@ def make_job_routes(side: ModelSide) -> APIRouter:
     @router.get("/api/jobs")
     async def list_jobs() -> JSONResponse:
         statuses = await asyncio.to_thread(side.jobs.statuses)
-        return JSONResponse([status.to_json() for status in statuses])
+        return JSONResponse([describe_job(status, side.photos) for status in statuses])
 
     @router.post("/api/jobs")
     async def start(asked: JobRequest) -> JSONResponse:
@@ -65,7 +73,16 @@ def make_job_routes(side: ModelSide) -> APIRouter:
             status = await asyncio.to_thread(side.jobs.start, asked.recipe, asked.minutes, asked.epochs)
         except ConfigError as exc:
             raise RequestError(409, str(exc), reason="job") from exc
-        return JSONResponse(status.to_json())
+        return JSONResponse(describe_job(status, side.photos))
+
+    @router.post("/api/exports")
+    async def export(asked: ExportRequest) -> JSONResponse:
+        run = await asyncio.to_thread(side.find_run, asked.run)
+        try:
+            status = await asyncio.to_thread(side.jobs.export, run.run_dir, asked.target)
+        except (ConfigError, DependencyError) as exc:
+            raise RequestError(409, str(exc), reason="export") from exc
+        return JSONResponse(describe_job(status, side.photos))
 
     @router.post("/api/jobs/{number}/{verb}")
     async def steer(number: str, verb: Literal["pause", "resume", "cancel"]) -> JSONResponse:
@@ -76,7 +93,7 @@ def make_job_routes(side: ModelSide) -> APIRouter:
             raise RequestError(404, str(exc), reason="job") from exc
         except ConfigError as exc:
             raise RequestError(409, str(exc), reason="job") from exc
-        return JSONResponse({"id": number} if status is None else status.to_json())
+        return JSONResponse({"id": number} if status is None else describe_job(status, side.photos))
 
     return router
 
@@ -102,9 +119,10 @@ def make_run_routes(side: ModelSide) -> APIRouter:
     async def serve(asked: ServeRequest) -> JSONResponse:
         return JSONResponse(await asyncio.to_thread(_serve, side, asked))
 
-    @router.post("/api/exports")
-    async def export(asked: ExportRequest) -> JSONResponse:
-        return JSONResponse(await asyncio.to_thread(_export, side, asked))
+    @router.get("/runs/{identity}/exports/{target}.zip")
+    async def download(identity: str, target: str) -> FileResponse:
+        path = await asyncio.to_thread(_pack_export, side, identity, target)
+        return FileResponse(path, filename=f"{target}.zip", background=BackgroundTask(remove_quietly, path))
 
     return router
 
@@ -163,10 +181,23 @@ def _serve(side: ModelSide, asked: ServeRequest) -> dict[str, Any]:
         raise RequestError(409, str(exc), reason="serve") from exc
 
 
-def _export(side: ModelSide, asked: ExportRequest) -> dict[str, Any]:
-    run = side.find_run(asked.run)
+def _pack_export(side: ModelSide, identity: str, target: str) -> Path:
+    """An export as a zip, which whoever calls removes.
+
+    Raises:
+        RequestError: there is none.
+        OutputError: the disk is full or fails.
+    """
+    run_dir = side.find_run(identity).run_dir
+    folder = run_dir / EXPORTS_DIR / target
+    if target not in TARGETS or not (folder / EXPORT_FILE).is_file():
+        raise RequestError(404, _("This export is not there any more. Export the model again."), reason="export")
+    path = side.project.root / INCOMING_DIR / secrets.token_hex(8)
     try:
-        done = export_model(run.run_dir, asked.target)
-    except TellapartError as exc:
-        raise RequestError(409, str(exc), reason="export") from exc
-    return {"folder": str(done.folder), "message": _("The export is in {folder}.").format(folder=done.folder)}
+        with zipfile.ZipFile(path, "w") as packed:
+            for name in sorted(one for one in folder.rglob("*") if one.is_file()):
+                packed.write(name, f"{target}/{name.relative_to(folder).as_posix()}")
+    except OSError as exc:
+        remove_quietly(path)
+        raise output_error(path, exc) from exc
+    return path

@@ -1,4 +1,4 @@
-"""What is dropped, pasted, recorded or sent by a phone: streamed to the disk, decoded once, and taken over whole.
+"""What is dropped, pasted, recorded or sent by a phone: streamed to the disk, and decoded once.
 
 Nothing of an upload is in a class before its bytes are on the disk and its entry is in the journal.
 """
@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import Request
@@ -23,11 +23,10 @@ from tellapart.photos.layout import label_files
 from tellapart.photos.loading import digest_photo, map_batches, num_cores
 from tellapart.photos.misplaced import separate_photos
 from tellapart.photos.names import class_name, printable
-from tellapart.project.command_plan import CommandPlan
-from tellapart.project.effects import INCOMING_DIR, UNSORTED_DIR, MovePhoto
+from tellapart.project.effects import INCOMING_DIR
+from tellapart.project.new_photos import Added, NewPhoto, add_photos
 from tellapart.project.project import Project
-from tellapart.project.project_commands import check_class_name, safe_photo_name
-from tellapart.project.project_state import photo_id
+from tellapart.project.project_commands import safe_photo_name
 from tellapart.project.small_copies import SmallCopies
 from tellapart.store import open_whole, remove_quietly
 from tellapart.translation import gettext as _
@@ -63,24 +62,6 @@ class Destination:
     by_folder: bool = False
     batch: str | None = None
     is_burst: bool = False
-
-
-@dataclass
-class Added:
-    """What has become of an upload: ids of new photos, and name and reason of each file that was not taken."""
-
-    ids: list[str] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _NewPhoto:
-    """A photo that lies in the folder for incoming ones."""
-
-    incoming: str
-    name: str
-    digest: str
-    label: str | None
 
 
 async def receive_file(request: Request, project: Project, *, has_zips: bool = True) -> Path:
@@ -152,8 +133,8 @@ def add_upload(project: Project, copies: SmallCopies, path: Path, name: str, to:
         _sync(path)
         folder = class_name(name.replace("\\", "/").rstrip("/").rpartition("/")[0].rpartition("/")[2])
         label = folder if to.by_folder and folder else to.label
-        photo = _NewPhoto(f"{INCOMING_DIR}/{path.name}", _file_name(name, head), digest, label)
-        _take_over(project, [photo], to, added)
+        photo = NewPhoto(f"{INCOMING_DIR}/{path.name}", _file_name(name, head), digest, label)
+        add_photos(project, [photo], added, to.batch, is_burst=to.is_burst)
         return added
     finally:
         remove_quietly(path)
@@ -212,12 +193,12 @@ def _add_members(
     destination, added = to
     made: dict[str, bytes] = {}
 
-    def unpack(rows: Iterator[int]) -> list[_NewPhoto | str]:
+    def unpack(rows: Iterator[int]) -> list[NewPhoto | str]:
         return [
             _unpack(project, copies, files[row], labels.get(files[row].parts, destination.label), made) for row in rows
         ]
 
-    photos: list[_NewPhoto] = []
+    photos: list[NewPhoto] = []
     try:
         for file, item in zip(files, map_batches(len(files), 4, unpack, num_cores()), strict=True):
             if isinstance(item, str):
@@ -225,7 +206,7 @@ def _add_members(
             else:
                 photos.append(item)
         copies.keep(made)
-        _take_over(project, photos, destination, added)
+        add_photos(project, photos, added, destination.batch, is_burst=destination.is_burst)
     finally:
         for photo in photos:
             remove_quietly(project.root / photo.incoming)
@@ -233,7 +214,7 @@ def _add_members(
 
 def _unpack(
     project: Project, copies: SmallCopies, file: FoundFile, label: str | None, made: dict[str, bytes]
-) -> _NewPhoto | str:
+) -> NewPhoto | str:
     """The member of a zip as a file on the disk, or why it is no photo that can be used."""
     assert isinstance(file.place, ArchiveMember)
     try:
@@ -244,7 +225,7 @@ def _unpack(
     incoming = f"{INCOMING_DIR}/{secrets.token_hex(8)}"
     with open_whole(project.root / incoming) as written:
         written.write(data)
-    return _NewPhoto(incoming, _file_name(file.name, data[:HEAD_BYTES]), digest, label)
+    return NewPhoto(incoming, _file_name(file.name, data[:HEAD_BYTES]), digest, label)
 
 
 def _check(data: bytes, copies: SmallCopies, made: dict[str, bytes]) -> str:
@@ -257,47 +238,6 @@ def _check(data: bytes, copies: SmallCopies, made: dict[str, bytes]) -> str:
     if copies.find(digest) is None:
         made[digest] = copies.make(data)
     return digest
-
-
-def _take_over(project: Project, photos: list[_NewPhoto], to: Destination, added: Added) -> None:
-    """Nothing; the photos are in their classes, but for those that are there already."""
-    with project.lock:
-        plan = CommandPlan(project)
-        state = project.state()
-        known = {(photo.label, photo.digest) for photo in state.photos if photo.state != "bin"}
-        names = set(state.classes)
-        effects: list[MovePhoto] = []
-        for photo in photos:
-            if (photo.label, photo.digest) in known:
-                added.skipped.append(
-                    (photo.name, _("is in this class already") if photo.label else _("is here already"))
-                )
-                continue
-            known.add((photo.label, photo.digest))
-            try:
-                target = _target(project, plan, photo, names)
-            except DatasetError as exc:
-                added.skipped.append((photo.name, str(exc)))
-                continue
-            effects.append(MovePhoto(photo.incoming, target, photo.digest, to.batch if to.is_burst else None))
-        if effects:
-            project.commit("upload", [*plan.effects(), *effects], to.batch)
-            added.ids += [photo_id(effect.target) for effect in effects]
-
-
-def _target(project: Project, plan: CommandPlan, photo: _NewPhoto, names: set[str]) -> str:
-    """Where a new photo goes; a class that is not there yet is made.
-
-    Raises:
-        DatasetError: nothing can be called like its class.
-    """
-    if photo.label is None:
-        return plan.free_path(UNSORTED_DIR, photo.name)
-    if photo.label in names:
-        return plan.new_path(photo.label, photo.name)
-    label = check_class_name(project, photo.label)
-    plan.unhide(label)
-    return plan.free_path(plan.class_dir(label), photo.name)
 
 
 def _sync(path: Path) -> None:

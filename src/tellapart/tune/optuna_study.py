@@ -21,13 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from tellapart.errors import BundleError
 from tellapart.randomness import named_generator
 from tellapart.translation import gettext as _
-from tellapart.tune.search_space import Choices, NumberRange, Range
-from tellapart.tune.trial_table import COMPLETE, FAILED, PRUNED, TrialRecord, show_value
+from tellapart.tune.search_space import Choices, NumberRange, Range, decode_values, encode_values
+from tellapart.tune.trial_table import COMPLETE, FAILED, PRUNED, TrialRecord, find_default, show_value
 
 _STUDY_NAME, _RECORD, _DEFAULT = "tellapart", "record", "is_default"
 _STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 # Of the trials that reach a rung of epochs, a third goes on to the next; there are three rungs.
-_REDUCTION, _RUNGS = 3, 3
+REDUCTION, _RUNGS = 3, 3
 # Settings of a finite space are listed one by one up to so many.
 _MOST_LISTED = 1000
 
@@ -56,17 +56,20 @@ class OptunaStudy:
         study: Optuna's.
         space: what is searched.
         seed: decides what is tried.
+
+    Attributes:
+        distributions: what is searched, as Optuna has it.
     """
 
     def __init__(self, study: optuna.Study, space: Mapping[str, Range], seed: int) -> None:
         self.study, self._space, self._seed = study, space, seed
-        self._distributions = {name: _distribution(one) for name, one in space.items()}
+        self.distributions = {name: _distribution(one) for name, one in space.items()}
 
     def close_stale(self) -> int:
         """How many trials a killed process has left running; they are closed as failed."""
         stale = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in stale:
-            values = self._decode(trial.params)
+            values = self.decode(trial.params)
             record = TrialRecord(trial.number, FAILED, values, reason=_("the process ended during this trial"))
             self.tell(record)
         return len(stale)
@@ -76,68 +79,91 @@ class OptunaStudy:
         found = []
         for trial in self.study.get_trials(deepcopy=False, states=tuple(_STATES.values())):
             stored = json.loads(trial.user_attrs[_RECORD])
-            found.append(TrialRecord(**stored | {"values": self._decode(trial.params)}))
+            found.append(TrialRecord(**stored | {"values": self.decode(trial.params)}))
         return found
 
     def ask(self, default: Mapping[str, Any]) -> AskedTrial | None:
         """What to try next: first the default, until it has a result; `None` where everything was tried."""
         records = self.records()
-        finished = next((one for one in records if one.is_default and one.state == COMPLETE), None)
+        finished = find_default(records)
         if finished is None:
             self._enqueue(default, is_default=True)
-        elif self._is_finite():
-            if (untried := self._draw_untried(records)) is None:
+        elif self.is_finite:
+            if not (untried := self.draw_untried(1)):
                 return None
-            self._enqueue(untried)
+            self._enqueue(untried[0])
         epochs = 0 if finished is None else finished.num_epochs
         self.study.pruner = optuna.pruners.NopPruner()
         if epochs > 1:
-            least = max(1, epochs // _REDUCTION ** (_RUNGS - 1))
-            self.study.pruner = optuna.pruners.SuccessiveHalvingPruner(least, reduction_factor=_REDUCTION)
-        trial = self.study.ask(self._distributions)
+            self.study.pruner = optuna.pruners.SuccessiveHalvingPruner(first_rung(epochs), reduction_factor=REDUCTION)
+        trial = self.study.ask(self.distributions)
 
         def report(epoch: int, accuracy: float) -> bool:
             trial.report(accuracy, epoch)
             return trial.should_prune()
 
-        return AskedTrial(trial.number, self._decode(trial.params), finished is None, report)
+        return AskedTrial(trial.number, self.decode(trial.params), finished is None, report)
 
     def tell(self, record: TrialRecord) -> None:
         """The trial is over, and survives a kill from now on."""
         storage = self.study._storage
         (trial,) = (one for one in self.study.get_trials(deepcopy=False) if one.number == record.number)
-        stored = asdict(record) | {"values": {name: show_value(value) for name, value in record.values.items()}}
-        storage.set_trial_user_attr(trial._trial_id, _RECORD, json.dumps(stored))
+        storage.set_trial_user_attr(trial._trial_id, _RECORD, _stored(record))
         value = record.validation_accuracy if record.state == COMPLETE else None
         self.study.tell(record.number, value, state=_STATES[record.state])
 
-    def _enqueue(self, values: Mapping[str, Any], *, is_default: bool = False) -> None:
-        params = {name: _encode(self._space[name], value) for name, value in values.items()}
-        self.study.enqueue_trial(params, user_attrs={_DEFAULT: is_default})
+    def add(self, record: TrialRecord, reports: Mapping[int, float]) -> None:
+        """Takes a trial that was run elsewhere and is over; it survives a kill from now on.
 
-    def _is_finite(self) -> bool:
+        Args:
+            record: its number is that of the next trial, `next_number`.
+            reports: the accuracy after each epoch that told one.
+        """
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=_STATES[record.state],
+                value=record.validation_accuracy if record.state == COMPLETE else None,
+                params=self.encode(record.values),
+                distributions=self.distributions,
+                user_attrs={_RECORD: _stored(record), _DEFAULT: record.is_default},
+                intermediate_values=dict(reports),
+            )
+        )
+
+    @property
+    def next_number(self) -> int:
+        """Of the trial that is added next."""
+        return len(self.study.get_trials(deepcopy=False))
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as Optuna has them."""
+        return encode_values(self._space, values)
+
+    def _enqueue(self, values: Mapping[str, Any], *, is_default: bool = False) -> None:
+        self.study.enqueue_trial(self.encode(values), user_attrs={_DEFAULT: is_default})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all settings could be tried, one after another."""
         return all(isinstance(one, Choices) for one in self._space.values())
 
-    def _draw_untried(self, records: list[TrialRecord]) -> dict[str, Any] | None:
+    def draw_untried(self, most: int) -> list[dict[str, Any]]:
+        """At most so many settings of a finite space that no trial has had, in random order."""
+        records = self.records()
         tried = {tuple(record.values.get(name, self) for name in self._space) for record in records}
         choices = [one.values for one in self._space.values() if isinstance(one, Choices)]
         listed = itertools.islice(itertools.product(*choices), _MOST_LISTED)
         left = [values for values in listed if values not in tried]
-        if not left:
-            return None
-        place = int(named_generator(self._seed, "trials", len(records)).integers(len(left)))
-        return dict(zip(self._space, left[place], strict=True))
+        order = named_generator(self._seed, "trials", len(records)).permutation(len(left))[:most]
+        return [dict(zip(self._space, left[place], strict=True)) for place in order.tolist()]
 
-    def _decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        found = {}
-        for name, value in params.items():
-            one = self._space[name]
-            found[name] = (
-                next(choice for choice in one.values if show_value(choice) == value)
-                if isinstance(one, Choices)
-                else value
-            )
-        return found
+    def decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that Optuna's stand for.
+
+        Raises:
+            KeyError, StopIteration: a name or a value is unknown.
+        """
+        return decode_values(self._space, params)
 
 
 @contextmanager
@@ -183,6 +209,15 @@ def _open(path: Path, space: Mapping[str, Range], seed: int) -> OptunaStudy:
     return opened
 
 
+def first_rung(epochs: int) -> int:
+    """The epoch at which trials of so many epochs are compared first."""
+    return max(1, epochs // int(REDUCTION ** (_RUNGS - 1)))
+
+
+def _stored(record: TrialRecord) -> str:
+    return json.dumps(asdict(record) | {"values": {name: show_value(value) for name, value in record.values.items()}})
+
+
 def _unusable(path: Path, reason: str) -> BundleError:
     first = (reason.strip().splitlines() or [""])[0].rstrip(".")
     said = _("the study {path!r} is damaged or of another version ({reason}). Tune again with another `out`.")
@@ -193,7 +228,3 @@ def _distribution(one: Range) -> BaseDistribution:
     if isinstance(one, NumberRange):
         return FloatDistribution(one.low, one.high, log=one.is_log)
     return CategoricalDistribution([show_value(value) for value in one.values])
-
-
-def _encode(one: Range, value: Any) -> Any:
-    return show_value(value) if isinstance(one, Choices) else value

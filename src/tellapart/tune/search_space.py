@@ -11,6 +11,7 @@ from tellapart.backbones.pretrained import PACKAGED_BACKBONES
 from tellapart.config import DEFAULT_BACKBONE, QUICK_BACKBONE, RecipeConfig
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
+from tellapart.tune.trial_table import show_value
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,26 @@ def with_values(config: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig
         changed = replace(getattr(config, outer), **{inner: value}) if inner else value
         config = replace(config, **{outer: changed})
     return config
+
+
+def encode_values(space: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as an engine has them: numbers as they are, choices as the words that people read."""
+    return {name: show_value(value) if isinstance(space[name], Choices) else value for name, value in values.items()}
+
+
+def decode_values(space: Mapping[str, Range], encoded: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that those of an engine stand for.
+
+    Raises:
+        KeyError, StopIteration: a name or a value is unknown.
+    """
+    found = {}
+    for name, value in encoded.items():
+        one = space[name]
+        if isinstance(one, Choices):
+            value = next(choice for choice in one.values if show_value(choice) == value)
+        found[name] = value
+    return found
 
 
 def _get(config: RecipeConfig, name: str) -> Any:

@@ -43,6 +43,11 @@ def find_best(records: Sequence[TrialRecord]) -> TrialRecord | None:
     return min(complete, key=_rank) if complete else None
 
 
+def find_default(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial of the default settings, once it is complete."""
+    return next((one for one in records if one.is_default and one.state == COMPLETE), None)
+
+
 def _rank(record: TrialRecord) -> tuple[float, float, int]:
     assert record.validation_accuracy is not None and record.validation_log_loss is not None
     return (-record.validation_accuracy, record.validation_log_loss, record.number)

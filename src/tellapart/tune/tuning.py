@@ -4,10 +4,10 @@ import hashlib
 import json
 import shutil
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,14 @@ from tellapart.store import to_json_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.tune.budget import Budget
 from tellapart.tune.lead import Lead, measure_lead
-from tellapart.tune.objective import TRIAL_PREFIX, Objective, TrialFailedError, TrialFit, TrialPrunedError, with_length
+from tellapart.tune.objective import TRIAL_PREFIX, Objective, TrialFailedError, TrialPrunedError, with_length
 from tellapart.tune.search_space import Range, space_of, values_of, with_values
 from tellapart.tune.study_file import KIND, MARKER_NAME, SCHEMA, make_budget, read_marker
-from tellapart.tune.trial_table import COMPLETE, FAILED, PRUNED, TrialRecord, find_best, write_trials
+from tellapart.tune.trial_table import COMPLETE, FAILED, PRUNED, TrialRecord, find_best, find_default, write_trials
 from tellapart.watcher import Watcher
+
+if TYPE_CHECKING:  # Optuna is needed by searches alone
+    from tellapart.tune.optuna_study import AskedTrial, OptunaStudy
 
 STUDY_NAME, BEST_NAME, MODELS_NAME = "study.sqlite3", "best", "models"
 _UNSEEN_FRACTION = 0.2
@@ -68,8 +71,19 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class _Search:
-    """What a search knows from its beginning."""
+class Search:
+    """What a search knows from its beginning.
+
+    Attributes:
+        out_dir: its folder.
+        config: the default settings.
+        space: what is searched.
+        budget: of time or trials.
+        checkup, split: the photos, and which of them trials see.
+        objective: of a trial.
+        described: what `study.json` says of it.
+        watch: told of each trial that is over.
+    """
 
     out_dir: Path
     config: RecipeConfig
@@ -81,6 +95,34 @@ class _Search:
     described: dict[str, Any]
     watch: Callable[[TrialRecord], None]
 
+    @property
+    def default(self) -> Mapping[str, Any]:
+        """The default settings, field to value."""
+        return values_of(self.config, self.space)
+
+    def keep(self, study: "OptunaStudy", record: TrialRecord) -> None:
+        """Writes down a trial that is over and in the study, and tells of it."""
+        write_trials(self.out_dir, study.records())
+        self.save()
+        self.watch(record)
+
+    def is_hopeless(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether so many trials failed in a row that the search ends; a note says so."""
+        if len(records) < _MOST_FAILED or any(one.state != FAILED for one in records[-_MOST_FAILED:]):
+            return False
+        said = _("The last {num} trials failed, so the search ended. The last reason: {reason}")
+        self.objective.watcher.on_note(said.format(num=_MOST_FAILED, reason=records[-1].reason))
+        return True
+
+    def save(self, **more: Any) -> None:
+        """Writes `study.json`, which also marks the folder as ours."""
+        content = self.described | {"seconds": self.budget.seconds} | more
+        write_file(self.out_dir / MARKER_NAME, to_json_bytes(content))
+
+
+# Runs trials until the time or their number is over: each one that is over is in the study then, and was kept.
+Engine = Callable[[Search, "OptunaStudy"], None]
+
 
 def tune_recipe(
     photos: Photos,
@@ -91,6 +133,7 @@ def tune_recipe(
     resume: bool = False,
     watch: Callable[[TrialRecord], None] = lambda record: None,
     watcher: Watcher | None = None,
+    engine: Engine | None = None,
     **settings: Unpack[TuneSettings],
 ) -> Tuning:
     """The best settings of a recipe that a search finds for these photos, trained as a normal run in `out/best`.
@@ -106,6 +149,7 @@ def tune_recipe(
         resume: go on with the search in `out`.
         watch: told of each trial that is over.
         watcher: who is told about the progress.
+        engine: who runs the trials; `None` runs one after another here, as Optuna proposes them.
         settings: as for `train`; `recipe` says what is tuned. Those that are given are not searched.
 
     Raises:
@@ -139,9 +183,9 @@ def tune_recipe(
             raise DatasetError(said.format(source=checkup.photos.source, folder=str(out_dir)))
         searched = replace(checkup.photos.take(split.train), skipped=(), notes=())
         objective = Objective(searched, replace(source, per_class=None), out_dir, confirmed, watcher)
-        search = _Search(out_dir, config, space, budget, checkup, split, objective, described, watch)
-        _save(search)
-        return _tune(search, photos, source, dict(dial_settings(dial)))
+        search = Search(out_dir, config, space, budget, checkup, split, objective, described, watch)
+        search.save()
+        return _tune(search, engine or try_in_turn, photos, source, dict(dial_settings(dial)))
 
 
 def dial_settings(dial: Any) -> Mapping[str, Any]:
@@ -149,7 +193,7 @@ def dial_settings(dial: Any) -> Mapping[str, Any]:
     return {name: value for name, value in asdict(dial).items() if value is not None}
 
 
-def _tune(search: _Search, photos: Photos, source: SourceConfig, dial: dict[str, Any]) -> Tuning:
+def _tune(search: Search, engine: Engine, photos: Photos, source: SourceConfig, dial: dict[str, Any]) -> Tuning:
     """The story of a search: trials, the pictures of them, the winner as a run, and what its lead is worth."""
     from tellapart.tune.optuna_study import open_study
     from tellapart.tune.trial_pictures import draw_study
@@ -160,7 +204,7 @@ def _tune(search: _Search, photos: Photos, source: SourceConfig, dial: dict[str,
     with open_study(out_dir / STUDY_NAME, search.space, search.config.seed) as study:
         study.close_stale()
         try:
-            _try_settings(search, study)
+            engine(search, study)
         finally:
             write_trials(out_dir, study.records())
         trials = tuple(study.records())
@@ -173,34 +217,28 @@ def _tune(search: _Search, photos: Photos, source: SourceConfig, dial: dict[str,
     if run.is_stopped:
         raise KeyboardInterrupt
     tuning = Tuning(out_dir, trials, best, lead, run, pictures, search.budget.seconds)
-    _save(search, best=asdict(best) | {"values": _plain(dict(best.values))}, lead=lead and asdict(lead))
+    search.save(best=asdict(best) | {"values": _plain(dict(best.values))}, lead=lead and asdict(lead))
     return tuning
 
 
-def _try_settings(search: _Search, study: Any) -> None:
+def try_in_turn(search: Search, study: "OptunaStudy") -> None:
     """Trials, until the time or their number is over, all settings were tried, or too many failed in a row."""
-    default = values_of(search.config, search.space)
     while True:
         records = study.records()
         seconds = [one.seconds for one in records if one.state != FAILED]
-        finished = next((one for one in records if one.is_default and one.state == COMPLETE), None)
-        if finished is not None:
-            if search.budget.is_search_over(len(records), statistics.median(seconds)):
-                return
-            if len(records) >= _MOST_FAILED and all(one.state == FAILED for one in records[-_MOST_FAILED:]):
-                said = _("The last {num} trials failed, so the search ended. The last reason: {reason}")
-                search.objective.watcher.on_note(said.format(num=_MOST_FAILED, reason=records[-1].reason))
-                return
-        asked = study.ask(default)
+        finished = find_default(records)
+        if finished is not None and (
+            search.budget.is_search_over(len(records), statistics.median(seconds)) or search.is_hopeless(records)
+        ):
+            return
+        asked = study.ask(search.default)
         if asked is None:
             return
         record = _try_one(search, study, asked, 0 if finished is None else finished.num_epochs)
-        write_trials(search.out_dir, study.records())
-        _save(search)
-        search.watch(record)
+        search.keep(study, record)
 
 
-def _try_one(search: _Search, study: Any, asked: Any, num_epochs: int) -> TrialRecord:
+def _try_one(search: Search, study: "OptunaStudy", asked: "AskedTrial", num_epochs: int) -> TrialRecord:
     """The trial, which is in the study when this ends; where its model counts, that is in the folder before."""
     started = search.budget.seconds
     record = TrialRecord(asked.number, FAILED, asked.values, is_default=asked.is_default)
@@ -216,14 +254,14 @@ def _try_one(search: _Search, study: Any, asked: Any, num_epochs: int) -> TrialR
             validation_log_loss=fit.log_loss,
             num_epochs=fit.num_epochs,
         )
-        _keep_model(search, study.records(), record, fit)
+        keep_model(search, study.records(), record, lambda folder: write_bundle(folder, fit.bundle))
     except TrialPrunedError as exc:
         record = replace(record, state=PRUNED, validation_accuracy=exc.accuracy, num_epochs=exc.num_epochs)
     except (TrialFailedError, TellapartError) as exc:
         record = replace(record, reason=str(exc))
         if asked.is_default:  # not the settings that were tried, but the photos or the machine
             study.tell(replace(record, seconds=search.budget.seconds - started))
-            raise exc if isinstance(exc, TellapartError) else _refused_default(exc) from exc
+            raise exc if isinstance(exc, TellapartError) else refused_default(str(exc)) from exc
     except BaseException:
         study.tell(replace(record, reason=_("stopped"), seconds=search.budget.seconds - started))
         raise
@@ -232,25 +270,36 @@ def _try_one(search: _Search, study: Any, asked: Any, num_epochs: int) -> TrialR
     return record
 
 
-def _refused_default(exc: TrialFailedError) -> DatasetError:
+def refused_default(reason: str) -> DatasetError:
+    """The error for default settings without a result: not they are at fault, but the photos or the machine."""
     said = _("the default settings gave no model: {reason}. Train once with `tellapart train` to see more.")
-    return DatasetError(said.format(reason=exc))
+    return DatasetError(said.format(reason=reason))
 
 
-def _keep_model(search: _Search, earlier: list[TrialRecord], record: TrialRecord, fit: TrialFit) -> None:
-    """Writes the model of the trial, if it is the default's or the best so far; one that it beats goes."""
+def keep_model(
+    search: Search, earlier: Sequence[TrialRecord], record: TrialRecord, write: Callable[[Path], object]
+) -> None:
+    """Has the model of the trial written, if it is the default's or the best so far; one that it beats goes.
+
+    Args:
+        search: in whose folder.
+        earlier: trials that were over before.
+        record: the trial, complete.
+        write: writes its model into a folder.
+    """
     best = find_best([*earlier, record])
     if record.is_default or best == record:
-        write_bundle(search.out_dir / MODELS_NAME / str(record.number), fit.bundle)
+        write(search.out_dir / MODELS_NAME / str(record.number))
     kept = {str(one.number) for one in [*earlier, record, best] if one is not None and (one.is_default or one == best)}
     for folder in (search.out_dir / MODELS_NAME).iterdir():
         if folder.name not in kept:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measure(search: _Search, trials: tuple[TrialRecord, ...], best: TrialRecord) -> Lead | None:
+def _measure(search: Search, trials: tuple[TrialRecord, ...], best: TrialRecord) -> Lead | None:
     """What the lead of the best trial is worth; `None` where it is that of the default settings."""
-    default = next(one for one in trials if one.is_default and one.state == COMPLETE)
+    default = find_default(trials)
+    assert default is not None, "or its error was raised"
     if best == default:
         return None
     search.objective.watcher.on_stage(_("testing the winner on photos that no trial saw"))
@@ -263,7 +312,7 @@ def _measure(search: _Search, trials: tuple[TrialRecord, ...], best: TrialRecord
     return measure_lead(models / str(best.number), models / str(default.number), accuracies, unseen, groups)
 
 
-def _train_best(search: _Search, best: TrialRecord, photos: Photos, source: SourceConfig, dial: dict[str, Any]) -> Run:
+def _train_best(search: Search, best: TrialRecord, photos: Photos, source: SourceConfig, dial: dict[str, Any]) -> Run:
     """The winner as a normal run, within the time that is left; its test photos are those that no trial saw."""
     run_dir, watcher, left = search.out_dir / BEST_NAME, search.objective.watcher, search.budget.final_seconds
     if (run_dir / RUN_FILE_NAME).exists():
@@ -318,9 +367,3 @@ def _check_installed() -> None:
 def _plain(value: Any) -> Any:
     """The value as JSON gives it back."""
     return json.loads(json.dumps(value))
-
-
-def _save(search: _Search, **more: Any) -> None:
-    """Writes `study.json`, which also marks the folder as ours."""
-    content = search.described | {"seconds": search.budget.seconds} | more
-    write_file(search.out_dir / MARKER_NAME, to_json_bytes(content))

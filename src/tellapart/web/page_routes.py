@@ -6,11 +6,11 @@ Nothing on the pages comes from another host; FastAPI's own pages would load scr
 from importlib.resources import files
 from typing import Any
 
-import jinja2
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
-from tellapart.translation import current_language, gettext, ngettext
+from tellapart.page_templates import make_environment
+from tellapart.translation import current_language
 from tellapart.web.predict_routes import refusals
 from tellapart.web.service_state import ServiceState
 
@@ -22,15 +22,7 @@ def make_page_routes(app: FastAPI, state: ServiceState) -> APIRouter:
     router = APIRouter()
     folder = files("tellapart.web")
     static = {name: (folder / "static" / name).read_bytes() for name in _KINDS}
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (folder / "templates" / name).read_text("utf-8")),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment = make_environment("tellapart.web")
     page = environment.get_template("page.html").render(language=current_language())
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)

@@ -218,6 +218,10 @@ async function startCamera() {
   shown?.line?.removeAttribute("aria-current");
   shown = null;
   video.srcObject = camera;
+  camera.getVideoTracks()[0].addEventListener("ended", () => {
+    stopCamera();
+    say(_("The camera has stopped. Check its cable, and start it again."), "problem");
+  });
   await video.play();
   video.hidden = false;
   find("photo").hidden = find("hint").hidden = true;

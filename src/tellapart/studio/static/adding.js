@@ -3,6 +3,7 @@
 import { Camera, cameras } from "./camera.js";
 import { html, withCode } from "./html.js";
 import { project, say } from "./store.js";
+import { Toolbar } from "./toolbar.js";
 import { _, ngettext } from "./translation.js";
 import { filesOf, newBurst, upload } from "./uploads.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
@@ -22,7 +23,7 @@ export function AddButtons({ to }) {
     upload(filesOf(input.files ?? []), to);
     input.value = "";
   };
-  return html`<div class="buttons">
+  return html`<${Toolbar} class="buttons" label=${_("Add photos")}>
     <button type="button" class="main" aria-pressed=${isRecorderOpen.value ? "true" : "false"}
       onClick=${() => (isRecorderOpen.value = !isRecorderOpen.value)}>${_("Camera")}</button>
     <label class="button">${_("Add photos")}
@@ -30,7 +31,7 @@ export function AddButtons({ to }) {
     <label class="button wide-only">${_("Add a folder")} <input type="file" webkitdirectory onChange=${onFiles} /></label>
     <button type="button" class="wide-only" aria-expanded=${isPhoneOpen.value ? "true" : "false"}
       onClick=${() => (isPhoneOpen.value = !isPhoneOpen.value)}>${_("Use a phone")}</button>
-  </div>`;
+  <//>`;
 }
 
 /** The address for a phone, as a picture to point its camera at. */
@@ -59,13 +60,12 @@ export function Recorder({ to, name }) {
     const one = new Camera(/** @type {HTMLVideoElement} */ (video.current));
     camera.current = one;
     let isGone = false;
-    one.open(device).then(
-      () => (isGone ? one.close() : setReady(true)),
-      (error) => {
-        isRecorderOpen.value = false;
-        say(error.message, true);
-      },
-    );
+    const onError = (/** @type {Error} */ error) => {
+      if (isGone) return;
+      isRecorderOpen.value = false;
+      say(error.message, true);
+    };
+    one.open(device, onError).then(() => (isGone ? one.close() : setReady(true)), onError);
     return () => {
       isGone = true;
       isHeld.current = false;

@@ -20,8 +20,12 @@ export class Camera {
     this.video = video;
   }
 
-  /** Shows the camera; throws a line for the person where there is none. @param {string} deviceId "" is any */
-  async open(deviceId) {
+  /**
+   * Shows the camera; throws a line for the person where there is none.
+   * @param {string} deviceId "" is any
+   * @param {(error: Error) => void} onLost is called with a line for the person when the camera stops by itself
+   */
+  async open(deviceId, onLost) {
     this.close();
     if (!navigator.mediaDevices) throw new Error(_("This browser lets no page use the camera here. Choose photos instead."));
     const size = { width: { ideal: 1280 }, height: { ideal: 720 } };
@@ -32,6 +36,10 @@ export class Camera {
       throw new Error(_("The camera cannot be used. Allow it in the browser, or choose photos instead."));
     }
     this.video.srcObject = this.#stream;
+    const [track] = this.#stream.getVideoTracks();
+    const lost = () => onLost(new Error(_("The camera has stopped. Check its cable, and start it again.")));
+    track.addEventListener("ended", lost);
+    if (track.readyState === "ended") lost();
     await this.video.play();
     const devices = await navigator.mediaDevices.enumerateDevices();
     cameras.value = devices.filter((one) => one.kind === "videoinput").map(({ deviceId, label }) => ({ deviceId, label }));

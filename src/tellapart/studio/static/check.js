@@ -1,10 +1,11 @@
 // Check: what seems wrong with the photos, to be decided in place. A photo leaves the page once the server has the
 // decision on disk, and not before.
 // @ts-check
-import { LargeView } from "./dialogs.js";
+import { Finder, LargeView } from "./dialogs.js";
 import { html } from "./html.js";
 import { bin, checks, classOf, classes, command, label, loadChecks, project, say } from "./store.js";
 import { _, ngettext, percent } from "./translation.js";
+import { classNamed } from "./uploads.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 /** @typedef {{id: string, digest: string, name: string, class: string | null, proposal: {class: string, probability: number} | null}} FoundPhoto */
@@ -116,16 +117,17 @@ function OneDecision({ photo, settle }) {
 
 /** @param {{ids: string[], present: string | null, settle: (key: string, decide: () => Promise<any>) => void}} properties */
 function MoveTo({ ids, present, settle }) {
-  /** @param {any} event */
-  const onChange = (event) => {
-    const to = event.currentTarget.value;
-    event.currentTarget.value = "";
-    if (to) settle(ids.join(" "), () => label(ids, to));
+  const [isOpen, setOpen] = useState(false);
+  /** @param {{id?: string, name: string}} found */
+  const onFound = (found) => {
+    setOpen(false);
+    settle(ids.join(" "), async () => {
+      const to = found.id ?? (await classNamed(found.name));
+      return to && label(ids, to);
+    });
   };
-  return html`<select aria-label=${_("Give another class")} value="" onChange=${onChange}>
-    <option value="">${_("Another class …")}</option>
-    ${classes().filter((one) => one.id !== present).map((one) => html`<option value=${one.id}>${one.name}</option>`)}
-  </select>`;
+  return html`<button type="button" onClick=${() => setOpen(true)}>${_("Another class …")}</button>
+    ${isOpen && html`<${Finder} label=${_("Give another class")} typed="" without=${present} onFound=${onFound} onClose=${() => setOpen(false)} />`}`;
 }
 
 /** @param {{photo: FoundPhoto, onLarge: () => void}} properties */

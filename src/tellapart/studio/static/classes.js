@@ -4,6 +4,7 @@ import { html } from "./html.js";
 import { Figure } from "./figure.js";
 import { go } from "./route.js";
 import { chosen, classes, command, project } from "./store.js";
+import { useOneStop } from "./toolbar.js";
 import { _, ngettext } from "./translation.js";
 import { itemsOf, upload } from "./uploads.js";
 import { followLink } from "./route.js";
@@ -29,7 +30,7 @@ export function dropTarget(to) {
 export function Classes() {
   const shown = project.value;
   return html`<nav class="classes" aria-label=${_("Classes")}>
-    <ul>
+    <ul ...${useOneStop()}>
       ${classes().map((one, place) => html`<li key=${one.id}><${Card} id=${one.id} name=${one.name} num=${one.num_photos} color=${one.color_index % 8} place=${place} /></li>`)}
       <li class="other"><${Card} id="unsorted" name=${_("Unsorted")} num=${shown.num_unsorted} /></li>
       <li class="other"><${Card} id="bin" name=${_("Bin")} num=${shown.num_bin ?? null} /></li>

@@ -8,6 +8,7 @@ import { html } from "./html.js";
 import { ClassHead } from "./class_head.js";
 import { Beginning } from "./beginning.js";
 import { bin, chosen, classOf, classes, command, cursor, label, photos, project, selection, undo } from "./store.js";
+import { Toolbar } from "./toolbar.js";
 import { _, ngettext, percent } from "./translation.js";
 import { classNamed } from "./uploads.js";
 import { useState } from "./vendor/hooks.js";
@@ -108,7 +109,7 @@ function Actions({ of, onAccept, onFind, onLarge }) {
     return html`<div class="actions"><span class="faint">${many}</span>
       <button type="button" onClick=${() => command({ do: "restore", photos: idsMeant() })}>${_("Put back")} <kbd>Enter</kbd></button></div>`;
   }
-  return html`<div class="actions" role="toolbar" aria-label=${_("For the selected photos")}>
+  return html`<${Toolbar} class="actions" label=${_("For the selected photos")}>
     <span class="faint">${many}</span>
     ${of === "unsorted" && some.some((photo) => photo.proposal) && html`<button type="button" class="main" onClick=${onAccept}>${_("Accept")} <kbd>Enter</kbd></button>`}
     ${classes().slice(0, 9).map((one, place) => one.id !== of && html`<button type="button" key=${one.id} class=${`to-class color-${one.color_index % 8}`}
@@ -116,7 +117,7 @@ function Actions({ of, onAccept, onFind, onLarge }) {
     <button type="button" onClick=${onFind}>${_("Other class")} <kbd>/</kbd></button>
     <button type="button" onClick=${onLarge}>${_("Look closely")}</button>
     <button type="button" onClick=${() => bin(idsMeant())}>${_("To the bin")} <kbd>Del</kbd></button>
-  </div>`;
+  <//>`;
 }
 
 /** @param {{of: string, name: string}} properties */

@@ -25,9 +25,9 @@ export function Dialog({ label, name, onClose, onKeyDown, children }) {
 
 /**
  * Finds a class by what is typed: the first that begins so, else one that holds it, else a new one.
- * @param {{typed: string, onFound: (found: {id?: string, name: string}) => void, onClose: () => void}} properties
+ * @param {{label?: string, typed: string, without?: string | null, onFound: (found: {id?: string, name: string}) => void, onClose: () => void}} properties
  */
-export function Finder({ typed, onFound, onClose }) {
+export function Finder({ label = _("Find a class"), typed, without, onFound, onClose }) {
   const [text, setText] = useState(typed);
   const [place, setPlace] = useState(0);
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
@@ -36,8 +36,9 @@ export function Finder({ typed, onFound, onClose }) {
     input.current?.setSelectionRange(typed.length, typed.length);
   }, []);
   const wanted = text.trim().toLowerCase();
-  const begins = classes().filter((one) => one.name.toLowerCase().startsWith(wanted));
-  const holds = classes().filter((one) => !begins.includes(one) && one.name.toLowerCase().includes(wanted));
+  const known = classes().filter((one) => one.id !== without);
+  const begins = known.filter((one) => one.name.toLowerCase().startsWith(wanted));
+  const holds = known.filter((one) => !begins.includes(one) && one.name.toLowerCase().includes(wanted));
   const isNew = wanted && !classes().some((one) => one.name.toLowerCase() === wanted);
   /** @type {{id?: string, name: string}[]} */
   const found = [...begins, ...holds, ...(isNew ? [{ name: text.trim() }] : [])];
@@ -56,9 +57,9 @@ export function Finder({ typed, onFound, onClose }) {
     setText(event.currentTarget.value);
     setPlace(0);
   };
-  return html`<${Dialog} label=${_("Find a class")} name="finder" onClose=${onClose} onKeyDown=${onKeyDown}>
+  return html`<${Dialog} label=${label} name="finder" onClose=${onClose} onKeyDown=${onKeyDown}>
     <input ref=${input} value=${text} onInput=${onInput} role="combobox" aria-expanded="true" aria-controls="found"
-      aria-label=${_("Find a class")} aria-activedescendant=${found.length ? `found-${place}` : undefined} autocomplete="off" />
+      aria-label=${label} placeholder=${label} aria-activedescendant=${found.length ? `found-${place}` : undefined} autocomplete="off" />
     <ul id="found" role="listbox" aria-label=${_("Classes")}>
       ${found.map((one, at) => html`<li id=${`found-${at}`} role="option" aria-selected=${at === place ? "true" : "false"} onClick=${() => onFound(one)}>
         ${one.id ? one.name : _("New class {name}", { name: one.name })}</li>`)}

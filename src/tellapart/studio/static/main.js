@@ -38,8 +38,13 @@ function App() {
     }
     isFirst.current = false;
   }, [shown]);
+  // Where there are photos the keys are theirs.
+  const skip = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    /** @type {HTMLElement | null} */ (document.querySelector(".grid") ?? main.current)?.focus();
+  };
   const View = VIEWS[/** @type {keyof typeof VIEWS} */ (shown)];
-  return html`<a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => (event.preventDefault(), main.current?.focus())}>${_("Skip to the content")}</a>
+  return html`<a class="skip" href="#main" onClick=${skip}>${_("Skip to the content")}</a>
     <${Head} shown=${shown} />
     <main id="main" tabindex="-1" ref=${main} class=${shown}>
       ${connection.value === "locked" ? html`<${Locked} />` : project.value ? html`<${View} />` : html`<p class="faint waiting">${_("Opening the folder …")}</p>`}

@@ -10,7 +10,7 @@ import { batch, computed, effect, signal } from "./vendor/signals.js";
  * @typedef {{id: string, name: string, num_photos: number, color_index: number}} PhotoClass
  * @typedef {{class: string, probability: number}} Proposal
  * @typedef {{id: string, digest: string | null, name: string, group: string | null, origin: string, problem: string | null, proposal: Proposal | null}} Photo
- * @typedef {{id: string, recipe: string, state: string, progress: number | null, message: string, epoch: number | null, num_epochs: number | null, seconds_left: number | null, can_pause: boolean, can_resume: boolean}} Job
+ * @typedef {{id: string, kind: string, run: string, run_id: string, recipe?: string, target?: string, state: string, stage: string, progress: number | null, message: string, epoch: number | null, num_epochs: number | null, seconds_left: number | null, can_pause: boolean, can_resume: boolean}} Job
  * @typedef {{state: string, accuracy: number | null, interval: [number, number] | null, is_provisional: boolean, num_photos: number, num_seconds: number, message: string, run: string | null, num_proposed: number}} Model
  */
 
@@ -216,8 +216,10 @@ export async function start() {
         if (view.value === "check") followChecks();
       },
       job: (job) => {
-        const others = project.value.jobs.filter((/** @type {Job} */ one) => one.id !== job.id);
-        project.value = { ...project.value, jobs: [job, ...others] };
+        const jobs = /** @type {Job[]} */ (project.value.jobs);
+        const isKnown = jobs.some((one) => one.id === job.id);
+        const changed = isKnown ? jobs.map((one) => (one.id === job.id ? job : one)) : [job, ...jobs];
+        project.value = { ...project.value, jobs: changed };
       },
       check: () => view.value === "check" && loadChecks(),
     },

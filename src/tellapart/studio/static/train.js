@@ -3,17 +3,13 @@
 import { post } from "./api.js";
 import { Bar, Figure } from "./figure.js";
 import { html } from "./html.js";
+import { JobList, recipeName } from "./jobs.js";
 import { followLink } from "./route.js";
 import { classes, loadProject, project, sayError } from "./store.js";
-import { _, ngettext, percent } from "./translation.js";
+import { _, ngettext } from "./translation.js";
 import { useState } from "./vendor/hooks.js";
 
 const USUAL_MINUTES = 15;
-
-/** What people call a recipe. @param {string} recipe */
-export function recipeName(recipe) {
-  return { transfer: _("Pretrained network"), finetune: _("Fine-tuning"), scratch: _("From scratch"), classic: _("Classic") }[recipe] ?? recipe;
-}
 
 /** @param {string} recipe */
 function recipeSentence(recipe) {
@@ -25,11 +21,6 @@ function recipeSentence(recipe) {
   }[recipe] ?? "";
 }
 
-/** @param {string} state */
-function stateName(state) {
-  return { running: _("runs"), paused: _("paused"), done: _("done"), failed: _("failed"), interrupted: _("interrupted") }[state] ?? state;
-}
-
 export function Train() {
   const shown = project.value;
   if (!shown) return null;
@@ -39,13 +30,16 @@ export function Train() {
     ${shown.model?.accuracy != null && html`<p class="buttons"><a class="button main" href="/try" onClick=${followLink}>${_("Try the model")}</a>
       <a class="button" href="/check" onClick=${followLink}>${_("Check the photos")}</a></p>`}
     <${Counts} />
-    ${shown.jobs.length > 0 && html`<section><h2>${_("Trainings")}</h2>
-      <p class="faint">${_("Trainings go on when you close this page.")}</p>
-      <ul class="jobs">${shown.jobs.map((/** @type {any} */ job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul></section>`}
+    ${shown.jobs.length > 0 && html`<section><h2>${_("Trainings and exports")}</h2>
+      <p class="faint">${_("They go on when you close this page.")}</p>
+      <${JobList} jobs=${shown.jobs} result=${resultOf} /></section>`}
     <section><h2>${_("Other ways to train")}</h2>
       <div class="recipes">${(shown.recipes ?? []).map((/** @type {string} */ recipe) => html`<${Recipe} key=${recipe} recipe=${recipe} />`)}</div></section>
   </div>`;
 }
+
+/** Where what a finished job has made is to be seen. @param {import("./store.js").Job} job */
+const resultOf = (job) => ({ href: `/use?run=${encodeURIComponent(job.run_id)}`, text: _("See the result") });
 
 /** How many photos each class has; a class with few is what to photograph next. */
 function Counts() {
@@ -76,37 +70,3 @@ function Recipe({ recipe }) {
     </div></div>`;
 }
 
-/** How far a training is, in words. @param {import("./store.js").Job} job */
-function wordsOf(job) {
-  if (job.message) return job.message;
-  if (job.epoch === null || job.num_epochs === null) return "";
-  const epoch = _("Epoch {epoch} of {num_epochs}", { epoch: job.epoch, num_epochs: job.num_epochs });
-  if (job.seconds_left === null) return epoch;
-  const minutes = Math.max(1, Math.round(job.seconds_left / 60));
-  return `${epoch}, ${ngettext("about {num} minute left", "about {num} minutes left", minutes)}`;
-}
-
-/** @param {{job: import("./store.js").Job}} properties */
-function JobRow({ job }) {
-  /** @param {string} what */
-  const tell = async (what) => {
-    try {
-      await post(`/api/jobs/${encodeURIComponent(job.id)}/${what}`, {});
-      await loadProject();
-    } catch (error) {
-      sayError(error);
-    }
-  };
-  return html`<li class=${`job ${job.state}`}>
-    <div><b>${recipeName(job.recipe)}</b> <span class="tag">${stateName(job.state)}</span> <span class=${job.state === "failed" ? "problem-text" : "faint"}>${wordsOf(job)}</span></div>
-    ${job.state === "done"
-      ? html`<a class="button" href="/use" onClick=${followLink}>${_("See the result")}</a>`
-      : html`<progress max="1" value=${job.progress ?? undefined} aria-label=${_("How far the training is")}></progress>
-          <span class="n">${job.progress === null ? "" : percent(job.progress, 0)}</span>
-          <div class="buttons">
-            ${job.can_resume && html`<button type="button" onClick=${() => tell("resume")}>${_("Continue")}</button>`}
-            ${job.can_pause && html`<button type="button" onClick=${() => tell("pause")}>${_("Pause")}</button>`}
-            <button type="button" onClick=${() => tell("cancel")}>${_("Cancel")}</button>
-          </div>`}
-  </li>`;
-}

@@ -56,8 +56,13 @@ export function Try() {
     let isWanted = true;
     const one = new Camera(/** @type {HTMLVideoElement} */ (video.current));
     camera.current = one;
+    const onError = (/** @type {Error} */ error) => {
+      if (!isWanted) return;
+      setLive(false);
+      say(error.message, true);
+    };
     const run = async () => {
-      await one.open(device);
+      await one.open(device, onError);
       while (isWanted) {
         const photo = await one.frame();
         const isFine = photo ? await askAbout(photo, () => isWanted) : true;
@@ -65,11 +70,7 @@ export function Try() {
         if (!isFine) await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_ERROR_MS));
       }
     };
-    run().catch((error) => {
-      if (!isWanted) return;
-      setLive(false);
-      say(error.message, true);
-    });
+    run().catch(onError);
     return () => {
       isWanted = false;
       one.close();

@@ -2,9 +2,9 @@
 // @ts-check
 import { ask, post } from "./api.js";
 import { html } from "./html.js";
+import { JobList, recipeName } from "./jobs.js";
 import { go, query } from "./route.js";
 import { project, loadProject, say, sayError } from "./store.js";
-import { recipeName } from "./train.js";
 import { _, ngettext, percent } from "./translation.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 
@@ -33,7 +33,7 @@ export function Use() {
 }
 
 /** @param {Run} run */
-const nameOf = (run) => `${run.name} · ${recipeName(run.recipe)} · ${new Date(run.when).toLocaleString(document.documentElement.lang)}`;
+const nameOf = (run) => `${run.name} · ${recipeName(run.recipe)} · ${new Date(run.when).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" })}`;
 
 /** @param {{run: Run}} properties */
 function Verdict({ run }) {
@@ -82,26 +82,38 @@ function Calling({ run }) {
     <pre tabindex="0"><code>${code}</code></pre></section>`;
 }
 
+/** What a target is for. @param {string} target */
+function targetSentence(target) {
+  return {
+    openvino: _("Intel machines"), keras: _("Keras and TensorFlow programs"), coreml: _("iPhone, iPad and Mac"), triton: _("Triton servers"),
+    "onnx-int8": _("small and quick, for ONNX Runtime"), litert: _("Android and small boards"), "litert-int8": _("Android and small boards, small and quick"),
+    web: _("a web page that works offline"), "web-int8": _("a web page that works offline, small and quick"),
+  }[target] ?? "";
+}
+
 /** @param {{run: Run}} properties */
 function Exports({ run }) {
-  const targets = project.value.exports;
-  const [busy, setBusy] = useState("");
-  if (!targets.length) return null;
-  /** @param {string} target */
-  const make = async (target) => {
-    setBusy(target);
+  const shown = project.value;
+  const [target, setTarget] = useState(/** @type {string} */ (shown.exports[0] ?? ""));
+  if (!shown.exports.length) return null;
+  const jobs = shown.jobs.filter((/** @type {import("./store.js").Job} */ job) => job.kind === "export" && job.run_id === run.id);
+  const make = async () => {
     try {
-      const answer = await post("/api/exports", { run: run.id, target });
-      say(answer.message);
+      await post("/api/exports", { run: run.id, target });
+      await loadProject();
     } catch (error) {
       sayError(error);
     }
-    setBusy("");
   };
-  return html`<section><h2>${_("For other devices")}</h2><div class="buttons">
-    ${targets.map((/** @type {string} */ target) => html`<button type="button" key=${target} disabled=${busy !== ""} onClick=${() => make(target)}>${target}</button>`)}</div>
-    <p class="faint" aria-live="polite">${busy && _("Exporting to {target} and comparing the answers …", { target: busy })}</p></section>`;
+  return html`<section><h2>${_("For other devices")}</h2>
+    <div class="buttons"><select aria-label=${_("What to export to")} value=${target} onChange=${(/** @type {any} */ event) => setTarget(event.currentTarget.value)}>
+      ${shown.exports.map((/** @type {string} */ one) => html`<option key=${one} value=${one}>${one}: ${targetSentence(one)}</option>`)}</select>
+      <button type="button" onClick=${make}>${_("Export")}</button></div>
+    ${jobs.length > 0 && html`<${JobList} jobs=${jobs} result=${downloadOf} />`}</section>`;
 }
+
+/** An export as a zip. @param {import("./store.js").Job} job */
+const downloadOf = (job) => ({ href: `/runs/${encodeURIComponent(job.run_id)}/exports/${encodeURIComponent(job.target ?? "")}.zip`, text: _("Download"), isFile: true });
 
 /** @param {{runs: Run[], run: Run}} properties */
 function Comparison({ runs, run }) {
@@ -112,7 +124,7 @@ function Comparison({ runs, run }) {
     setResult(null);
     if (other && other !== run.id) ask(`/api/runs/${encodeURIComponent(run.id)}/compare/${encodeURIComponent(other)}`).then(setResult, sayError);
   }, [other, run.id]);
-  return html`<section><h2>${_("Compare with another model")}</h2>
+  return html`<section class="comparison"><h2>${_("Compare with another model")}</h2>
     <label class="field">${_("Other model")} <select value=${other} onChange=${(/** @type {any} */ event) => setOther(event.currentTarget.value)}>
       <option value="">${_("Choose a model")}</option>${others.map((one) => html`<option value=${one.id}>${nameOf(one)}</option>`)}</select></label>
     ${result && html`<p aria-live="polite">${result.sentence}</p>

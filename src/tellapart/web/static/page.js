@@ -127,6 +127,10 @@ async function startCamera() {
   shownPhoto = null;
   const video = find("video");
   video.srcObject = camera;
+  camera.getVideoTracks()[0].addEventListener("ended", () => {
+    stopCamera();
+    showError(words.cameraStopped);
+  });
   await video.play();
   video.hidden = false;
   find("photo").hidden = find("hint").hidden = true;
