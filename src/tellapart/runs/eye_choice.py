@@ -135,7 +135,7 @@ def _candidates(eyes: str) -> list[str]:
 def _open_eyes(names: Sequence[str], job: TrainJob) -> list[Eye]:
     """An eye for each name; that of a network with a mirrored view sees the mirror image alone.
 
-    The other view is what the network without it sees, so photos are not looked at twice. That is a quarter of the time.
+    The other view is what the network without it sees. Sharing that saves a quarter of the time.
     """
     plain = dict.fromkeys(name.removesuffix(MIRRORED) for name in names)
     embedders = {name: start_backbone(name, job.source.cache_dir, job.watcher).embedder for name in plain}
