@@ -50,7 +50,7 @@ class Decoded(NamedTuple):
     """A photo and what its file says of it.
 
     Attributes:
-        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo, and not writable.
+        image: upright uint8 RGB, shape `(height, width, 3)`; may be smaller than the photo.
         info: format and full size.
         orientation: EXIF's number, 1 to 8, which is already applied; 1 for TIFF.
         exif: the block of EXIF, a whole TIFF being its own; empty where there is none.
@@ -127,7 +127,7 @@ def decode_image(
     Raises:
         ImageError: the file is not a photo, exceeds `limits`, is cut off or damaged, or of a kind that is not read.
     """
-    return as_own(decode_photo(data, limits, at_least).image)
+    return decode_photo(data, limits, at_least).image
 
 
 def decode_photo(
@@ -142,7 +142,8 @@ def decode_photo(
     Raises:
         ImageError: as for `decode_image`.
     """
-    return decode_for_each(data, limits, [at_least], depths, is_managed)[0]
+    decoded = decode_for_each(data, limits, [at_least], depths, is_managed)[0]
+    return decoded._replace(image=as_own(decoded.image))
 
 
 def decode_for_each(
@@ -153,6 +154,8 @@ def decode_for_each(
     is_managed: bool = True,
 ) -> tuple[Decoded, ...]:
     """What `decode_photo` gives for each of `sizes`; decoded once where the same scale serves several of them.
+
+    The images may share memory, with each other and with a decoder, and not be writable.
 
     Args:
         data: the whole file.
