@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tellapart.config import TransferConfig as TransferConfig
     from tellapart.demo.drawing import write_demo_zips as write_demo_zips
     from tellapart.errors import BundleError as BundleError
+    from tellapart.errors import ClusterError as ClusterError
     from tellapart.errors import ConfigError as ConfigError
     from tellapart.errors import DatasetError as DatasetError
     from tellapart.errors import DependencyError as DependencyError
@@ -84,7 +85,10 @@ _HOMES = {
     "commands.show": "show",
     "config": "AugmentConfig ClassicConfig FinetuneConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
     "demo.drawing": "write_demo_zips",
-    "errors": "BundleError ConfigError DatasetError DependencyError ExportError ImageError OutputError TellapartError",
+    "errors": (
+        "BundleError ClusterError ConfigError DatasetError DependencyError ExportError ImageError OutputError "
+        "TellapartError"
+    ),
     "export.export_model": "Export export_model",
     "export.proof": "Proof",
     "photos.photoset": "PhotoSet",

@@ -94,7 +94,7 @@ def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def open_page(browser: Any, path: Path) -> Any:
     browser.get(path.as_uri())
-    WebDriverWait(browser, 120).until(lambda one: one.execute_script("return tellapart.state.test") != "running")
+    WebDriverWait(browser, 300).until(lambda one: one.execute_script("return tellapart.state.test") != "running")
     return browser
 
 
@@ -113,7 +113,7 @@ def empty_page(page: Any) -> Iterator[Any]:
 
 def give(page: Any, paths: list[Path], field: str = "files") -> list[dict[str, Any]]:
     page.find_element(By.ID, field).send_keys("\n".join(str(path) for path in paths))
-    WebDriverWait(page, 120).until(lambda one: one.execute_script(ANSWERED) == len(paths))
+    WebDriverWait(page, 300).until(lambda one: one.execute_script(ANSWERED) == len(paths))
     return list(page.execute_script(ROWS))
 
 
@@ -180,14 +180,14 @@ def test_a_folder_is_read_with_the_folders_in_it(empty_page: Any, photos: list[P
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(photos[0].read_bytes())
     empty_page.find_element(By.ID, "folder").send_keys(str(tmp_path / "mine"))
-    WebDriverWait(empty_page, 60).until(lambda one: one.execute_script(ANSWERED) == 2)
+    WebDriverWait(empty_page, 300).until(lambda one: one.execute_script(ANSWERED) == 2)
     assert sorted(row["path"] for row in empty_page.execute_script(ROWS)) == ["mine/a/1.jpg", "mine/b/2.jpg"]
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_a_photo_that_is_dropped_or_pasted_is_answered(empty_page: Any, photos: list[Path], kind: str) -> None:
     empty_page.execute_script(DROP, kind, base64.b64encode(photos[0].read_bytes()).decode())
-    WebDriverWait(empty_page, 60).until(lambda one: one.execute_script(ANSWERED) == 1)
+    WebDriverWait(empty_page, 300).until(lambda one: one.execute_script(ANSWERED) == 1)
     assert empty_page.find_element(By.ID, "answer").text
     assert empty_page.find_element(By.ID, "photo").is_displayed()
 
@@ -201,7 +201,7 @@ def test_the_heat_map_covers_the_photo(empty_page: Any, photos: list[Path]) -> N
 
 def test_the_camera_is_answered_until_it_is_stopped(empty_page: Any) -> None:
     empty_page.find_element(By.ID, "camera").click()
-    WebDriverWait(empty_page, 60).until(lambda one: one.find_element(By.ID, "answer").text)
+    WebDriverWait(empty_page, 300).until(lambda one: one.find_element(By.ID, "answer").text)
     assert empty_page.find_element(By.ID, "video").is_displayed()
     empty_page.find_element(By.ID, "camera").click()
     assert not empty_page.find_element(By.ID, "video").is_displayed()
@@ -209,7 +209,7 @@ def test_the_camera_is_answered_until_it_is_stopped(empty_page: Any) -> None:
 
 def test_a_camera_that_stops_by_itself_is_said(empty_page: Any) -> None:
     empty_page.find_element(By.ID, "camera").click()
-    WebDriverWait(empty_page, 60).until(lambda one: one.find_element(By.ID, "answer").text)
+    WebDriverWait(empty_page, 300).until(lambda one: one.find_element(By.ID, "answer").text)
     ended = "document.querySelector('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
     empty_page.execute_script(ended)
     assert "has stopped" in empty_page.find_element(By.ID, "status").text

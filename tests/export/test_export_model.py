@@ -209,15 +209,6 @@ def test_a_converter_that_changes_the_model_is_caught(
     assert exports_of(tmp_path) == ["run"]
 
 
-def test_a_converter_that_writes_rubbish_is_caught(
-    trained: "Run", converted_here: Callable[..., None], tmp_path: Path
-) -> None:
-    converted_here(lambda export_dir: (export_dir / MODEL).write_bytes(b"rubbish") and None)
-    with pytest.raises(tellapart.BundleError, match="does not load"):
-        tellapart.export_model(trained.run_dir, "triton", tmp_path / "out")
-    assert exports_of(tmp_path) == []
-
-
 def test_a_disk_that_fills_leaves_nothing(
     trained: "Run", converted_here: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -52,14 +52,14 @@ class Watched:
             self.told.append(status)
             self._changed.notify_all()
 
-    def wait_for(self, *states: str, seconds: float = 120) -> ModelStatus:
+    def wait_for(self, *states: str, seconds: float = 300) -> ModelStatus:
         """The status once it is one of these states."""
         with self._changed:
             reached = self._changed.wait_for(lambda: self.model.status.state in states, seconds)
         assert reached, f"{self.model.status} instead of {states}"
         return self.model.status
 
-    def wait_until(self, is_true: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_until(self, is_true: Callable[[], bool], seconds: float = 300) -> None:
         """Nothing; it is true."""
         with self._changed:
             assert self._changed.wait_for(is_true, seconds), self.model.status
@@ -94,7 +94,7 @@ def watch(tiny_backbone: Path) -> Iterator[Callable[..., Watched]]:
         watched.model.close()
 
 
-def wait(is_true: Callable[[], bool], seconds: float = 120) -> None:
+def wait(is_true: Callable[[], bool], seconds: float = 300) -> None:
     """Nothing; it is true before so many seconds are over."""
     until = time.monotonic() + seconds
     while not is_true():

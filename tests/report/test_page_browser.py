@@ -55,7 +55,7 @@ def download(page: Chrome, folder: Path) -> list[list[str]]:
     path = folder / page.execute_script("return JSON.parse(document.getElementById('data').textContent).download")
     path.unlink(missing_ok=True)
     page.find_element(By.ID, "download").click()
-    WebDriverWait(page, 10).until(lambda _: path.exists() and path.stat().st_size)
+    WebDriverWait(page, 300).until(lambda _: path.exists() and path.stat().st_size)
     with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file, strict=True))
 
@@ -124,7 +124,7 @@ def test_a_cell_of_the_matrix_shows_its_examples_when_it_is_focused(page: Chrome
     cell = page.find_element(By.CSS_SELECTOR, ".matrix td[class^='w'] a")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", cell)
     preview = page.find_element(By.ID, "preview")
-    WebDriverWait(page, 5).until(lambda _: is_shown(preview))
+    WebDriverWait(page, 300).until(lambda _: is_shown(preview))
     assert preview.find_elements(By.CSS_SELECTOR, "svg.photo")
     cell.send_keys(Keys.ESCAPE)
     assert not is_shown(preview)

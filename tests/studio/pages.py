@@ -19,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from uvicorn import Config, Server
 
 from tellapart.demo.drawing import DEMO_CLASSES, draw_photo
+from tellapart.live.detached_process import DetachedProcess
 from tellapart.studio.app import StudioConfig, create_studio_app
 from tellapart.studio.launch import describe_phones
 from tellapart.studio.studio_access import StudioKeys
@@ -76,6 +77,7 @@ def running(folder: Path, cache_dir: Path, backbone: Path) -> Iterator[Studio]:
     finally:
         server.should_exit = True
         thread.join(60)
+        DetachedProcess(folder / ".tellapart" / "serve").end(10)  # else it would outlive a test that failed
 
 
 def open_page(browser: Chrome, studio: Studio, path: str = "/") -> Chrome:
@@ -86,7 +88,7 @@ def open_page(browser: Chrome, studio: Studio, path: str = "/") -> Chrome:
     return browser
 
 
-def wait(browser: Chrome, selector: str, seconds: float = 60) -> Any:
+def wait(browser: Chrome, selector: str, seconds: float = 300) -> Any:
     """The first element that the selector finds, as soon as it is to be seen."""
 
     def shown(one: Chrome) -> Any:
@@ -95,7 +97,7 @@ def wait(browser: Chrome, selector: str, seconds: float = 60) -> Any:
     return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException]).until(shown, selector)
 
 
-def wait_until(browser: Chrome, is_so: Callable[[], object], seconds: float = 60) -> Any:
+def wait_until(browser: Chrome, is_so: Callable[[], object], seconds: float = 300) -> Any:
     return WebDriverWait(browser, seconds, ignored_exceptions=[WebDriverException]).until(lambda _: is_so())
 
 

@@ -19,7 +19,7 @@ from .conftest import LOCAL, TOKEN, Page
 Ask = Callable[..., Any]
 
 
-def wait(get: Callable[[], Any], is_it: Callable[[Any], bool], seconds: float = 120) -> Any:
+def wait(get: Callable[[], Any], is_it: Callable[[Any], bool], seconds: float = 300) -> Any:
     """What `get` gives once it is as it should be."""
     until = time.monotonic() + seconds
     while not is_it(found := get()):

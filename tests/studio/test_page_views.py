@@ -74,12 +74,14 @@ def test_a_teacher_goes_from_an_empty_folder_to_a_served_model(browser: Chrome, 
     wait(page, ".answer .verdict")
     assert len(page.find_elements(By.CSS_SELECTOR, ".answer .bars li")) == 2
     page.find_element(By.LINK_TEXT, "Use").click()
-    wait(page, ".verdict-card", 120)
+    wait(page, ".verdict-card")
     button(page, "Serve this model").click()
     wait_until(page, lambda: ask(page, "/api/project")["served"])
     address = ask(page, "/api/project")["served"]["address"]
     answer = json.load(urlopen(Request(f"{address}/predict", new.read_bytes())))
     assert set(answer["probabilities"]) == {"cat", "dog"}
+    wait_until(page, lambda: button(page, "Stop serving")).click()
+    wait_until(page, lambda: ask(page, "/api/project")["served"] is None)
     assert page.get_log("browser") == []
 
 

@@ -21,7 +21,7 @@ def plant(folder: Path, draw: Draw, *paths: str) -> None:
         place.write_bytes(draw(1000 + number))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Nothing, once the condition holds."""
     end = time.monotonic() + seconds
     while not condition():

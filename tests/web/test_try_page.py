@@ -41,7 +41,7 @@ def page(camera_browser: Chrome, address: str) -> Chrome:
     """The page, freshly opened, with its models."""
     camera_browser.get_log("browser")  # what an earlier page has said
     camera_browser.get(address)
-    WebDriverWait(camera_browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#model option"))
+    WebDriverWait(camera_browser, 300).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#model option"))
     return camera_browser
 
 
@@ -57,7 +57,7 @@ def text_of(page: Chrome, name: str) -> str:
 
 
 def wait_for_answer(page: Chrome) -> str:
-    WebDriverWait(page, 60).until(lambda one: text_of(one, "answer"))
+    WebDriverWait(page, 300).until(lambda one: text_of(one, "answer"))
     return text_of(page, "answer")
 
 
@@ -78,7 +78,7 @@ def test_the_heat_map_is_drawn_over_the_photo(page: Chrome, photo: str) -> None:
     Select(page.find_element(By.ID, "model")).select_by_visible_text("maps")
     page.find_element(By.ID, "with-heat").click()
     page.find_element(By.ID, "file").send_keys(photo)
-    WebDriverWait(page, 60).until(lambda one: one.find_element(By.ID, "heat").is_displayed())
+    WebDriverWait(page, 300).until(lambda one: one.find_element(By.ID, "heat").is_displayed())
     assert page.find_element(By.ID, "heat").rect["width"] == page.find_element(By.ID, "photo").rect["width"]
     assert page.get_log("browser") == []
 
@@ -105,7 +105,7 @@ def test_a_photo_that_is_dropped_or_pasted_gets_an_answer(kind: str, page: Chrom
 def test_what_is_no_photo_is_said(page: Chrome, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no photo at all")
     page.find_element(By.ID, "file").send_keys(str(tmp_path / "a.png"))
-    WebDriverWait(page, 60).until(lambda one: "The photo is" in text_of(one, "error"))
+    WebDriverWait(page, 300).until(lambda one: "The photo is" in text_of(one, "error"))
 
 
 def test_the_camera_is_answered_again_and_again_until_it_is_stopped(page: Chrome) -> None:
@@ -114,7 +114,7 @@ def test_the_camera_is_answered_again_and_again_until_it_is_stopped(page: Chrome
         ".observe(document.getElementById('answer'), {childList: true});"
     )
     page.find_element(By.ID, "camera").click()
-    WebDriverWait(page, 60).until(lambda one: one.execute_script("return window.answers") >= 3)
+    WebDriverWait(page, 300).until(lambda one: one.execute_script("return window.answers") >= 3)
     assert page.find_element(By.ID, "video").is_displayed()
     page.find_element(By.ID, "camera").click()
     assert not page.find_element(By.ID, "video").is_displayed()
@@ -140,10 +140,10 @@ def test_a_page_of_a_server_with_a_token_asks_for_it(
 ) -> None:
     with run_server(folders, ServeLimits(), ServeConfig(token=TOKEN)) as (host, port):
         camera_browser.get(f"http://{host}:{port}/")
-        WebDriverWait(camera_browser, 60).until(lambda one: one.find_element(By.ID, "token-form").is_displayed())
+        WebDriverWait(camera_browser, 300).until(lambda one: one.find_element(By.ID, "token-form").is_displayed())
         camera_browser.find_element(By.ID, "token").send_keys(TOKEN)
         camera_browser.find_element(By.CSS_SELECTOR, "#token-form button").click()
-        WebDriverWait(camera_browser, 60).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#model option"))
+        WebDriverWait(camera_browser, 300).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#model option"))
         camera_browser.find_element(By.ID, "file").send_keys(photo)
         assert wait_for_answer(camera_browser)
         log: list[Any] = camera_browser.get_log("browser")

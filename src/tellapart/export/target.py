@@ -89,12 +89,14 @@ class Runner:
             read back and computed by another.
         answer_files: what takes the place of `predict` where the target decodes photos itself: from their files to
             probabilities, float32, `(n, num_classes)`, NaN where one cannot be read, and the seconds of each, `(n,)`.
+        class_names: the classes as the export itself names them, besides `labels.txt`; `None` where it does not.
     """
 
     runtime: str
     predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     is_native: bool = True
     answer_files: Callable[[Sequence[Path]], tuple[NDArray[np.float32], NDArray[np.float64]]] | None = None
+    class_names: Sequence[str] | None = None
 
 
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
@@ -143,6 +145,20 @@ _ALL = (
     ),
 )
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
+
+
+def to_label(class_name: str) -> str:
+    """The name of a class as it stands in a line of `labels.txt`."""
+    return " ".join(class_name.splitlines())
+
+
+def read_labels(path: Path) -> list[str]:
+    """The lines of a `labels.txt`.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no text.
+    """
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def find_target(name: str) -> Target:
