@@ -18,7 +18,7 @@ ARTICLE_READY := $(ARTICLE_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-photos test test-exports check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory \
+.PHONY: help setup demo demo-photos test test-exports check format wheel docs reference results screenshot messages vendor web-runtime axe check-page soak bench bench-classic bench-transfer bench-peers bench-reading bench-memory bench-scale \
 	bench-scratch bench-start bench-step bench-tune bench-serve bench-studio bench-check
 
 help:
@@ -149,6 +149,10 @@ bench-memory: $(READY)
 bench-scratch: $(READY)
 	$(BIN)/python benchmarks/ablate_scratch.py --photos $(PHOTOS)
 	$(BIN)/python benchmarks/folds_scratch.py
+
+# Not part of `bench`: hours, for 100,000 photos are trained on.
+bench-scale: $(READY)
+	$(BIN)/python benchmarks/bench_scale.py --layouts folders,flat,csv,zip
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/bench_start.py --photos $(PHOTOS)

@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -29,6 +30,11 @@ LAYOUTS = ("folders", "flat", "csv", "zip")
 POLL_SECONDS = 0.1
 SIDE = 48
 NUM_FEATURES = 1280
+CHECK = """
+import sys, tellapart
+source, backbone, *labels = sys.argv[1:]
+tellapart.check(source, backbone=backbone, labels_csv=labels[0] if labels else None)
+"""
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,8 @@ def write_backbone(folder: Path) -> Path:
     return folder / "small.onnx"
 
 
-def run_command(arguments: list[str], work_dir: Path) -> Cost:
-    """Runs `tellapart` to its end, with a cache of its own.
+def run_command(command: list[str], work_dir: Path) -> Cost:
+    """Runs a command to its end, with a cache of its own.
 
     Raises:
         SystemExit: the command failed; carries what it said.
@@ -116,7 +122,6 @@ def run_command(arguments: list[str], work_dir: Path) -> Cost:
     log_path = work_dir / "log.txt"
     started = time.perf_counter()
     with log_path.open("wb") as log:
-        command = [*tellapart_command(), *arguments]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=isolated_environment(cache_dir))
         peak_kb = 0
         while True:
@@ -144,11 +149,13 @@ def high_water_kb(pid: int) -> int:
 def measure_verbs(verbs: list[str], named: list[str], run_dir: Path, work_dir: Path) -> dict[str, Cost]:
     """The cost of each verb for one collection; `train` writes `run_dir`, which `predict` reads."""
     backbone = str(write_backbone(work_dir))
+    tool = tellapart_command()
     commands = {
-        "show": ["show", *named],
-        "check": ["check", *named, "--backbone", backbone],
-        "train": ["train", *named, "--recipe", "transfer", "--backbone", backbone, "--out", str(run_dir)],
-        "predict": ["predict", str(run_dir), named[0], "--csv", str(work_dir / "predictions.csv")],
+        "show": [*tool, "show", *named],
+        # The command has no backbone of one's own, the function has.
+        "check": [sys.executable, "-c", CHECK, named[0], backbone, *named[2:]],
+        "train": [*tool, "train", *named, "--recipe", "transfer", "--backbone", backbone, "--out", str(run_dir)],
+        "predict": [*tool, "predict", str(run_dir), named[0], "--csv", str(work_dir / "predictions.csv")],
     }
     costs = {}
     for verb in verbs:

@@ -126,7 +126,7 @@ def tempered_run(transfer_run: "Run", tmp_path: Path) -> Callable[[np.random.Gen
     """A function that gives the run with a drawn temperature, far from 1."""
 
     def make(generator: np.random.Generator) -> Path:
-        temperature = float(generator.uniform(1.3, 3.0) ** generator.choice([-1, 1]))
+        temperature = float(generator.uniform(1.5, 3.0) ** generator.choice([-1, 1]))
         folder = shutil.copytree(transfer_run.run_dir, tmp_path / "run")
         write_bundle(folder, replace(read_bundle(folder), temperature=temperature))
         return folder

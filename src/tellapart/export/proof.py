@@ -89,7 +89,8 @@ class Proof:
         is_accepted: whether the difference was accepted.
         num_photos_there: of that kind, from which those of the proof were chosen.
         has_threshold: whether the model has such a threshold; without one, 0.9 takes its place.
-        logit_difference: the root of the mean square by which logits differ, as a share of their size.
+        logit_difference: the root of the mean square by which logits differ, as a share of their size, for photos that
+            both sides decode alike.
         is_example_run: whether the example was run, and named the class.
     """
 
@@ -162,7 +163,7 @@ def compare_answers(
         seconds_a_photo=float(np.median(answers.seconds)),
         num_unread=answers.num_unread,
         has_threshold=threshold is not None,
-        logit_difference=differ_in_logits(answers.found, answers.expected),
+        logit_difference=differ_in_logits(*_decoded_alike(answers)),
     )
     failures = (
         *fails_in_numbers(
@@ -172,6 +173,17 @@ def compare_answers(
         *fails_in_accuracy(test, proof.accuracy, proof.accuracy_before),
     )
     return replace(proof, failures=failures)
+
+
+def _decoded_alike(answers: Answers) -> tuple[_Numbers, _Numbers]:
+    """What was found and expected for photos that both sides decode alike: small ones, and copies of large ones."""
+    if answers.is_large is None:
+        return answers.found, answers.expected
+    found, expected = answers.found[~answers.is_large], answers.expected[~answers.is_large]
+    if answers.copies is None:
+        return found, expected
+    is_read = np.isfinite(answers.copies[1]).all(axis=1)
+    return np.concatenate([found, answers.copies[1][is_read]]), np.concatenate([expected, answers.copies[0][is_read]])
 
 
 def _find_worst(answers: Answers, differences: NDArray[np.float64]) -> tuple[float, str]:

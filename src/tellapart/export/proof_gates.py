@@ -18,8 +18,9 @@ SMALL_PIXELS, LARGEST_MEAN_DIFFERENCE = 1_000_000, 0.02
 # By how much a pixel of the reference implementation of the resize may differ: rounding, twice.
 LARGEST_PIXEL_DIFFERENCE = 2
 # How far the logits of int8 may be from those of the model, as a share of their own size. A model without its
-# temperature, with a softmax too many or with other channels often names the same classes, and is found by this.
-LARGEST_LOGIT_DIFFERENCE = 0.2
+# temperature, with a softmax too many or with other channels often names the same classes, and is found by this. Right
+# exports of EfficientNet-Lite0 at 288 pixels, for 4 classes of weather, differ by 0.11.
+LARGEST_LOGIT_DIFFERENCE = 0.3
 # What a probability is taken to be at least, so that its logarithm is that of a number that both can tell from 0.
 _LEAST_PROBABILITY = 1e-4
 
