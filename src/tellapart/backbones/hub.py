@@ -111,7 +111,7 @@ def fetch_license(name: str, folder: Path) -> License:
             library_name="tellapart",
         )
     matter = _FRONT_MATTER.match(_read_text(folder / _CARD_FILE, _MAX_CARD_BYTES))
-    stated = dict(_LICENSE_LINE.findall(matter[1])) if matter else {}
+    stated: dict[str, str] = dict(_LICENSE_LINE.findall(matter[1])) if matter else {}
     short = stated.get("license", "")
     texts = (_read_text(folder / file, _MAX_LICENSE_BYTES) for file in _LICENSE_FILES)
     return License(stated.get("license_name", short) if short == "other" else short, next(filter(None, texts), ""))
