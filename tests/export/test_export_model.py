@@ -57,12 +57,6 @@ def resize_to_the_nearest_pixel(export_dir: Path) -> None:
         )
 
 
-@pytest.fixture(scope="session")
-def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> tellapart.Export:
-    """An export made as users make it, by processes of its own."""
-    return tellapart.load(trained.run_dir).export("onnx-int8", tmp_path_factory.mktemp("exports") / "int8")
-
-
 def test_an_export_is_a_folder_with_model_labels_preprocessing_example_and_proof(exported: tellapart.Export) -> None:
     preprocessing = [
         f"preprocessing/{name}" for name in sorted([*SOURCE_FILES, GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR])

@@ -113,8 +113,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
 def _export(packaged: PackagedBackbone) -> bytes:
     weights = read_weights(packaged)
     try:
-        from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
-        from tellapart.backbones.two_views import add_mirrored_view
+        from tellapart.backbones.efficientnet_lite import add_mirrored_view, build_efficientnet_lite
     except ImportError as exc:
         raise DependencyError(
             _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(

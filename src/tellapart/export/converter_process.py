@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.onnx_session import describe_processor
 from tellapart.errors import BundleError, ExportError
 from tellapart.export.child_process import DISK_FULL_CODE, FAILURE_NAME
 from tellapart.export.target import (
@@ -65,7 +66,9 @@ def run(target_name: str, work_dir: Path) -> None:
     both from them, and NaN where it could not read one.
     """
     export_dir = work_dir / EXPORT_DIR
-    runner: Runner = import_module(module_of(TARGETS[target_name])).open_runner(export_dir)
+    target = TARGETS[target_name]
+    module = import_module(module_of(target))
+    runner: Runner = module.open_runner(export_dir)
     preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
     answers: dict[str, list[Any]] = {"probabilities": [], "own_probabilities": [], "pixels": [], "seconds": []}
     images = np.load(work_dir / IMAGES_NAME)
@@ -89,7 +92,14 @@ def run(target_name: str, work_dir: Path) -> None:
     arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
     np.savez(work_dir / ANSWERS_NAME, **arrays)
     named = [read_labels(export_dir / LABELS_NAME), *([] if runner.class_names is None else [runner.class_names])]
-    told = {"runtime": runner.runtime, "is_native": runner.is_native, "class_names": [list(names) for names in named]}
+    told: dict[str, Any] = {
+        "runtime": runner.runtime,
+        "is_native": runner.is_native,
+        "processor": describe_processor(),
+        "class_names": [list(names) for names in named],
+    }
+    if target.is_timed:
+        told["speed_ratio"] = module.compare_speed(read_bundle(work_dir / BUNDLE_DIR), export_dir, images)
     (work_dir / RUNTIME_NAME).write_text(json.dumps(told))
 
 

@@ -27,7 +27,7 @@ from tellapart.export.converter_process import (
     RUNTIME_NAME,
 )
 from tellapart.export.example import run_example
-from tellapart.export.export_file import EXPORT_FILE, bundle_digest, describe_export, describe_left_out
+from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR, bundle_digest, describe_export, describe_left_out
 from tellapart.export.proof import (
     Answers,
     Proof,
@@ -51,7 +51,6 @@ from tellapart.store import output_error, remove_quietly, temporary_folder, to_j
 from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
-EXPORTS_DIR = "exports"
 # Photos of a proof at most. An int8 export also has to be as often right.
 _MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
 # A browser takes longer, and reads the files.

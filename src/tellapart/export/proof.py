@@ -75,6 +75,9 @@ class Proof:
         is_native: whether that is the runtime the export is for.
         photos: what the photos are: `held out` by the training, `given`, or of the `training`.
         num_photos: how many; where there are more than a proof takes, evenly chosen.
+        processor: that ran it.
+        speed_ratio: how many times as fast as the model it answers one photo, in one thread; `None` where that was not
+            compared.
         num_unread: photos besides, which the export could not read.
         largest_difference, mean_difference: of a probability, for the same pixels.
         largest_pixel_difference: between the resize here and the reference implementation in the export, in levels.
@@ -109,6 +112,8 @@ class Proof:
     accuracy_before: float | None
     p_value: float | None
     seconds_a_photo: float
+    processor: str = ""
+    speed_ratio: float | None = None
     num_unread: int = 0
     failures: tuple[str, ...] = ()
     is_accepted: bool = False
@@ -147,6 +152,8 @@ def compare_answers(
     test = _compare_accuracies(answers)
     proof = Proof(
         runtime=str(runtime["runtime"]),
+        processor=str(runtime["processor"]),
+        speed_ratio=runtime["speed_ratio"],
         is_native=bool(runtime["is_native"]),
         photos=kind,
         num_photos=len(answers.paths),
@@ -209,7 +216,8 @@ def read_answers(path: Path, runtime_path: Path, target: Target) -> tuple[dict[s
         with np.load(path) as found:
             arrays = {name: found[name] for name in ("probabilities", "own_probabilities", "pixels", "seconds")}
         runtime = read_json(runtime_path)
-        return arrays, {name: runtime[name] for name in ("runtime", "is_native", "class_names")}
+        kept = {name: runtime[name] for name in ("runtime", "is_native", "processor", "class_names")}
+        return arrays, {**kept, "speed_ratio": runtime.get("speed_ratio")}
     except (KeyError, OSError, TypeError, ValueError) as exc:
         raise ExportError(
             _("the export to {target} gave no answers. Nothing was written.").format(target=target.name),
@@ -282,6 +290,9 @@ def describe_proof(proof: Proof) -> list[str]:
             largest=proof.largest_difference, mean=proof.mean_difference
         ),
     ]
+    if proof.speed_ratio is not None:
+        said = _("It is {ratio:.2f} times as fast as the model in float32.")
+        lines.append(said.format(ratio=proof.speed_ratio))
     changed = ngettext("{num:,} photo has another class.", "{num:,} photos have another class.", proof.num_changed)
     if proof.num_unread:
         unread = ngettext(

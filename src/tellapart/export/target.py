@@ -26,7 +26,7 @@ LABELS_NAME, EXAMPLE_NAME, PREPROCESSING_NAME = "labels.txt", "example.py", "pre
 HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
 
 _ROOM = __name__.rpartition(".")[0]
-_CALIBRATION_PHOTOS = 200
+_CALIBRATION_PHOTOS = 100
 # TensorFlow's converter runs each of them by a slow interpreter.
 _FEW_CALIBRATION_PHOTOS = 60
 _LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
@@ -48,6 +48,7 @@ class Target:
         is_example_run: whether the example is run on a photo, as far as it can be here.
         environment: variables of the process that converts, and of the one that runs.
         takes_files: whether it decodes photos itself, so that it is proved from the files on.
+        is_timed: whether its speed is compared with that of the model, by `compare_speed` of its module.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Target:
     is_example_run: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     takes_files: bool = False
+    is_timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ _ALL = (
         "int8",
         num_calibration=_CALIBRATION_PHOTOS,
         holds=_ALL_OUTPUTS,
+        is_timed=True,
     ),
     Target("litert", "litert_model", needs=_LITERT, environment=_ON_TENSORFLOW),
     Target(

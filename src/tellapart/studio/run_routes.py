@@ -13,8 +13,7 @@ from starlette.background import BackgroundTask
 
 from tellapart.commands.compare_runs import RunAnswer, RunComparison, compare_runs
 from tellapart.errors import ConfigError, DatasetError, DependencyError, OutputError
-from tellapart.export.export_file import EXPORT_FILE
-from tellapart.export.export_model import EXPORTS_DIR
+from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR
 from tellapart.export.target import TARGETS
 from tellapart.live.job_records import JobStatus
 from tellapart.measure.mcnemar import describe_test
