@@ -89,7 +89,7 @@ def test_phones_have_an_address_and_a_picture_of_it(folder: Path, monkeypatch: p
     launched = started(folder, port=0, has_phones=True)
     assert launched.phone_address is not None
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/phone#[\w-]{32}", launched.phone_address)
-    described = launch._describe_phones(launched.phone_address)
+    described = launch.describe_phones(launched.phone_address)
     assert described["qr_svg"].startswith("<svg")
     assert launched.phone_address.partition("#")[2] not in launched.address
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import Embedder, start_backbone
 from tellapart.config import DEFAULT_BACKBONE, ImageLimits
@@ -15,11 +17,11 @@ from tellapart.distribute.ray_session import RayConfig, ray_session
 from tellapart.distribute.uri_bytes import UriReader
 from tellapart.distribute.uri_list import PATH, open_uri_list
 from tellapart.images.preprocess import load_image
-from tellapart.photos.loading import map_images
+from tellapart.photos.loading import digest_photo, map_images
 from tellapart.records import Skipped
 from tellapart.watcher import Watcher
 
-EMBEDDING = "embedding"
+CONTENT, EMBEDDING = "content", "embedding"
 # As the pass over a collection.
 _BATCH_SIZE = 2
 
@@ -36,9 +38,9 @@ def embed_list(
 ) -> JobSummary:
     """The embeddings of the photos in a list, with a row for each in the Parquet parts of a folder.
 
-    Columns: `path`, `embedding` (a list of float32 of one length), and `reason` for a photo that cannot be read, whose
-    embedding is null. Photos that the folder has are passed over. A deep photo that does not say how many bits it fills
-    is judged by itself.
+    Columns: `path`, `content` (the checksum of the file, equal for copies), `embedding` (a list of float32 of one
+    length), and `reason` for a photo that cannot be read, whose other columns are null. Photos that the folder has are
+    passed over. A deep photo that does not say how many bits it fills is judged by itself.
 
     Args:
         source: a Parquet or CSV file with an address in each row.
@@ -88,9 +90,17 @@ class EmbedWorker:
         """The rows of the photos in the column `path`, in order."""
         photos = photos_at(table[PATH].to_pylist(), self._reader)
         spec, limits = self._embedder.preprocess, ImageLimits()
+        contents: dict[int, str] = {}
+
+        def load(row: int) -> NDArray[np.uint8]:
+            data = photos.read(row)
+            image = load_image(data, spec, limits)
+            contents[row] = digest_photo(data)
+            return image
+
         vectors = map_images(
             photos.paths,
-            lambda row: load_image(photos.read(row), spec, limits),
+            load,
             self._embedder.embed,
             _BATCH_SIZE,
             threads_for(photos.paths, self._base),
@@ -100,6 +110,7 @@ class EmbedWorker:
         return pa.table(
             {
                 PATH: pa.array(photos.paths, pa.string()),
+                CONTENT: pa.array([contents.get(row) for row in range(len(found))], pa.string()),
                 EMBEDDING: pa.array([None if isinstance(one, Skipped) else one for one in found], kind),
                 REASON: pa.array([one.reason if isinstance(one, Skipped) else None for one in found], pa.string()),
             }

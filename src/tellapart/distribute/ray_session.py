@@ -30,7 +30,13 @@ from tellapart.translation import gettext as _
 from tellapart.value_checks import check_whole
 
 # Ray sends usage data, and starts its workers by `uv run`, which may download packages, unless told not to.
-_ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# Its workers have the priority of any process: where others work too, they would hardly come to their turn.
+_ALWAYS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",
+}
 # Without clusters of several machines, which is the default on macOS, Ray takes the loopback address. With them it asks
 # public name servers for the address of this machine, even where it is told 127.0.0.1.
 _ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
