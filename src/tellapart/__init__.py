@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tellapart.checkup.check_up import Checkup as Checkup
     from tellapart.checkup.check_up import check as check
+    from tellapart.commands.backbone import PackSummary as PackSummary
+    from tellapart.commands.backbone import pack_backbone as pack_backbone
     from tellapart.commands.compare import compare as compare
     from tellapart.commands.dial import DialSummary as DialSummary
     from tellapart.commands.dial import set_dial as set_dial
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "checkup.check_up": "Checkup check",
+    "commands.backbone": "PackSummary pack_backbone",
     "commands.compare": "compare",
     "commands.dial": "DialSummary set_dial",
     "commands.embed": "embed",
