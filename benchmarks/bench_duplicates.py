@@ -18,7 +18,10 @@ import numpy as np
 from PIL import Image
 
 from recording import Measurement, make_parser, record
+from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.duplicates import find_groups, group_numbers
+from tellapart.checkup.neighbours import find_pairs
+from tellapart.checkup.thumbnails import Thumbnails
 from tellapart.config import ImageLimits
 from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.images.gate import decode_image
@@ -124,6 +127,19 @@ def time_search(facts: Sequence[PhotoFacts], num_photos: int, num_runs: int) -> 
     return [Measurement(name, tuple(seconds), "s"), Measurement(f"{name}.memory", (peak_gb() - before,), "GB")]
 
 
+def measure_recall(facts: Sequence[PhotoFacts], num_photos: int) -> Measurement:
+    """Of the nearest neighbours among so many photos, the share that is found by looking at some of the photos."""
+    thumbnails = Thumbnails.of(blend(facts, num_photos))
+    rows = np.arange(num_photos)
+    directions = find_directions(thumbnails.coarse(sample_rows(num_photos)), 80)
+    cells = Cells.of(to_unit_length(thumbnails.coarse(rows) @ directions))
+    found, exact = (
+        pairs.first * num_photos + pairs.second
+        for pairs in (find_pairs(cells, 0.65, 4), find_pairs(cells, 0.65, 4, num_looked_at=num_photos))
+    )
+    return Measurement(f"duplicates.recall_{num_photos}", (float(np.isin(exact, found).mean()),), "share")
+
+
 def time_facts(photos: Sequence[bytes], num_runs: int) -> list[Measurement]:
     """Milliseconds a photo for all its facts, and how many times as long that is as decoding it."""
     seconds: list[float] = []
@@ -161,6 +177,7 @@ def main() -> None:
     measurements += time_facts(photos[:1000], arguments.runs)
     measurements += time_search(facts, len(facts), arguments.runs)
     measurements += time_search(facts, arguments.num_photos, 1)
+    measurements.append(measure_recall(facts, min(arguments.num_photos, 50_000)))
     record(measurements, arguments.results)
 
 

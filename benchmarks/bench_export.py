@@ -1,93 +1,131 @@
-"""Exports beside `predict`: the largest difference of a probability, and what int8 costs in accuracy and saves in size.
+"""Exports beside `predict`: how far a probability differs, what int8 costs, and what an export takes.
 
-Float targets are measured on photos held out of two collections, one with two classes and one with four, for every
-recipe. What int8 loses is measured on the photos held out of the first, and out of fold over all of the second.
+Float targets are measured on photos held out of each collection, for every recipe. What int8 loses is measured on the
+photos held out of the first collection, and out of fold over all of the others. It runs in parts, of minutes each:
+`bench_export.py --collections weather --recipes scratch --targets keras openvino --seeds 0`.
 """
 
+import os
 import tempfile
+import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 import tellapart
-from recording import REPOSITORY_DIR, Measurement, make_parser, record
+from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, Measurement, make_parser, record
 from tellapart.export.target import TARGETS
 
 NUM_FOLDS = 5
+COLLECTIONS = {"cats-dogs": DEFAULT_PHOTOS_DIR, "weather": REPOSITORY_DIR / "../shared/data/weather"}
 SETTINGS: dict[str, dict[str, object]] = {
     "transfer": {"backbone": "efficientnet-lite0"},
     "scratch": {"epochs": 1, "image_size": (64, 64)},
     "classic": {"epochs": 1, "image_size": (64, 64)},
 }
-POINTS, RATIO, PROBABILITY = "percentage points", "ratio", "probability"
+FLOAT_TARGETS = [name for name, target in TARGETS.items() if target.precision in ("float32", "browser")]
+INT8_TARGETS = ["onnx-int8", "litert-int8"]
+UNITS = {
+    "difference": "probability",
+    "seconds": "s",
+    "cpu_seconds": "s",
+    "seconds_a_photo": "s",
+    "lost": "percentage points",
+    "size": "ratio",
+    "changed": "photos",
+    "changed_sure": "photos",
+    "logits": "ratio",
+}
+Found = defaultdict[str, list[float]]
 
 
-def train(photos: tellapart.PhotoSet | Path, out: Path, recipe: str, seed: int) -> tellapart.Model:
-    settings = {"recipe": recipe, "seed": seed, **SETTINGS[recipe]}
+def open_collection(name: str, num_photos: int | None) -> tellapart.PhotoSet:
+    photos = tellapart.open_photos(COLLECTIONS[name]).shuffled(0)
+    return photos if num_photos is None else photos.take(range(min(num_photos, len(photos))))
+
+
+def train(photos: tellapart.PhotoSet, out: Path, recipe: str, seed: int) -> tellapart.Model:
+    settings = {"recipe": recipe, "seed": seed, "validation_fraction": 0.2, **SETTINGS[recipe]}
     return tellapart.load(tellapart.train(photos, out, **settings).run_dir)  # type: ignore[arg-type]
 
 
-def differences(photos: Path, recipe: str, targets: list[str], folder: Path) -> list[Measurement]:
-    """The largest difference of each target on the photos that one run held out."""
-    model, found = train(photos, folder / recipe, recipe, 0), []
-    for target in targets:
-        proof = model.export(target, accept_difference=True).proof
-        name = f"export.{photos.name}.{recipe}.{target}.difference"
-        found.append(Measurement(name, (proof.largest_difference,), PROBABILITY))
-        print(found[-1], f"({proof.num_photos} photos {proof.photos}, {proof.num_changed} changed)", flush=True)
-    return found
+def cpu_seconds() -> float:
+    """Of this process and of those that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
-def export_int8(model: tellapart.Model, proof: tellapart.PhotoSet | None = None) -> tuple[float, float, float, float]:
+def export_float(model: tellapart.Model, target: str, found: Found, name: str) -> None:
+    """One export, its largest difference, and what it took."""
+    started, before = time.perf_counter(), cpu_seconds()
+    proof = model.export(target, accept_difference=True).proof
+    found[f"{name}.seconds"].append(time.perf_counter() - started)
+    found[f"{name}.cpu_seconds"].append(cpu_seconds() - before)
+    found[f"{name}.difference"].append(proof.largest_difference)
+    found[f"{name}.seconds_a_photo"].append(proof.seconds_a_photo)
+    print(f"{name}: {proof.largest_difference:.3g} on {proof.num_photos} photos {proof.photos}, {proof}", flush=True)
+
+
+def export_int8(model: tellapart.Model, target: str, proof: tellapart.PhotoSet | None = None) -> dict[str, float]:
     """Accuracy lost in points, size over the size before, changed answers and those of them that were sure."""
-    done = model.export("onnx-int8", proof=proof, accept_difference=True)
-    sizes = [(folder / "model.onnx").stat().st_size for folder in (done.folder, model.path) if folder is not None]
-    lost = 100 * ((done.proof.accuracy_before or 0) - (done.proof.accuracy or 0))
-    print(f"  int8: {lost:+.2f} points, {done.proof}", flush=True)
-    return lost, sizes[0] / sizes[1], done.proof.num_changed, done.proof.num_changed_sure
+    done = model.export(target, proof=proof, accept_difference=True)
+    assert model.path is not None
+    sizes = [max(path.stat().st_size for path in folder.glob("model.*")) for folder in (done.folder, model.path)]
+    print(f"  {target}: {done.proof}", flush=True)
+    return {
+        "lost": 100 * ((done.proof.accuracy_before or 0) - (done.proof.accuracy or 0)),
+        "size": sizes[0] / sizes[1],
+        "changed": done.proof.num_changed,
+        "changed_sure": done.proof.num_changed_sure,
+        "logits": done.proof.logit_difference,
+    }
 
 
-def describe_int8(name: str, rows: list[tuple[float, float, float, float]]) -> list[Measurement]:
-    columns = [tuple(map(float, column)) for column in zip(*rows, strict=True)]
-    kinds = (("lost", POINTS), ("size", RATIO), ("changed", "photos"), ("changed_sure", "photos"))
-    return [
-        Measurement(f"export.{name}.int8.{kind}", values, unit)
-        for (kind, unit), values in zip(kinds, columns, strict=True)
-    ]
-
-
-def out_of_fold(photos_dir: Path, seed: int, folder: Path) -> tuple[float, float, float, float]:
+def out_of_fold(photos: tellapart.PhotoSet, target: str, seed: int, folder: Path) -> dict[str, float]:
     """What int8 loses over all photos, each answered by a model that has not seen it."""
-    photos = tellapart.open_photos(photos_dir).shuffled(seed)
-    rows = []
+    photos, rows = photos.shuffled(seed), list[dict[str, float]]()
     for fold in range(NUM_FOLDS):
         is_tested = np.arange(len(photos)) % NUM_FOLDS == fold
-        model = train(photos.take(np.flatnonzero(~is_tested)), folder / f"{seed}-{fold}", "transfer", seed)
-        rows.append(export_int8(model, photos.take(np.flatnonzero(is_tested))))
-    lost, sizes, changed, sure = zip(*rows, strict=True)
-    return float(np.mean(lost)), float(np.mean(sizes)), float(np.sum(changed)), float(np.sum(sure))
+        model = train(photos.take(np.flatnonzero(~is_tested)), folder / str(fold), "transfer", seed)
+        rows.append(export_int8(model, target, photos.take(np.flatnonzero(is_tested))))
+    pooled = {"lost": np.mean, "size": np.mean, "changed": np.sum, "changed_sure": np.sum, "logits": np.max}
+    return {name: float(pool([row[name] for row in rows])) for name, pool in pooled.items()}  # type: ignore[operator]
 
 
 def main() -> None:
-    """Measures both collections with every recipe, and int8 with every seed."""
-    parser = make_parser(__doc__, num_runs=3)
-    parser.add_argument("--folded", type=Path, default=REPOSITORY_DIR / "../shared/data/weather")
-    parser.add_argument("--recipes", nargs="*", default=list(SETTINGS))
-    parser.add_argument(
-        "--targets", nargs="+", default=[name for name, target in TARGETS.items() if target.precision == "float32"]
-    )
+    """Measures the collections, recipes, targets and seeds that are asked for."""
+    parser = make_parser(__doc__, num_runs=1)
+    parser.add_argument("--collections", nargs="+", choices=list(COLLECTIONS), default=list(COLLECTIONS))
+    parser.add_argument("--recipes", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("--targets", nargs="+", choices=[*FLOAT_TARGETS, *INT8_TARGETS], default=FLOAT_TARGETS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--num-photos", type=int, help="of each collection, to try it")
     arguments = parser.parse_args()
-    found = []
-    with tempfile.TemporaryDirectory() as name:
-        for number, photos in enumerate((arguments.photos, arguments.folded)):
-            for recipe in arguments.recipes:
-                found += differences(photos, recipe, arguments.targets, Path(name) / str(number))
-        seeds = range(arguments.runs)
-        first = [export_int8(train(arguments.photos, Path(name) / f"int8-{seed}", "transfer", seed)) for seed in seeds]
-        found += describe_int8(arguments.photos.parent.name, first)
-        folded = [out_of_fold(arguments.folded, seed, Path(name) / "folds") for seed in seeds]
-        found += describe_int8(f"{arguments.folded.name}.out_of_fold", folded)
-    record(found, arguments.results)
+    found: Found = defaultdict(list)
+    floats = [name for name in arguments.targets if name in FLOAT_TARGETS]
+    in_int8 = [name for name in arguments.targets if name in INT8_TARGETS]
+    for collection in arguments.collections:
+        photos = open_collection(collection, arguments.num_photos)
+        for seed in arguments.seeds:
+            for recipe in arguments.recipes if floats else ():
+                with tempfile.TemporaryDirectory() as folder:
+                    model = train(photos, Path(folder) / "run", recipe, seed)
+                    for target in floats:
+                        export_float(model, target, found, f"export.{collection}.{recipe}.{target}")
+            for target in in_int8:
+                with tempfile.TemporaryDirectory() as folder:
+                    if collection == next(iter(COLLECTIONS)):
+                        kind, row = (
+                            "held_out",
+                            export_int8(train(photos, Path(folder) / "run", "transfer", seed), target),
+                        )
+                    else:
+                        kind, row = "out_of_fold", out_of_fold(photos, target, seed, Path(folder))
+                for name, value in row.items():
+                    found[f"export.{collection}.{kind}.{target}.{name}"].append(value)
+    measurements = [Measurement(name, tuple(values), UNITS[name.rpartition(".")[2]]) for name, values in found.items()]
+    record(measurements, arguments.results)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ GROUPS = {
     "step": ("One step of the article's network", "make bench-step"),
     "scratch_step": ("One step of the network of scratch", "make bench-step"),
     "serve": ("Photos over HTTP", "make bench-serve"),
+    "stream_fit": ("A head for embeddings that memory does not hold", "python benchmarks/bench_stream_fit.py"),
     "duplicates": ("Planted near copies, and how long they take to find", "make bench-check"),
 }
 # The files of tables/: title, and a sentence that says what was done.
@@ -110,6 +111,11 @@ TABLES = {
     "promises": (
         "Promises kept",
         "100 photos drawn, the rest of the photos as the truth (benchmarks/coverage.py).",
+    ),
+    "scale": (
+        "Ten million photos, and a billion",
+        "A plan: stages played by `benchmarks/simulate_scale.py`, which states its assumptions; hours until all is"
+        " embedded, and of the one machine that fits the head; shares of that time that a stage is busy.",
     ),
     "group-intervals": (
         "Intervals count groups",

@@ -6,6 +6,7 @@ Run by `make reference`; a test fails when a page is not what this writes.
 import inspect
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,20 @@ def commands_page() -> str:
     group: Any = get_command(app)
     codes = "Exit codes: 0 done, 1 a defect of tellapart, 2 something you can fix, 130 stopped with Ctrl-C."
     parts = [_NOTE, "# Commands\n", f"{group.help}\n", f"{codes}\n"]
-    for name, command in group.commands.items():
+    for name, command in _commands_of(group):
         parts += [f"## tellapart {name}\n", f"{inspect.cleandoc(command.help)}\n", *_usage(name, command)]
         parts += _options(command)
         parts += _thresholds() if name == "check" else []
     return "\n".join(parts)
+
+
+def _commands_of(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """The commands with the names that a user types, those within groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands_of(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _usage(name: str, command: Any) -> list[str]:

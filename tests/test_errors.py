@@ -14,6 +14,7 @@ import tellapart
 from tellapart import errors
 from tellapart.errors import (
     BundleError,
+    ClusterError,
     ConfigError,
     DatasetError,
     DependencyError,
@@ -29,6 +30,7 @@ from tellapart.predict.bundle import Bundle, write_bundle
 
 TREE = {
     BundleError: ValueError,
+    ClusterError: RuntimeError,
     ConfigError: ValueError,
     DatasetError: ValueError,
     DependencyError: ImportError,
@@ -77,6 +79,7 @@ def test_an_error_passes_between_processes(error: type[TellapartError]) -> None:
     ("error", "objects"),
     [
         (BundleError, {"path": "runs/pets"}),
+        (ClusterError, {"address": "10.0.0.5:6379"}),
         (ConfigError, {"field": "epochs", "value": 0}),
         (DatasetError, {"paths": ("a.jpg", "b.jpg")}),
         (DependencyError, {"name": "onnx"}),

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,27 @@ def test_studio_answers_its_own_machine_and_writes_into_its_folder(work_dir: Pat
     assert find_network_calls(calls) == []
     assert any(call.startswith("accept") for call in calls)
     assert list_stray(find_written_paths(calls, work_dir), work_dir, ("photos",)) == []
+
+
+RAY_COMMANDS = """
+predict model photos/list.csv --engine ray --workers 1 --out out/answers
+embed photos/list.csv --engine ray --workers 1 --backbone efficientnet-lite0@64 --out out/vectors
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_calls_nobody_and_leaves_no_files(work_dir: Path, map_bundle: Bundle) -> None:
+    write_bundle(work_dir / "model", map_bundle)
+    photos = sorted(write_demo_folder(work_dir / "photos", 3, seed=0).rglob("*.jpg"))
+    (work_dir / "photos" / "list.csv").write_text("\n".join(["path", *map(str, photos)]))
+    calls = watch(DRIVER, work_dir, RAY_COMMANDS.strip())
+    assert find_network_calls(calls) == []
+    paths = find_written_paths(calls, work_dir)
+    assert {work_dir / "out/answers/parts.json", work_dir / "out/vectors/parts.json"} <= paths
+    of_ray = ("/tmp/ray-", "/dev/shm/")  # the folder of its sockets, which goes with it, and shared memory
+    assert [path for path in list_stray(paths, work_dir, ("out",)) if not path.startswith(of_ray)] == []
+    assert not (work_dir / "home/.ray").exists()
 
 
 def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:

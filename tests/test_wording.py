@@ -52,10 +52,15 @@ def sentences_of(text: str) -> list[str]:
     ]
 
 
+def inner_commands(command: Any) -> list[Any]:
+    """The commands of a group; none of what is a command itself."""
+    return list(getattr(command, "commands", {}).values())
+
+
 def help_texts() -> list[str]:
     """What `--help` says of every command and every option."""
     group: Any = get_command(app)
-    commands = list(group.commands.values())
+    commands = [one for command in group.commands.values() for one in (command, *inner_commands(command))]
     return [text for command in commands for text in (command.help, *(param.help for param in command.params)) if text]
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tellapart.checkup.check_up import Checkup as Checkup
     from tellapart.checkup.check_up import check as check
+    from tellapart.commands.backbone import PackSummary as PackSummary
+    from tellapart.commands.backbone import pack_backbone as pack_backbone
     from tellapart.commands.compare import compare as compare
     from tellapart.commands.dial import DialSummary as DialSummary
     from tellapart.commands.dial import set_dial as set_dial
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from tellapart.config import TransferConfig as TransferConfig
     from tellapart.demo.drawing import write_demo_zips as write_demo_zips
     from tellapart.errors import BundleError as BundleError
+    from tellapart.errors import ClusterError as ClusterError
     from tellapart.errors import ConfigError as ConfigError
     from tellapart.errors import DatasetError as DatasetError
     from tellapart.errors import DependencyError as DependencyError
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "checkup.check_up": "Checkup check",
+    "commands.backbone": "PackSummary pack_backbone",
     "commands.compare": "compare",
     "commands.dial": "DialSummary set_dial",
     "commands.embed": "embed",
@@ -81,7 +85,10 @@ _HOMES = {
     "commands.show": "show",
     "config": "AugmentConfig ClassicConfig FinetuneConfig ImageLimits ScratchConfig SourceConfig TransferConfig",
     "demo.drawing": "write_demo_zips",
-    "errors": "BundleError ConfigError DatasetError DependencyError ExportError ImageError OutputError TellapartError",
+    "errors": (
+        "BundleError ClusterError ConfigError DatasetError DependencyError ExportError ImageError OutputError "
+        "TellapartError"
+    ),
     "export.export_model": "Export export_model",
     "export.proof": "Proof",
     "photos.photoset": "PhotoSet",

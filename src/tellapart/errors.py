@@ -7,6 +7,7 @@
     ├── BundleError        (ValueError)   a model folder is damaged, foreign or from another version; `path`
     ├── OutputError        (OSError)      a folder or file cannot be written, or belongs to someone else; `path`
     ├── ExportError        (RuntimeError) a model cannot be exported, or answers differently there; `target`
+    ├── ClusterError       (RuntimeError) the machines that share the work are gone, or cannot do it; `address`
     └── DependencyError    (ImportError)  an optional part of the installation is missing; `name`
 
 Messages call a setting by its Python name in backticks, as `learning_rate`; the command line prints the flag instead,
@@ -102,6 +103,18 @@ class ExportError(TellapartError, RuntimeError):
     def __init__(self, message: str, *, target: str | None = None) -> None:
         super().__init__(message)
         self.target = target
+
+
+class ClusterError(TellapartError, RuntimeError):
+    """The machines that share the work cannot be reached, are gone in mid-job, or cannot do it.
+
+    Attributes:
+        address: of the cluster; `None` where it is on this machine alone.
+    """
+
+    def __init__(self, message: str, *, address: str | None = None) -> None:
+        super().__init__(message)
+        self.address = address
 
 
 class DependencyError(TellapartError, ImportError):

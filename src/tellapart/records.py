@@ -12,7 +12,7 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageInfo:
     """What the header of a photo says; `height` and `width` in pixels, after the EXIF orientation is applied."""
 

@@ -17,7 +17,10 @@ import huggingface_hub.file_download
 import huggingface_hub.hf_api
 import pytest
 
-from tellapart.backbones.hub import fetch_backbone
+from tellapart.backbones.backbone import open_backbone
+from tellapart.backbones.backbone_pack import read_pack
+from tellapart.backbones.hub import fetch_backbone, fetch_license
+from tellapart.commands.backbone import pack_backbone
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 
 NAME = "someone/net"
@@ -262,3 +265,69 @@ def test_huggingface_hub_is_told_to_send_no_usage_data(
     with pytest.raises(ConfigError):
         fetch_backbone("net", tmp_path)
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == found
+
+
+CARD = "---\nlanguage: en\n{lines}\ntags:\n- vision\n---\n# A network\n\nlicense: not this one\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"README.md": CARD.format(lines="license: apache-2.0")}, ("apache-2.0", "")),
+        ({"README.md": CARD.format(lines="license: 'cc-by-nc-4.0'").replace("\n", "\r\n")}, ("cc-by-nc-4.0", "")),
+        ({"README.md": CARD.format(lines="license: other\nlicense_name: their-own")}, ("their-own", "")),
+        ({"README.md": CARD.format(lines="license: mit"), "LICENSE": "as you like"}, ("mit", "as you like")),
+        ({"README.md": "# A network\nlicense: mit", "LICENCE.txt": "ask us"}, ("", "ask us")),
+        ({"README.md": CARD.format(lines="license: " + "a" * 100)}, ("", "")),
+        ({}, ("", "")),
+    ],
+    ids=["card", "quotes", "other", "text", "text alone", "no name", "nothing"],
+)
+def test_the_licence_is_what_the_card_and_the_file_say(
+    server: StandIn, tmp_path: Path, files: dict[str, str], found: tuple[str, str]
+) -> None:
+    server.files |= {name: text.encode() for name, text in files.items()}
+    _path, folder = fetch_backbone(NAME, tmp_path)
+    assert fetch_license(NAME, folder) == found
+
+
+def test_the_licence_is_that_of_the_state_that_was_fetched(server: StandIn, tmp_path: Path) -> None:
+    _path, folder = fetch_backbone(NAME, tmp_path)
+    server.commit = NEXT_COMMIT
+    assert fetch_license(NAME, folder) == ("", "")
+    assert {path.split("/")[4] for _, path, _ in server.requests if "resolve" in path} <= {"main", COMMIT}
+
+
+def test_without_network_the_licence_of_an_earlier_download_counts(
+    server: StandIn, gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["README.md"] = CARD.format(lines="license: mit").encode()
+    _path, folder = fetch_backbone(NAME, tmp_path)
+    fetch_license(NAME, folder)
+    use_endpoint(monkeypatch, gone)
+    assert fetch_license(NAME, folder) == ("mit", "")
+
+
+def test_a_packed_network_of_the_hub_is_the_same_network_without_the_hub(
+    server: StandIn, gone: str, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files = {
+        "onnx/model.onnx": tiny_backbone.read_bytes(),
+        "preprocessor_config.json": b'{"size": 32, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2]}',
+        "README.md": CARD.format(lines="license: apache-2.0").encode(),
+        "LICENSE": b"The words of it.",
+    }
+    out = tmp_path / "carried" / "net.onnx"
+    out.parent.mkdir()
+    done = pack_backbone(f"hf:{NAME}", out, cache_dir=str(tmp_path / "cache"))
+    opened = open_backbone(f"hf:{NAME}", tmp_path / "cache" / "backbones")
+    use_endpoint(monkeypatch, gone)
+
+    carried = open_backbone(str(out), tmp_path / "elsewhere")
+
+    assert (carried.model, carried.image_size) == (opened.model, opened.image_size)
+    assert (done.name, done.license) == (f"hf:{NAME}@{COMMIT}", "apache-2.0")
+    assert done.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    pack = read_pack(out.read_bytes(), "it", "net.onnx")
+    assert pack is not None
+    assert (pack.name, pack.license, pack.license_text) == (done.name, "apache-2.0", "The words of it.")

@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tellapart.checkup import duplicates
+from tellapart.checkup.cells import Cells
 from tellapart.checkup.duplicates import find_groups, group_numbers
+from tellapart.checkup.neighbours import Pairs
+from tellapart.checkup.thumbnails import NUM_TURNS, turn_squares
 from tellapart.images.facts import PhotoFacts, facts_of
 from tellapart.photos.loading import digest_photos, group_by_content
 from tellapart.photos.sources import open_photos
@@ -284,6 +288,41 @@ def test_the_order_of_photos_does_not_matter(order: list[int]) -> None:
 
     assert {frozenset(order[row] % 6 for row in group.rows) for group in groups} == {frozenset([k]) for k in range(6)}
     assert len(groups) == 6
+
+
+def compare_all(cells: Cells, least: float, most_each: int, queries: Pixels | None = None) -> Pairs:
+    """What `find_pairs` gives, by the products of all with all."""
+    vectors = cells.vectors[cells.places]
+    products = (vectors if queries is None else queries) @ vectors.T
+    row, column = np.indices(products.shape)
+    products[(column <= row) if queries is None else (column == row)] = -1
+    nearest = np.argsort(-products, axis=1, kind="stable")[:, :most_each]
+    is_listed = np.take_along_axis(products, nearest, axis=1) >= least
+    links = np.stack([np.repeat(np.arange(len(vectors)), is_listed.sum(axis=1)), nearest[is_listed]])
+    first, second = np.unique(np.sort(links, axis=0), axis=1)
+    return Pairs(first, second, (products >= least).sum(axis=1) > most_each)
+
+
+def with_noise(facts: PhotoFacts, generator: np.random.Generator, levels: float) -> PhotoFacts:
+    """The photo once more, with noise of so many grey levels, turned or mirrored."""
+    luma = turn_squares(facts.thumbnail[np.newaxis], int(generator.integers(NUM_TURNS)))[0]
+    noisy = np.clip(luma + generator.normal(0, levels, luma.shape), 0, 255).astype(np.uint8)
+    return replace(facts, thumbnail=noisy)
+
+
+@pytest.mark.parametrize("levels", [3.0, 40.0])
+@pytest.mark.parametrize("num_scenes", [1, NUM_SCENES])
+def test_the_groups_are_those_of_a_comparison_of_all_with_all(
+    levels: float, num_scenes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(num_scenes)
+    chosen = generator.integers(num_scenes, size=300)
+    facts = [with_noise(scene_facts()[row], generator, levels) for row in chosen]
+    found = groups_of(facts)
+
+    monkeypatch.setattr(duplicates, "find_pairs", compare_all)
+
+    assert found == groups_of(facts)
 
 
 @pytest.mark.real_data

@@ -116,7 +116,9 @@ COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-define
 
 
 def flags_of(command: str) -> set[str]:
-    return {flag for param in COMMANDS[command].params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
+    commands = [COMMANDS[command], *getattr(COMMANDS[command], "commands", {}).values()]
+    params = [param for one in commands for param in one.params]
+    return {flag for param in params for flag in (*param.opts, *param.secondary_opts)} | {"--help"}
 
 
 @pytest.mark.parametrize("command", ["predict"], indirect=True)

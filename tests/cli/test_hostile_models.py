@@ -13,11 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tellapart.cli import app as cli_app
+from tellapart.commands.backbone import pack_backbone
 from tellapart.predict import bundle as bundle_module
 from tellapart.runs.train import train
 from tellapart.store import sha256_hex
 
 NUM_FILES = int(os.environ.get("TELLAPART_TEST_FILES", "2000"))
+# The sum at the end of a packed backbone, of which the last 64 are its digits.
+SUM_BYTES = 86
 # In JSON as it stands: what a checksum does not keep away.
 VALUES = (
     "NaN", "Infinity", "-1e999", "1e308", "-1", "0", "1", "2.5", "2000000000", "9223372036854775807",
@@ -32,6 +35,14 @@ def run_folder(tiny_backbone: Path, animals_dir: Path, tmp_path_factory: pytest.
     out = tmp_path_factory.mktemp("hostile") / "run"
     train(animals_dir, out, backbone=str(tiny_backbone), cache_dir=str(out.parent / "cache"))
     return out
+
+
+@pytest.fixture(scope="module")
+def packed(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The tiny backbone as one file."""
+    out = tmp_path_factory.mktemp("packed") / "net.onnx"
+    pack_backbone(str(tiny_backbone), out)
+    return out.read_bytes()
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -154,9 +165,31 @@ def attack_backbone(
     path = tmp_path / chance.choice(["net.onnx", "net.onnx", "net.json"])
     change: Callable[[bytes, random.Random], bytes] = mutate_json if path.suffix == ".json" else mutate_bytes
     path.write_bytes(change(path.read_bytes(), chance))
+    embed_one_cat(seed, photos, tmp_path, capsys)
+
+
+def embed_one_cat(seed: int, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / f"{seed}.npz"
     flags = ["--backbone", str(tmp_path / "net.onnx"), "--out", str(out), "--cache-dir", str(tmp_path / "cache")]
     assert_ends_well(["embed", str(photos / "cat"), *flags], capsys)
+
+
+def attack_pack(seed: int, packed: bytes, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One mutated packed backbone, half of the time with the right sum, as a stranger can compute it."""
+    chance = random.Random(seed)
+    body = mutate_bytes(packed[:-SUM_BYTES], chance)
+    tail = packed[-SUM_BYTES:-64] + sha256_hex(body).encode()
+    data = body + tail if chance.random() < 0.5 else mutate_bytes(packed, chance)
+    (tmp_path / "net.onnx").write_bytes(data)
+    embed_one_cat(seed, photos, tmp_path, capsys)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_a_changed_packed_backbone_ends_a_command_with_one_line(
+    seed: int, packed: bytes, animals_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack_pack(seed, packed, animals_dir, tmp_path, capsys)
 
 
 @pytest.mark.soak
@@ -165,6 +198,7 @@ def test_many_changed_files_end_commands_with_one_line(
     part: int,
     run_folder: Path,
     tiny_backbone: Path,
+    packed: bytes,
     animals_dir: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -172,3 +206,4 @@ def test_many_changed_files_end_commands_with_one_line(
     for seed in range(part * NUM_FILES // 20, (part + 1) * NUM_FILES // 20):
         attack(seed, run_folder, animals_dir, tmp_path, capsys)
         attack_backbone(seed, tiny_backbone, animals_dir, tmp_path, capsys)
+        attack_pack(seed, packed, animals_dir, tmp_path, capsys)

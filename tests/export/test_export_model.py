@@ -57,12 +57,6 @@ def resize_to_the_nearest_pixel(export_dir: Path) -> None:
         )
 
 
-@pytest.fixture(scope="session")
-def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> tellapart.Export:
-    """An export made as users make it, by processes of its own."""
-    return tellapart.load(trained.run_dir).export("onnx-int8", tmp_path_factory.mktemp("exports") / "int8")
-
-
 def test_an_export_is_a_folder_with_model_labels_preprocessing_example_and_proof(exported: tellapart.Export) -> None:
     preprocessing = [
         f"preprocessing/{name}" for name in sorted([*SOURCE_FILES, GOLDEN_FILE, GOLDEN_PHOTO, GOLDEN_TENSOR])
@@ -207,15 +201,6 @@ def test_a_converter_that_changes_the_model_is_caught(
     with pytest.raises(ExportError, match="has changed the model"):
         tellapart.export_model(run, "triton", tmp_path / "out")
     assert exports_of(tmp_path) == ["run"]
-
-
-def test_a_converter_that_writes_rubbish_is_caught(
-    trained: "Run", converted_here: Callable[..., None], tmp_path: Path
-) -> None:
-    converted_here(lambda export_dir: (export_dir / MODEL).write_bytes(b"rubbish") and None)
-    with pytest.raises(tellapart.BundleError, match="does not load"):
-        tellapart.export_model(trained.run_dir, "triton", tmp_path / "out")
-    assert exports_of(tmp_path) == []
 
 
 def test_a_disk_that_fills_leaves_nothing(

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.heads.head_data import HeadData
-from tellapart.heads.novelty import Novelty, fit_novelty
+from tellapart.heads.novelty import LARGEST_ENTRY, Novelty, fit_novelty, whole_entries
 
 
 def draw_embeddings(
@@ -93,10 +93,26 @@ def test_fewer_than_20_different_photos_promise_nothing() -> None:
     assert len(fit([10, 10]).usual) == 20
 
 
-def test_centres_are_what_float16_can_hold() -> None:
+def test_centres_are_of_whole_entries_and_about_as_long_as_1() -> None:
     centres = fit([30, 30]).centres
-    np.testing.assert_array_equal(centres.astype(np.float16), centres)
-    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-3)
+    numbers, steps = whole_entries(centres)
+    assert np.abs(numbers).max() == LARGEST_ENTRY
+    np.testing.assert_allclose(numbers * steps[:, np.newaxis], centres, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_distances_are_those_to_centres_that_were_not_rounded(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    centres = generator.random((30, 400)).astype(np.float32) ** 4
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    numbers, steps = whole_entries(centres)
+    rounded, exact = (
+        Novelty(some, np.ones(30, np.float32), np.ones(1, np.float32))
+        for some in (numbers * steps[:, np.newaxis], centres)
+    )
+    photos = generator.random((10, 400)).astype(np.float32)
+    np.testing.assert_allclose(rounded.distances(photos), exact.distances(photos), rtol=5e-3)
 
 
 def test_a_rate_that_the_photos_cannot_show_flags_nothing() -> None:
@@ -128,7 +144,7 @@ def test_many_photos_are_represented_by_some_of_each_class() -> None:
     counts = [4500, 30]
     novelty = fit_novelty(make_data(draw_embeddings([0, 1], counts, 0, size=20), counts), 0)
     assert novelty is not None
-    assert novelty.centres.shape == (1000, 20)
+    assert novelty.centres.shape == (500, 20)
     assert len(novelty.usual) == 4000
     rare = draw_embeddings([1], [50], 5, size=20)
     assert (novelty.distances(rare) > novelty.threshold(0.05)).mean() < 0.4

@@ -587,3 +587,19 @@ def test_real_photos_decode_as_pillow_decodes_them(folder: str) -> None:
             upright = ImageOps.exif_transpose(photo).convert("RGBA")
         expected = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
         assert difference(decode_image(data), np.asarray(expected)) <= 3, path
+
+
+@pytest.mark.parametrize("size", [(64, 48), (65, 48), (131, 67), (700, 520)], ids=str)
+@pytest.mark.parametrize("tile_side", [0, 256], ids=["whole", "tiles"])
+def test_the_pixels_of_a_heic_are_those_that_pillow_gives(size: tuple[int, int], tile_side: int) -> None:
+    noise = np.random.default_rng(sum(size)).integers(0, 256, (*size[::-1], 3), np.uint8)
+    data = encode_heic(Image.fromarray(noise), quality=80, tile_size=tile_side)
+    with Image.open(io.BytesIO(data), formats=["HEIF"]) as photo:
+        np.testing.assert_array_equal(decode_image(data), np.asarray(photo.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "HEIC", "JPEG"])
+def test_a_decoded_image_is_the_caller_s_own(kind: str) -> None:
+    photo = Image.fromarray(RGB)
+    image = decode_image(encode_heic(photo) if kind == "HEIC" else encode(photo, kind))
+    image += 1

@@ -32,7 +32,7 @@ def test_findings_name_their_photos_in_groups(watched: Watched, drawn: Drawn) ->
     assert status.state == "ready"
     (finding,) = [one for one in status.findings if one["name"] == "cross_class"]
     assert finding["is_problem"]
-    assert [[photo["id"] for photo in group["photos"]] for group in finding["groups"]] == [[drawn["cat"][0].name] * 2]
+    assert [[one["photo"].id for one in group["photos"]] for group in finding["groups"]] == [[drawn["cat"][0].name] * 2]
 
 
 def test_a_check_up_is_made_again_only_when_photos_have_changed(watched: Watched) -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
-from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
+from tellapart.backbones.efficientnet_lite import add_mirrored_view, build_efficientnet_lite
 from tellapart.backbones.onnx_limits import OPERATORS, check_onnx
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, read_weights
-from tellapart.backbones.two_views import add_mirrored_view
 from tellapart.heads.novelty import Novelty
 from tellapart.heads.onnx_head import add_head
 from tellapart.networks.article import build_article_network

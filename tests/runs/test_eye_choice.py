@@ -41,7 +41,8 @@ def choose(photos: PhotoSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
             generator = np.random.default_rng(0)
             found: list[Floats] = []
             for eye in eyes:
-                away = distances.get(eye.embedder.name, 0.0) * np.eye(2, 16)[some.labels]
+                name = eye.embedder.name + ("+mirrored" if eye.is_mirrored else "")
+                away = distances.get(name, 0.0) * np.eye(2, 16)[some.labels]
                 found.append((away + generator.normal(0, 1, away.shape) + 3).astype(np.float32))
             digests = tuple(f"{row:064x}" for row in range(len(some)))
             return SeenPhotos(some, digests, (), found[0], further_embeddings=tuple(found[1:]))

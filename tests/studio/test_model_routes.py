@@ -181,3 +181,36 @@ def test_a_folder_of_one_class_stays_open(page: Page, drawn: Path) -> None:
     assert model["state"] == "none"
     assert ask(page, "/api/check")["state"] == "none"
     assert ask(page, "/api/runs") == []
+
+
+def photos_found(page: Page, name: str) -> list[str]:
+    check = wait(lambda: ask(page, "/api/check"), lambda found: found["state"] == "ready")
+    groups = [group for finding in check["findings"] if finding["name"] == name for group in finding["groups"]]
+    return [photo["id"] for group in groups for photo in group]
+
+
+def test_what_was_decided_since_the_check_is_not_asked_again_until_it_is_undone(page: Page, drawn: Path) -> None:
+    for name in ("cat", "dog"):
+        page.do("add_class", name=name)
+        for path in sorted((drawn / name).iterdir())[:6]:
+            page.add(path.read_bytes(), path.name, name)
+    page.add(sorted((drawn / "cat").iterdir())[0].read_bytes(), "again.jpg", "dog")
+    wait(lambda: ask(page, "/api/model"), lambda model: model["num_photos"] == 13)
+    found = photos_found(page, "cross_class")
+    assert len(found) == 2
+    page.do("keep", photos=found)
+    assert photos_found(page, "cross_class") == []
+    page.do("undo")
+    assert photos_found(page, "cross_class") == found
+
+
+def test_labels_of_one_batch_are_undone_together(page: Page, drawn: Path) -> None:
+    for name in ("cat", "dog"):
+        page.do("add_class", name=name)
+    for path in sorted((drawn / "cat").iterdir())[:2]:
+        page.add(path.read_bytes(), path.name)
+    for identity, name in zip(page.ids("unsorted"), ("cat", "dog"), strict=True):
+        page.do("label", photos=[identity], batch="all", **{"class": page.class_id(name)})
+    assert page.counts() == {"cat": 1, "dog": 1}
+    page.do("undo")
+    assert page.counts() == {"cat": 0, "dog": 0}

@@ -111,6 +111,22 @@ def test_photos_are_sorted_by_keys_alone(browser: Chrome, pets: Studio) -> None:
     assert page.get_log("browser") == []
 
 
+def test_the_first_key_of_a_page_leads_to_the_photos_and_arrows_through_a_toolbar(
+    browser: Chrome, pets: Studio
+) -> None:
+    page = open_page(browser, pets, "/collect?class=unsorted")
+    page.refresh()  # where another test was at this address the focus is still there
+    wait(page, ".tile")
+    press(page, Keys.TAB, Keys.ENTER)
+    assert page.switch_to.active_element.get_attribute("class") == "grid"
+    ActionChains(page).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+    texts = []
+    for _ in range(3):
+        texts.append(page.switch_to.active_element.text.split()[0])
+        press(page, Keys.ARROW_RIGHT)
+    assert len(set(texts)) == 3
+
+
 def test_a_photo_is_looked_at_closely_by_keys(browser: Chrome, pets: Studio) -> None:
     page = open_page(browser, pets)
     wait(page, ".tile")

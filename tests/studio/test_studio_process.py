@@ -199,21 +199,22 @@ def survive_kills(num: int, folder: Path, draw: Draw, seed: int) -> Person:
             assert not list(folder.glob("*/.tellapart-*"))
             if number == num:
                 break
-            kill = threading.Timer(moments.uniform(0.05, 0.8), process.kill)
+            for _ in range(moments.randint(1, 6)):
+                person.act(client)
+            kill = threading.Timer(moments.uniform(0, 0.3), process.kill)
             kill.start()
-            end = time.monotonic() + 60
             with suppress(ConnectionError, http.client.HTTPException, json.JSONDecodeError):
-                while time.monotonic() < end:
+                while process.poll() is None:
                     person.act(client)
             process.wait()
     return person
 
 
 def test_a_killed_studio_has_all_that_was_answered(folder: Path, draw: Draw) -> None:
-    assert survive_kills(3, folder, draw, seed=1).num_answered > 3
+    assert survive_kills(3, folder, draw, seed=1).num_answered >= 3
 
 
 @pytest.mark.soak
 def test_a_studio_survives_many_kills(folder: Path, draw: Draw) -> None:
     kills = min(50, int(os.environ.get("TELLAPART_TEST_KILLS", "50")))
-    assert survive_kills(kills, folder, draw, seed=2).num_answered > 2 * kills
+    assert survive_kills(kills, folder, draw, seed=2).num_answered >= kills

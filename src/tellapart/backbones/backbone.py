@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tellapart.backbones.backbone_pack import read_pack
 from tellapart.backbones.hub import HUB_PREFIX, fetch_backbone
 from tellapart.backbones.onnx_preprocessing import read_preprocessing
 from tellapart.backbones.pretrained import PACKAGED_BACKBONES, PackagedBackbone, find_packaged, read_weights
@@ -47,7 +48,8 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
 
     Args:
         name: a built-in name, where `@SIZE` in pixels and `+mirrored` may follow; the path of an ONNX file with a JSON
-            beside it (`onnx_preprocessing.py` says what is in it); or `hf:OWNER/NAME`, where `@REVISION` may follow.
+            beside it (`onnx_preprocessing.py` says what is in it), or of a packed one (`backbone_pack.py`); or
+            `hf:OWNER/NAME`, where `@REVISION` may follow.
         cache_dir: folder for exported and downloaded files; made when missing. One that cannot be written costs time,
             and downloads need it.
 
@@ -111,8 +113,7 @@ def _find_exported(prefix: str, cache_dir: Path) -> tuple[bytes | None, list[str
 def _export(packaged: PackagedBackbone) -> bytes:
     weights = read_weights(packaged)
     try:
-        from tellapart.backbones.efficientnet_lite import build_efficientnet_lite
-        from tellapart.backbones.two_views import add_mirrored_view
+        from tellapart.backbones.efficientnet_lite import add_mirrored_view, build_efficientnet_lite
     except ImportError as exc:
         raise DependencyError(
             _("`backbone` {name!r} needs {module}, which is not installed. Install it with: {command}").format(
@@ -123,10 +124,14 @@ def _export(packaged: PackagedBackbone) -> bytes:
     return add_mirrored_view(model) if packaged.is_mirrored else model
 
 
-def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
-    """The backbone in an ONNX file, whose JSON is beside it or in one of the folders."""
+def read_network(path: Path, name: str) -> bytes:
+    """The content of an ONNX file that the user called `name`.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        data = read_regular(path, MAX_ONNX_BYTES)
+        return read_regular(path, MAX_ONNX_BYTES)
     except OSError as exc:
         raise ConfigError(
             _(
@@ -140,6 +145,11 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
             field="backbone",
             value=name,
         ) from exc
+
+
+def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
+    """The backbone in an ONNX file: a packed one, or one whose JSON is beside it or in one of the folders."""
+    data = read_network(path, name)
     try:
         from tellapart.backbones.user_onnx import wrap_onnx
     except ImportError as exc:
@@ -150,7 +160,10 @@ def _open_file(path: Path, name: str, *folders: Path) -> Backbone:
         ) from exc
     json_path = path.with_suffix(".json")
     try:
-        model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
+        if (pack := read_pack(data, f"`backbone` {name!r}", str(path))) is not None:
+            model, image_size = wrap_onnx(pack.model, name, pack.preprocessing, str(path))
+        else:
+            model, image_size = wrap_onnx(data, name, read_preprocessing(path, *folders), str(json_path))
     except ConfigError as exc:
         exc.field, exc.value = "backbone", name
         raise

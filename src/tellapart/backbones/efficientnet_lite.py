@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, compose
 
 from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_NAME, NodeList
 
 EMBEDDING_SIZE = 1280
+# Of the names of a network that looks at a photo and at its mirror image.
+_VIEW_PREFIX = "one_view/"
 
 # Of the first block of each stage; all others have 1. A stage begins where the number of channels changes.
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
@@ -146,3 +149,30 @@ class _Network:
         x = self.relu6(self.conv(x, f"{name}._depthwise_conv", f"{name}._bn1", stride or 1))
         x = self.conv(x, f"{name}._project_conv", f"{name}._bn2")
         return x if stride else self.nodes.add("Add", [x, source], f"{name}.sum")
+
+
+def add_mirrored_view(backbone: bytes) -> bytes:
+    """The backbone whose outputs are the mean of those for an image and for the image mirrored left to right.
+
+    Both views go through the network as one batch. The features of the mirrored one are mirrored back, so that they
+    lie where they are in the photo, and the embedding is still their mean over the places.
+
+    Args:
+        backbone: ONNX with the input `image`, uint8 `(batch, height, width, 3)`, and the outputs `embedding`, float32
+            `(batch, size)`, and `features`, float32 `(batch, size, h, w)`.
+    """
+    proto = onnx.load_model_from_string(backbone)
+    compose.add_prefix(proto, _VIEW_PREFIX, inplace=True)
+    (opset,) = (imported.version for imported in proto.opset_import if imported.domain in ("", "ai.onnx"))
+    before, after = NodeList(opset), NodeList(opset)
+    before.both_views(INPUT_NAME, _VIEW_PREFIX + INPUT_NAME)
+    after.mean_of_views(_VIEW_PREFIX + EMBEDDING_NAME, EMBEDDING_NAME)
+    after.mean_of_views(_VIEW_PREFIX + FEATURES_NAME, FEATURES_NAME, has_places=True)
+    nodes = [*before.nodes, *proto.graph.node, *after.nodes]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    proto.graph.initializer.extend([*before.constants, *after.constants])
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.name = value.name.removeprefix(_VIEW_PREFIX)
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString(deterministic=True))

@@ -7,10 +7,14 @@ of the network is `training/last_blocks.py`'s.
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.efficientnet_lite import Tensors, build_efficientnet_lite, build_first_blocks
+from tellapart.backbones.efficientnet_lite import (
+    Tensors,
+    add_mirrored_view,
+    build_efficientnet_lite,
+    build_first_blocks,
+)
 from tellapart.backbones.onnx_session import open_session
 from tellapart.backbones.pretrained import PackagedBackbone, read_weights
-from tellapart.backbones.two_views import add_mirrored_view
 from tellapart.networks.onnx_nodes import FEATURES_NAME, INPUT_NAME
 from tellapart.store import sha256_hex
 

@@ -6,17 +6,33 @@ repository has changed; `@REVISION` asks for another state of it.
 """
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tellapart.backbones.onnx_preprocessing import HUB_FILES
 from tellapart.errors import BundleError, ConfigError, DependencyError, OutputError
 from tellapart.installation import install_extra
 from tellapart.translation import gettext as _
+from tellapart.untrusted import read_regular
 
 HUB_PREFIX = "hf:"
 _MODEL_FILES = ("onnx/model.onnx", "model.onnx")
 _PATTERNS = [*_MODEL_FILES, "onnx/model.json", "model.json", *HUB_FILES]
+_CARD_FILE = "README.md"
+_LICENSE_FILES = tuple(f"{word}{suffix}" for word in ("LICENSE", "LICENCE") for suffix in ("", ".txt", ".md"))
+_MAX_CARD_BYTES, _MAX_LICENSE_BYTES = 4 * 1024**2, 128 * 1024
+# The licence in the card's front matter, and its name where that is `other`.
+_FRONT_MATTER = re.compile(r"\A-{3}\n(.*?)^-{3}\s*$", re.DOTALL | re.MULTILINE)
+_LICENSE_LINE = re.compile(r"^(license|license_name):[ \t]*[\"']?([\w.+ -]{1,80}?)[\"']?[ \t]*$", re.MULTILINE)
+
+
+class License(NamedTuple):
+    """The licence of a network: its short name, such as `apache-2.0`, and its text; each empty where not found."""
+
+    name: str
+    text: str
 
 
 def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
@@ -71,6 +87,42 @@ def fetch_backbone(name: str, cache_dir: Path) -> tuple[Path, Path]:
                 path=cache_dir,
             ) from exc
         raise BundleError(f"{shown} {_explain(exc, errors, repository, revision)}") from exc
+
+
+def fetch_license(name: str, folder: Path) -> License:
+    """The licence of a repository that was fetched, from its card and its file of the licence.
+
+    They are downloaded where they can be; without a connection those of an earlier download count.
+
+    Args:
+        name: as for `fetch_backbone`.
+        folder: of the repository, as `fetch_backbone` gave it; its name is the commit.
+    """
+    import huggingface_hub
+    import huggingface_hub.errors
+
+    errors: Any = huggingface_hub.errors
+    with suppress(errors.HTTPError, errors.XetDownloadError, errors.HFValidationError, OSError):
+        huggingface_hub.snapshot_download(
+            name.partition("@")[0],
+            revision=folder.name,
+            cache_dir=folder.parents[2],
+            allow_patterns=[_CARD_FILE, *_LICENSE_FILES],
+            library_name="tellapart",
+        )
+    matter = _FRONT_MATTER.match(_read_text(folder / _CARD_FILE, _MAX_CARD_BYTES))
+    stated: dict[str, str] = dict(_LICENSE_LINE.findall(matter[1])) if matter else {}
+    short = stated.get("license", "")
+    texts = (_read_text(folder / file, _MAX_LICENSE_BYTES) for file in _LICENSE_FILES)
+    return License(stated.get("license_name", short) if short == "other" else short, next(filter(None, texts), ""))
+
+
+def _read_text(path: Path, max_bytes: int) -> str:
+    """The text of the file; empty where there is none, or none that can be read."""
+    try:
+        return read_regular(path, max_bytes).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    except OSError:
+        return ""
 
 
 def _find_model(folder: str, shown: str) -> tuple[Path, Path]:

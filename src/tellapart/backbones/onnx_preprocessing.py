@@ -9,7 +9,8 @@ For `net.onnx` that is `net.json`, with these keys, of which only `image_size` i
       "scale": 0.00392156862745098,      pixels, 0 to 255, are multiplied with it first; the default is 1/255
       "channel_order": "rgb",            or "bgr", in which `mean` and `std` are then given
       "layout": "nchw",                  or "nhwc": where the input has its channels, if its shape does not say
-      "output": "pooler_output",         the tensor that is the embedding, inside the network or at its end
+      "output": "pooler_output",         the tensor that is the embedding, inside the network or at its end; of a list
+                                         the first that the network has
       "output_layout": "nchw",           where an output with places has its channels; the default is as the input
       "pooling": "mean"                  of an output (batch, tokens, size), the mean of the tokens or the "first"
     }
@@ -72,6 +73,15 @@ class OnnxPreprocessing:
     def is_plain(self) -> bool:
         """Whether nothing is said about scaling."""
         return (self.scale, self.mean, self.std) == (1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `parse_preprocessing` reads back, but for `source`."""
+        value: dict[str, Any] = {"scale": self.scale, "mean": list(self.mean), "std": list(self.std)}
+        if self.image_size is not None:
+            value["image_size"] = list(self.image_size)
+        if self.outputs:
+            value["output"] = self.outputs[0] if len(self.outputs) == 1 else list(self.outputs)
+        return value | {key: found for key in _CHOICES if (found := getattr(self, key)) is not None}
 
 
 def read_preprocessing(model_path: Path, *folders: Path) -> OnnxPreprocessing | None:
@@ -137,7 +147,8 @@ def _from_ours(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
         if key in value:
             check_choice(_('"{key}" in {source!r},').format(key=key, source=source), value[key], choices)
     output = value.get("output")
-    if output is not None and not (isinstance(output, str) and output):
+    outputs = output if isinstance(output, list) else [] if output is None else [output]
+    if not all(isinstance(name, str) and name for name in outputs):
         raise _refused("output", output, source, _("the name of a tensor of the ONNX file"))
     return OnnxPreprocessing(
         source=source,
@@ -145,7 +156,7 @@ def _from_ours(value: Mapping[str, Any], source: str) -> OnnxPreprocessing:
         scale=_numbers([value["scale"]], "scale", source, num=1, is_positive=True)[0] if "scale" in value else 1 / 255,
         mean=_per_channel(value.get("mean", [0.0] * 3), "mean", source),
         std=_per_channel(value.get("std", [1.0] * 3), "std", source, is_positive=True),
-        outputs=() if output is None else (output,),
+        outputs=tuple(outputs),
         **{key: value[key] for key in _CHOICES if key in value},
     )
 

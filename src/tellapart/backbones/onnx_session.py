@@ -1,10 +1,11 @@
-"""How ONNX Runtime is opened, and what its errors become; nothing else imports it.
+"""How ONNX Runtime is opened, what its errors become, and which processor it runs on; nothing else imports it.
 
 Since 1.29 ONNX Runtime sends usage data to its maker from the moment of its import, on Linux and macOS. It is told not
 to before that, in the environment of this process; a value that the user has set stays.
 """
 
 import os
+import platform
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,8 @@ from tellapart.translation import gettext as _
 from tellapart.translation import gettext_noop
 
 WHAT_TO_DO = gettext_noop("Copy the model folder again or train again")
+
+_X86 = ("x86_64", "amd64", "i386", "i686")
 
 # Most are direct subclasses of `Exception`: ONNX Runtime has no common base, and pybind11 adds the last two.
 ORT_ERRORS = (
@@ -94,3 +97,43 @@ def refused(
         ),
         path=path,
     )
+
+
+def has_vnni() -> bool:
+    """Whether this processor adds products of 8 bits without overflow; all but x86 do."""
+    return not _is_x86() or bool({"avx512_vnni", "avx_vnni"} & _processor_flags())
+
+
+def describe_instructions() -> str:
+    """The instruction set that decides how fast int8 is."""
+    if not _is_x86():
+        return platform.machine()
+    known = ("avx512_vnni", "avx_vnni", "avx512f", "avx2")
+    return next((name for name in known if name in _processor_flags()), "sse")
+
+
+def describe_runtime() -> str:
+    """ONNX Runtime and the instructions that it finds here."""
+    return f"onnxruntime {onnxruntime.__version__}, {describe_instructions()}"
+
+
+def describe_processor() -> str:
+    """The name of this processor, as far as it has one."""
+    names = (line.partition(":")[2].strip() for line in _processor_lines() if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in _X86
+
+
+def _processor_flags() -> set[str]:
+    return next((set(line.partition(":")[2].split()) for line in _processor_lines() if line.startswith("flags")), set())
+
+
+def _processor_lines() -> list[str]:
+    """What Linux says of the processor; nothing elsewhere."""
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []

@@ -53,7 +53,7 @@ def keep_outputs(model: bytes, names: Collection[str]) -> bytes:
     for field in read_fields(model, 0, len(model)):
         if field.number == _GRAPH and field.size is not None:
             graph = _keep_graph_outputs(model, field, names)
-            parts += [_varint(_GRAPH << 3 | _BYTES), _varint(len(graph)), graph]
+            parts.append(write_field(_GRAPH, graph))
         else:
             parts.append(model[start : field.end])
         start = field.end
@@ -132,6 +132,11 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     raise ValueError(f"a number longer than 10 bytes before byte {position}")
+
+
+def write_field(number: int, value: bytes) -> bytes:
+    """A field of that number that holds bytes, text or a message."""
+    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
 
 
 def _varint(number: int) -> bytes:

@@ -255,7 +255,10 @@ class _Looker:
         if look.facts is None:
             look.facts = measure_facts(decoded[-1], len(data))
             look.fresh = {facts_kind: look.facts.to_bytes(), THUMBNAIL_KIND: encode_thumbnail(decoded[-1].image)}
-        images = [resize_image(one.image, spec) for spec, one in zip(specs, decoded, strict=False)]
+        # Eyes of the same size share the image.
+        image_of = dict(zip(specs, (one.image for one in decoded), strict=False))
+        resized = {spec: resize_image(image, spec) for spec, image in image_of.items()}
+        images = [resized[spec] for spec in specs]
         if sink is not None:
             sink.add(look.digest, images[-1])
         return dict(zip(missing, images, strict=False))

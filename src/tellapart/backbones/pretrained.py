@@ -5,6 +5,7 @@ The files are PyTorch's, so reading them takes PyTorch; that happens once a name
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import re
@@ -25,6 +26,8 @@ from tellapart.untrusted import read_regular
 LOWEST_SIDE, HIGHEST_SIDE = 64, 1024
 # The largest file of weights that a package ships has 24 MB.
 _MAX_WEIGHT_BYTES = 256 * 1024**2
+# Of all packages; each has its notice in a file of its distribution.
+PACKAGED_LICENSE, _NOTICE_FILE = "Apache-2.0", "LICENSE"
 # Behind the name of a backbone: it also looks at the mirror image of each photo.
 MIRRORED = "+mirrored"
 
@@ -110,6 +113,14 @@ def find_packaged(name: str) -> PackagedBackbone | None:
     image_size, cost = (int(side), int(side)), packaged.cost * (int(side) / packaged.image_size[0]) ** 2
     is_native = image_size == packaged.image_size
     return packaged if is_native else replace(packaged, name=name, image_size=image_size, cost=cost)
+
+
+def read_notice(backbone: PackagedBackbone) -> str:
+    """The notice of the licence that the package of the weights comes with; empty where it is not installed."""
+    try:
+        return importlib.metadata.distribution(backbone.package).read_text(_NOTICE_FILE) or ""
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def read_weights(backbone: PackagedBackbone) -> dict[str, NDArray[np.float32]]:

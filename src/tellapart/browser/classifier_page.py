@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import struct
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from tellapart.backbones.onnx_wire import output_names
 from tellapart.browser.web_runtime import LICENSE_FILE, WebRuntime, read_web_runtime
 from tellapart.config import AnswerConfig, ImageLimits
-from tellapart.errors import ConfigError
+from tellapart.errors import ConfigError, ExportError
 from tellapart.measure.number_words import count_photos, round_percent
 from tellapart.page_templates import make_environment
 from tellapart.predict.answers import NONE_OF_THESE, NOT_SURE, AnswerRule, name_doubts
@@ -35,6 +36,8 @@ from tellapart.translation import gettext as _
 
 # Files of the page on a server.
 INDEX_FILE, NETWORK_FILE, WASM_FILE = "index.html", "network.onnx.gz", "runtime.wasm.gz"
+# What a page in one file holds, and what lies beside it on a server.
+SITE_PARTS = {"network": NETWORK_FILE, "runtime": WASM_FILE}
 _SCRIPTS = ("photo.js", "answer.js", "page.js")
 # Shares that can be chosen for "not sure" and "none of these", and the one that is chosen at first.
 _RATES, _USUAL_RATE = (0.01, 0.02, 0.05, 0.1), 0.05
@@ -62,6 +65,42 @@ class PageFiles:
     runtime: str
 
 
+@dataclass(frozen=True)
+class PageContent:
+    """What an HTML file of a classifier holds.
+
+    Attributes:
+        data: what the script knows of the model.
+        script: all of it.
+        parts: the network and the runtime, gzipped, as far as they are in the file.
+    """
+
+    data: dict[str, Any]
+    script: str
+    parts: dict[str, bytes]
+
+
+_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+_SCRIPT = re.compile(rb'<script type="module">(.*?)</script>', re.DOTALL)
+_PART = re.compile(rb'<script type="text/plain" id="part-(\w+)">(.*?)</script>', re.DOTALL)
+
+
+def read_page(page: bytes) -> PageContent:
+    """The content of a page that `make_page` has made.
+
+    Raises:
+        ExportError: it is none.
+    """
+    data, script = _DATA.search(page), _SCRIPT.search(page)
+    try:
+        if data is None or script is None:
+            raise ValueError("neither data nor a script")
+        parts = {name.decode(): base64.b64decode(text) for name, text in _PART.findall(page)}
+        return PageContent(json.loads(data[1]), script[1].decode(), parts)
+    except ValueError as exc:
+        raise ExportError(_("the page has no classifier in it.")) from exc
+
+
 def make_page(bundle: Bundle, network: bytes, preprocessing: str, *, is_int8: bool = False) -> PageFiles:
     """The page of a model, in the language of this process.
 
@@ -74,10 +113,9 @@ def make_page(bundle: Bundle, network: bytes, preprocessing: str, *, is_int8: bo
     runtime = read_web_runtime()
     packed = gzip.compress(network, 9, mtime=0)
     inside = {"network": packed, "runtime": runtime.packed_wasm}
-    rest = {"network": NETWORK_FILE, "runtime": WASM_FILE}
     answering = replace(bundle, model=network, temperature=1.0)
     tolerance = _INT8_TOLERANCE if is_int8 else _TOLERANCE
-    data = _page_data(answering, output_names(network)) | {"golden": _golden(answering, tolerance), "parts": rest}
+    data = _page_data(answering, output_names(network)) | {"golden": _golden(answering, tolerance), "parts": SITE_PARTS}
     one_file = _render(data, runtime, preprocessing, bundle, inside)
     index = _render(data, runtime, preprocessing, bundle, {})
     site = {INDEX_FILE: index, NETWORK_FILE: packed, WASM_FILE: runtime.packed_wasm}

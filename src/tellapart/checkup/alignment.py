@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.checkup.neighbours import to_unit_length
+from tellapart.checkup.cells import to_unit_length
 from tellapart.checkup.thumbnails import NUM_TURNS, interval_means, smoothing, turn_squares
 
 _FLOATS = NDArray[np.float32]

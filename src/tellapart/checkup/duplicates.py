@@ -4,7 +4,7 @@ Candidates come from the nearest neighbours of thumbnails, as they are and turne
 `likeness.py` has the last word on each. What is done with a group is the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.likeness import Likeness, compare_pairs
-from tellapart.checkup.neighbours import Pairs, find_pairs, project
-from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, coarsen, turn_squares
+from tellapart.checkup.neighbours import Pairs, find_pairs
+from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, turn_each
 from tellapart.images.facts import PhotoFacts
 from tellapart.records import PhotoGroup
 
@@ -24,6 +25,8 @@ _ROWS = NDArray[np.int64]
 # Of each photo so many neighbours are looked at that come behind it, in each of the searches.
 _MOST_EACH = 4
 _COARSE_DIRECTIONS = 80
+# Photos whose vectors are made at once.
+_PHOTOS_AT_ONCE = 4096
 # Least products of unit vectors in each search.
 _LIES_ALIKE, _CROPPED_ALIKE, _TURNED_ALIKE = 0.65, 0.65, 0.72
 # A crop is looked for by the middle of photos too: it shows much the same part, wherever it was taken.
@@ -150,9 +153,10 @@ def _list_groups(
 ) -> list[PhotoGroup]:
     """The groups of rows with equal numbers, by their first row, without those whose rows are all equal in `known`."""
     order = np.argsort(numbers, kind="stable")
+    order = order[(np.bincount(numbers) > 1)[numbers[order]]]
     groups = []
     for rows in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
-        if len(rows) > 1 and (known is None or (known[rows] != known[rows[0]]).any()):
+        if len(rows) and (known is None or (known[rows] != known[rows[0]]).any()):
             groups.append(PhotoGroup(kind, tuple(int(row) for row in rows)))
     return sorted(groups, key=lambda group: group.rows)
 
@@ -167,6 +171,8 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
     near, series = [_pair_flat(thumbnails)], [_NO_PAIRS]
     rows = np.flatnonzero(~thumbnails.is_flat)
     for _ in range(_MAX_ROUNDS):
+        if len(rows) < 2:
+            break
         pairs = _find_candidates(photos, rows)
         links = rows[np.stack([pairs.first, pairs.second])]
         likeness = compare_pairs(thumbnails, links[0], links[1])
@@ -179,49 +185,81 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
         num_found = np.bincount(links[0, is_one], minlength=len(photos))
         is_full = pairs.is_cut & (num_found[rows] >= _MOST_EACH // 2)
         rows = np.unique(centres[rows[is_full]])
-        if len(rows) < 2:
-            break
     return np.concatenate(near, axis=1), np.concatenate(series, axis=1)
 
 
 def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
     """Pairs of `rows`, as places in it, that may show one photo, from all searches."""
-    coarse = photos.thumbnails.coarse[rows]
-    middle = coarsen(photos.thumbnails.luma[rows], _MIDDLE_SHARE)
-    upright, owners = _turn_upright(coarse)
-    same = np.arange(len(rows))
-    projected, projected_middle = np.split(project(np.concatenate([coarse, middle]), _COARSE_DIRECTIONS), 2)
-    searches = [
-        (find_pairs(projected, _LIES_ALIKE, _MOST_EACH), same),
-        (find_pairs(projected, _CROPPED_ALIKE, _MOST_EACH, projected_middle), same),
-        (find_pairs(project(upright, _COARSE_DIRECTIONS), _TURNED_ALIKE, _MOST_EACH), owners),
-    ]
-    links = np.concatenate([owner[np.stack([pairs.first, pairs.second])] for pairs, owner in searches], axis=1)
-    keys = np.unique(links.min(axis=0) * len(rows) + links.max(axis=0))
-    first, second = np.divmod(keys, max(1, len(rows)))
+    searches = [(pairs, np.arange(len(rows))) for pairs in _find_lying(photos.thumbnails, rows)]
+    searches.append(_find_turned(photos.thumbnails, rows))
+    keys = []
     is_cut = np.zeros(len(rows), np.bool_)
-    for pairs, owner in searches:
-        is_cut[owner[pairs.is_cut]] = True
+    for pairs, owners in searches:
+        first, second = owners[pairs.first], owners[pairs.second]
+        keys.append(np.minimum(first, second) * len(rows) + np.maximum(first, second))
+        is_cut[owners[pairs.is_cut]] = True
+    first, second = np.divmod(np.unique(np.concatenate(keys)), max(1, len(rows)))
     return Pairs(first[first < second], second[first < second], is_cut)
 
 
-def _turn_upright(coarse: NDArray[np.float32]) -> tuple[NDArray[np.float32], _ROWS]:
-    """Coarse thumbnails turned so that their light leans down and to the right, more so down, and of which row each is.
+def _find_lying(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Pairs, Pairs]:
+    """Pairs of photos that are alike as they lie, and of those whose middle is like another one as a whole."""
 
-    So a photo and its mirror image become one. Where the light hardly leans, there is a vector for either way.
+    def view(places: _ROWS) -> NDArray[np.float32]:
+        """Whole photos, then their middles."""
+        is_whole = places < len(rows)
+        middles = thumbnails.coarse(rows[places[~is_whole] - len(rows)], _MIDDLE_SHARE)
+        return np.concatenate([thumbnails.coarse(rows[places[is_whole]]), middles])
+
+    directions = find_directions(view(sample_rows(2 * len(rows))), _COARSE_DIRECTIONS)
+    cells = Cells.of(_project(view, np.arange(len(rows)), directions))
+    lying = find_pairs(cells, _LIES_ALIKE, _MOST_EACH)
+    middles = _project(view, np.arange(len(rows), 2 * len(rows)), directions)
+    return lying, find_pairs(cells, _CROPPED_ALIKE, _MOST_EACH, middles)
+
+
+def _find_turned(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Pairs, _ROWS]:
+    """Pairs of photos that are alike when their light falls from one side, and of which of `rows` each of them is."""
+    owners, turns = _turn_upright(thumbnails, rows)
+
+    def view(places: _ROWS) -> NDArray[np.float32]:
+        squares = thumbnails.coarse(rows[owners[places]]).reshape(-1, COARSE_SIDE, COARSE_SIDE)
+        return turn_each(squares, turns[places]).reshape(-1, COARSE_SIDE**2)
+
+    directions = find_directions(view(sample_rows(len(owners))), _COARSE_DIRECTIONS)
+    cells = Cells.of(_project(view, np.arange(len(owners)), directions))
+    return find_pairs(cells, _TURNED_ALIKE, _MOST_EACH), owners
+
+
+def _project(
+    view: Callable[[_ROWS], NDArray[np.float32]], places: _ROWS, directions: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What `view` gives for places, in a few directions, as unit vectors: float32 `(len(places), k)`."""
+    projected = np.empty((len(places), directions.shape[1]), np.float32)
+    for start in range(0, len(places), _PHOTOS_AT_ONCE):
+        part = slice(start, start + _PHOTOS_AT_ONCE)
+        projected[part] = to_unit_length(view(places[part]) @ directions)
+    return projected
+
+
+def _turn_upright(thumbnails: Thumbnails, rows: _ROWS) -> tuple[_ROWS, _ROWS]:
+    """How photos are turned so that their light leans down and to the right, more so down: which of `rows`, and how.
+
+    So a photo and its mirror image become one. Where the light hardly leans, there is a turn for either way.
     """
-    squares = coarse.reshape(-1, COARSE_SIDE, COARSE_SIDE)
     slope = np.linspace(-1, 1, COARSE_SIDE, dtype=np.float32)
     slope /= np.linalg.norm(slope) * np.sqrt(COARSE_SIDE)
-    lean = {"across": squares.sum(axis=1) @ slope, "down": squares.sum(axis=2) @ slope}
-    turned, owners = [], []
+    both = np.stack([np.tile(slope, COARSE_SIDE), np.repeat(slope, COARSE_SIDE)], axis=1)
+    starts = range(0, len(rows), _PHOTOS_AT_ONCE)
+    parts = [thumbnails.coarse(rows[start : start + _PHOTOS_AT_ONCE]) @ both for start in starts]
+    lean = np.concatenate([np.zeros((0, 2), np.float32), *parts])
+    owners, turns = [], []
     for number in range(NUM_TURNS):
-        across, down = (lean["down"], lean["across"]) if number & 4 else (lean["across"], lean["down"])
+        across, down = lean.T[::-1] if number & 4 else lean.T
         across, down = across * (-1 if number & 1 else 1), down * (-1 if number & 2 else 1)
-        rows = np.flatnonzero((across >= -_LEAN_TIE) & (down >= across - _LEAN_TIE))
-        turned.append(turn_squares(squares[rows], number).reshape(len(rows), COARSE_SIDE**2))
-        owners.append(rows)
-    return np.concatenate(turned), np.concatenate(owners)
+        owners.append(np.flatnonzero((across >= -_LEAN_TIE) & (down >= across - _LEAN_TIE)))
+        turns.append(np.full(len(owners[-1]), number))
+    return np.concatenate(owners), np.concatenate(turns)
 
 
 def _are_one_among_others(links: _ROWS, likeness: Likeness, num_rows: int) -> NDArray[np.bool_]:
@@ -293,6 +331,6 @@ def _find_bursts(photos: _Photos, burst_seconds: float) -> _ROWS:
         )
         first, second = first[near], second[near]
         coarse = photos.thumbnails.coarse
-        is_alike = np.einsum("pd,pd->p", coarse[first], coarse[second]) >= _BURST_ALIKE
+        is_alike = np.einsum("pd,pd->p", coarse(first), coarse(second)) >= _BURST_ALIKE
         found.append(np.stack([first[is_alike], second[is_alike]]))
     return np.concatenate(found, axis=1)

@@ -32,6 +32,8 @@ _ANSWERS = NDArray[np.bool_]
 
 # What a thread takes at once: small enough for its cache.
 _PAIRS_AT_ONCE, _PHOTOS_AT_ONCE = 128, 128
+# Pairs whose windows are in memory at once: 100 to 200 MB.
+_PAIRS_IN_MEMORY = 8192
 # Correlation of few cells of whole thumbnails that may show one photo as they lie, and of one with a part of another.
 _MAY_LIE, _MAY_BE_PART = 0.92, 0.88
 _ALIGNED_LEAST = 0.97
@@ -72,6 +74,10 @@ class Likeness(NamedTuple):
         no = np.zeros(num_pairs, np.bool_)
         return cls(no, no.copy(), np.zeros(num_pairs, np.float32))
 
+    def part(self, pairs: slice) -> "Likeness":
+        """What is said of some pairs; what is entered there is entered here."""
+        return Likeness(self.is_one[pairs], self.is_sure[pairs], self.agreement[pairs])
+
 
 def compare_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> Likeness:
     """Whether each pair shows one photo, computed over all cores.
@@ -81,26 +87,31 @@ def compare_pairs(thumbnails: Thumbnails, first: _ROWS, second: _ROWS) -> Likene
         first, second: rows of the pairs, int64 `(p,)`.
     """
     found = Likeness.none(len(first))
-    if not len(first):
-        return found
     with ThreadPoolExecutor(num_cores()) as pool:
-        views = _view_pairs(thumbnails, first, second, pool)
-        whole = np.where(views.is_second_whole, second, first)
-        other = np.where(views.is_second_whole, first, second)
-
-        def lay(part: _ROWS) -> Likeness:
-            return _compare_whole(thumbnails, first[part], second[part], views.lying_turn[part])
-
-        def fit(part: _ROWS) -> Likeness:
-            return _compare_part(
-                turn_each(thumbnails.luma[whole[part]], views.turn[part]).astype(np.float32),
-                thumbnails.luma[other[part]].astype(np.float32),
-                Window(*(edge[part] for edge in views.window)),
-            )
-
-        _share_out(lay, np.flatnonzero(views.lying_alike >= _MAY_LIE), pool, found)
-        _share_out(fit, np.flatnonzero(~found.is_one & (views.alike >= _MAY_BE_PART)), pool, found)
+        for start in range(0, len(first), _PAIRS_IN_MEMORY):
+            part = slice(start, start + _PAIRS_IN_MEMORY)
+            _enter_some(thumbnails, first[part], second[part], pool, found.part(part))
     return found
+
+
+def _enter_some(thumbnails: Thumbnails, first: _ROWS, second: _ROWS, pool: ThreadPoolExecutor, found: Likeness) -> None:
+    """Enters in `found` whether pairs show one photo, all of them at once; at least one pair."""
+    views = _view_pairs(thumbnails, first, second, pool)
+    whole = np.where(views.is_second_whole, second, first)
+    other = np.where(views.is_second_whole, first, second)
+
+    def lay(part: _ROWS) -> Likeness:
+        return _compare_whole(thumbnails, first[part], second[part], views.lying_turn[part])
+
+    def fit(part: _ROWS) -> Likeness:
+        return _compare_part(
+            turn_each(thumbnails.luma[whole[part]], views.turn[part]).astype(np.float32),
+            thumbnails.luma[other[part]].astype(np.float32),
+            Window(*(edge[part] for edge in views.window)),
+        )
+
+    _share_out(lay, np.flatnonzero(views.lying_alike >= _MAY_LIE), pool, found)
+    _share_out(fit, np.flatnonzero(~found.is_one & (views.alike >= _MAY_BE_PART)), pool, found)
 
 
 def _share_out(compare: Callable[[_ROWS], Likeness], pairs: _ROWS, pool: ThreadPoolExecutor, found: Likeness) -> None:
@@ -167,34 +178,42 @@ def _compare_detail(
         is_equal: which need no detail to be known by, bool `(p,)`.
     """
     first, second = match_light(first, second)
-    is_one = np.ones(len(first), np.bool_)
-    means = []
-    for band, (least, mean_least) in ((_FINE, fine_least), (_LARGE, _LARGE_LEAST)):
-        agreement, num_telling = _agree_in_blocks(first, second, band, _BLOCKS, _NOISE)
-        worst = np.partition(agreement, _BLOCKS_OFF, axis=1)[:, _BLOCKS_OFF]
-        means.append(agreement.mean(axis=1))
-        is_one &= (worst >= least) & (means[-1] >= mean_least)
-    is_one &= (num_telling >= _TELLING_BLOCKS) | is_equal
-    agreement = _agree_in_blocks(first, second, _FINE, _SMALL_BLOCKS, _SMALL_NOISE)[0]
-    is_sure = is_one & (means[0] >= _SURE_MEAN) & (agreement.min(axis=1) >= _SURE_LEAST)
-    return Likeness(is_one, is_sure, means[0])
+    found = Likeness.none(len(first))
+    fine = _take_band(first, _FINE), _take_band(second, _FINE)
+    agreement, _num = _agree_in_blocks(*fine, _BLOCKS, _NOISE)
+    found.agreement[:] = agreement.mean(axis=1)
+    rows = np.flatnonzero(_do_agree(agreement, fine_least))
+    large = _take_band(first[rows], _LARGE), _take_band(second[rows], _LARGE)
+    agreement, num_telling = _agree_in_blocks(*large, _BLOCKS, _NOISE)
+    rows = rows[_do_agree(agreement, _LARGE_LEAST) & ((num_telling >= _TELLING_BLOCKS) | is_equal[rows])]
+    found.is_one[rows] = True
+    agreement, _num = _agree_in_blocks(fine[0][rows], fine[1][rows], _SMALL_BLOCKS, _SMALL_NOISE)
+    found.is_sure[rows] = (found.agreement[rows] >= _SURE_MEAN) & (agreement.min(axis=1) >= _SURE_LEAST)
+    return found
 
 
-def _agree_in_blocks(
-    first: _FLOATS, second: _FLOATS, band: tuple[_FLOATS, _FLOATS], blocks: int, noise: float
-) -> tuple[_FLOATS, _ROWS]:
-    """Correlation of the blocks of squares in a band, noise set aside, float32 `(p, blocks)`, and how many have detail.
+def _take_band(squares: _FLOATS, band: tuple[_FLOATS, _FLOATS]) -> _FLOATS:
+    """What of squares, float32 `(p, 48, 48)`, lies between two degrees of smoothing, whose matrices are given."""
+    inner, outer = band
+    return np.asarray(inner @ squares @ inner.T - outer @ squares @ outer.T, np.float32)
+
+
+def _do_agree(agreement: _FLOATS, least: tuple[float, float]) -> _ANSWERS:
+    """Whether all blocks but a few, and their mean, agree by at least so much: bool `(p,)`."""
+    worst = np.partition(agreement, _BLOCKS_OFF, axis=1)[:, _BLOCKS_OFF]
+    return np.asarray((worst >= least[0]) & (agreement.mean(axis=1) >= least[1]), np.bool_)
+
+
+def _agree_in_blocks(one: _FLOATS, other: _FLOATS, blocks: int, noise: float) -> tuple[_FLOATS, _ROWS]:
+    """Correlation of the blocks of squares, noise set aside, float32 `(p, blocks)`, and how many have detail.
 
     Args:
-        first, second: luma, float32 `(p, 48, 48)` each.
-        band: the matrices of two degrees of smoothing, between which it lies.
+        one, other: a band of luma, float32 `(p, 48, 48)` each.
         blocks: a side.
         noise: grey levels that are no disagreement.
     """
-    inner, outer = band
-    one, other = (inner @ square @ inner.T - outer @ square @ outer.T for square in (first, second))
     shared, energy, other_energy = (
-        (_BLOCK_SUMS[blocks] @ product @ _BLOCK_SUMS[blocks].T).reshape(len(first), blocks**2)
+        (_BLOCK_SUMS[blocks] @ product @ _BLOCK_SUMS[blocks].T).reshape(len(one), blocks**2)
         for product in (one * other, one * one, other * other)
     )
     floor = np.float32(noise**2 * (THUMBNAIL_SIDE // blocks) ** 2)

@@ -5,15 +5,17 @@ Everything here works on the square of luma of `facts.py`. What thumbnails say a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.checkup.neighbours import to_unit_length
+from tellapart.checkup.cells import to_unit_length
 from tellapart.images.facts import THUMBNAIL_SIDE, PhotoFacts
 
 _FLOATS = NDArray[np.float32]
 _ROWS = NDArray[np.int64]
+_Value = TypeVar("_Value", bound=np.generic)
 
 # All ways to turn and mirror a square, as three bits: mirror left to right, top to bottom, swap the two.
 NUM_TURNS = 8
@@ -31,14 +33,15 @@ class Thumbnails:
     Attributes:
         luma: uint8 `(n, 48, 48)`.
         chroma: uint8 `(n, 8, 8, 2)`.
-        coarse: float32 `(n, 144)`: 12 x 12 cells of luma, less their mean, of length 1; zeros for a photo of one shade.
         is_flat: bool `(n,)`: photos of one shade.
     """
 
     luma: NDArray[np.uint8]
     chroma: NDArray[np.uint8]
-    coarse: _FLOATS
     is_flat: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.luma)
 
     @classmethod
     def of(cls, facts: Sequence[PhotoFacts]) -> "Thumbnails":
@@ -49,10 +52,26 @@ class Thumbnails:
     def made_of(cls, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> "Thumbnails":
         """Those with this luma and chroma, at least one."""
         rows = luma.reshape(len(luma), -1)
-        is_flat = rows.max(axis=1) - rows.min(axis=1) <= _FLAT_RANGE
-        coarse = coarsen(luma)
-        coarse[is_flat] = 0
-        return cls(luma, chroma, coarse, is_flat)
+        return cls(luma, chroma, rows.max(axis=1) - rows.min(axis=1) <= _FLAT_RANGE)
+
+    def coarse(self, rows: _ROWS, share: float = 1.0) -> _FLOATS:
+        """The middle of photos in 12 x 12 cells, less their mean, as unit vectors: float32 `(len(rows), 144)`.
+
+        A photo of one shade has zeros.
+
+        Args:
+            rows: of the photos.
+            share: of the height and of the width, that counts as the middle.
+        """
+        means = interval_means([((1 - share) / 2, share)], COARSE_SIDE)
+        coarse = np.empty((len(rows), COARSE_SIDE**2), np.float32)
+        for start in range(0, len(rows), _PHOTOS_AT_ONCE):
+            part = slice(start, start + _PHOTOS_AT_ONCE)
+            luma = self.luma[rows[part]].astype(np.float32)
+            coarse[part] = (means @ luma @ means.T).reshape(-1, COARSE_SIDE**2)
+        coarse -= coarse.mean(axis=1, keepdims=True)
+        coarse[self.is_flat[rows]] = 0
+        return to_unit_length(coarse)
 
     def mean_colours(self, rows: _ROWS) -> _FLOATS:
         """Mean luma, Cr and Cb of photos, float32 `(len(rows), 3)`."""
@@ -60,23 +79,7 @@ class Thumbnails:
         return np.column_stack([luma, self.chroma[rows].mean(axis=(1, 2), dtype=np.float32)])
 
 
-def coarsen(luma: NDArray[np.uint8], share: float = 1.0) -> _FLOATS:
-    """The middle of thumbnails in 12 x 12 cells, less their mean, as unit vectors: float32 `(n, 144)`.
-
-    Args:
-        luma: uint8 `(n, 48, 48)`; not modified.
-        share: of the height and of the width, that counts as the middle.
-    """
-    means = interval_means([((1 - share) / 2, share)], COARSE_SIDE)
-    coarse = np.empty((len(luma), COARSE_SIDE**2), np.float32)
-    for start in range(0, len(luma), _PHOTOS_AT_ONCE):
-        part = slice(start, start + _PHOTOS_AT_ONCE)
-        coarse[part] = (means @ luma[part].astype(np.float32) @ means.T).reshape(-1, COARSE_SIDE**2)
-    coarse -= coarse.mean(axis=1, keepdims=True)
-    return to_unit_length(coarse)
-
-
-def turn_squares(squares: NDArray[np.generic], number: int) -> NDArray[np.generic]:
+def turn_squares(squares: NDArray[_Value], number: int) -> NDArray[_Value]:
     """The squares, shape `(n, side, side, ...)`, turned in the way of that number, of `NUM_TURNS`; 0 leaves them."""
     if number & 4:
         squares = squares.swapaxes(1, 2)
@@ -85,7 +88,7 @@ def turn_squares(squares: NDArray[np.generic], number: int) -> NDArray[np.generi
     return squares[:, :, ::-1] if number & 1 else squares
 
 
-def turn_each(squares: NDArray[np.uint8], turns: _ROWS) -> NDArray[np.uint8]:
+def turn_each(squares: NDArray[_Value], turns: _ROWS) -> NDArray[_Value]:
     """The squares, each turned in its own way."""
     turned = np.empty_like(squares)
     for number in np.unique(turns):

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from tellapart.cli.backbone import GROUP_HELP, PACK_HELP, pack
 from tellapart.cli.cache import cache
 from tellapart.cli.check import check
 from tellapart.cli.compare import compare
@@ -106,6 +107,11 @@ for command in (
 ):
     help_text = inspect.getdoc(command) or command.__name__
     app.command(help=_(help_text))(_with_language(command))
+backbone_app = typer.Typer(help=GROUP_HELP, no_args_is_help=True)
+backbone_app.command(help=PACK_HELP)(_with_language(pack))
+# A group of one command would else be that command.
+backbone_app.callback()(lambda: None)
+app.add_typer(backbone_app, name="backbone")
 
 
 def _print_version(is_asked: bool) -> None:

@@ -5,8 +5,19 @@ from typing import Annotated
 
 import typer
 
+from tellapart.cli.cluster import check_engine, print_job, ray_config, require_list
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
+from tellapart.cli.options import (
+    CacheDir,
+    ClassLevel,
+    Engine,
+    LabelPattern,
+    LabelsCsv,
+    RayAddress,
+    RaySettings,
+    UriColumn,
+    Workers,
+)
 from tellapart.cli.output import make_console, print_line
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
@@ -18,7 +29,9 @@ def embed(
         list[str],
         typer.Argument(help=_("Photos as for train, or without labels: a folder, zip or CSV."), metavar="SOURCE"),
     ],
-    out: Annotated[Path, typer.Option(help=_("Where the vectors go."), metavar="FILE.npz")],
+    out: Annotated[
+        Path, typer.Option(help=_("Where the vectors go. With --engine ray, a folder."), metavar="FILE.npz")
+    ],
     backbone: Annotated[
         str, typer.Option(help=_("efficientnet-lite0, -lite1, -lite2, an ONNX file, or hf:OWNER/NAME."))
     ] = "efficientnet-lite0@288",
@@ -26,8 +39,33 @@ def embed(
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
+    engine: Engine = "local",
+    uri_column: UriColumn = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    ray_settings: RaySettings = None,
 ) -> None:
     """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
+    local = {"labels_csv": labels_csv, "label_pattern": label_pattern, "class_level": class_level}
+    of_ray = {"uri_column": uri_column, "workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
+    check_engine(engine, local, of_ray)
+    if engine == "ray":
+        from tellapart.cli.progress import watch_prediction
+        from tellapart.distribute.embedding import embed_list  # needs Ray
+
+        source, folder = require_list(photos, out)
+        with watch_prediction() as show:
+            summary = embed_list(
+                source,
+                folder,
+                backbone=backbone,
+                cache_dir=cache_dir,
+                uri_column=uri_column,
+                cluster=ray_config(ray_address, workers, ray_settings),
+                on_photo=show,
+            )
+        print_job(summary, folder, {})
+        return
     from tellapart.cli.progress import watch_training
     from tellapart.commands.embed import embed as embed_photos
 

@@ -12,6 +12,9 @@ from tellapart.translation import gettext as _
 if TYPE_CHECKING:
     from tellapart.export.export_model import Export
 
+# Files and folders of an export that are so many times smaller than the largest are not its model.
+_MUCH_SMALLER = 4
+
 
 def export(
     model: ModelDir,
@@ -69,11 +72,22 @@ def _print_export(done: "Export") -> None:
     from tellapart.export.proof import describe_proof
 
     console = make_console()
-    size = sum((done.folder / name).stat().st_size for name in done.files)
-    print_line(console, _("{folder}: {size:.1f} MB").format(folder=done.folder, size=size / 1e6))
+    print_line(console, _("{folder}: {sizes}").format(folder=done.folder, sizes=_describe_sizes(done)))
     for line in describe_proof(done.proof):
         print_line(console, line)
     for failure in done.proof.failures:
         print_note(console, _("accepted: {difference}").format(difference=failure))
     for sentence in done.left_out:
         print_note(console, sentence)
+
+
+def _describe_sizes(done: "Export") -> str:
+    """The sizes of what holds the model, file or folder: such as that of a page, and that of the same for a server."""
+    sizes: dict[str, int] = {}
+    for name in done.files:
+        first, slash, _rest = name.partition("/")
+        if first == "preprocessing":
+            continue
+        sizes[first + slash] = sizes.get(first + slash, 0) + (done.folder / name).stat().st_size
+    models = [name for name, size in sizes.items() if size >= max(sizes.values()) / _MUCH_SMALLER]
+    return _(", ").join(_("{name} {size:.1f} MB").format(name=name, size=sizes[name] / 1e6) for name in models)

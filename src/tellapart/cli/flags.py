@@ -4,7 +4,7 @@ The names and flags are those of the commands' own parameters, so that there is 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -27,14 +27,22 @@ def choose_flags(context: typer.Context) -> None:
     for flags in (_on, _off, _elsewhere_on, _elsewhere_off):
         flags.clear()
     if running in commands:
-        _add(commands[running].params, _on, _off)
+        for _name, command in _commands_of(running, commands[running]):
+            _add(command, _on, _off)
     # Training has most of the settings, and is what a message about another's is about.
-    for name in sorted(commands, key=lambda name: name != "train"):
-        _add(commands[name].params, _elsewhere_on, _elsewhere_off, before=f"tellapart {name} ")
+    for group in sorted(commands, key=lambda name: name != "train"):
+        for name, command in _commands_of(group, commands[group]):
+            _add(command, _elsewhere_on, _elsewhere_off, before=f"tellapart {name} ")
 
 
-def _add(parameters: Iterable[Any], on: dict[str, str], off: dict[str, str], before: str = "") -> None:
-    for parameter in parameters:
+def _commands_of(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """The commands of a group with the names that a user types; what is no group is its own only one."""
+    inner: dict[str, Any] = getattr(command, "commands", {})
+    yield from ((f"{name} {one}", inner[one]) for one in inner) if inner else [(name, command)]
+
+
+def _add(command: Any, on: dict[str, str], off: dict[str, str], before: str = "") -> None:
+    for parameter in command.params:
         is_option = parameter.param_type_name == "option"
         on.setdefault(parameter.name, before + (parameter.opts[-1] if is_option else parameter.metavar))
         if parameter.secondary_opts:

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.options import MaxMissed, ModelDir, Threshold
+from tellapart.cli.cluster import check_engine, print_job, ray_config, require_list
+from tellapart.cli.options import (
+    Engine,
+    MaxMissed,
+    ModelDir,
+    RayAddress,
+    RaySettings,
+    Threshold,
+    UriColumn,
+    Workers,
+)
 from tellapart.cli.output import make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
@@ -54,9 +64,53 @@ def predict(
         Path | None,
         typer.Option(help=_("Kaggle's sample file. Its columns and order are kept."), metavar="SAMPLE.csv"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help=_("Where the submission goes."), metavar="FILE")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=_("Where the submission goes. With --engine ray, the folder of the answers."), metavar="PATH"
+        ),
+    ] = None,
+    engine: Engine = "local",
+    uri_column: UriColumn = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    ray_settings: RaySettings = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help=_(
+                "float32, or int8: answer by the run's export to onnx-int8, if it was proved right and faster on this"
+                " machine."
+            ),
+            show_default="float32",
+            metavar="RUNTIME",
+        ),
+    ] = None,
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
+    files = {"csv": csv, "grid": grid, "sort_into": sort_into, "submission": submission}
+    local = {**files, "heatmap": heatmap, "runtime": runtime}
+    of_ray = {"uri_column": uri_column, "workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
+    check_engine(engine, local, of_ray)
+    if engine == "ray":
+        from tellapart.distribute.predicting import predict_list  # needs Ray
+
+        source, folder = require_list(photos, out)
+        with watch_prediction() as show:
+            done = predict_list(
+                model,
+                source,
+                folder,
+                uri_column=uri_column,
+                cluster=ray_config(ray_address, workers, ray_settings),
+                on_photo=show,
+                not_sure=not_sure,
+                none_of_these=none_of_these,
+                threshold=threshold,
+                max_missed=max_missed,
+            )
+        print_job(done.summary, folder, done.counts)
+        return
     from tellapart.commands.predict import PredictOutputs, write_predictions
 
     if (submission is None) != (out is None):
@@ -70,6 +124,7 @@ def predict(
             model,
             photos,
             outputs=outputs,
+            runtime=runtime or "float32",
             on_photo=show,
             not_sure=not_sure,
             none_of_these=none_of_these,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tellapart.cli.memory import return_freed_memory
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import is_stopped, stop_calls
 from tellapart.errors import DependencyError
@@ -39,6 +40,7 @@ def studio(
         message = _("Studio needs {name}, which is not installed. Install it with: {command}")
         raise DependencyError(message.format(name=exc.name, command=install_extra("studio")), name=exc.name) from exc
 
+    return_freed_memory()
     console = make_console(stderr=True)
 
     def on_start(launched: "Launched") -> None:

@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tellapart.cli.cluster import check_engine, ray_config, require_list
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import (
     SOURCE_HELP,
     CacheDir,
     ClassLevel,
+    Engine,
     LabelPattern,
     LabelsCsv,
     MaxMissed,
     PerClass,
+    RayAddress,
+    RaySettings,
     Threshold,
+    UriColumn,
+    Workers,
 )
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
@@ -185,6 +191,25 @@ def train(
         bool,
         typer.Option("--no-augment", help=_("Train on the photos as they are."), rich_help_panel=_CLASSIC_PANEL),
     ] = False,
+    engine: Engine = "local",
+    uri_column: UriColumn = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help=_("Column with the labels of the list (--engine ray)."), show_default="label", metavar="NAME"
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help=_("Photos of the list that are checked, choose the head and test it (--engine ray)."),
+            show_default="25000",
+            metavar="N",
+        ),
+    ] = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    ray_settings: RaySettings = None,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
     from tellapart.settings import chosen_recipe
@@ -219,6 +244,13 @@ def train(
         settings["augment"] = None
     sources = choose_sources(photos, photos_now, out, resume)
     out = out or default_run_dir(sources or [""], str(chosen_recipe(settings)), resume)
+    of_list = {"uri_column": uri_column, "label_column": label_column, "sample": sample}
+    of_ray = {"workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
+    check_engine(engine, {}, of_list | of_ray)
+    if engine == "ray":
+        require_list(sources or [], out)
+        settings |= {name: value for name, value in of_list.items() if value is not None}
+        settings["cluster"] = ray_config(ray_address, workers, ray_settings)
     _train(sources, out, resume, settings, progress)
 
 
@@ -302,8 +334,14 @@ def _train(source: list[str] | None, out: Path, resume: bool, settings: dict[str
         keep_freed_memory()
     if progress is not None:
         check_progress_path(progress, source or [])
+    train_any: Any = train_photos
+    photos: Any = source
+    if source is not None and "cluster" in settings:
+        from tellapart.distribute.cluster_training import train_on_cluster  # needs Ray
+
+        train_any, photos = train_on_cluster, source[0]
     with ProgressFile(progress) as told, watch_training() as watcher:
-        run = train_photos(source, out, resume=resume, watcher=told.watch(watcher), **settings)
+        run = train_any(photos, out, resume=resume, watcher=told.watch(watcher), **settings)
         told.is_stopped = run.is_stopped
     config = read_run_file(out).config
     console = make_console()

@@ -100,6 +100,7 @@ def write_predictions(
     photos: Photos,
     *,
     outputs: PredictOutputs = PredictOutputs(),
+    runtime: str = "float32",
     on_photo: Callable[[int, int], None] = lambda num_done, num_photos: None,
     **settings: Unpack[AnswerSettings],
 ) -> PredictSummary:
@@ -109,17 +110,18 @@ def write_predictions(
         model: the model, or the folder that training made.
         photos: an opened photo set, or photos, folders and zips.
         outputs: what to write.
+        runtime: of a model that is given as a folder, as for `load`.
         on_photo: told after each photo how many are done, and of how many.
         settings: when the model answers, and with which class, as for `Model.predict`.
 
     Raises:
         BundleError: the folder holds no model that can be used.
         DatasetError: a path does not exist, no photo can be read, or the submission lacks one.
-        ConfigError: a heat map, a rate or a threshold is asked for that the model does not have.
+        ConfigError: a heat map, a rate, a threshold or a runtime is asked for that the model does not have.
         OutputError: a file cannot be written, or is not an earlier one of its kind; it is then as it was.
     """
     _check_outputs(outputs, source_paths(photos))
-    model = model if isinstance(model, Model) else load(model)
+    model = model if isinstance(model, Model) else load(model, runtime)
     if outputs.heatmap:
         model.check_activation_maps()
     submission = _submission_writer(outputs, model)

@@ -5,6 +5,7 @@ A library that crashes, hangs or prints does so there. The process reads and wri
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,11 +22,15 @@ from tellapart.untrusted import read_json, text_of, whole_of
 
 Step = Literal["convert", "run"]
 FAILURE_NAME, LOG_NAME = "failure.json", "log.txt"
+# The exit code of a process that could not even write why it failed.
+DISK_FULL_CODE = 74
 # Converters take seconds, int8 calibration a minute.
 TIME_LIMIT_SECONDS = 600.0
 _MODULE = f"{__name__.rpartition('.')[0]}.converter_process"
 _LOG_BYTES = 64 * 1024
 _LONGEST_LINE = 300
+# Libraries have many words for a full disk.
+_LEAST_FREE_BYTES = 64 * 1024
 
 
 def run_apart(step: Step, target: Target, work_dir: Path, shown: Path, seconds: float | None = None) -> None:
@@ -82,7 +87,7 @@ def run_command(command: list[str], target: Target, work_dir: Path, shown: Path,
             raise
         raise output_error(shown, exc) from exc
     if code != 0:
-        raise _explain(target, work_dir, shown, code)
+        raise explain(target, work_dir, shown, code)
     return _read_log(log_path)
 
 
@@ -105,13 +110,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _explain(target: Target, work_dir: Path, shown: Path, code: int) -> TellapartError:
-    """Why the process has ended with this code."""
+def explain(target: Target, work_dir: Path, shown: Path, code: int) -> TellapartError:
+    """Why a process has ended with this code; arguments as for `run_command`."""
     try:
         failure = read_json(work_dir / FAILURE_NAME)
         kind, said, number = text_of(failure["kind"]), text_of(failure["message"]), whole_of(failure["errno"])
     except (KeyError, OSError, TypeError, ValueError):
         kind, said, number = "", _last_line(work_dir / LOG_NAME), 0
+    if code == DISK_FULL_CODE or shutil.disk_usage(work_dir).free < _LEAST_FREE_BYTES:
+        number = errno.ENOSPC
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return output_error(shown, OSError(number, os.strerror(number)))
     own = {error.__name__: error for error in (BundleError, DependencyError, ExportError)}

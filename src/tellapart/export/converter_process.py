@@ -19,9 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import ExportError
-from tellapart.export.child_process import FAILURE_NAME
-from tellapart.export.target import PREPROCESSING_NAME, TARGETS, Conversion, Runner, module_of
+from tellapart.backbones.onnx_session import describe_processor
+from tellapart.errors import BundleError, ExportError
+from tellapart.export.child_process import DISK_FULL_CODE, FAILURE_NAME
+from tellapart.export.target import (
+    LABELS_NAME,
+    PREPROCESSING_NAME,
+    TARGETS,
+    Conversion,
+    Runner,
+    module_of,
+    read_labels,
+)
 from tellapart.predict.bundle import read_bundle
 from tellapart.translation import gettext as _
 from tellapart.translation import language_of_environment, use_language
@@ -50,13 +59,16 @@ def convert(target_name: str, work_dir: Path) -> None:
 def run(target_name: str, work_dir: Path) -> None:
     """Writes what the export answers for each photo.
 
+    `runtime.json` says what ran it, and how each place of the export that names the classes does so.
     `answers.npz` holds `probabilities`, of the images as the model sees them here, `(n, num_classes)`;
     `own_probabilities`, of those that the reference implementation in the export makes of the pixels; `pixels`, by how
     much a pixel of the two differs at most, `(n,)`; and `seconds` of each answer, `(n,)`. A target that takes files has
     both from them, and NaN where it could not read one.
     """
     export_dir = work_dir / EXPORT_DIR
-    runner: Runner = import_module(module_of(TARGETS[target_name])).open_runner(export_dir)
+    target = TARGETS[target_name]
+    module = import_module(module_of(target))
+    runner: Runner = module.open_runner(export_dir)
     preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
     answers: dict[str, list[Any]] = {"probabilities": [], "own_probabilities": [], "pixels": [], "seconds": []}
     images = np.load(work_dir / IMAGES_NAME)
@@ -79,7 +91,16 @@ def run(target_name: str, work_dir: Path) -> None:
         answers |= {"probabilities": list(found), "own_probabilities": list(found), "seconds": list(seconds)}
     arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
     np.savez(work_dir / ANSWERS_NAME, **arrays)
-    (work_dir / RUNTIME_NAME).write_text(json.dumps({"runtime": runner.runtime, "is_native": runner.is_native}))
+    named = [read_labels(export_dir / LABELS_NAME), *([] if runner.class_names is None else [runner.class_names])]
+    told: dict[str, Any] = {
+        "runtime": runner.runtime,
+        "is_native": runner.is_native,
+        "processor": describe_processor(),
+        "class_names": [list(names) for names in named],
+    }
+    if target.is_timed:
+        told["speed_ratio"] = module.compare_speed(read_bundle(work_dir / BUNDLE_DIR), export_dir, images)
+    (work_dir / RUNTIME_NAME).write_text(json.dumps(told))
 
 
 def load_preprocess(path: Path) -> Callable[[_Images], _Images]:
@@ -97,13 +118,19 @@ def _answer(runner: Runner, image: _Images) -> _Numbers:
 
 
 def main(step: str, target_name: str, folder: str) -> int:
-    """The exit code; what has failed is in `failure.json` in the folder."""
+    """The exit code; what has failed is in `failure.json` in the folder, unless the disk is full."""
     use_language(language_of_environment(os.environ))
     try:
         {"convert": convert, "run": run}[step](target_name, Path(folder))
     except Exception as exc:
-        failure = {"kind": type(exc).__name__, "message": str(exc), "errno": getattr(exc, "errno", 0) or 0}
-        (Path(folder) / FAILURE_NAME).write_text(json.dumps(failure))
+        # What does not load while the export is run is the export, and not the model.
+        kind = "" if step == "run" and isinstance(exc, BundleError) else type(exc).__name__
+        said = str(exc) or type(exc).__name__
+        failure = {"kind": kind, "message": said, "errno": getattr(exc, "errno", 0) or 0}
+        try:
+            (Path(folder) / FAILURE_NAME).write_text(json.dumps(failure))
+        except OSError:
+            return DISK_FULL_CODE
         raise
     return 0
 

@@ -4,6 +4,7 @@ Core ML runs on Apple's systems alone. Here the package is read back and compute
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,22 @@ def open_runner(folder: Path) -> Runner:
     spec = coremltools.models.MLModel(str(path), skip_model_load=True).get_spec()
     program = load(spec, specification_version=spec.specificationVersion, file_weights_dir=_weights_dir(path))
     operations = list(program.functions["main"].operations)
+    # Core ML hands the program the channels in the order that the description of the input says.
+    colours = spec.description.input[0].type.imageType
+    step = -1 if colours.colorSpace == colours.BGR else 1
 
     def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        planes = np.ascontiguousarray(image.transpose(0, 3, 1, 2), np.float32)
+        planes = np.ascontiguousarray(image.transpose(0, 3, 1, 2)[:, ::step], np.float32)
         return compute_mil(operations, planes, INPUT_NAME)
 
-    return Runner(f"PyTorch {torch.__version__}, not by Core ML", predict, is_native=False)
+    runtime = f"PyTorch {torch.__version__}, not by Core ML"
+    return Runner(runtime, predict, is_native=False, class_names=_read_class_names(operations))
+
+
+def _read_class_names(operations: Sequence[Any]) -> list[str]:
+    """The names that the program answers with; none where it names no class."""
+    lists = [one.inputs["classes"].val for one in operations if one.op_type == "classify"]
+    return [str(getattr(name, "val", name)) for names in lists for name in names]
 
 
 def _weights_dir(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.errors import ConfigError, DatasetError, ExportError
+from tellapart.errors import ConfigError, DatasetError, ExportError, OutputError, TellapartError
 from tellapart.export.child_process import run_apart
 from tellapart.export.converter_process import (
     ANSWERS_NAME,
@@ -27,11 +27,20 @@ from tellapart.export.converter_process import (
     RUNTIME_NAME,
 )
 from tellapart.export.example import run_example
-from tellapart.export.export_file import EXPORT_FILE, bundle_digest, describe_export, describe_left_out
-from tellapart.export.proof import SMALL_PIXELS, Answers, Proof, compare_answers, read_answers, sure_from
+from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR, bundle_digest, describe_export, describe_left_out
+from tellapart.export.proof import (
+    Answers,
+    Proof,
+    check_class_names,
+    compare_answers,
+    read_answers,
+    sure_threshold,
+)
+from tellapart.export.proof_gates import SMALL_PIXELS
 from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
-from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target
+from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target, to_label
 from tellapart.images.gate import read_info
+from tellapart.images.preprocess import encode_png
 from tellapart.images.preprocessing_folder import write_preprocessing
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, source_paths
@@ -42,11 +51,12 @@ from tellapart.store import output_error, remove_quietly, temporary_folder, to_j
 from tellapart.translation import gettext as _
 from tellapart.watcher import Watcher
 
-EXPORTS_DIR = "exports"
 # Photos of a proof at most. An int8 export also has to be as often right.
 _MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
 # A browser takes longer, and reads the files.
 _MOST_FILES, _MOST_FILES_INT8 = 50, 100
+# Photos of a size that a browser and `predict` decode alike, that the largest difference is taken from.
+_FEWEST_SMALL = 10
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ def export_model(
                 ).format(target=target.name, reasons=" ".join(found.failures)),
                 target=target.name,
             )
-        found = replace(found, is_accepted=bool(found.failures))
+        found = replace(found, is_accepted=bool(found.failures), num_photos_there=photos.num_there)
         files = _write_export_file(work_dir / EXPORT_DIR, model, target, found)
         _put_in_place(work_dir, folder)
     return Export(target.name, folder, files, found, describe_left_out(model, target))
@@ -141,8 +151,12 @@ def _working_folder(folder: Path) -> Iterator[Path]:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(folder.absolute().parent) as work_dir:
             yield work_dir
+    except OutputError as exc:
+        if isinstance(exc.__cause__, OSError):  # the temporary folder means nothing to the user
+            raise output_error(folder, exc.__cause__) from exc
+        raise
     except OSError as exc:
-        if isinstance(exc, ExportError) or hasattr(exc, "path"):
+        if isinstance(exc, TellapartError):
             raise
         raise output_error(folder, exc) from exc
     finally:
@@ -156,9 +170,7 @@ def _write_inputs(work_dir: Path, model: Model, target: Target, photos: ProofPho
     write_bundle(work_dir / BUNDLE_DIR, model.bundle)
     export_dir = work_dir / EXPORT_DIR
     (export_dir / PREPROCESSING_NAME).mkdir(parents=True)
-    write_file(
-        export_dir / LABELS_NAME, "".join(f"{' '.join(name.splitlines())}\n" for name in model.class_names).encode()
-    )
+    write_file(export_dir / LABELS_NAME, "".join(f"{to_label(name)}\n" for name in model.class_names).encode())
     write_preprocessing(export_dir / PREPROCESSING_NAME, model.preprocess)
     if target.num_calibration:
         np.save(work_dir / CALIBRATION_NAME, calibration_images(photos.calibration, model))
@@ -183,17 +195,21 @@ def _convert(target: Target, model: Model, work_dir: Path, folder: Path) -> None
 
 def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, folder: Path) -> Proof:
     used, rows = _write_photos(work_dir, model, photos.photos)
-    if target.takes_files:
-        _write_originals(work_dir, photos.photos, rows)
+    is_large = _write_originals(work_dir, photos.photos, rows) if target.takes_files else None
+    copied = [] if is_large is None else _write_copies(work_dir, is_large)
     run_apart("run", target, work_dir, folder)
     arrays, runtime = read_answers(work_dir / ANSWERS_NAME, work_dir / RUNTIME_NAME, target)
+    check_class_names(runtime, model.class_names, target)
     answers = _make_answers(model, photos.photos, used, rows, arrays)
-    if target.takes_files:
-        answers = _without_unread(answers, _find_large(photos.photos, rows), target)
-    proof = compare_answers(answers, target, photos.kind, sure_from(model.selective), runtime)
+    if is_large is not None and runtime["is_native"]:
+        paths = tuple(answers.paths[number] for number in copied)
+        copies = (answers.expected[copied], arrays["probabilities"][len(rows) :], paths) if copied else None
+        answers = _without_unread(replace(answers, is_large=is_large, copies=copies), target)
+    proof = compare_answers(answers, target, photos.kind, sure_threshold(model.selective), runtime)
     if target.is_example_run:
-        run_example(target, work_dir, folder, model.class_names[int(answers.found_by_own[0].argmax())])
-    return proof
+        best = answers.classes(answers.found_by_own[:1])[0]
+        run_example(target, work_dir, folder, model.class_names[int(best)])
+    return replace(proof, is_example_run=target.is_example_run)
 
 
 def _make_answers(
@@ -204,30 +220,42 @@ def _make_answers(
     paths = photos.portable().paths
     return Answers(
         expected=model.predict_proba(used),
-        found=arrays["probabilities"],
-        found_by_own=arrays["own_probabilities"],
+        found=arrays["probabilities"][: len(rows)],
+        found_by_own=arrays["own_probabilities"][: len(rows)],
         pixels=arrays["pixels"],
         labels=None if photos.labels is None else photos.labels[rows],
         paths=tuple(paths[row] for row in rows),
-        seconds=arrays["seconds"],
+        seconds=arrays["seconds"][: len(rows)],
+        dial=None if model.dial is None else (model.dial, model.class_names),
     )
 
 
-def _write_originals(work_dir: Path, photos: PhotoSet, rows: list[int]) -> None:
-    """The photos as they are, by number."""
+def _write_originals(work_dir: Path, photos: PhotoSet, rows: list[int]) -> NDArray[np.bool_]:
+    """Writes the photos as they are, by number; which of them `predict` decodes at another size than a browser."""
     (work_dir / FILES_DIR).mkdir()
+    is_large = np.zeros(len(rows), np.bool_)
     for number, row in enumerate(rows):
-        suffix = Path(photos.paths[row]).suffix
-        write_file(work_dir / FILES_DIR / f"{number}{suffix}", photos.read(row))
+        data = photos.read(row)
+        info = read_info(data, photos.limits)
+        is_large[number] = info.format == "JPEG" and info.height * info.width > SMALL_PIXELS
+        write_file(work_dir / FILES_DIR / f"{number}{Path(photos.paths[row]).suffix}", data)
+    return is_large
 
 
-def _find_large(photos: PhotoSet, rows: list[int]) -> NDArray[np.bool_]:
-    """Which of the photos have more pixels than small ones."""
-    infos = [read_info(photos.read(row), photos.limits) for row in rows]
-    return np.array([info.height * info.width > SMALL_PIXELS for info in infos], np.bool_)
+def _write_copies(work_dir: Path, is_large: NDArray[np.bool_]) -> list[int]:
+    """Writes PNG copies of large photos at the size that `predict` decodes, behind the others; their numbers.
+
+    They are there for the gate of single photos, which the others of a collection of large photos are not held to.
+    """
+    num_wanted = max(0, _FEWEST_SMALL - int((~is_large).sum()))
+    numbers: list[int] = np.flatnonzero(is_large)[:num_wanted].tolist()
+    for place, number in enumerate(numbers, start=len(is_large)):
+        png = encode_png(np.load(work_dir / PHOTOS_DIR / f"{number}.npy"))
+        write_file(work_dir / FILES_DIR / f"{place}.png", png)
+    return numbers
 
 
-def _without_unread(answers: Answers, is_large: NDArray[np.bool_], target: Target) -> Answers:
+def _without_unread(answers: Answers, target: Target) -> Answers:
     """The answers for the photos that the export could read.
 
     Raises:
@@ -241,7 +269,8 @@ def _without_unread(answers: Answers, is_large: NDArray[np.bool_], target: Targe
             ),
             target=target.name,
         )
-    return Answers(
+    return replace(
+        answers,
         expected=answers.expected[is_read],
         found=answers.found[is_read],
         found_by_own=answers.found_by_own[is_read],
@@ -249,7 +278,7 @@ def _without_unread(answers: Answers, is_large: NDArray[np.bool_], target: Targe
         labels=None if answers.labels is None else answers.labels[is_read],
         paths=tuple(path for path, is_there in zip(answers.paths, is_read, strict=True) if is_there),
         seconds=answers.seconds[is_read],
-        is_large=is_large[is_read],
+        is_large=None if answers.is_large is None else answers.is_large[is_read],
         num_unread=int((~is_read).sum()),
     )
 

@@ -68,5 +68,5 @@ def open_runner(folder: Path) -> Runner:
 
 
 def _probabilities(model: Any, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    found = model.predict(images, verbose=0)
+    found = model.predict_on_batch(images)
     return np.asarray(found[PROBABILITIES_NAME] if isinstance(found, dict) else found, np.float32)

@@ -35,11 +35,13 @@ class ProofPhotos:
     Attributes:
         kind: `HELD_OUT`, `GIVEN` or `TRAINING`.
         photos: in a fixed order; with labels, numbers of the classes of the model, where these are known.
+        num_there: photos of that kind, from which these were chosen.
         calibration: photos of the training.
     """
 
     kind: str
     photos: PhotoSet
+    num_there: int
     calibration: PhotoSet
 
 
@@ -69,7 +71,8 @@ def find_proof_photos(model: Model, given: Photos | None, most: int, num_calibra
             paths=[asked.source],
         )
     photos = _with_labels(asked.take(_evenly(rows, most)), model.class_names)
-    return ProofPhotos(kind, photos, _find_calibration([own, others], splits, num_calibration) or asked.take([]))
+    calibration = _find_calibration([own, others], splits, num_calibration)
+    return ProofPhotos(kind, photos, len(rows), calibration or asked.take([]))
 
 
 def decode_proof_photos(photos: PhotoSet, model: Model) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]] | None]:

@@ -26,7 +26,7 @@ LABELS_NAME, EXAMPLE_NAME, PREPROCESSING_NAME = "labels.txt", "example.py", "pre
 HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
 
 _ROOM = __name__.rpartition(".")[0]
-_CALIBRATION_PHOTOS = 200
+_CALIBRATION_PHOTOS = 100
 # TensorFlow's converter runs each of them by a slow interpreter.
 _FEW_CALIBRATION_PHOTOS = 60
 _LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
@@ -48,6 +48,7 @@ class Target:
         is_example_run: whether the example is run on a photo, as far as it can be here.
         environment: variables of the process that converts, and of the one that runs.
         takes_files: whether it decodes photos itself, so that it is proved from the files on.
+        is_timed: whether its speed is compared with that of the model, by `compare_speed` of its module.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Target:
     is_example_run: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     takes_files: bool = False
+    is_timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,14 @@ class Runner:
             read back and computed by another.
         answer_files: what takes the place of `predict` where the target decodes photos itself: from their files to
             probabilities, float32, `(n, num_classes)`, NaN where one cannot be read, and the seconds of each, `(n,)`.
+        class_names: the classes as the export itself names them, besides `labels.txt`; `None` where it does not.
     """
 
     runtime: str
     predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     is_native: bool = True
     answer_files: Callable[[Sequence[Path]], tuple[NDArray[np.float32], NDArray[np.float64]]] | None = None
+    class_names: Sequence[str] | None = None
 
 
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
@@ -121,6 +125,7 @@ _ALL = (
         "int8",
         num_calibration=_CALIBRATION_PHOTOS,
         holds=_ALL_OUTPUTS,
+        is_timed=True,
     ),
     Target("litert", "litert_model", needs=_LITERT, environment=_ON_TENSORFLOW),
     Target(
@@ -143,6 +148,20 @@ _ALL = (
     ),
 )
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
+
+
+def to_label(class_name: str) -> str:
+    """The name of a class as it stands in a line of `labels.txt`."""
+    return " ".join(class_name.splitlines())
+
+
+def read_labels(path: Path) -> list[str]:
+    """The lines of a `labels.txt`.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is no text.
+    """
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def find_target(name: str) -> Target:

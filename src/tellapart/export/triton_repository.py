@@ -8,10 +8,11 @@ import onnx
 from numpy.typing import NDArray
 
 from tellapart.backbones.onnx_session import open_session
-from tellapart.export.target import EXAMPLE_NAME, LABELS_NAME, Conversion, Runner
+from tellapart.export.target import EXAMPLE_NAME, LABELS_NAME, Conversion, Runner, read_labels
 from tellapart.heads.onnx_temperature import answering_onnx
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, PROBABILITIES_NAME
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
 
 REPOSITORY_NAME, NAME = "model_repository", "classifier"
 _VERSION, _MODEL_NAME, _CONFIG_NAME = "1", "model.onnx", "config.pbtxt"
@@ -58,12 +59,13 @@ def convert(work: Conversion) -> None:
 def open_runner(folder: Path) -> Runner:
     """The ONNX file in ONNX Runtime, which is what Triton runs it with."""
     path = folder / REPOSITORY_NAME / NAME / _VERSION / _MODEL_NAME
-    session = open_session(path.read_bytes(), num_threads=1)
+    session = open_session(path.read_bytes(), 1, _("the export"), _("Export the model again"))
 
     def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(session.run([PROBABILITIES_NAME], {INPUT_NAME: image})[0], np.float32)
 
-    return Runner(f"onnxruntime {version('onnxruntime')}", predict, is_native=False)
+    labels = read_labels(folder / REPOSITORY_NAME / NAME / LABELS_NAME)
+    return Runner(f"onnxruntime {version('onnxruntime')}", predict, is_native=False, class_names=labels)
 
 
 def _describe(model: bytes, shape: tuple[int, int, int]) -> str:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.onnx_session import open_session
 from tellapart.browser.chromium import ask_page, browser_version, find_browser
-from tellapart.browser.classifier_page import NETWORK_FILE, make_page
+from tellapart.browser.classifier_page import INDEX_FILE, NETWORK_FILE, SITE_PARTS, make_page, read_page
 from tellapart.browser.web_runtime import read_web_runtime
 from tellapart.errors import ExportError
-from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Conversion, Runner
+from tellapart.export.target import PREPROCESSING_NAME, Conversion, Runner
 from tellapart.heads.onnx_temperature import answering_onnx
 from tellapart.images.preprocessing_folder import SCRIPT_FILE
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, PROBABILITIES_NAME
@@ -47,9 +47,14 @@ def convert(work: Conversion) -> None:
 
 
 def open_runner(folder: Path) -> Runner:
-    """The page in a Chromium; without one the network in ONNX Runtime."""
+    """The page in a Chromium; without one the network in ONNX Runtime.
+
+    Raises:
+        ExportError: the page in `site/` is not the one in the file.
+    """
+    class_names = read_page((folder / PAGE_NAME).read_bytes()).data["classes"]
     network = gzip.decompress((folder / SITE_NAME / NETWORK_FILE).read_bytes())
-    session = open_session(network, num_threads=1)
+    session = open_session(network, 1, _("the export"), _("Export the model again"))
 
     def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(session.run([PROBABILITIES_NAME], {INPUT_NAME: image})[0], np.float32)
@@ -58,14 +63,29 @@ def open_runner(folder: Path) -> Runner:
     product = None if browser is None else browser_version(browser)
     if browser is None or product is None:
         runtime = _("onnxruntime {version} (not run in a browser)").format(version=version("onnxruntime"))
-        return Runner(runtime, predict, is_native=False)
-    num_classes = len((folder / LABELS_NAME).read_text(encoding="utf-8").splitlines())
+        _check_site(folder)
+        return Runner(runtime, predict, is_native=False, class_names=class_names)
 
     def answer_files(files: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        return _answer_files(browser, folder / PAGE_NAME, files, num_classes)
+        answers = _answer_files(browser, folder / PAGE_NAME, files, len(class_names))
+        _check_site(folder)
+        return answers
 
     runtime = f"onnxruntime-web {read_web_runtime().version} in {product}"
-    return Runner(runtime, predict, answer_files=answer_files)
+    return Runner(runtime, predict, answer_files=answer_files, class_names=class_names)
+
+
+def _check_site(folder: Path) -> None:
+    """Nothing, if the page in `site/` is the one in the file, which is the one that is proved.
+
+    Raises:
+        ExportError: it is another.
+    """
+    one_file = read_page((folder / PAGE_NAME).read_bytes())
+    index = read_page((folder / SITE_NAME / INDEX_FILE).read_bytes())
+    parts = {name: (folder / SITE_NAME / file).read_bytes() for name, file in SITE_PARTS.items()}
+    if (one_file.data, one_file.script, one_file.parts) != (index.data, index.script, parts):
+        raise ExportError(_("the page in site/ is another than classifier.html. Nothing was written."))
 
 
 def _answer_files(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tellapart.heads.linear_models import TINY
-from tellapart.heads.novelty import NUM_NEAREST, Novelty
+from tellapart.heads.novelty import NUM_NEAREST, Novelty, whole_entries
 from tellapart.networks.onnx_nodes import (
     DISTANCE_NAME,
     DIVIDED_MAP_NAME,
@@ -118,10 +118,13 @@ def _add_distance(nodes: NodeList, length: str, novelty: Novelty) -> None:
     squares = nodes.add("Mul", [vector, vector], _PREFIX + "vector_squares")
     ones = nodes.constant("vector_ones", np.ones((novelty.centres.shape[1], 1)))
     own_square = nodes.add("MatMul", [squares, ones], _PREFIX + "vector_square")
-    nodes.constants.append(numpy_helper.from_array(novelty.centres.astype(np.float16), _PREFIX + "halves"))
-    centres = nodes.add("Cast", [_PREFIX + "halves"], _PREFIX + "centres", to=TensorProto.FLOAT)
+    numbers, steps = whole_entries(novelty.centres)
+    nodes.constants.append(numpy_helper.from_array(np.ascontiguousarray(numbers.T), _PREFIX + "whole"))
+    centres = nodes.add("Cast", [_PREFIX + "whole"], _PREFIX + "centres", to=TensorProto.FLOAT)
+    products = nodes.add("MatMul", [vector, centres], _PREFIX + "products")
+    doubled = nodes.add("Mul", [products, nodes.constant("steps", -2 * steps)], _PREFIX + "doubled")
     centre_squares = nodes.constant("centre_squares", np.square(novelty.centres).sum(axis=1))
-    others = nodes.add("Gemm", [vector, centres, centre_squares], _PREFIX + "less_square", alpha=-2.0, transB=1)
+    others = nodes.add("Add", [doubled, centre_squares], _PREFIX + "less_square")
     square = nodes.add("Relu", [nodes.add("Add", [others, own_square], _PREFIX + "rough")], _PREFIX + "square_distance")
     distances = nodes.add("Sqrt", [square], _PREFIX + "distances")
     scaled = nodes.add("Div", [distances, nodes.constant("scales", novelty.scales)], _PREFIX + "scaled")

@@ -147,7 +147,7 @@ def scale_to_8_bits(samples: NDArray[Any], num_bits: int) -> _PIXELS:
     """Samples of any depth in 8 bits, of the same shape.
 
     Args:
-        samples: integers or floats, shape `(height, ...)`; not modified.
+        samples: integers or floats, shape `(height, ...)`; not modified. Those of 8 bits come back, not writable.
         num_bits: how many bits white fills; 0, for floats, where it is 1.0. Integers lose their lowest bits, floats are
             rounded. What is brighter than white becomes white, what is darker than 0, or not a finite number, 0.
 
@@ -155,7 +155,9 @@ def scale_to_8_bits(samples: NDArray[Any], num_bits: int) -> _PIXELS:
         ImageError: numbers lie far below 0, or beyond all whites, so that nobody can say which is black or white.
     """
     if samples.dtype == np.uint8 and num_bits == 8:
-        return np.array(samples, order="C")
+        same = np.ascontiguousarray(samples).view()
+        same.flags.writeable = False
+        return same
     if num_bits < 8 and samples.dtype.kind == "u":
         return np.asarray(samples * np.uint16(255) // (2**num_bits - 1), np.uint8)
     white = 1.0 if num_bits == 0 else float(2**num_bits - 1)

@@ -142,7 +142,8 @@ def decode_photo(
     Raises:
         ImageError: as for `decode_image`.
     """
-    return decode_for_each(data, limits, [at_least], depths, is_managed)[0]
+    decoded = decode_for_each(data, limits, [at_least], depths, is_managed)[0]
+    return decoded._replace(image=as_own(decoded.image))
 
 
 def decode_for_each(
@@ -153,6 +154,8 @@ def decode_for_each(
     is_managed: bool = True,
 ) -> tuple[Decoded, ...]:
     """What `decode_photo` gives for each of `sizes`; decoded once where the same scale serves several of them.
+
+    The images may share memory, with each other and with a decoder, and not be writable.
 
     Args:
         data: the whole file.
@@ -227,7 +230,12 @@ def convert_image(
         samples = samples_of_pillow(image.copy())
         orientation = orientation_of(image, exif_of(image, b""))
         pixels = develop(samples, depths)
-    return _render(pixels, samples.profile if is_managed else b"", orientation, [None])[0]
+    return as_own(_render(pixels, samples.profile if is_managed else b"", orientation, [None])[0])
+
+
+def as_own(image: _PIXELS) -> _PIXELS:
+    """The image, or a copy of it where its memory is a decoder's."""
+    return np.require(image, requirements="W")
 
 
 def _check_bytes(data: bytes, limits: ImageLimits) -> str:

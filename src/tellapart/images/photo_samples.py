@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
@@ -127,6 +128,27 @@ def samples_of_pillow(image: Image.Image) -> Samples:
         return Samples(np.asarray(image.convert("L"))[:, :, np.newaxis], profile=profile)
     plain = image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
     return Samples(np.asarray(plain), profile=profile)
+
+
+def samples_of_heic(data: bytes, photo: Image.Image) -> Samples:
+    """The samples of an opaque HEIC in colours, where libheif has left them.
+
+    Pillow keeps colours in 4 bytes and hands out a copy: 0.1 s of a core for 12 megapixels, of 0.5 s.
+
+    Args:
+        data: the whole file.
+        photo: the same file opened by Pillow's plugin, not loaded.
+
+    Raises:
+        OSError, ValueError and others of Pillow's: the data is damaged.
+    """
+    container = pillow_heif.open_heif(data)
+    picture = container[container.primary_index]
+    pixels = np.asarray(picture)
+    width, height = picture.size
+    if picture.mode != "RGB" or pixels.shape[0] != height or pixels.shape[1] < width:
+        raise ValueError("not the picture that the header describes")
+    return Samples(pixels[:, :width], profile=_profile_of_pillow(photo))
 
 
 def _profile_of_pillow(image: Image.Image) -> bytes:

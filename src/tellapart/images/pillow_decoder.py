@@ -35,7 +35,13 @@ from tellapart.formats.png_chunks import read_png_header, without_colours
 from tellapart.formats.stated_size import webp_size
 from tellapart.formats.tiff_directory import TiffPage
 from tellapart.formats.tiff_pages import check_tiff, find_picture
-from tellapart.images.photo_samples import check_tiff_mode, samples_of_deep_png, samples_of_pillow, samples_of_tiff
+from tellapart.images.photo_samples import (
+    check_tiff_mode,
+    samples_of_deep_png,
+    samples_of_heic,
+    samples_of_pillow,
+    samples_of_tiff,
+)
 from tellapart.images.pixels import Samples
 from tellapart.native_stderr import NativeStderr
 from tellapart.translation import gettext as _
@@ -126,6 +132,8 @@ def read_samples(found: str, data: bytes, limits: ImageLimits) -> tuple[Samples,
         orientation = orientation_of(photo, exif)
         if header is not None and header.bits == 16:
             return replace(samples_of_deep_png(without_colours(data), header), orientation=orientation), exif
+        if found == "HEIC" and photo.mode == "RGB" and not photo.has_transparency_data:
+            return replace(samples_of_heic(data, photo), orientation=orientation), exif
         photo.load()
         samples = replace(samples_of_pillow(photo), orientation=orientation)
         if found == "AVIF" and not samples.profile and (codes := read_colour_codes(data)) is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tellapart.config import MAX_SIDE, ImageLimits
 from tellapart.errors import ImageError
 from tellapart.images.depth import SampleDepths
-from tellapart.images.gate import convert_image, decode_image, decode_photo
+from tellapart.images.gate import as_own, convert_image, decode_for_each, decode_image
 from tellapart.images.pillow_decoder import PillowImage
 from tellapart.translation import gettext as _
 from tellapart.untrusted import short_repr, whole_of
@@ -140,7 +140,7 @@ def resize_image(image: _PIXELS, spec: PreprocessSpec) -> _PIXELS:
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_CUBIC)
     if spec.channels == 1:
         resized = cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
-    return resized.astype(np.uint8, copy=False)
+    return as_own(resized.astype(np.uint8, copy=False))
 
 
 def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXELS:
@@ -149,7 +149,7 @@ def load_image(data: bytes, spec: PreprocessSpec, limits: ImageLimits) -> _PIXEL
     Raises:
         ImageError: the bytes are not a photo that can be used.
     """
-    decoded = decode_photo(data, limits, spec.image_size, spec.depths, is_managed=spec.is_managed)
+    (decoded,) = decode_for_each(data, limits, [spec.image_size], spec.depths, is_managed=spec.is_managed)
     return resize_image(decoded.image, spec)
 
 

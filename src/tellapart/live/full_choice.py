@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tellapart.errors import BundleError
-from tellapart.export.export_model import EXPORTS_DIR
+from tellapart.export.export_file import EXPORTS_DIR
 from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.live_project import RUNS_DIR_NAME, LiveProject, runs_dir, state_dir, train_command
 from tellapart.live.progress_file import Progress, read_progress

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tellapart.export.export_file import EXPORT_FILE
-from tellapart.export.export_model import EXPORTS_DIR
+from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR
 from tellapart.live.detached_process import remove_folder, tellapart_command
 from tellapart.live.live_project import LiveProject, runs_dir, train_command
 from tellapart.predict.bundle import BUNDLE_FILE

@@ -96,7 +96,7 @@ def _describe(finding: Finding, checkup: Checkup, snapshot: Snapshot) -> dict[st
             for row in one.rows
         }
     groups = [
-        {"caption": caption, "photos": [{"id": snapshot.photos[row].id, **proposals.get(row, {})} for row in rows]}
+        {"caption": caption, "photos": [{"photo": snapshot.photos[row], **proposals.get(row, {})} for row in rows]}
         for rows, caption in zip(finding.examples, finding.captions, strict=True)
     ]
     return {

@@ -72,7 +72,7 @@ def read_table(path: str | Path, what: str = "CSV", delimiter: str | None = None
         ) from exc
     text, note = _decode(data, shown, path)
     text, told, num_before = _without_delimiter_line(text)
-    delimiter = delimiter or told or _find_delimiter(text)
+    delimiter = delimiter or told or find_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[TableRow] = []
     line = 1 + num_before
@@ -107,7 +107,7 @@ def read_header(head: bytes) -> tuple[str, ...]:
     """The columns that the beginning of a file names; empty where it is no text."""
     text, told, _unused = _without_delimiter_line(head.decode(_find_encoding(head), "replace"))
     try:
-        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=told or _find_delimiter(text)), []))
+        return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=told or find_delimiter(text)), []))
     except csv.Error:
         return ()
 
@@ -151,7 +151,7 @@ def _find_encoding(data: bytes) -> str:
     return "utf-16" if data[:2] in _UTF16_MARKS else "utf-8-sig"
 
 
-def _find_delimiter(text: str) -> str:
+def find_delimiter(text: str) -> str:
     """The delimiter that occurs most in the header, outside of quotes; a comma where there is none."""
     line = re.sub(r'"[^"\r\n]*"', "", text[:65536].split("\n", 1)[0].split("\r", 1)[0])
     return max(_DELIMITERS, key=line.count)

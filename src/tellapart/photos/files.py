@@ -63,7 +63,7 @@ class DiskFile:
                 if not stat.S_ISREG(status.st_mode):
                     raise ImageError(_("it is not a regular file"), path=self.path)
                 if whole:
-                    _check_size(status.st_size, max_bytes, self.path)
+                    check_file_size(status.st_size, max_bytes, self.path)
                 return file.read(status.st_size if whole else max_bytes)
         except FileNotFoundError as exc:
             raise ImageError(_("the file is no longer there"), path=self.path) from exc
@@ -96,7 +96,7 @@ class ArchiveMember:
                 not begin like one.
         """
         shown = f"{self.archive.path}/{self.name}"
-        _check_size(self.archive.size(self.name), max_bytes, shown)
+        check_file_size(self.archive.size(self.name), max_bytes, shown)
         if self.archive.is_suspicious(self.name):
             _check_head(self.archive.head(self.name, HEAD_BYTES), shown)
         return self.archive.read(self.name)
@@ -111,7 +111,12 @@ def _check_head(head: bytes, path: str) -> None:
         raise ImageError(_("is {kind}").format(kind=describe_other(head).reason), path=path)
 
 
-def _check_size(num_bytes: int, max_bytes: int, path: str) -> None:
+def check_file_size(num_bytes: int, max_bytes: int, path: str) -> None:
+    """Nothing, if a file of that many bytes is read.
+
+    Raises:
+        ImageError: it is too large.
+    """
     if num_bytes > max_bytes:
         raise ImageError(
             _("the file is too large: {num_bytes:,} bytes, and at most {max_bytes:,} are read").format(

@@ -35,7 +35,9 @@ from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
 from tellapart.records import Dial, Prediction
 from tellapart.translation import gettext as _
+from tellapart.value_checks import check_choice
 
+RUNTIMES = ("float32", "int8")
 # Photos a thread predicts at once, at most.
 _BATCH_SIZE = 8
 # How far a sum of float32 or float16 may be from 1, and a probability from one half.
@@ -345,16 +347,24 @@ class Model:
         return results
 
 
-def load(run: str | Path) -> Model:
+def load(run: str | Path, runtime: str = "float32") -> Model:
     """The model in the folder of a run, ready to predict.
 
     Args:
         run: the folder that training made.
+        runtime: `float32`; or `int8`, which answers by the run's export to `onnx-int8`, if that was proved on this
+            machine to answer as it should, and faster.
 
     Raises:
         BundleError: the folder holds no model, or one that is damaged, foreign, or made by a newer tellapart.
+        ConfigError: there is no such runtime, or no int8 export that passed its proof on this machine.
     """
+    check_choice("runtime", runtime, RUNTIMES)
     try:
+        if runtime == "int8":
+            # The room of exports lies above this one.
+            model: Model = import_module(f"{__name__.partition('.')[0]}.export.int8_runtime").load_int8(Path(run))
+            return model
         return Model(read_bundle(Path(run)), path=Path(run))
     except BundleError as exc:
         exc.path = exc.path or str(run)

@@ -69,14 +69,14 @@ def delete_class(project: Project, identity: str) -> Renamed:
         return plan.renamed
 
 
-def label_photos(project: Project, ids: Sequence[str], identity: str) -> Renamed:
-    """Old id to new id of the photos whose files have moved; all have the class."""
+def label_photos(project: Project, ids: Sequence[str], identity: str, batch: str | None = None) -> Renamed:
+    """Old id to new id of the photos whose files have moved; all have the class. A `batch` is undone together."""
     with project.lock:
         name = find_class(project, identity)
         plan = CommandPlan(project)
         for photo in find_photos(project, ids):
             plan.label(photo, name)
-        return _commit(project, "label", plan)
+        return _commit(project, "label", plan, batch)
 
 
 def keep_photos(project: Project, ids: Sequence[str]) -> Renamed:
@@ -208,8 +208,8 @@ def _empty_into(project: Project, verb: str, old: str, new: str) -> Renamed:
     return plan.renamed
 
 
-def _commit(project: Project, verb: str, plan: CommandPlan) -> Renamed:
+def _commit(project: Project, verb: str, plan: CommandPlan, batch: str | None = None) -> Renamed:
     """Old id to new id; a command without effects is no entry of the journal."""
     if effects := plan.effects():
-        project.commit(verb, effects)
+        project.commit(verb, effects, batch)
     return plan.renamed

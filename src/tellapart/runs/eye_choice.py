@@ -90,14 +90,14 @@ def choose_eyes(job: TrainJob, config: TransferConfig) -> EyeChoice:
     if len(names) == 1:
         return EyeChoice(names[0], _cost(names[0]))
     job.watcher.on_stage(_("comparing pretrained networks on some of the photos"))
-    embedders = [start_backbone(name, job.source.cache_dir, job.watcher).embedder for name in names]
+    eyes = _open_eyes(names, job)
     seen = load_chosen(
         job.photos,
         job.source.per_class,
         config.seed,
         lambda photos: look_at(
             _draw(photos, config.seed),
-            [Eye(one) for one in embedders],
+            eyes,
             cache_dir=job.source.cache_dir,
             watcher=Watcher(on_embedded=job.watcher.on_embedded),
         ),
@@ -132,6 +132,16 @@ def _candidates(eyes: str) -> list[str]:
     return sorted(names, key=_cost)
 
 
+def _open_eyes(names: Sequence[str], job: TrainJob) -> list[Eye]:
+    """An eye for each name; that of a network with a mirrored view sees the mirror image alone.
+
+    The other view is what the network without it sees. Sharing that saves a quarter of the time.
+    """
+    plain = dict.fromkeys(name.removesuffix(MIRRORED) for name in names)
+    embedders = {name: start_backbone(name, job.source.cache_dir, job.watcher).embedder for name in plain}
+    return [Eye(embedders[name.removesuffix(MIRRORED)], name.endswith(MIRRORED)) for name in names]
+
+
 def _cost(name: str) -> float:
     packaged = find_packaged(name)
     assert packaged is not None
@@ -151,7 +161,7 @@ def _draw(photos: PhotoSet, seed: int) -> PhotoSet:
 
 
 def _compare(names: Sequence[str], seen: SeenPhotos, config: TransferConfig) -> EyeChoice:
-    """The cheapest of the networks that no costlier one is clearly better than."""
+    """The cheapest of the networks that no costlier one is clearly better than; `seen` by the eyes of `_open_eyes`."""
     first = EyeChoice(names[0], _cost(names[0]))
     assert seen.photos.labels is not None and seen.embeddings is not None
     present, labels = np.unique(seen.photos.labels, return_inverse=True)
@@ -161,7 +171,9 @@ def _compare(names: Sequence[str], seen: SeenPhotos, config: TransferConfig) -> 
     losses: dict[str, NDArray[np.float64]] = {}
     tried: list[TriedEyes] = []
     best = names[0]
-    for name, embeddings in zip(names, (seen.embeddings, *seen.further_embeddings), strict=True):
+    views = dict(zip(names, (seen.embeddings, *seen.further_embeddings), strict=True))
+    for name, view in views.items():
+        embeddings = (views[name.removesuffix(MIRRORED)] + view) / 2 if name.endswith(MIRRORED) else view
         if are_same(embeddings):
             return first
         data = HeadData(embeddings, labels.astype(np.int64), groups, len(present))

@@ -84,7 +84,7 @@ def run_file_of(photos: PhotoSet, source: SourceConfig, config: RecipeConfig, ph
 
 def _absolute(path: str) -> str:
     try:
-        return os.path.abspath(path)
+        return path if "://" in path else os.path.abspath(path)  # a list of photos may lie in a bucket
     except FileNotFoundError as exc:
         raise OutputError(_("the working folder was deleted. Change to a folder that exists."), path=path) from exc
 

@@ -243,6 +243,20 @@ def _describe_eyes(eyes: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
+def _describe_sample(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How many photos a list has, and which of them the head learnt from, where the run is of a sample of a list."""
+    sample = metrics.get("sample")
+    if sample is None:
+        return []
+    facts = [(_("photos in the list"), f"{sample['num_listed']:,}")]
+    if sample["num_streamed"]:
+        is_used = any(name.startswith("LDA") for name in metrics["head"]["chosen"])
+        said = _("{num:,}, all outside of the sample") if is_used else _("{num:,}, but the head does without LDA")
+        facts.append((_("photos in the sample"), f"{sample['num_sampled']:,}"))
+        facts.append((_("photos that LDA learned from"), said.format(num=sample["num_streamed"])))
+    return facts
+
+
 def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """What the report says about how the model was made."""
     facts = [(_("recipe"), text_of(metrics["recipe"]))]
@@ -251,6 +265,7 @@ def _describe_training(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         facts += _describe_eyes(metrics.get("eyes", {}))
     if "fine_tuning" in metrics:
         facts.append((_("fine-tuning"), text_of(metrics["fine_tuning"]["sentence"])))
+    facts += _describe_sample(metrics)
     facts.append((_("photos for training"), f"{metrics['num_train']:,}"))
     facts.append((_("photos for testing"), f"{metrics['num_validation']:,}"))
     if "num_epochs" in metrics:

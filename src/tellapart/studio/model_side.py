@@ -146,33 +146,18 @@ class ModelSide:
         status = self.checkup.status()
         state = {"checking": "running"}.get(status.state, status.state)
         by_id = self.project.state().by_id
+        now = {photo.id: photo for photo in self.photos.model_photos()}
         findings = []
         for finding in status.findings:
-            groups = [self._describe_group(group["photos"], by_id) for group in finding["groups"]]
-            findings.append({**finding, "groups": [group for group in groups if group]})
+            # What was decided about since then is not asked again.
+            groups = [
+                group["photos"]
+                for group in finding["groups"]
+                if all(now.get(found["photo"].id) == found["photo"] for found in group["photos"])
+            ]
+            if groups or not finding["groups"]:
+                findings.append({**finding, "groups": [_describe_group(group, by_id) for group in groups]})
         return {"state": state, "message": status.message, "findings": findings}
-
-    def _describe_group(
-        self, photos: Sequence[dict[str, Any]], by_id: Mapping[str, StudioPhoto]
-    ) -> list[dict[str, Any]]:
-        described = []
-        for found in photos:
-            photo = by_id.get(found["id"])
-            if photo is None or photo.label is None:
-                continue  # removed since
-            proposal = None
-            if "proposal" in found:
-                proposal = {"class": class_id(found["proposal"]), "probability": found["probability"]}
-            described.append(
-                {
-                    "id": photo.id,
-                    "digest": photo.digest,
-                    "name": photo.name,
-                    "class": class_id(photo.label),
-                    "proposal": proposal,
-                }
-            )
-        return described
 
     def read_photo(self, identity: str) -> bytes:
         """The bytes of a photo.
@@ -220,6 +205,27 @@ class ModelSide:
 def run_id(run_dir: Path) -> str:
     """The id of the run in a folder."""
     return hashlib.sha256(str(run_dir.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _describe_group(photos: Sequence[dict[str, Any]], by_id: Mapping[str, StudioPhoto]) -> list[dict[str, Any]]:
+    described = []
+    for found in photos:
+        photo = by_id.get(found["photo"].id)
+        if photo is None or photo.label is None:
+            continue  # removed a moment ago
+        proposal = None
+        if "proposal" in found:
+            proposal = {"class": class_id(found["proposal"]), "probability": found["probability"]}
+        described.append(
+            {
+                "id": photo.id,
+                "digest": photo.digest,
+                "name": photo.name,
+                "class": class_id(photo.label),
+                "proposal": proposal,
+            }
+        )
+    return described
 
 
 def describe_job(status: JobStatus, photos: ModelPhotos) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tellapart.errors import DatasetError, ImageError
 from tellapart.photos.files import DiskFile
@@ -62,6 +62,7 @@ class Command(BaseModel):
     from_: str = ""
     into: str = ""
     photos: list[str] = []
+    batch: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
 
     model_config = {"alias_generator": lambda field: field.rstrip("_"), "populate_by_name": True}
 
@@ -217,7 +218,7 @@ def _run_command(project: Project, command: Command) -> dict[str, Any]:
             case "delete_class":
                 renamed = commands.delete_class(project, command.class_)
             case "label":
-                renamed = commands.label_photos(project, command.photos, command.class_)
+                renamed = commands.label_photos(project, command.photos, command.class_, command.batch or None)
             case "keep":
                 renamed = commands.keep_photos(project, command.photos)
             case "bin":

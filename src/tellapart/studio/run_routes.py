@@ -13,9 +13,9 @@ from starlette.background import BackgroundTask
 
 from tellapart.commands.compare_runs import RunAnswer, RunComparison, compare_runs
 from tellapart.errors import ConfigError, DatasetError, DependencyError, OutputError
-from tellapart.export.export_file import EXPORT_FILE
-from tellapart.export.export_model import EXPORTS_DIR
+from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR
 from tellapart.export.target import TARGETS
+from tellapart.installation import install_extra
 from tellapart.live.job_records import JobStatus
 from tellapart.measure.mcnemar import describe_test
 from tellapart.measure.number_words import percent
@@ -80,8 +80,13 @@ def make_job_routes(side: ModelSide) -> APIRouter:
         run = await asyncio.to_thread(side.find_run, asked.run)
         try:
             status = await asyncio.to_thread(side.jobs.export, run.run_dir, asked.target)
-        except (ConfigError, DependencyError) as exc:
+        except ConfigError as exc:
             raise RequestError(409, str(exc), reason="export") from exc
+        except DependencyError as exc:
+            message = _("The export to {target} needs {module}, which is not installed. Install it with: {command}")
+            command = install_extra(TARGETS[asked.target].needs.get(exc.name or "", "train"))
+            shown = message.format(target=asked.target, module=exc.name, command=command)
+            raise RequestError(409, shown, reason="export") from exc
         return JSONResponse(describe_job(status, side.photos))
 
     @router.post("/api/jobs/{number}/{verb}")

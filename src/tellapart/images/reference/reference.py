@@ -22,7 +22,8 @@ def preprocess(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         image = shrink(image, image.shape[0] // rows, image.shape[1] // columns)
     if image.shape[:2] != (HEIGHT, WIDTH):
         down, across = cubic(image.shape[0], HEIGHT), cubic(image.shape[1], WIDTH)
-        sums = np.einsum("yi,ixc->yxc", down, np.einsum("xj,ijc->ixc", across, image.astype(np.float64)))
+        narrow = np.einsum("xj,ijc->ixc", across, image.astype(np.float64), optimize=True)
+        sums = np.einsum("yi,ixc->yxc", down, narrow, optimize=True)
         image = np.clip(np.rint(sums), 0, 255).astype(np.uint8)
     return (image @ np.array([[9798], [19235], [3735]]) + 2**14 >> 15).astype(np.uint8) if IS_GREY else image
 
@@ -30,7 +31,8 @@ def preprocess(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def shrink(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """The mean of the block of pixels below each new pixel; a pixel at the edge of a block counts by its share."""
     down, across = shares(image.shape[0], height), shares(image.shape[1], width)
-    sums = np.einsum("yi,ixc->yxc", down, np.einsum("xj,ijc->ixc", across, image.astype(np.float64), optimize=True))
+    narrow = np.einsum("xj,ijc->ixc", across, image.astype(np.float64), optimize=True)
+    sums = np.einsum("yi,ixc->yxc", down, narrow, optimize=True)
     is_two_by_two = image.shape[:2] == (2 * height, 2 * width)  # a mean of n.5 then goes up, else to the even number
     means = sums * height * width / (image.shape[0] * image.shape[1])
     return np.asarray(np.floor(means + 0.5) if is_two_by_two else np.rint(means), np.uint8)

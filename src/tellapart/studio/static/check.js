@@ -5,7 +5,7 @@ import { Finder, LargeView } from "./dialogs.js";
 import { html } from "./html.js";
 import { bin, checks, classOf, classes, command, label, loadChecks, project, say } from "./store.js";
 import { _, ngettext, percent } from "./translation.js";
-import { classNamed } from "./uploads.js";
+import { classNamed, newBurst } from "./uploads.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 /** @typedef {{id: string, digest: string, name: string, class: string | null, proposal: {class: string, probability: number} | null}} FoundPhoto */
@@ -27,18 +27,18 @@ export function Check() {
   }, [project.value?.revision]);
 
   /**
-   * Runs a decision about a group; the group goes when the server has it.
-   * @param {string} key @param {() => Promise<any>} decide
+   * Runs a decision about a group, or several; they go when the server has it.
+   * @param {string | string[]} key @param {() => Promise<any>} decide
    */
   const settle = async (key, decide) => {
     if (busy) return;
-    setBusy(key);
+    setBusy(String(key));
     const buttons = [...document.querySelectorAll(".finding .group")];
     const place = buttons.findIndex((one) => one.contains(document.activeElement));
     const answer = await decide();
     setBusy("");
     if (!answer) return;
-    setDecided((known) => new Set(known).add(key));
+    setDecided((known) => new Set([...known, ...(Array.isArray(key) ? key : [key])]));
     say(_("Saved. Z undoes it."));
     requestAnimationFrame(() => {
       const next = /** @type {HTMLElement | null} */ ([...document.querySelectorAll(".finding .group")][place]?.querySelector("button.decide") ?? null);
@@ -60,6 +60,7 @@ export function Check() {
       <h2>${finding.title}</h2><p class="faint">${finding.sentence}</p>
       <div class="groups">${groups.slice(0, MOST_GROUPS).map((group) => html`<${Group} key=${keyOf(group)} group=${group} isBusy=${busy === keyOf(group)}
         settle=${settle} onLarge=${(/** @type {number} */ place) => setLarge({ photos: group, place })} />`)}</div>
+      <${AllAtOnce} groups=${groups.slice(0, MOST_GROUPS)} settle=${settle} />
       ${groups.length > MOST_GROUPS && html`<p class="faint">${ngettext("{num} more comes up as you decide.", "{num} more come up as you decide.", groups.length - MOST_GROUPS)}</p>`}
     </section>`)}
     ${facts.length > 0 && html`<section><h2>${_("Also noticed")}</h2><dl class="facts">${facts.map(({ finding }) => html`<dt>${finding.title}</dt><dd class="faint">${finding.sentence}</dd>`)}</dl></section>`}
@@ -97,6 +98,25 @@ function Group({ group, isBusy, settle, onLarge }) {
       ${group.length > 1 && html`<${MoveTo} ids=${ids} settle=${settle} present=${null} />`}
     </div>
   </div>`;
+}
+
+/**
+ * Gives all photos in sight the classes that the model says, where each has one: those about which it is wrong are decided
+ * before.
+ * @param {{groups: FoundPhoto[][], settle: (key: string[], decide: () => Promise<any>) => void}} properties
+ */
+function AllAtOnce({ groups, settle }) {
+  if (groups.length < 2 || !groups.every((group) => group.length === 1 && group[0].proposal)) return null;
+  const onClick = () =>
+    settle(groups.map(keyOf), async () => {
+      const batch = newBurst();
+      for (const one of classes()) {
+        const ids = groups.map(([photo]) => photo).filter((photo) => photo.proposal?.class === one.id).map((photo) => photo.id);
+        if (ids.length && !(await label(ids, one.id, batch))) return null;
+      }
+      return true;
+    });
+  return html`<p class="buttons"><button type="button" onClick=${onClick}>${ngettext("The model is right about this {num} photo", "The model is right about these {num} photos", groups.length)}</button></p>`;
 }
 
 /** Two commands, of which the second is sent only once the first is on disk. @param {string[]} ids */

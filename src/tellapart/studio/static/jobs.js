@@ -33,16 +33,21 @@ function wordsOf(job) {
   return `${epoch}, ${ngettext("about {num} minute left", "about {num} minutes left", minutes)}`;
 }
 
-/**
- * @param {{jobs: Job[], result: (job: Job) => {href: string, text: string, isFile?: boolean} | null}} properties result: where
- * what a finished job has made is to be had
- */
-export function JobList({ jobs, result }) {
-  return html`<ul class="jobs">${jobs.map((job) => html`<${JobRow} key=${job.id} job=${job} result=${result(job)} />`)}</ul>`;
+/** Where what a finished job has made is to be had. @param {Job} job @returns {{href: string, text: string, isFile?: boolean}} */
+function resultOf(job) {
+  const run = encodeURIComponent(job.run_id);
+  if (job.kind === "export") return { href: `/runs/${run}/exports/${encodeURIComponent(job.target ?? "")}.zip`, text: _("Download"), isFile: true };
+  return { href: `/use?run=${run}`, text: _("See the result") };
 }
 
-/** @param {{job: Job, result: {href: string, text: string, isFile?: boolean} | null}} properties */
-function JobRow({ job, result }) {
+/** @param {{jobs: Job[]}} properties */
+export function JobList({ jobs }) {
+  return html`<ul class="jobs">${jobs.map((job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`;
+}
+
+/** @param {{job: Job}} properties */
+function JobRow({ job }) {
+  const result = resultOf(job);
   /** @param {string} what */
   const tell = async (what) => {
     try {
@@ -57,10 +62,10 @@ function JobRow({ job, result }) {
   return html`<li class=${`job ${job.state}`}>
     <div><b>${nameOf(job)}</b> <span class="faint">${job.run}</span> <span class="tag">${stateName(job.state)}</span></div>
     ${!isDone && job.state !== "failed" && html`<div class="how-far"><progress max="1" value=${job.progress ?? undefined} aria-label=${_("How far: {name}", { name: nameOf(job) })}></progress>
-      <span class="n">${job.progress === null ? "" : percent(job.progress, 0)}</span></div>`}
+      ${job.progress !== null && html`<span class="n">${percent(job.progress, 0)}</span>`}</div>`}
     <p class=${job.state === "failed" ? "problem-text" : "faint"}>${wordsOf(job)}</p>
     <div class="buttons">
-      ${isDone && result && html`<a class="button" href=${result.href} download=${result.isFile} onClick=${result.isFile ? undefined : followLink}>${result.text}</a>`}
+      ${isDone && html`<a class="button" href=${result.href} download=${result.isFile} onClick=${result.isFile ? undefined : followLink}>${result.text}</a>`}
       ${job.can_resume && html`<button type="button" onClick=${() => tell("resume")}>${again}</button>`}
       ${job.can_pause && html`<button type="button" onClick=${() => tell("pause")}>${_("Pause")}</button>`}
       <button type="button" onClick=${() => tell("cancel")}>${isDone ? _("Remove from the list") : _("Cancel")}</button>

@@ -153,8 +153,8 @@ export function command(body) {
   return last;
 }
 
-/** @param {string[]} ids @param {string} classId */
-export const label = (ids, classId) => command({ do: "label", photos: ids, class: classId });
+/** @param {string[]} ids @param {string} classId @param {string} [batch] key of what is undone together */
+export const label = (ids, classId, batch = "") => command({ do: "label", photos: ids, class: classId, batch });
 /** @param {string[]} ids */
 export const bin = (ids) => command({ do: "bin", photos: ids });
 export const undo = async () => {

@@ -32,14 +32,11 @@ export function Train() {
     <${Counts} />
     ${shown.jobs.length > 0 && html`<section><h2>${_("Trainings and exports")}</h2>
       <p class="faint">${_("They go on when you close this page.")}</p>
-      <${JobList} jobs=${shown.jobs} result=${resultOf} /></section>`}
+      <${JobList} jobs=${shown.jobs} /></section>`}
     <section><h2>${_("Other ways to train")}</h2>
       <div class="recipes">${(shown.recipes ?? []).map((/** @type {string} */ recipe) => html`<${Recipe} key=${recipe} recipe=${recipe} />`)}</div></section>
   </div>`;
 }
-
-/** Where what a finished job has made is to be seen. @param {import("./store.js").Job} job */
-const resultOf = (job) => ({ href: `/use?run=${encodeURIComponent(job.run_id)}`, text: _("See the result") });
 
 /** How many photos each class has; a class with few is what to photograph next. */
 function Counts() {

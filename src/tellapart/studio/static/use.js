@@ -109,11 +109,8 @@ function Exports({ run }) {
     <div class="buttons"><select aria-label=${_("What to export to")} value=${target} onChange=${(/** @type {any} */ event) => setTarget(event.currentTarget.value)}>
       ${shown.exports.map((/** @type {string} */ one) => html`<option key=${one} value=${one}>${one}: ${targetSentence(one)}</option>`)}</select>
       <button type="button" onClick=${make}>${_("Export")}</button></div>
-    ${jobs.length > 0 && html`<${JobList} jobs=${jobs} result=${downloadOf} />`}</section>`;
+    ${jobs.length > 0 && html`<${JobList} jobs=${jobs} />`}</section>`;
 }
-
-/** An export as a zip. @param {import("./store.js").Job} job */
-const downloadOf = (job) => ({ href: `/runs/${encodeURIComponent(job.run_id)}/exports/${encodeURIComponent(job.target ?? "")}.zip`, text: _("Download"), isFile: true });
 
 /** @param {{runs: Run[], run: Run}} properties */
 function Comparison({ runs, run }) {

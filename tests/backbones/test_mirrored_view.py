@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tellapart.backbones.two_views import add_mirrored_view
+from tellapart.backbones.efficientnet_lite import add_mirrored_view
 
 SIZE = 5
 
