@@ -67,7 +67,7 @@ def find_pairs(
         rows = np.arange(start, min(start + _BLOCK_ROWS, num_rows))
         block = cells.vectors[cells.places[rows]] if queries is None else queries[rows]
         nearest = _Nearest(len(rows), least, most_each)
-        _look_into(cells, _Block(block, start, queries is None), _choose_cells(cells, block, num_looked_at), nearest)
+        _look_into(cells, _Portion(block, start, queries is None), _choose_cells(cells, block, num_looked_at), nearest)
         is_cut[rows] = nearest.is_cut
         first, second = nearest.listed()
         return np.minimum(first + start, second) * num_rows + np.maximum(first + start, second)
@@ -79,7 +79,7 @@ def find_pairs(
 
 
 @dataclass(frozen=True, eq=False)
-class _Block:
+class _Portion:
     """Queries of successive rows.
 
     Attributes:
@@ -149,7 +149,7 @@ def _choose_cells(cells: Cells, queries: _VECTORS, num_looked_at: int) -> _ANSWE
     return np.asarray((products >= least) & queries.any(axis=1), np.bool_)
 
 
-def _look_into(cells: Cells, block: _Block, is_due: _ANSWERS, nearest: _Nearest) -> None:
+def _look_into(cells: Cells, block: _Portion, is_due: _ANSWERS, nearest: _Nearest) -> None:
     """Enters what queries of a block find in the cells that are due for them, bool `(cells, queries)`."""
     end = block.start + len(block.vectors)
     for cell in np.flatnonzero(is_due.any(axis=1)):
