@@ -2,7 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,17 @@ from tellapart.predict.bundle import Bundle, write_bundle
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 NUM_PHOTOS = 40
 TWO = RayConfig(workers=2)
+# Each worker that starts costs seconds.
+ONE = RayConfig(workers=1)
+# A command whose every block is a part.
+DRIVER = """
+import sys
+from tellapart.distribute import part_folder, photo_job
+part_folder.SECONDS_A_PART, photo_job._PHOTOS_A_BLOCK = 0.0, 8
+from tellapart.cli.entry import main
+sys.argv = ["tellapart", *sys.argv[1:]]
+main()
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,10 +131,10 @@ def test_a_stopped_job_continues_where_it_was(
 
     source, out = write_list(tmp_path / "l.parquet", names(photos)), tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        predict_list(model, source, out, cluster=TWO, on_photo=stop)
+        predict_list(model, source, out, cluster=ONE, on_photo=stop)
     before = {path.name: path.read_bytes() for path in out.glob("*.parquet")}
     num_before = len(read(out))
-    done = predict_list(model, source, out, cluster=TWO)
+    done = predict_list(model, source, out, cluster=ONE)
     assert 10 <= num_before < NUM_PHOTOS
     assert (done.summary.num_found, done.summary.num_passed) == (num_before, num_before)
     assert before.items() <= {path.name: path.read_bytes() for path in out.glob("*.parquet")}.items()
@@ -131,7 +145,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(model: Path, photos: Path,
     (tmp_path / "text.jpg").write_text("no photo")
     good, text = names(photos)[0], str(tmp_path / "text.jpg")
     uris = [good, text, "gone.jpg", "http://198.51.100.7/a.jpg", good, "", "gone.jpg"]
-    done = predict_list(model, write_list(tmp_path / "l.parquet", uris), tmp_path / "out", cluster=TWO).summary
+    done = predict_list(model, write_list(tmp_path / "l.parquet", uris), tmp_path / "out", cluster=ONE).summary
     reasons = {path: row["reason"] for path, row in read(tmp_path / "out").items()}
     assert reasons[good] is None
     assert "text" in reasons[text]
@@ -144,20 +158,20 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(model: Path, photos: Path,
 def test_a_list_of_which_nothing_can_be_read_leaves_no_part(model: Path, tmp_path: Path) -> None:
     source = write_list(tmp_path / "l.parquet", ["gone.jpg", "lost.jpg"])
     with pytest.raises(DatasetError, match=r"none of the first 2 photos.*there is no such file"):
-        predict_list(model, source, tmp_path / "out", cluster=TWO)
+        predict_list(model, source, tmp_path / "out", cluster=ONE)
     assert list((tmp_path / "out").glob("*.parquet")) == []
 
 
 def test_answers_of_another_setting_are_refused(model: Path, photos: Path, tmp_path: Path) -> None:
     source = write_list(tmp_path / "l.parquet", names(photos)[:2])
-    predict_list(model, source, tmp_path / "out", cluster=TWO)
+    predict_list(model, source, tmp_path / "out", cluster=ONE)
     with pytest.raises(OutputError, match="has parts with another settings"):
-        predict_list(model, source, tmp_path / "out", cluster=TWO, threshold="red=0.2")
+        predict_list(model, source, tmp_path / "out", cluster=ONE, threshold="red=0.2")
 
 
 def test_the_vectors_are_those_of_embed(photos: Path, tmp_path: Path, tiny_backbone: Path, cache_dir: str) -> None:
     source = write_list(tmp_path / "l.parquet", [*names(photos), "gone.jpg"])
-    summary = embed_list(source, tmp_path / "out", backbone=str(tiny_backbone), cache_dir=cache_dir, cluster=TWO)
+    summary = embed_list(source, tmp_path / "out", backbone=str(tiny_backbone), cache_dir=cache_dir, cluster=ONE)
     tellapart.embed(photos, tmp_path / "here.npz", backbone=str(tiny_backbone), cache_dir=cache_dir)
     rows = read(tmp_path / "out")
     with np.load(tmp_path / "here.npz") as here:
@@ -165,3 +179,37 @@ def test_the_vectors_are_those_of_embed(photos: Path, tmp_path: Path, tiny_backb
         np.testing.assert_array_equal(there, here["embeddings"])
     assert rows["gone.jpg"] == {"embedding": None, "reason": "there is no such file"}
     assert (summary.num_photos, summary.num_skipped) == (NUM_PHOTOS + 1, 1)
+
+
+@pytest.mark.soak
+def test_a_thousand_photos_survive_the_death_of_the_command_and_of_a_worker(model: Path, tmp_path: Path) -> None:
+    folder, out, generator = tmp_path / "photos", tmp_path / "out", np.random.default_rng(6)
+    folder.mkdir()
+    for number in range(1000):
+        pixels = generator.integers(0, 256, (5, 7, 3)).astype(np.uint8)
+        Image.fromarray(pixels).resize((40, 30)).save(folder / f"{number:04d}.jpg")
+    source = write_list(tmp_path / "l.parquet", names(folder))
+    words = ["predict", str(model), source, "--engine", "ray", "--workers", "2", "--out", str(out)]
+    command = subprocess.Popen([sys.executable, "-c", DRIVER, *words])
+    wait_for(lambda: len(list(out.glob("*.parquet"))) > 5)
+    helpers = psutil.Process(command.pid).children(recursive=True)
+    command.kill()
+    command.wait()
+    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in helpers))
+    num_before = len(read(out))
+    assert 0 < num_before < 1000
+
+    again = subprocess.Popen([sys.executable, "-c", DRIVER, *words])
+    wait_for(lambda: len(read(out)) > num_before)
+    children = psutil.Process(again.pid).children(recursive=True)
+    next(one for one in children if "MapWorker" in " ".join(one.cmdline())).kill()
+    assert again.wait() == 0
+    assert read(out) == expected(model, folder)
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 300) -> None:
+    """Returns as soon as it is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)

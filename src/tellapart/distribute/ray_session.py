@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tellapart.distribute.uri_home import HOME_VARIABLE
 from tellapart.errors import ClusterError, ConfigError, DependencyError, TellapartError
 from tellapart.installation import install_extra
 from tellapart.photos.loading import num_cores
@@ -34,7 +35,6 @@ from tellapart.value_checks import check_whole
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_worker_niceness": "0",
 }
 # Without clusters of several machines, which is the default on macOS, Ray takes the loopback address. With them it asks
@@ -46,6 +46,7 @@ _OLDEST = (2, 60)
 # The path of a socket has at most 107 bytes, of which Ray takes some 65 for names of its own.
 _LONGEST_FOLDER = 40
 _SHORT_FOLDER = "/tmp"
+_CLUSTER_FILE = "ray_bootstrap_config.yaml"
 _SECONDS_TO_ANSWER = 10
 _MOST_CHARACTERS = 300
 
@@ -159,16 +160,37 @@ def _started(ray: Any, config: RayConfig) -> Iterator[None]:
             folder = stack.enter_context(_session_folder())
             settings |= {"num_cpus": config.workers or num_cores(), "include_dashboard": False}
             settings |= {"_node_ip_address": _LOOPBACK[0], "_temp_dir": folder}
+            stack.enter_context(_other_home(folder))
         try:
             with _sigterm_kept():
                 ray.init(address=config.ray_address or "local", **{**settings, **config.ray_settings})
-        except (RuntimeError, TypeError, ValueError, OSError, ray.exceptions.RayError) as exc:
+        except Exception as exc:  # Ray raises bare ones too, as when its processes do not start in time
             raise _refused_start(exc, config) from exc
         stack.callback(ray.shutdown)
         # What goes wrong is raised; `ray.data` would print each step, and draw bars of its own.
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
+
+
+@contextlib.contextmanager
+def _other_home(folder: str) -> Iterator[None]:
+    """The home folder of processes that are started is `folder`, with a file that says that there is no cloud.
+
+    Without that file Ray asks the addresses of three clouds where it is, even with usage data off. Workers that read
+    photos go back to the real home folder, which `HOME_VARIABLE` names, for its credentials.
+    """
+    Path(folder, _CLUSTER_FILE).write_text("cluster_name: local\nprovider:\n  type: local\n", encoding="utf-8")
+    earlier = os.environ.get("HOME")
+    if earlier is None:  # Windows
+        yield
+        return
+    os.environ |= {"HOME": folder, HOME_VARIABLE: earlier}
+    try:
+        yield
+    finally:
+        os.environ["HOME"] = earlier
+        del os.environ[HOME_VARIABLE]
 
 
 @contextlib.contextmanager

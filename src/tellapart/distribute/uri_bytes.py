@@ -17,6 +17,7 @@ from urllib.request import url2pathname
 
 import pyarrow.fs
 
+from tellapart.distribute.uri_home import restore_home
 from tellapart.errors import ImageError
 from tellapart.photos.files import DiskFile, check_file_size
 from tellapart.translation import gettext as _
@@ -66,6 +67,7 @@ class UriReader:
     """
 
     def __init__(self, base: str) -> None:
+        restore_home()
         self._base = base
         self._buckets: dict[str, Any] = {}
         self._lock = threading.Lock()
