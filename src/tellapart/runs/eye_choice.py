@@ -173,7 +173,8 @@ def _compare(names: Sequence[str], seen: SeenPhotos, config: TransferConfig) -> 
     best = names[0]
     views = dict(zip(names, (seen.embeddings, *seen.further_embeddings), strict=True))
     for name, view in views.items():
-        embeddings = (views[name.removesuffix(MIRRORED)] + view) / 2 if name.endswith(MIRRORED) else view
+        other = views[name.removesuffix(MIRRORED)]
+        embeddings = np.asarray((other + view) / 2, np.float32) if name.endswith(MIRRORED) else view
         if are_same(embeddings):
             return first
         data = HeadData(embeddings, labels.astype(np.int64), groups, len(present))
