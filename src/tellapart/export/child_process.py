@@ -153,3 +153,26 @@ def _read_log(path: Path) -> str:
 def _shorten(text: str) -> str:
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
+
+
+def run_example(script: str, photo: str, target: Target, work_dir: Path, shown: Path, class_name: str) -> None:
+    """Nothing, if the example names this class for the photo, in the last line that it prints.
+
+    Args:
+        script, photo: paths below the working folder.
+        target: of the export.
+        work_dir: the working folder.
+        shown: the folder of the export, as messages name it.
+        class_name: that the photo has by the export.
+
+    Raises:
+        ExportError: it fails, or names another.
+    """
+    printed = run_command([sys.executable, script, photo], target, work_dir, shown).strip().splitlines()
+    if not printed or not printed[-1].startswith(class_name):
+        raise ExportError(
+            _("the example of the export to {target} names another class: {printed!r}. Nothing was written.").format(
+                target=target.name, printed=printed[-1] if printed else ""
+            ),
+            target=target.name,
+        )

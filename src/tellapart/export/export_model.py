@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ConfigError, DatasetError, ExportError, OutputError, TellapartError
-from tellapart.export.child_process import run_apart
+from tellapart.export.child_process import run_apart, run_example
 from tellapart.export.converter_process import (
     ANSWERS_NAME,
     BUNDLE_DIR,
@@ -26,7 +26,6 @@ from tellapart.export.converter_process import (
     PHOTOS_DIR,
     RUNTIME_NAME,
 )
-from tellapart.export.example import run_example
 from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR, bundle_digest, describe_export, describe_left_out
 from tellapart.export.proof import (
     Answers,
@@ -38,7 +37,7 @@ from tellapart.export.proof import (
 )
 from tellapart.export.proof_gates import SMALL_PIXELS
 from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
-from tellapart.export.target import LABELS_NAME, PREPROCESSING_NAME, Target, find_target, to_label
+from tellapart.export.target import EXAMPLE_NAME, LABELS_NAME, PREPROCESSING_NAME, Target, find_target, to_label
 from tellapart.images.gate import read_info
 from tellapart.images.preprocess import encode_png
 from tellapart.images.preprocessing_folder import write_preprocessing
@@ -57,6 +56,8 @@ _MOST_PHOTOS, _MOST_PHOTOS_INT8 = 200, 800
 _MOST_FILES, _MOST_FILES_INT8 = 50, 100
 # Photos of a size that a browser and `predict` decode alike, that the largest difference is taken from.
 _FEWEST_SMALL = 10
+# The photo that the example is run on, below the working folder.
+_PHOTO_NAME = "photo.png"
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,9 @@ def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, fo
     proof = compare_answers(answers, target, photos.kind, sure_threshold(model.selective), runtime)
     if target.is_example_run:
         best = answers.classes(answers.found_by_own[:1])[0]
-        run_example(target, work_dir, folder, model.class_names[int(best)])
+        write_file(work_dir / _PHOTO_NAME, encode_png(np.load(work_dir / PHOTOS_DIR / "0.npy")))
+        script = f"{EXPORT_DIR}/{EXAMPLE_NAME}"
+        run_example(script, _PHOTO_NAME, target, work_dir, folder, model.class_names[int(best)])
     return replace(proof, is_example_run=target.is_example_run)
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import ExportError
-from tellapart.export.example import write_example
-from tellapart.export.target import Conversion, Runner
+from tellapart.export.target import Conversion, Runner, write_example
 from tellapart.networks.backend import keras
 from tellapart.networks.keras_from_onnx import build_keras
 from tellapart.networks.onnx_nodes import PROBABILITIES_NAME

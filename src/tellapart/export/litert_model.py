@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.export.example import write_example
 from tellapart.export.keras_model import keras_of
-from tellapart.export.target import Conversion, Runner
+from tellapart.export.target import Conversion, Runner, write_example
 from tellapart.networks.backend import keras
 from tellapart.networks.onnx_nodes import PROBABILITIES_NAME
 

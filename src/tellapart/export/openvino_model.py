@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.export.example import write_example
-from tellapart.export.target import Conversion, Runner
+from tellapart.export.target import Conversion, Runner, write_example
 from tellapart.heads.onnx_temperature import answering_onnx
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, MAP_NAME, PROBABILITIES_NAME
 

@@ -16,8 +16,7 @@ from tellapart.backbones.onnx_session import describe_runtime, open_session
 from tellapart.backbones.onnx_wire import keep_outputs, output_names
 from tellapart.backbones.quantisation import quantise_network
 from tellapart.errors import ExportError
-from tellapart.export.example import write_example
-from tellapart.export.target import Conversion, Runner
+from tellapart.export.target import Conversion, Runner, write_example
 from tellapart.heads.onnx_temperature import answering_onnx
 from tellapart.networks.onnx_nodes import DISTANCE_NAME, INPUT_NAME, MAP_NAME, PROBABILITIES_NAME
 from tellapart.predict.bundle import Bundle

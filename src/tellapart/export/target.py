@@ -18,12 +18,34 @@ from numpy.typing import NDArray
 from tellapart.errors import DependencyError
 from tellapart.installation import install_extra
 from tellapart.predict.bundle import Bundle
+from tellapart.store import write_file
 from tellapart.translation import gettext as _
 from tellapart.value_checks import check_choice
 
 LABELS_NAME, EXAMPLE_NAME, PREPROCESSING_NAME = "labels.txt", "example.py", "preprocessing"
 # What may go along with the probabilities.
 HEAT_MAPS, NONE_OF_THESE = "heat maps", "none of these"
+
+_EXAMPLE = '''"""Names the class of a photo: `python example.py PHOTO`. Needs NumPy, Pillow and {package}."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+{imports}
+from PIL import Image, ImageOps
+
+here = Path(__file__).resolve().parent
+sys.path.insert(0, str(here / "preprocessing"))
+from preprocess import preprocess
+
+labels = (here / "labels.txt").read_text(encoding="utf-8").splitlines()
+photo = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
+image = preprocess(np.asarray(photo))[np.newaxis]
+{lines}
+best = int(probabilities.argmax())
+print(f"{{labels[best]}} {{probabilities[best]:.4f}}")
+'''
 
 _ROOM = __name__.rpartition(".")[0]
 _CALIBRATION_PHOTOS = 100
@@ -195,3 +217,20 @@ def _is_installed(module: str) -> bool:
 def module_of(target: Target) -> str:
     """The full name of the target's module."""
     return f"{_ROOM}.{target.module}"
+
+
+def write_example(folder: Path, package: str, imports: str, lines: str) -> None:
+    """The folder of an export holds `example.py`.
+
+    Args:
+        folder: of the export.
+        package: what has to be installed, as people call it.
+        imports: a line or several.
+        lines: from `image`, uint8 `(1, height, width, channels)`, and `here`, the folder, to `probabilities`,
+            `(num_classes,)`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = _EXAMPLE.format(package=package, imports=imports, lines=lines)
+    write_file(folder / EXAMPLE_NAME, text.encode())
