@@ -10,7 +10,7 @@ from tellapart.export.proof_gates import differ_in_logits
 from tellapart.export.target import TARGETS
 from tellapart.records import Dial
 
-RUNTIME = {"runtime": "a runtime 1.0", "is_native": True, "processor": "a processor"}
+RUNTIME = {"runtime": "a runtime 1.0", "is_native": True, "processor": "a processor", "speed_ratio": None}
 
 
 def answers_of(sure: list[float], changed: list[float]) -> Answers:
