@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tellapart.runs.job import Run
 
 EXPORT = Path("exports/onnx-int8")
-AGAIN = r" Run `tellapart export .* --to onnx-int8` first\.$"
+AGAIN = r" Export .* to onnx-int8 first\.$"
 
 
 def rewrite(run_dir: Path, **proof: Any) -> None:

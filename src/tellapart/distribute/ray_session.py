@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tellapart.distribute.cluster_watch import answers, cluster_watched
 from tellapart.distribute.uri_home import HOME_VARIABLE
 from tellapart.errors import ClusterError, ConfigError, DependencyError, TellapartError
 from tellapart.installation import install_extra
@@ -103,7 +103,8 @@ def ray_session(config: RayConfig, on_note: Callable[[str], object] = lambda tex
         if not is_ours:
             on_note(_("Whether this Ray cluster sends usage data to the makers of Ray is set by its owner."))
         try:
-            yield config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            with cluster_watched(ray.get_runtime_context().gcs_address):
+                yield config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         except (ray.exceptions.RayError, ConnectionError) as exc:
             cause = getattr(exc, "cause", None)
             raise cause if isinstance(cause, TellapartError) else _cluster_error(exc, address) from exc
@@ -229,18 +230,16 @@ def _check_address(address: str | None) -> None:
     """
     if address is None or address == "auto":
         return
-    host, _colon, port = address.rpartition("://")[2].rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
-    except (OSError, ValueError, OverflowError) as exc:
+    reason = answers(address, _SECONDS_TO_ANSWER)
+    if reason is not None:
         raise ConfigError(
             _(
                 "no Ray cluster answers at `ray_address` {address!r} ({reason}). Give the address that `ray start`"
                 " printed, such as 10.0.0.5:6379."
-            ).format(address=address, reason=getattr(exc, "strerror", None) or exc),
+            ).format(address=address, reason=reason),
             field="ray_address",
             value=address,
-        ) from exc
+        )
 
 
 def _refused_start(exc: Exception, config: RayConfig) -> ConfigError | ClusterError:

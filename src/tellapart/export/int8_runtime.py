@@ -108,9 +108,7 @@ def _check_worth(claim: _Claim, run_dir: Path) -> None:
 def _refused(found: str, run_dir: Path) -> ConfigError:
     """The error for an export that has to be made again."""
     return ConfigError(
-        _("{found} Run `tellapart export {run} --to onnx-int8` first.").format(
-            found=found.format(run=str(run_dir)), run=run_dir
-        ),
+        _("{found} Export {run} to onnx-int8 first.").format(found=found.format(run=str(run_dir)), run=run_dir),
         field="runtime",
         value="int8",
     )

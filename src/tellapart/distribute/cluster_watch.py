@@ -1,0 +1,73 @@
+"""Whether a Ray cluster still answers, asked while a job waits for it.
+
+When the head of a cluster is gone, Ray's own code waits a minute and ends the process without a word. A thread asks
+before that, and interrupts the main thread, which is told the reason in one line.
+"""
+
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+# A head that is busy, or starts again, is given half a minute; Ray gives it one.
+_SECONDS_BETWEEN, _SECONDS_TO_ANSWER, _MOST_FAILURES = 5.0, 5.0, 4
+
+
+class ClusterGoneError(ConnectionError):
+    """The head of the cluster does not answer any more."""
+
+
+def answers(address: str, seconds: float) -> str | None:
+    """`None` if something listens at `HOST:PORT`, else the reason why not.
+
+    Args:
+        address: may begin with `ray://` or the like.
+        seconds: to wait.
+    """
+    host, _colon, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), seconds).close()
+    except (OSError, ValueError, OverflowError) as exc:
+        return str(getattr(exc, "strerror", None) or exc)
+    return None
+
+
+@contextlib.contextmanager
+def cluster_watched(address: str, seconds_between: float = _SECONDS_BETWEEN) -> Iterator[None]:
+    """The block runs as long as the cluster answers; outside the main thread nothing is watched.
+
+    Args:
+        address: of the head, `HOST:PORT`.
+        seconds_between: two questions.
+
+    Raises:
+        ClusterGoneError: it has not answered for four questions.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield
+        return
+    is_done, is_gone = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        num_failures = 0
+        while num_failures < _MOST_FAILURES:
+            if is_done.wait(seconds_between):
+                return
+            num_failures = 0 if answers(address, _SECONDS_TO_ANSWER) is None else num_failures + 1
+        is_gone.set()
+        if main.ident is not None:
+            signal.pthread_kill(main.ident, signal.SIGINT)
+
+    thread = threading.Thread(target=watch, name="cluster-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if is_gone.is_set():
+            raise ClusterGoneError(f"no answer from {address}") from None
+        raise
+    finally:
+        is_done.set()
+        thread.join()
