@@ -10,9 +10,8 @@ from tellapart.distribute.cluster_watch import ClusterGoneError, answers, cluste
 def test_a_cluster_that_is_gone_ends_what_waits_for_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as head:
         address = f"127.0.0.1:{head.getsockname()[1]}"
-        closing = threading.Timer(0.1, head.close)
+        threading.Timer(0.1, head.close).start()
         with pytest.raises(ClusterGoneError, match=address), cluster_watched(address, 0.05):
-            closing.start()
             threading.Event().wait(300)
 
 
