@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 # Some tests import these libraries themselves.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# A shell starts what runs in the background with Ctrl-C ignored, and what ignores it hands that on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import onnx

@@ -1,18 +1,22 @@
 import signal
 import socket
 import threading
+from typing import Any
 
 import pytest
 
 from tellapart.distribute.cluster_watch import ClusterGoneError, answers, cluster_watched
 
 
-def test_a_cluster_that_is_gone_ends_what_waits_for_it() -> None:
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN], ids=["usual", "ignored"])
+def test_a_cluster_that_is_gone_ends_what_waits_for_it(handler: Any) -> None:
+    earlier = signal.signal(signal.SIGINT, handler)
     with socket.create_server(("127.0.0.1", 0)) as head:
         address = f"127.0.0.1:{head.getsockname()[1]}"
         threading.Timer(0.1, head.close).start()
         with pytest.raises(ClusterGoneError, match=address), cluster_watched(address, 0.05):
             threading.Event().wait(300)
+        assert signal.signal(signal.SIGINT, earlier) is handler
 
 
 def test_a_stop_by_the_user_stays_one() -> None:

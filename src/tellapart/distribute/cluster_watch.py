@@ -1,7 +1,7 @@
 """Whether a Ray cluster still answers, asked while a job waits for it.
 
 When the head of a cluster is gone, Ray's own code waits a minute and ends the process without a word. A thread asks
-before that, and interrupts the main thread, which is told the reason in one line.
+before that, and interrupts the main thread by a signal, which raises an error with the reason.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
 # A head that is busy, or starts again, is given half a minute; Ray gives it one.
 _SECONDS_BETWEEN, _SECONDS_TO_ANSWER, _MOST_FAILURES = 5.0, 5.0, 4
@@ -44,11 +45,11 @@ def cluster_watched(address: str, seconds_between: float = _SECONDS_BETWEEN) -> 
     Raises:
         ClusterGoneError: it has not answered for four questions.
     """
-    main = threading.main_thread()
-    if threading.current_thread() is not main:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     is_done, is_gone = threading.Event(), threading.Event()
+    earlier = signal.getsignal(signal.SIGINT)
 
     def watch() -> None:
         num_failures = 0
@@ -57,17 +58,23 @@ def cluster_watched(address: str, seconds_between: float = _SECONDS_BETWEEN) -> 
                 return
             num_failures = 0 if answers(address, _SECONDS_TO_ANSWER) is None else num_failures + 1
         is_gone.set()
-        if main.ident is not None:
-            signal.pthread_kill(main.ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if is_gone.is_set():
+            raise ClusterGoneError(f"no answer from {address}")
+        if callable(earlier):
+            earlier(number, frame)
+        elif earlier is signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    signal.signal(signal.SIGINT, on_signal)
     thread = threading.Thread(target=watch, name="cluster-watch", daemon=True)
     thread.start()
     try:
         yield
-    except KeyboardInterrupt:
-        if is_gone.is_set():
-            raise ClusterGoneError(f"no answer from {address}") from None
-        raise
     finally:
         is_done.set()
         thread.join()
+        signal.signal(signal.SIGINT, earlier)
