@@ -22,6 +22,7 @@ from tellapart.distribute.embedding import embed_list
 from tellapart.distribute.predicting import predict_list
 from tellapart.distribute.ray_session import RayConfig, ray_session
 from tellapart.errors import DatasetError, OutputError
+from tellapart.photos.loading import digest_photo
 from tellapart.predict.bundle import Bundle, write_bundle
 
 # What Ray and its libraries warn of is theirs.
@@ -177,7 +178,9 @@ def test_the_vectors_are_those_of_embed(photos: Path, tmp_path: Path, tiny_backb
     with np.load(tmp_path / "here.npz") as here:
         there = np.array([rows[path]["embedding"] for path in here["paths"]], np.float32)
         np.testing.assert_array_equal(there, here["embeddings"])
-    assert rows["gone.jpg"] == {"embedding": None, "reason": "there is no such file"}
+    assert rows["gone.jpg"] == {"content": None, "embedding": None, "reason": "there is no such file"}
+    first = names(photos)[0]
+    assert rows[first]["content"] == digest_photo(Path(first).read_bytes())
     assert (summary.num_photos, summary.num_skipped) == (NUM_PHOTOS + 1, 1)
 
 
