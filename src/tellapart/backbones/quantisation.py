@@ -48,7 +48,7 @@ def quantise_network(model: onnx.ModelProto, images: NDArray[np.uint8], work_dir
     onnx.save_model(model, float_path)
     # Batch normalisation is multiplied into the kernels, which are then quantised.
     quantization.quant_pre_process(str(float_path), str(fused_path), skip_symbolic_shape=True)
-    fused = onnx.load_model(fused_path)
+    fused: onnx.ModelProto = quantization.quant_utils.load_model_with_shape_infer(fused_path)
     calibrate = quantization.calibrate
     ranges = {
         name: calibrate.TensorData(lowest=low, highest=high) for name, (low, high) in find_ranges(fused, images).items()
