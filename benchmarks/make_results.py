@@ -51,6 +51,17 @@ GROUPS = {
     "step": ("One step of the article's network", "make bench-step"),
     "scratch_step": ("One step of the network of scratch", "make bench-step"),
     "serve": ("Photos over HTTP", "make bench-serve"),
+    "studio": ("Studio with 10,000 photos", "make bench-studio"),
+    "live": ("Studio's model, by photos, and its answers to a camera", "make bench-studio"),
+    "int8": ("The network in 8 bits beside float32", "python benchmarks/bench_int8.py"),
+    "finetune": (
+        "Fine-tuning beside the frozen network, by photos per class and steps",
+        "python benchmarks/bench_finetune.py",
+    ),
+    "export": ("Exports beside the model", "python benchmarks/bench_export.py"),
+    "scale": ("What a photo costs as collections grow", "make bench-scale"),
+    "tune": ("An hour of tuning", "make bench-tune"),
+    "checkouts": ("Before and after a change", "python benchmarks/compare_checkouts.py"),
     "stream_fit": ("A head for embeddings that memory does not hold", "python benchmarks/bench_stream_fit.py"),
     "duplicates": ("Planted near copies, and how long they take to find", "make bench-check"),
 }

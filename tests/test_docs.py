@@ -197,6 +197,12 @@ def test_what_is_generated_is_up_to_date(script: str, load_script: Any) -> None:
     assert [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text] == []
 
 
+def test_every_measurement_is_in_a_table(load_script: Any) -> None:
+    script = load_script("benchmarks/make_results.py")
+    groups = {row["benchmark"].partition(".")[0] for row in script.read_rows(script.BENCHMARKS_DIR / "results.csv")}
+    assert groups - set(script.GROUPS) == set()
+
+
 @pytest.fixture
 def load_script() -> Any:
     """A function from the path of a script in the repository to its module."""
