@@ -328,7 +328,7 @@ def test_ray_calls_nobody_and_leaves_no_files(work_dir: Path, map_bundle: Bundle
     calls = watch(DRIVER, work_dir, RAY_COMMANDS.strip())
     assert find_network_calls(calls) == []
     paths = find_written_paths(calls, work_dir)
-    assert {work_dir / "out/answers/parts.json", work_dir / "out/vectors/parts.json"} <= paths
+    assert {work_dir / "out/answers/_parts.json", work_dir / "out/vectors/_parts.json"} <= paths
     of_ray = ("/tmp/ray-", "/dev/shm/")  # the folder of its sockets, which goes with it, and shared memory
     assert [path for path in list_stray(paths, work_dir, ("out",)) if not path.startswith(of_ray)] == []
     assert not (work_dir / "home/.ray").exists()

@@ -66,7 +66,7 @@ def test_a_half_written_part_is_no_part(tmp_path: Path) -> None:
     (tmp_path / "out" / ".tellapart-abc.partial").write_bytes(b"PAR1")
     with open_part_folder(tmp_path / "out", MAKER) as folder:
         assert folder.num_found == 1
-    assert sorted(os.listdir(tmp_path / "out")) == ["part-000000.parquet", MARKER_NAME]
+    assert sorted(os.listdir(tmp_path / "out")) == [MARKER_NAME, "part-000000.parquet"]
 
 
 @pytest.mark.parametrize("other", [{"model": "second"}, {"settings": {}}], ids=["model", "settings"])

@@ -1,6 +1,6 @@
 """A folder of Parquet parts, written one by one, in which a killed job continues where it was.
 
-A part is whole or absent. `parts.json` says what made them, so that the answers of two models are never mixed. Which
+A part is whole or absent. `_parts.json` says what made them, so that the answers of two models are never mixed. Which
 addresses are done is told by two hashes of 64 bits each: 160 MB for 10 million.
 """
 
@@ -23,7 +23,8 @@ from tellapart.store import remove_partials, to_json_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json
 
-MARKER_NAME = "parts.json"
+# What reads all Parquet files of a folder passes over names that begin so.
+MARKER_NAME = "_parts.json"
 _PATTERN = "part-*.parquet"
 # What a kill costs at most: the photos of a part that is not written yet.
 ROWS_A_PART, SECONDS_A_PART = 20_000, 60.0
