@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from tellapart.translation import gettext as _
+
 # A head that is busy, or starts again, is given half a minute; Ray gives it one.
 _SECONDS_BETWEEN, _SECONDS_TO_ANSWER, _MOST_FAILURES = 5.0, 5.0, 4
 
@@ -62,7 +64,7 @@ def cluster_watched(address: str, seconds_between: float = _SECONDS_BETWEEN) -> 
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if is_gone.is_set():
-            raise ClusterGoneError(f"no answer from {address}")
+            raise ClusterGoneError(_("no answer from {address}").format(address=address))
         if callable(earlier):
             earlier(number, frame)
         elif earlier is signal.SIG_DFL:

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
+from ray.tune.stopper import NoopStopper
 
 from tellapart.config import RecipeConfig
 from tellapart.errors import TellapartError
@@ -159,6 +160,10 @@ class TrialKeeper(tune.Callback):
         self._reports: dict[str, dict[int, float]] = {}
         self._is_hopeless = False
 
+    def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
+        """Ray writes the callbacks down, to go on after a crash by itself; what goes on here is the study."""
+        return tune.Callback, ()
+
     def stop_all(self) -> bool:
         """Whether the trials that still run are to end."""
         if self._is_default:
@@ -214,6 +219,10 @@ class _AllStopper(tune.Stopper):
 
     def __init__(self, keeper: TrialKeeper) -> None:
         self._keeper = keeper
+
+    def __reduce__(self) -> tuple[type[NoopStopper], tuple[()]]:
+        """As for `TrialKeeper`."""
+        return NoopStopper, ()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
