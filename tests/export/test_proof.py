@@ -51,14 +51,14 @@ def test_a_temperature_that_is_missing_is_as_much_of_the_logits(temperature: flo
 
 
 def test_large_photos_count_in_the_mean_and_their_copies_each() -> None:
-    answers = replace(answers_of([0.9, 0.8], [0.88, 0.79]), is_large=np.array([True, True]))
+    answers = replace(answers_of([0.9, 0.8], [0.88, 0.79]), is_otherwise=np.array([True, True]))
     assert prove(answers, "web").failures == ()
     copies = (answers.expected[:1], answers.expected[:1] + np.array([[-0.002, 0.002]], np.float32), ("photo.jpg",))
     assert "'photo.jpg'" in prove(replace(answers, copies=copies), "web").failures[0]
 
 
 def test_a_copy_that_cannot_be_read_is_a_difference() -> None:
-    answers = replace(answers_of([0.9], [0.9]), is_large=np.array([True]))
+    answers = replace(answers_of([0.9], [0.9]), is_otherwise=np.array([True]))
     copies = (answers.expected, np.full((1, 2), np.nan, np.float32), ("photo.jpg",))
     assert prove(replace(answers, copies=copies), "web").failures
 

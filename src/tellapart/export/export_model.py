@@ -38,6 +38,7 @@ from tellapart.export.proof import (
 from tellapart.export.proof_gates import SMALL_PIXELS
 from tellapart.export.proof_photos import ProofPhotos, calibration_images, decode_proof_photos, find_proof_photos
 from tellapart.export.target import EXAMPLE_NAME, LABELS_NAME, PREPROCESSING_NAME, Target, find_target, to_label
+from tellapart.formats.png_chunks import has_colours_in_numbers
 from tellapart.images.gate import read_info
 from tellapart.images.preprocess import encode_png
 from tellapart.images.preprocessing_folder import write_preprocessing
@@ -196,16 +197,16 @@ def _convert(target: Target, model: Model, work_dir: Path, folder: Path) -> None
 
 def _prove(target: Target, model: Model, photos: ProofPhotos, work_dir: Path, folder: Path) -> Proof:
     used, rows = _write_photos(work_dir, model, photos.photos)
-    is_large = _write_originals(work_dir, photos.photos, rows) if target.takes_files else None
-    copied = [] if is_large is None else _write_copies(work_dir, is_large)
+    is_otherwise = _write_originals(work_dir, photos.photos, rows) if target.takes_files else None
+    copied = [] if is_otherwise is None else _write_copies(work_dir, is_otherwise)
     run_apart("run", target, work_dir, folder)
     arrays, runtime = read_answers(work_dir / ANSWERS_NAME, work_dir / RUNTIME_NAME, target)
     check_class_names(runtime, model.class_names, target)
     answers = _make_answers(model, photos.photos, used, rows, arrays)
-    if is_large is not None and runtime["is_native"]:
+    if is_otherwise is not None and runtime["is_native"]:
         paths = tuple(answers.paths[number] for number in copied)
         copies = (answers.expected[copied], arrays["probabilities"][len(rows) :], paths) if copied else None
-        answers = _without_unread(replace(answers, is_large=is_large, copies=copies), target)
+        answers = _without_unread(replace(answers, is_otherwise=is_otherwise, copies=copies), target)
     proof = compare_answers(answers, target, photos.kind, sure_threshold(model.selective), runtime)
     if target.is_example_run:
         best = answers.classes(answers.found_by_own[:1])[0]
@@ -234,25 +235,29 @@ def _make_answers(
 
 
 def _write_originals(work_dir: Path, photos: PhotoSet, rows: list[int]) -> NDArray[np.bool_]:
-    """Writes the photos as they are, by number; which of them `predict` decodes at another size than a browser."""
+    """Writes the photos as they are, by number; which of them a browser decodes otherwise than `predict`.
+
+    Large JPEGs it decodes at their full size, and the colours that a PNG states by numbers it may not apply.
+    """
     (work_dir / FILES_DIR).mkdir()
-    is_large = np.zeros(len(rows), np.bool_)
+    is_otherwise = np.zeros(len(rows), np.bool_)
     for number, row in enumerate(rows):
         data = photos.read(row)
         info = read_info(data, photos.limits)
-        is_large[number] = info.format == "JPEG" and info.height * info.width > SMALL_PIXELS
+        is_reduced = info.format == "JPEG" and info.height * info.width > SMALL_PIXELS
+        is_otherwise[number] = is_reduced or (info.format == "PNG" and has_colours_in_numbers(data))
         write_file(work_dir / FILES_DIR / f"{number}{Path(photos.paths[row]).suffix}", data)
-    return is_large
+    return is_otherwise
 
 
-def _write_copies(work_dir: Path, is_large: NDArray[np.bool_]) -> list[int]:
-    """Writes PNG copies of large photos at the size that `predict` decodes, behind the others; their numbers.
+def _write_copies(work_dir: Path, is_otherwise: NDArray[np.bool_]) -> list[int]:
+    """Writes PNG copies of such photos as `predict` decodes them, behind the others; their numbers.
 
-    They are there for the gate of single photos, which the others of a collection of large photos are not held to.
+    They are there for the gate of single photos, which a collection of such photos is not held to otherwise.
     """
-    num_wanted = max(0, _FEWEST_SMALL - int((~is_large).sum()))
-    numbers: list[int] = np.flatnonzero(is_large)[:num_wanted].tolist()
-    for place, number in enumerate(numbers, start=len(is_large)):
+    num_wanted = max(0, _FEWEST_SMALL - int((~is_otherwise).sum()))
+    numbers: list[int] = np.flatnonzero(is_otherwise)[:num_wanted].tolist()
+    for place, number in enumerate(numbers, start=len(is_otherwise)):
         png = encode_png(np.load(work_dir / PHOTOS_DIR / f"{number}.npy"))
         write_file(work_dir / FILES_DIR / f"{place}.png", png)
     return numbers
@@ -281,7 +286,7 @@ def _without_unread(answers: Answers, target: Target) -> Answers:
         labels=None if answers.labels is None else answers.labels[is_read],
         paths=tuple(path for path, is_there in zip(answers.paths, is_read, strict=True) if is_there),
         seconds=answers.seconds[is_read],
-        is_large=None if answers.is_large is None else answers.is_large[is_read],
+        is_otherwise=None if answers.is_otherwise is None else answers.is_otherwise[is_read],
         num_unread=int((~is_read).sum()),
     )
 

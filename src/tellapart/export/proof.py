@@ -40,10 +40,10 @@ class Answers:
         paths: of the photos.
         seconds: an answer took, `(n,)`.
         dial: the one that the model answers by, with the names of its classes; `None` for the most probable class.
-        is_large: which photos the target decodes at another size than `predict`; `(n,)`, or `None` for none.
+        is_otherwise: which photos the target decodes otherwise than `predict`, as large ones; `(n,)`; `None` for none.
         num_unread: photos that it could not read, which are in none of these.
-        copies: what both say of copies of large photos at the size of `predict`: expected and found, `(m, num_classes)`
-            each, and the paths of the photos; `None` where there are none.
+        copies: what both say of copies of such photos, as `predict` decodes them: expected and found,
+            `(m, num_classes)` each, and the paths of the photos; `None` where there are none.
     """
 
     expected: _Numbers
@@ -54,7 +54,7 @@ class Answers:
     paths: tuple[str, ...]
     seconds: NDArray[np.float64]
     dial: tuple[Dial, tuple[str, ...]] | None = None
-    is_large: NDArray[np.bool_] | None = None
+    is_otherwise: NDArray[np.bool_] | None = None
     num_unread: int = 0
     copies: tuple[_Numbers, _Numbers, tuple[str, ...]] | None = None
 
@@ -184,9 +184,9 @@ def compare_answers(
 
 def _decoded_alike(answers: Answers) -> tuple[_Numbers, _Numbers]:
     """What was found and expected for photos that both sides decode alike: small ones, and copies of large ones."""
-    if answers.is_large is None:
+    if answers.is_otherwise is None:
         return answers.found, answers.expected
-    found, expected = answers.found[~answers.is_large], answers.expected[~answers.is_large]
+    found, expected = answers.found[~answers.is_otherwise], answers.expected[~answers.is_otherwise]
     if answers.copies is None:
         return found, expected
     is_read = np.isfinite(answers.copies[1]).all(axis=1)
@@ -195,7 +195,7 @@ def _decoded_alike(answers: Answers) -> tuple[_Numbers, _Numbers]:
 
 def _find_worst(answers: Answers, differences: NDArray[np.float64]) -> tuple[float, str]:
     """The largest difference where none is expected, and its photo; of large photos that of their copies."""
-    large = np.zeros(len(differences), np.bool_) if answers.is_large is None else answers.is_large
+    large = np.zeros(len(differences), np.bool_) if answers.is_otherwise is None else answers.is_otherwise
     rows = np.where(large, 0, differences.max(axis=1))
     worst = float(rows.max()), answers.paths[int(rows.argmax())]
     if answers.copies is None:

@@ -60,6 +60,11 @@ def read_png_header(data: bytes) -> PngHeader:
     )
 
 
+def has_colours_in_numbers(data: bytes) -> bool:
+    """Whether a PNG says by numbers, and not by a profile, that its colours are not those of sRGB."""
+    return bool(read_png_header(data).profile) and all(kind != b"iCCP" for kind, _start, _size in _chunks(data))
+
+
 def as_rgba(data: bytes) -> bytes:
     """A PNG of grey and alpha in 16 bits as one of RGBA in 8: the same bytes, and so the same filters."""
     body = data[12:24] + b"\x08" + bytes([_RGB_ALPHA]) + data[26:29]
