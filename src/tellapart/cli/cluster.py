@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+from tellapart.cli.output import list_classes, make_console, print_line, print_note, print_skipped
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
@@ -79,7 +79,7 @@ def print_job(summary: "JobSummary", out: Path, counts: Mapping[str, int]) -> No
     """Prints what was done of a list, what was passed over, and what cannot be read."""
     console = make_console()
     num_read = summary.num_photos - summary.num_skipped
-    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(counts.items()))
+    parts = list_classes(dict(sorted(counts.items())))
     said = _("{photos}: {classes}") if parts else _("{photos} done")
     print_line(console, said.format(photos=count_photos(num_read), classes=parts))
     if summary.num_passed:

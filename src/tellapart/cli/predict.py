@@ -16,7 +16,7 @@ from tellapart.cli.options import (
     UriColumn,
     Workers,
 )
-from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+from tellapart.cli.output import list_classes, make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import count_photos
@@ -147,7 +147,7 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         )
     for _row, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {describe_answer(item)}")
-    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
+    parts = list_classes(dict(sorted(summary.counts.items())))
     said = _("{photos}: {classes}").format(photos=count_photos(summary.counts.total()), classes=parts)
     print_line(console, said)
     for note in summary.notes:

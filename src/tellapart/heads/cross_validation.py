@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from tellapart.heads.embedding_rows import EmbeddingRows
 from tellapart.heads.head_data import HeadData
 from tellapart.heads.linear_models import (
     FITS,
@@ -70,7 +71,8 @@ class CrossValidation:
     def __init__(
         self, data: HeadData, held_out: Sequence[NDArray[np.bool_]], class_weights: NDArray[np.float64] | None
     ) -> None:
-        self._held_out, self._vectors = held_out, even_out_lengths(data.embeddings)
+        self._held_out = held_out
+        self._vectors = EmbeddingRows.of(data.embeddings).changed(even_out_lengths)
         self._examples = make_examples(
             self._vectors, data.labels, data.num_classes, is_corrected=class_weights is not None
         )
@@ -89,7 +91,7 @@ class CrossValidation:
         def fit_fold(held_out: NDArray[np.bool_]) -> list[_FLOATS]:
             examples = self._examples.take(~held_out)
             models = [model for name, strengths in tried.items() for model in FITS[name](examples, strengths)]
-            return [model.logits(self._vectors[held_out]) for model in models]
+            return [model.logits(self._vectors.take(held_out)) for model in models]
 
         if not self._held_out:
             nothing = np.zeros((0, self._examples.num_classes), np.float32)
@@ -104,7 +106,7 @@ class CrossValidation:
 
     def logits_of(self, model: LinearModel) -> _FLOATS:
         """The logits of the photos held out by a model that learnt from none of the photos, as `logits` has them."""
-        return model.logits(self._vectors[self.rows])
+        return model.logits(self._vectors.take(self.rows))
 
     def fit(self, name: str, strengths: Sequence[float | None]) -> LinearModel:
         """The last model of these strengths, fitted to all photos."""

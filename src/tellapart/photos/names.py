@@ -164,10 +164,12 @@ class PortablePaths:
         for source in map(printable, sources):
             if os.path.isabs(source):
                 self._add(_root_of(source), taken)
+        self._name_of = dict(reversed(self._roots))
         strange = [os.path.dirname(path) for path in paths if os.path.isabs(path) and self._find(path) is None]
         if strange:
             self._add(os.path.commonpath(strange), taken)
         self._roots.sort(key=lambda item: -len(item[0]))
+        self._name_of = dict(reversed(self._roots))
 
     def __call__(self, path: str) -> str:
         """The path from the source on."""
@@ -187,14 +189,13 @@ class PortablePaths:
         return text
 
     def _find(self, path: str) -> tuple[str, str] | None:
-        return next(
-            (
-                (root, name)
-                for root, name in self._roots
-                if path == root or path.startswith(root.rstrip(os.sep) + os.sep)
-            ),
-            None,
-        )
+        """The root that a path is in, and its name: the path itself, or the nearest folder above it."""
+        here, below = path, ""
+        while here != below:
+            if here in self._name_of:
+                return here, self._name_of[here]
+            here, below = os.path.dirname(here), here
+        return ("", self._name_of[""]) if "" in self._name_of else None
 
     def _add(self, root: str, taken: set[str]) -> None:
         base = os.path.basename(root) or "photos"
