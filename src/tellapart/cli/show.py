@@ -78,9 +78,9 @@ def _print_classes(console: "Console", counts: Mapping[str, int]) -> None:
     rows = [(name, f"{counts[name]:,}") for name in (*ordered[:_NUM_AT_ENDS], *ordered[-_NUM_AT_ENDS:])]
     rows.insert(_NUM_AT_ENDS, (f"... {said.format(num=num_left)} ...", ""))
     print_table(console, (_("class"), _("photos")), rows)
-    said = _("{classes}, each with {fewest:,} to {most:,} photos. `out` writes all of them to show.json.")
+    said = _("{classes}, each with {fewest:,} to {most:,} photos. --out writes all of them to show.json.")
     told = said.format(classes=count_classes(len(ordered)), fewest=counts[ordered[-1]], most=counts[ordered[0]])
-    print_line(console, with_flags(told))
+    print_line(console, told)
 
 
 def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:
