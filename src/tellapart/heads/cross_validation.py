@@ -47,7 +47,7 @@ def on_one_core(
     """
 
     @wraps(work)
-    def run(data: HeadData, *rest: _Rest.args, **settings: _Rest.kwargs) -> _Answer:
+    def run(data: HeadData, /, *rest: _Rest.args, **settings: _Rest.kwargs) -> _Answer:
         with threadpool_limits(limits=1 if len(data.labels) < _FEWEST_SHARED_OUT else None, user_api="blas"):
             return work(data, *rest, **settings)
 

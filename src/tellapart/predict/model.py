@@ -38,9 +38,9 @@ from tellapart.translation import gettext as _
 from tellapart.value_checks import check_choice
 
 RUNTIMES = ("float32", "int8")
-# Photos a thread predicts at once, at most. With more, what lies between the layers leaves the cache of a core, and takes
-# more memory. 96 photos at 288 pixels, seconds of both cores and peak: 1.97 s and 267 MB with 2 at once, 2.0 s and 350 MB
-# with 4, 2.15 s and 490 MB with 8; their maps 2.1 s and 460 MB, 2.2 s and 630 MB, 2.5 s and 910 MB (2026-11-28, n = 2).
+# Photos a thread predicts at once, at most. With more, what lies between the layers leaves the cache of a core, and
+# takes more memory. 96 photos at 288 pixels, seconds of both cores and peak: 1.97 s and 267 MB with 2 at once, 2.0 s
+# and 350 MB with 4, 2.15 s and 490 MB with 8; their maps 2.1, 2.2 and 2.5 s, 460, 630 and 910 MB (2026-11-28, n = 2).
 _BATCH_SIZE = 2
 # How far a sum of float32 or float16 may be from 1, and a probability from one half.
 _LARGEST_ERROR, _HALF = 0.01, 0.51
