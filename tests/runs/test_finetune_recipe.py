@@ -90,15 +90,22 @@ def test_the_model_answers_as_what_was_trained_does(tuned: Run) -> None:
     assert metrics_of(tuned)["onnx_largest_difference"] < 1e-3
 
 
-def test_what_is_not_better_is_answered_with_the_pretrained_network(frozen: Run, train_here: TrainHere) -> None:
-    transferred = train_here(
-        config=tellapart.TransferConfig(backbone=CONFIG.backbone, folds=3, validation_fraction=0.2)
-    )
-    decided = metrics_of(frozen)["fine_tuning"]
+@pytest.mark.parametrize("fraction", [None, 0.3])
+def test_what_is_not_better_is_answered_as_by_the_recipe_transfer(
+    train_here: TrainHere, fraction: float | None
+) -> None:
+    frozen = train_here(NOT_KEPT, config=replace(CONFIG, validation_fraction=fraction))
+    config = tellapart.TransferConfig(backbone=CONFIG.backbone, folds=3, validation_fraction=fraction)
+    transferred = train_here(config=config)
+    files = ("model.onnx", "split.csv", "fingerprints.bin", "predictions.csv")
 
-    assert not decided["is_kept"]
-    assert (frozen.run_dir / "model.onnx").read_bytes() == (transferred.run_dir / "model.onnx").read_bytes()
+    assert not metrics_of(frozen)["fine_tuning"]["is_kept"]
+    assert frozen.is_cross_validated == transferred.is_cross_validated == (fraction is None)
     assert frozen.validation == transferred.validation
+    assert metrics_of(frozen)["num_train"] == metrics_of(transferred)["num_train"]
+    assert [(frozen.run_dir / name).read_bytes() for name in files] == [
+        (transferred.run_dir / name).read_bytes() for name in files
+    ]
 
 
 @pytest.mark.parametrize("name", ["tuned", "frozen"])

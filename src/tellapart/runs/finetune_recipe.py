@@ -153,23 +153,24 @@ class FinetuneRecipe(HeadRecipe):
 
         When the user stops the trainings, it is the pretrained one too, and a later run goes on with them.
         """
-        head = self._fit_head(checkup, split)
-        frozen = self._finish(head, checkup, split)
         if not self._num_views:
             said = _("Fine-tuning was not tried. It needs {num} different photos, and 2 of each class.")
-            return self._keep_frozen(frozen, FineTuningChoice(False, said.format(num=_FEWEST)))
+            return self._keep_frozen(checkup, FineTuningChoice(False, said.format(num=_FEWEST)))
         try:
-            choice = self._try_halves(checkup, split)
-            if not choice[0].is_kept:
-                return self._keep_frozen(frozen, choice[0])
-            return self._tune_all(head, checkup, split, frozen, *choice)
+            choice, trials = self._try_halves(checkup, split)
+            if not choice.is_kept:
+                return self._keep_frozen(checkup, choice)
+            return self._tune_all(checkup, split, choice, trials)
         except KeyboardInterrupt:
             said = _("Fine-tuning was stopped before it was decided on. The model has the pretrained network.")
-            return replace(self._keep_frozen(frozen, FineTuningChoice(False, said)), is_stopped=True)
+            return replace(self._keep_frozen(checkup, FineTuningChoice(False, said)), is_stopped=True)
 
-    def _keep_frozen(self, frozen: Fitted, choice: FineTuningChoice) -> Fitted:
+    def _keep_frozen(self, checkup: Checkup, choice: FineTuningChoice) -> Fitted:
+        """What the recipe `transfer` makes of the photos, which need not be kept apart for a decision any more."""
         self._job.watcher.on_note(choice.sentence)
-        return replace(frozen, metrics={**frozen.metrics, "fine_tuning": choice.to_json()})
+        split = super().split(checkup)
+        frozen = super().fit(checkup, split)
+        return replace(frozen, split=split, metrics={**frozen.metrics, "fine_tuning": choice.to_json()})
 
     def _try_halves(self, checkup: Checkup, split: Split) -> tuple[FineTuningChoice, list[FoldTrial]]:
         """Whether fine-tuning pays, and what both trainings say."""
@@ -218,17 +219,10 @@ class FinetuneRecipe(HeadRecipe):
             num_steps=tuned.num_steps,
         )
 
-    def _tune_all(
-        self,
-        head: FittedHead,
-        checkup: Checkup,
-        split: Split,
-        frozen: Fitted,
-        choice: FineTuningChoice,
-        trials: list[FoldTrial],
-    ) -> Fitted:
+    def _tune_all(self, checkup: Checkup, split: Split, choice: FineTuningChoice, trials: list[FoldTrial]) -> Fitted:
         """The network fine-tuned on all photos that train, as a model of the same form."""
-        data = head_data(checkup, split.train)
+        head, data = self._fit_head(checkup, split), head_data(checkup, split.train)
+        frozen = self._measure(checkup, split, head, data)
         seconds = self._seconds_left()
         if seconds is not None:
             seconds = max(seconds, _LEAST_SECONDS)
@@ -245,7 +239,7 @@ class FinetuneRecipe(HeadRecipe):
         self._job.watcher.on_stage(_("making the model, and comparing its answers with the trained ones"))
         fitted = self._export(self._open_tuned(network), seen_anew, new_head, novelty, measurement)
         self._job.watcher.on_note(choice.sentence)
-        tested = None if frozen.measurement is None else frozen.measurement.evaluation
+        tested = None if frozen is None else frozen.evaluation
         choice = replace(
             choice,
             num_steps=(*choice.num_steps, tuned.num_steps),

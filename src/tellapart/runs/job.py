@@ -60,6 +60,7 @@ class Fitted:
         history: one record an epoch; empty where nothing is trained in epochs.
         is_stopped: the user stopped it before its last epoch.
         seconds_before: seconds that the epochs took which it had when it was resumed.
+        split: what it was trained and measured on, where that is not the split that the recipe was given; else `None`.
     """
 
     bundle: "Bundle"
@@ -70,6 +71,7 @@ class Fitted:
     history: tuple[EpochRecord, ...] = ()
     is_stopped: bool = False
     seconds_before: float = 0.0
+    split: "Split | None" = None
 
 
 class Recipe(Protocol):

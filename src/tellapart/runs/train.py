@@ -131,13 +131,15 @@ def train_job(job: TrainJob, recipe: Recipe) -> Run:
     run_file = replace(recipe.run_file(checkup), dial=job.dial)
     begin_run(job.run_dir, run_file, job.resumed)
     portable = photos.portable()
-    write_split(job.run_dir, portable, split, checkup.seen.digests, checkup.group_numbers)
-    write_fingerprints(job.run_dir, checkup, split)
+    _write_parts(job.run_dir, portable, checkup, split)
     write_skipped(job.run_dir, portable.skipped)
     numbers = (len(photos.skipped), len(split.train), len(split.validation))
     job.watcher.on_prepared(PreparedRecord(photos.counts(), *numbers))
     job.watcher.on_checked(checkup.findings)
     fitted = _with_dial(job, recipe.fit(checkup, split))
+    if fitted.split is not None:
+        split = fitted.split
+        _write_parts(job.run_dir, portable, checkup, split)
     assessment = assess(checkup, fitted.measurement)
     metrics = _metrics(run_file.config, checkup, split, fitted) | assessment.to_json()
     job.watcher.on_stage(_("writing the model"))
@@ -167,6 +169,12 @@ def train_job(job: TrainJob, recipe: Recipe) -> Run:
         steps=assessment.steps,
         dial=fitted.bundle.dial,
     )
+
+
+def _write_parts(run_dir: Path, portable: PhotoSet, checkup: Checkup, split: Split) -> None:
+    """Which photos train and which are held out, and the fingerprints by which they are known again."""
+    write_split(run_dir, portable, split, checkup.seen.digests, checkup.group_numbers)
+    write_fingerprints(run_dir, checkup, split)
 
 
 def check_can_train(*, is_tuned: bool = False) -> None:
