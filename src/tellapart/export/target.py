@@ -52,6 +52,8 @@ _CALIBRATION_PHOTOS = 100
 # TensorFlow's converter runs each of them by a slow interpreter.
 _FEW_CALIBRATION_PHOTOS = 60
 _LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
+# One thread: on a busy machine threads spend most of their time on waiting for each other, layer by layer.
+_ON_TORCH = {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
 _ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
@@ -133,13 +135,14 @@ _ALL = (
         "keras_model",
         needs={"keras": "train", "torch": "train", "onnx": "train"},
         holds=frozenset({HEAT_MAPS}),
-        environment={"KERAS_BACKEND": "torch"},
+        environment=_ON_TORCH,
     ),
     Target(
         "coreml",
         "coreml_model",
         needs={"coremltools": "coreml", "torch": "train", "onnx": "train"},
         holds=_ALL_OUTPUTS,
+        environment=_ON_TORCH,
         is_example_run=False,
     ),
     Target("triton", "triton_repository", holds=_ALL_OUTPUTS, is_example_run=False),
