@@ -221,7 +221,11 @@ DNS_PORT = "53"
 
 
 def find_network_calls(calls: list[str]) -> list[str]:
-    """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one."""
+    """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one.
+
+    A netlink socket speaks with the kernel alone. One for datagrams is nothing as long as it is given no address: to
+    connect it, or to send by it, takes one.
+    """
     found = []
     for call in calls:
         name = call.partition("(")[0]
@@ -229,9 +233,8 @@ def find_network_calls(calls: list[str]) -> list[str]:
         hosts = [v4 or v6 for v4, v6, _ in parts if v4 or v6]
         is_foreign = any(not LOOPBACK.fullmatch(host) for host in hosts)
         is_lookup = any(port == DNS_PORT for *_, port in parts)
-        is_other_family = name == "socket" and not re.match(r"socket\(AF_(UNIX|LOCAL|INET|INET6),", call)
-        is_datagram = name == "socket" and re.match(r"socket\(AF_INET6?, SOCK_DGRAM", call) is not None
-        if is_foreign or is_lookup or is_other_family or is_datagram:
+        is_other_family = name == "socket" and not re.match(r"socket\(AF_(UNIX|LOCAL|INET|INET6|NETLINK),", call)
+        if is_foreign or is_lookup or is_other_family:
             found.append(call)
     return found
 
@@ -367,6 +370,23 @@ def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:
     found = find_network_calls(watch(code, work_dir))
     assert any("198.51.100.7" in call for call in found)
     assert not any("127.0.0.1" in call and "htons(53)" not in call for call in found)
+
+
+def test_a_datagram_would_be_found(work_dir: Path) -> None:
+    code = (
+        "import contextlib\n"
+        "from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket\n"
+        "socket(AF_INET, SOCK_DGRAM).close()\n"
+        "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendto(b'a', ('198.51.100.7', 9))\n"
+        "with contextlib.suppress(OSError): socket(AF_INET6, SOCK_DGRAM).connect(('2001:db8::7', 9))\n"
+        "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendmsg([b'a'], (), 0, ('198.51.100.8', 9))\n"
+    )
+    found = find_network_calls(watch(code, work_dir))
+    assert re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found)) == [
+        "198.51.100.7",
+        "2001:db8::7",
+        "198.51.100.8",
+    ]
 
 
 def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
