@@ -176,9 +176,9 @@ def _not_sure_note(bundle: Bundle, least: float | None) -> str:
     if point is None:
         return ""
     answered, measured = f"{point.num_answered:,}", count_photos(bundle.selective[0].num_answered)
-    return _(
-        "Of {photos} that it had not seen, the model answers {answered}. {wrong} of these answers are wrong."
-    ).format(photos=measured, answered=answered, wrong=f"{point.num_wrong:,}")
+    return _("Of {photos} that it had not seen, the model answers {answered}, {wrong} of them wrongly.").format(
+        photos=measured, answered=answered, wrong=f"{point.num_wrong:,}"
+    )
 
 
 def _none_of_these_choices(bundle: Bundle) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
+from tellapart.predict.int8_export import read_int8_export
 from tellapart.records import Dial, Prediction
 from tellapart.translation import gettext as _
 from tellapart.value_checks import check_choice
@@ -364,11 +365,8 @@ def load(run: str | Path, runtime: str = "float32") -> Model:
     """
     check_choice("runtime", runtime, RUNTIMES)
     try:
-        if runtime == "int8":
-            # The room of exports lies above this one.
-            model: Model = import_module(f"{__name__.partition('.')[0]}.export.int8_runtime").load_int8(Path(run))
-            return model
-        return Model(read_bundle(Path(run)), path=Path(run))
+        read = read_int8_export if runtime == "int8" else read_bundle
+        return Model(read(Path(run)), path=Path(run))
     except BundleError as exc:
         exc.path = exc.path or str(run)
         raise
