@@ -5,8 +5,11 @@ and embeds them, and writes a part; the bucket, the network of each machine and 
 all of them, each no faster than it can. Then one machine reads the embeddings twice and fits the head. What a photo
 takes is measured (the newest rows of `results.csv`); what machines can and cost is assumed, in `ASSUMED`. Some machines
 are slow, and some are taken away. Each row is the median of several draws.
+
+A second table is the plan for lists that `bench_cluster.py` worked through, beside what they took.
 """
 
+import csv
 import heapq
 import itertools
 import statistics
@@ -21,6 +24,8 @@ HEADER = (
     *("photos", "kind", "machines", "hours", "core_hours", "read_tb", "parts_tb", "head_hours", "compute_usd"),
     *("requests_usd", "storage_usd_a_month", "busiest", "its_share", "second", "its_share_too", "n"),
 )
+CHECKED_HEADER = ("photos", "workers", "planned_core_s", "measured_core_s", "measured_by_planned")
+CHECKED_PATH = BENCHMARKS_DIR / "tables/scale-checked.csv"
 NUM_PHOTOS, MACHINES = (10_000_000, 1_000_000_000), (1, 10, 100, 1_000)
 # Kind of photo to its bytes, and to the benchmark that says how many of them two cores predict in a second.
 KINDS = {"small (25 KB)": 25e3, "phone (3 MB)": 3e6}
@@ -173,5 +178,29 @@ def table(num_draws: int) -> Iterator[tuple[object, ...]]:
         )
 
 
+def checked() -> Iterator[tuple[object, ...]]:
+    """The plan beside the measurements, both in seconds of a core.
+
+    The plan takes the start from the shortest list with Ray, and what a photo takes from `predict` without Ray.
+    """
+    newest = {row["benchmark"]: float(row["median"]) for row in read_rows(BENCHMARKS_DIR / "results.csv")}
+    measured: dict[str, dict[int, float]] = {}
+    for name, value in newest.items():
+        group, way, *rest = name.split(".")
+        if group == "cluster" and rest[-1] == "cpu":
+            measured.setdefault(way, {})[int(rest[0])] = value
+    alone = measured.pop("alone")
+    fewest, most = min(alone), max(alone)
+    photo = (alone[most] - alone[fewest]) / (most - fewest)
+    for way, found in sorted(measured.items()):
+        for num_photos in sorted(found)[1:]:
+            planned = found[fewest] + (num_photos - fewest) * photo
+            ratio = found[num_photos] / planned
+            shown = (f"{planned:.1f}", f"{found[num_photos]:.1f}", f"{ratio:.2f}")
+            yield (num_photos, way.removeprefix("ray"), *shown)
+
+
 if __name__ == "__main__":
     write_simulation(__doc__, "scale.csv", HEADER, table, num_draws=3)
+    with CHECKED_PATH.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([CHECKED_HEADER, *checked()])

@@ -138,6 +138,14 @@ def claim_dir(path: Path, marker: str, setting: str = "out") -> None:
         raise _refused_dir(path, exc, setting) from exc
 
 
+def lock_name_of(marker: str) -> str:
+    """The name of the lock of a folder with this marker.
+
+    Where the marker begins with `_` the lock does too: readers of a folder of Parquet files pass over such names.
+    """
+    return f"_{LOCK_NAME}" if marker.startswith("_") else LOCK_NAME
+
+
 def check_dir(path: Path, marker: str, setting: str = "out") -> None:
     """Nothing, if `claim_dir` would take the folder; it is not made, so that a wrong photo leaves no empty folder.
 
@@ -145,7 +153,8 @@ def check_dir(path: Path, marker: str, setting: str = "out") -> None:
         OutputError: it holds something else, or cannot be made.
     """
     try:
-        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
+        own = (LOCK_NAME, lock_name_of(marker))
+        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name not in own]
     except FileNotFoundError:
         names = []
     except NotADirectoryError as exc:
