@@ -217,11 +217,13 @@ DNS_PORT = "53"
 def find_network_calls(calls: list[str]) -> list[str]:
     """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one.
 
-    A netlink socket speaks with the kernel alone. One for datagrams is nothing as long as it is given no address: to
-    connect it, or to send by it, takes one.
+    A netlink socket speaks with the kernel alone, of the addresses of this machine. One for datagrams is nothing as
+    long as it is given no address: to connect it, or to send by it, takes one.
     """
     found = []
     for call in calls:
+        if "sa_family=AF_NETLINK" in call:
+            continue
         name = call.partition("(")[0]
         parts = ADDRESS.findall(call)
         hosts = [v4 or v6 for v4, v6, _ in parts if v4 or v6]
