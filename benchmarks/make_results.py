@@ -58,6 +58,7 @@ GROUPS = {
         "Fine-tuning beside the frozen network, by photos per class and steps",
         "python benchmarks/bench_finetune.py",
     ),
+    "gpu": ("Steps and trainings on a GPU", "benchmarks/gpu.sh"),
     "export": ("Exports beside the model", "python benchmarks/bench_export.py"),
     "scale": ("What a photo costs as collections grow", "make bench-scale"),
     "cluster": (

@@ -13,21 +13,26 @@ from pathlib import Path
 
 import pytest
 
+from tellapart.browser.chromium import find_browser
 from tellapart.demo.drawing import write_demo_folder
+from tellapart.export.target import TARGETS
 from tellapart.predict.bundle import Bundle, write_bundle
 
 REPOSITORY_DIR = Path(__file__).parents[1]
 WATCHED = "network,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,truncate"
 # Seconds for all commands together; strace and busy machines make them slow.
 TIMEOUT_SECONDS = 900
-# All in one process, for each start costs seconds. `demo` looks at its photos with the smallest network.
+# All in one process, for each start costs seconds. `demo` looks at its photos with the smallest network, and int8
+# answers whether or not it is faster here.
 DRIVER = r"""
 import shlex, sys
 from tellapart.cli.app import main
 from tellapart.commands import demo
 from tellapart.config import TransferConfig
+from tellapart.predict import int8_export
 
 demo.run_demo.__defaults__ = (TransferConfig(backbone="efficientnet-lite0@64"), None)
+int8_export._check_worth = lambda claim, run_dir: None
 for line in sys.stdin.read().split("\0")[0].splitlines():
     sys.argv = ["tellapart", *shlex.split(line)]
     try:
@@ -45,6 +50,7 @@ train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
 predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
 evaluate out/transfer labelled --json out/scores.json
 export out/transfer --to onnx-int8 --accept-difference
+predict out/transfer new --runtime int8 --csv out/int8.csv
 export out/classic --to openvino --out out/openvino
 compare photos --out out/compare --recipes transfer,classic --epochs 1
 tune photos --out out/tune --recipe classic --trials 3 --image-size 46x48 --epochs 1
@@ -316,6 +322,23 @@ def test_studio_answers_its_own_machine_and_writes_into_its_folder(work_dir: Pat
     assert find_network_calls(calls) == []
     assert any(call.startswith("accept") for call in calls)
     assert list_stray(find_written_paths(calls, work_dir), work_dir, ("photos",)) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_export_uses_the_network_or_writes_elsewhere(target: str, photos_dir: Path) -> None:
+    missing = [module for module in TARGETS[target].needs if find_spec(module) is None]
+    if missing or (TARGETS[target].takes_files and find_browser() is None):
+        pytest.skip(f"{missing or 'a browser'} is not installed")
+    commands = (
+        "train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1",
+        f"export out/classic --to {target} --out out/export --accept-difference",
+    )
+    calls = watch(DRIVER, photos_dir, "\n".join(commands))
+    assert find_network_calls(calls) == []
+    paths = find_written_paths(calls, photos_dir)
+    assert photos_dir / "out/export" in paths
+    assert list_stray(paths, photos_dir, ("out",)) == []
 
 
 RAY_COMMANDS = """

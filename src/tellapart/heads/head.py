@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidation, Tried
+from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidation, Tried, on_one_core
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
 from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
@@ -116,6 +116,7 @@ def tried_of(head: str | None, inverse_penalty: float | None = None) -> Tried | 
     return {HEADS[name]: strengths[name]}
 
 
+@on_one_core
 def fit_head(
     data: HeadData,
     folds: int,
@@ -145,6 +146,7 @@ def fit_head(
     return _fit(data, folds, seed, data.class_weights, tried, streamed)
 
 
+@on_one_core
 def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> _FLOATS:
     """Probabilities of each photo by a head that has seen neither it nor a duplicate: float32, `(n, num_classes)`.
 
@@ -173,6 +175,7 @@ def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | No
     return probabilities
 
 
+@on_one_core
 def out_of_fold_probabilities(data: HeadData, folds: int, seed: int) -> _FLOATS:
     """As `cross_validate_head`, by a quick model with one penalty, so nothing is chosen: what the check-up stands on.
 
