@@ -384,11 +384,8 @@ def test_a_datagram_would_be_found(work_dir: Path) -> None:
         "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendmsg([b'a'], (), 0, ('198.51.100.8', 9))\n"
     )
     found = find_network_calls(watch(code, work_dir))
-    assert re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found)) == [
-        "198.51.100.7",
-        "2001:db8::7",
-        "198.51.100.8",
-    ]
+    reached = re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found))
+    assert list(dict.fromkeys(reached)) == ["198.51.100.7", "2001:db8::7", "198.51.100.8"]
 
 
 def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
