@@ -223,11 +223,13 @@ DNS_PORT = "53"
 def find_network_calls(calls: list[str]) -> list[str]:
     """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one.
 
-    A netlink socket speaks with the kernel alone. One for datagrams is nothing as long as it is given no address: to
-    connect it, or to send by it, takes one.
+    A netlink socket speaks with the kernel alone, of the addresses of this machine. One for datagrams is nothing as
+    long as it is given no address: to connect it, or to send by it, takes one.
     """
     found = []
     for call in calls:
+        if "sa_family=AF_NETLINK" in call:
+            continue
         name = call.partition("(")[0]
         parts = ADDRESS.findall(call)
         hosts = [v4 or v6 for v4, v6, _ in parts if v4 or v6]
@@ -399,11 +401,8 @@ def test_a_datagram_would_be_found(work_dir: Path) -> None:
         "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendmsg([b'a'], (), 0, ('198.51.100.8', 9))\n"
     )
     found = find_network_calls(watch(code, work_dir))
-    assert re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found)) == [
-        "198.51.100.7",
-        "2001:db8::7",
-        "198.51.100.8",
-    ]
+    reached = re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found))
+    assert list(dict.fromkeys(reached)) == ["198.51.100.7", "2001:db8::7", "198.51.100.8"]
 
 
 def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
