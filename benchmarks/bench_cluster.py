@@ -7,8 +7,6 @@ process that reads the list and writes the answers. Linux only.
 """
 
 import contextlib
-import itertools
-import math
 import subprocess
 import tempfile
 import time
@@ -66,26 +64,16 @@ def describe(name: str, costs: Mapping[int, Cost]) -> list[Measurement]:
     return found
 
 
-def compare_sizes(name: str, costs: Mapping[int, Cost]) -> list[Measurement]:
-    """The exponents by which processor seconds grow with the list, those of the start taken off first."""
-    start, *others = sorted(costs)
-    found = []
-    for small, large in itertools.pairwise(others):
-        less, more = (costs[size].cpu_seconds - costs[start].cpu_seconds for size in (small, large))
-        exponent = math.log(more / less) / math.log(large / small)
-        found.append(Measurement(f"cluster.{name}.{small}_to_{large}.exponent", (exponent,), "exponent"))
-    return found
-
-
 def main() -> None:
     """Measures each length of the list, without Ray, with one worker and with two."""
     parser = make_parser(__doc__, num_runs=1)
     parser.add_argument("--sizes", default="1000,10000,100000", help="photos of each list, by commas")
-    parser.add_argument("--workers", default="1,2", help="numbers of workers, by commas")
+    parser.add_argument("--ways", default="alone,ray1,ray2", help="without Ray, or with so many workers, by commas")
     arguments = parser.parse_args()
     sizes = [NUM_TO_START, *map(int, arguments.sizes.split(","))]
-    ways = {"alone": []} | {
-        f"ray{number}": ["--engine", "ray", "--workers", number] for number in arguments.workers.split(",")
+    ways = {
+        way: [] if way == "alone" else ["--engine", "ray", "--workers", way.removeprefix("ray")]
+        for way in arguments.ways.split(",")
     }
     costs: dict[str, dict[int, Cost]] = {name: {} for name in ways}
     with tempfile.TemporaryDirectory() as name:
@@ -105,7 +93,7 @@ def main() -> None:
                 costs[way][num_photos] = run_tree(command, work_dir)
     measurements = []
     for way, found in costs.items():
-        measurements += describe(way, found) + compare_sizes(way, found)
+        measurements += describe(way, found)
     record(measurements, arguments.results)
 
 

@@ -5,6 +5,7 @@
 
 import codecs
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _RUN_FILES = frozenset(
 )
 # Held by a training while it writes into a folder; one that was killed leaves it there.
 LOCK_NAME = "run.lock"
+# As of a bucket, `s3://photos/run`, of which a path keeps one slash. One letter is a drive of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 # The first bytes of a page, a table or a picture of ours say that it is one.
 _HEAD_BYTES = 64 * 1024
 _PAGE_MARK = b'<meta name="generator" content="tellapart">'
@@ -152,6 +155,9 @@ def check_dir(path: Path, marker: str, setting: str = "out") -> None:
     Raises:
         OutputError: it holds something else, or cannot be made.
     """
+    if _ADDRESS.match(str(path)) and not path.exists():
+        said = _("{path!r} is an address. Give a folder of this machine as `{setting}`.")
+        raise OutputError(said.format(path=str(path), setting=setting), path=path)
     try:
         own = (LOCK_NAME, lock_name_of(marker))
         names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name not in own]
