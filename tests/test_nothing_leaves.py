@@ -241,6 +241,20 @@ def find_network_calls(calls: list[str]) -> list[str]:
     return found
 
 
+SOCKET = re.compile(r"\w+\(\d+<(socket:\[\d+\])>")
+# Chromium connects a socket for datagrams to it to learn whether there is a route by IPv6. That sends nothing.
+PROBED = '"2001:4860:4860::8888"'
+
+
+def without_questions_to_the_kernel(calls: list[str]) -> list[str]:
+    """The calls without the kernel's answers about addresses of this machine, and sockets that sent nothing."""
+    socket_of = [match[1] if (match := SOCKET.match(call)) else "" for call in calls]
+    sent_by = {one for one, call in zip(socket_of, calls, strict=True) if call.startswith("send")}
+    silent = {one for one, call in zip(socket_of, calls, strict=True) if PROBED in call} - sent_by - {""}
+    others = [call for call, one in zip(calls, socket_of, strict=True) if one not in silent]
+    return [call for call in others if not re.match(r"recv.*nlmsg_type=RTM_NEW", call)]
+
+
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+)")
 PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<folder>(?:[^>\\]|\\.)*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
 
@@ -255,7 +269,8 @@ def find_written_paths(calls: list[str], work_dir: Path) -> set[Path]:
         is_reading = match["name"] in ("open", "openat") and not re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", call)
         if is_reading or match["name"] not in WATCHED.split(","):
             continue
-        for found in PATH.finditer(match["arguments"]):
+        made = list(PATH.finditer(match["arguments"]))
+        for found in made[1:] if match["name"].startswith("symlink") else made:  # the first is what the link says
             paths.add(Path(os.path.normpath(Path(found["folder"] or work_dir) / found["path"])))
     return paths
 
@@ -335,10 +350,12 @@ def test_no_export_uses_the_network_or_writes_elsewhere(target: str, photos_dir:
         f"export out/classic --to {target} --out out/export --accept-difference",
     )
     calls = watch(DRIVER, photos_dir, "\n".join(commands))
-    assert find_network_calls(calls) == []
+    assert find_network_calls(without_questions_to_the_kernel(calls)) == []
     paths = find_written_paths(calls, photos_dir)
     assert photos_dir / "out/export" in paths
-    assert list_stray(paths, photos_dir, ("out",)) == []
+    # Where the folder for temporary files has too long a name, a browser's profile is in another one, and goes away.
+    stray = [Path(path) for path in list_stray(paths, photos_dir, ("out",))]
+    assert [path for path in stray if path.exists() or not path.is_relative_to("/tmp")] == []
 
 
 RAY_COMMANDS = """
@@ -397,6 +414,18 @@ def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
     paths = find_written_paths(watch(code, work_dir), work_dir)
     assert list_stray(paths, work_dir, ("out",)) == [str(work_dir / "elsewhere.txt")]
     assert work_dir / "out/fine" in paths
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_found"), [((), False), (('sendto(7<socket:[12]>, "x", 1, 0, NULL, 0) = 1',), True)]
+)
+def test_a_socket_is_a_question_to_the_kernel_only_if_nothing_is_sent_by_it(
+    sent: tuple[str, ...], is_found: bool
+) -> None:
+    connect = 'connect(7<socket:[12]>, {sa_family=AF_INET6, inet_pton(AF_INET6, "2001:4860:4860::8888", &a)}, 28) = 0'
+    answer = 'recvmsg(8<socket:[13]>, {nlmsg_type=RTM_NEWADDR, inet_addr("10.0.0.2")}, 0) = 76'
+    left = find_network_calls(without_questions_to_the_kernel([connect, answer, *sent]))
+    assert left == ([connect] if is_found else [])
 
 
 def test_interrupted_calls_are_put_together() -> None:

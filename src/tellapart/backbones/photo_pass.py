@@ -22,7 +22,7 @@ from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_dep
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
 from tellapart.images.gate import decode_for_each, measure_levels
 from tellapart.images.preprocess import THUMBNAIL_KIND, PreprocessSpec, encode_thumbnail, resize_image
-from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
+from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores, release_freed_memory
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, Skipped
 from tellapart.translation import gettext as _
@@ -33,6 +33,8 @@ from tellapart.watcher import Watcher
 _PHOTOS_A_TASK = 2
 # What is new goes to the disk after this many photos: what a kill can cost, about 2 seconds of embedding.
 _PHOTOS_A_COMMIT = 256
+# From so many photos on, the memory that a pass has used is worth handing back.
+_FEWEST_TO_RELEASE = 64
 
 _FLOATS = NDArray[np.float32]
 _PIXELS = NDArray[np.uint8]
@@ -110,6 +112,8 @@ def look_at(
             looks[row] = look
         if store.note:
             watcher.on_note(store.note)
+    if len(photos) >= _FEWEST_TO_RELEASE:
+        release_freed_memory()
     # A copy has what the first photo of its content has.
     firsts = [looks[look.first_row] if look.first_row >= 0 else look for look in looks]
     rows = [row for row, first in enumerate(firsts) if first.facts is not None]
