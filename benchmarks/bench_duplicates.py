@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from recording import Measurement, make_parser, record
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.duplicates import find_groups, group_numbers
 from tellapart.checkup.neighbours import find_pairs
@@ -96,7 +97,7 @@ def plant(photos: Sequence[bytes], facts: Sequence[PhotoFacts], num_planted: int
     return [*found, Measurement("duplicates.grouped_by_mistake", (num_wrong / num_seen,), "share")]
 
 
-def blend(facts: Sequence[PhotoFacts], num_photos: int) -> list[PhotoFacts]:
+def blend(facts: Sequence[PhotoFacts], num_photos: int) -> FactsTable:
     """Facts of so many photos that do not exist: two photos over each other, one of them turned."""
     generator = np.random.default_rng(0)
     first, second = generator.integers(len(facts), size=(2, num_photos))
@@ -106,7 +107,7 @@ def blend(facts: Sequence[PhotoFacts], num_photos: int) -> list[PhotoFacts]:
         below = facts[row].thumbnail[:: generator.choice([1, -1]), :: generator.choice([1, -1])]
         luma = (1 - part) * below + part * facts[other].thumbnail + generator.normal(0, 2, below.shape)
         made.append(replace(facts[row], thumbnail=np.clip(luma, 0, 255).astype(np.uint8)))
-    return made
+    return FactsTable.of(made)
 
 
 def peak_gb() -> float:

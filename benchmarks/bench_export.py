@@ -18,6 +18,8 @@ from recording import DEFAULT_PHOTOS_DIR, REPOSITORY_DIR, Measurement, make_pars
 from tellapart.export.target import TARGETS
 
 NUM_FOLDS = 5
+# Photos of the proof of a float export; as many are held out of small collections too.
+NUM_PROVED = 200
 COLLECTIONS = {"cats-dogs": DEFAULT_PHOTOS_DIR, "weather": REPOSITORY_DIR / "../shared/data/weather"}
 SETTINGS: dict[str, dict[str, object]] = {
     "transfer": {"backbone": "efficientnet-lite0"},
@@ -46,7 +48,8 @@ def open_collection(name: str, num_photos: int | None) -> tellapart.PhotoSet:
 
 
 def train(photos: tellapart.PhotoSet, out: Path, recipe: str, seed: int) -> tellapart.Model:
-    settings = {"recipe": recipe, "seed": seed, "validation_fraction": 0.2, **SETTINGS[recipe]}
+    fraction = min(0.5, max(0.2, (NUM_PROVED + 0.5) / len(photos)))
+    settings = {"recipe": recipe, "seed": seed, "validation_fraction": fraction, **SETTINGS[recipe]}
     return tellapart.load(tellapart.train(photos, out, **settings).run_dir)  # type: ignore[arg-type]
 
 

@@ -29,7 +29,10 @@ from recording import REPOSITORY_DIR, Measurement, isolated_environment, record,
 NATIVE_DIR = REPOSITORY_DIR / "../shared/data/cats-dogs-native"
 _SIZE = (4000, 3000)
 _TILE_SIDE = 512
-_PRESET, _NUM_HEIC_PICTURES = "ultrafast", 12
+# Without threads of its own: its threads wait for one another after every row, so that on a busy machine one photo took
+# 145 s by the clock, and 3 s of a core (2026-11-28).
+_ENCODER, _NUM_HEIC_PICTURES = {"preset": "ultrafast", "x265:pools": "none"}, 8
+_NOISE_SIDE = 1000
 _USAGE_SCRIPT = (
     "import json, resource, subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True, text=True);"
     "print(done.stderr[-2000:], file=sys.stderr); used = resource.getrusage(resource.RUSAGE_CHILDREN);"
@@ -43,7 +46,7 @@ def make_photos(source_dir: Path, out_dir: Path, num_jpeg: int, num_heic: int) -
     Encoding a HEIC takes 3 s of a core, so there are few pictures of them. Their files differ in a box that no reader
     looks into, and each is decoded and seen as if it were another.
     """
-    noise = np.random.default_rng(0).normal(0, 3, (_SIZE[1] * 2, _SIZE[0], 3)).round().astype(np.int8)
+    noise = np.random.default_rng(0).normal(0, 3, (_NOISE_SIDE, _NOISE_SIDE, 3)).round().astype(np.int8)
     class_dirs = sorted(path for path in source_dir.iterdir() if path.is_dir())
     num_pictures = min(num_heic, _NUM_HEIC_PICTURES)
 
@@ -51,15 +54,16 @@ def make_photos(source_dir: Path, out_dir: Path, num_jpeg: int, num_heic: int) -
         class_dir = class_dirs[number % len(class_dirs)]
         path = sorted(class_dir.iterdir())[number // len(class_dirs)]
         image = cv2.resize(cv2.imread(str(path)), _SIZE, interpolation=cv2.INTER_CUBIC)
-        start = 97 * number % _SIZE[1]
-        image = cv2.add(image, noise[start : start + _SIZE[1]], dtype=cv2.CV_8U)
+        moved = np.roll(noise, (97 * number, 31 * number), axis=(0, 1))
+        over_all = np.tile(moved, (_SIZE[1] // _NOISE_SIDE, _SIZE[0] // _NOISE_SIDE, 1))
+        image = cv2.add(image, over_all, dtype=cv2.CV_8U)
         target = out_dir / class_dir.name / path.stem
         target.parent.mkdir(parents=True, exist_ok=True)
         if number < num_jpeg:
             cv2.imwrite(f"{target}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
             return
         photo, buffer = pillow_heif.from_bytes("RGB", _SIZE, image[..., ::-1].tobytes()), io.BytesIO()
-        photo.save(buffer, quality=60, tile_size=_TILE_SIDE, enc_params={"preset": _PRESET})
+        photo.save(buffer, quality=60, tile_size=_TILE_SIDE, enc_params=_ENCODER)
         for copy in range(number - num_jpeg, num_heic, num_pictures):
             box = b"free" + f"{copy:8}".encode()
             data = buffer.getvalue() + (len(box) + 4).to_bytes(4, "big") + box

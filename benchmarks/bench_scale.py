@@ -216,28 +216,28 @@ def measure_classes(num_classes: int, verbs: list[str], work_dir: Path) -> list[
 def main() -> None:
     """Measures each size of each layout in turn, then many classes."""
     parser = make_parser(__doc__, num_runs=1)
-    parser.add_argument("--sizes", default="1000,10000,100000", help="photos of each collection, by commas")
+    parser.add_argument(
+        "--sizes", default="1000,10000,100000", help="photos of each collection, by commas; empty for none"
+    )
     parser.add_argument("--verbs", default=",".join(VERBS), help="commands, by commas")
     parser.add_argument("--layouts", default="folders", help=f"of {', '.join(LAYOUTS)}, by commas")
     parser.add_argument("--num-classes", type=int, default=10, help="classes of these collections")
     parser.add_argument("--many-classes", type=int, default=1000, help="classes of 3 photos each; 0 for none")
     arguments = parser.parse_args()
-    verbs, sizes = arguments.verbs.split(","), [int(size) for size in arguments.sizes.split(",")]
-    measurements = []
+    verbs, sizes = arguments.verbs.split(","), [int(size) for size in arguments.sizes.split(",") if size]
     with tempfile.TemporaryDirectory() as name:
         work_dir = Path(name)
-        for layout in arguments.layouts.split(","):
-            costs = {}
+        for layout in arguments.layouts.split(",") if sizes else ():
+            costs, measurements = {}, list[Measurement]()
             for num_photos in sizes:
                 target_dir = work_dir / f"{layout}-{num_photos}"
                 named = write_collection(target_dir, layout, num_photos, arguments.num_classes)
                 costs[num_photos] = measure_verbs(verbs, named, work_dir / f"run-{layout}-{num_photos}", work_dir)
                 measurements += describe(layout, num_photos, costs[num_photos])
                 shutil.rmtree(target_dir)
-            measurements += compare_sizes(layout, costs)
+            record([*measurements, *compare_sizes(layout, costs)], arguments.results)
         if arguments.many_classes:
-            measurements += measure_classes(arguments.many_classes, verbs, work_dir)
-    record(measurements, arguments.results)
+            record(measure_classes(arguments.many_classes, verbs, work_dir), arguments.results)
 
 
 if __name__ == "__main__":

@@ -58,8 +58,13 @@ GROUPS = {
         "Fine-tuning beside the frozen network, by photos per class and steps",
         "python benchmarks/bench_finetune.py",
     ),
+    "gpu": ("Steps and trainings on a GPU", "benchmarks/gpu.sh"),
     "export": ("Exports beside the model", "python benchmarks/bench_export.py"),
     "scale": ("What a photo costs as collections grow", "make bench-scale"),
+    "cluster": (
+        "Lists of photos worked through with Ray; seconds of a core with all of Ray's processes",
+        "python benchmarks/bench_cluster.py",
+    ),
     "tune": ("An hour of tuning", "make bench-tune"),
     "checkouts": ("Before and after a change", "python benchmarks/compare_checkouts.py"),
     "stream_fit": ("A head for embeddings that memory does not hold", "python benchmarks/bench_stream_fit.py"),
@@ -127,6 +132,11 @@ TABLES = {
         "Ten million photos, and a billion",
         "A plan: stages played by `benchmarks/simulate_scale.py`, which states its assumptions; hours until all is"
         " embedded, and of the one machine that fits the head; shares of that time that a stage is busy.",
+    ),
+    "scale-checked": (
+        "The plan beside what was measured",
+        "`predict --engine ray` on this machine: planned from the shortest list with Ray and from `predict` without Ray"
+        " (`benchmarks/simulate_scale.py`), and measured (`benchmarks/bench_cluster.py`).",
     ),
     "group-intervals": (
         "Intervals count groups",

@@ -5,8 +5,11 @@ and embeds them, and writes a part; the bucket, the network of each machine and 
 all of them, each no faster than it can. Then one machine reads the embeddings twice and fits the head. What a photo
 takes is measured (the newest rows of `results.csv`); what machines can and cost is assumed, in `ASSUMED`. Some machines
 are slow, and some are taken away. Each row is the median of several draws.
+
+A second table is the plan for lists that `bench_cluster.py` worked through, beside what they took.
 """
 
+import csv
 import heapq
 import itertools
 import statistics
@@ -21,11 +24,14 @@ HEADER = (
     *("photos", "kind", "machines", "hours", "core_hours", "read_tb", "parts_tb", "head_hours", "compute_usd"),
     *("requests_usd", "storage_usd_a_month", "busiest", "its_share", "second", "its_share_too", "n"),
 )
+CHECKED_HEADER = ("photos", "workers", "planned_core_s", "measured_core_s", "measured_by_planned", "core_ms_a_photo")
+CHECKED_PATH = BENCHMARKS_DIR / "tables/scale-checked.csv"
 NUM_PHOTOS, MACHINES = (10_000_000, 1_000_000_000), (1, 10, 100, 1_000)
 # Kind of photo to its bytes, and to the benchmark that says how many of them two cores predict in a second.
 KINDS = {"small (25 KB)": 25e3, "phone (3 MB)": 3e6}
 _BLOCK = 4096
 _CORES_MEASURED = 2
+_LIST_MEASURED = 10_000
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,18 @@ ASSUMED = Assumed()
 
 @dataclass(frozen=True)
 class Measured:
-    """Core-seconds of a photo, from `results.csv`: the cores of the measured machine over its photos a second."""
+    """Core-seconds of a photo, from `results.csv`: the cores of the measured machine over its photos a second.
+
+    Attributes:
+        decode: by kind of photo.
+        network: to embed it.
+        ray: to hand it out by Ray, and to take its row back.
+        stream: to add its vector to the sums.
+    """
 
     decode: dict[str, float]
     network: float
+    ray: float
     stream: float
 
 
@@ -104,7 +118,9 @@ def read_measured() -> Measured:
     kinds = zip(KINDS, ("reading.small.stream", "reading.phone.stream"), strict=True)
     decode = {kind: _CORES_MEASURED / newest[name] for kind, name in kinds}
     network = newest["serve.cpu"] / 1e3  # with the default network; the photo is small, so decoding is hardly in it
-    return Measured(decode, network, streams[-1] / 1e6)
+    lists = read_lists()
+    ray = photo_seconds(lists["ray1"], _LIST_MEASURED) - photo_seconds(lists["alone"], _LIST_MEASURED)
+    return Measured(decode, network, ray, streams[-1] / 1e6)
 
 
 def simulate(
@@ -114,7 +130,11 @@ def simulate(
     numbers = named_generator(draw, "scale", num_photos // 1_000_000, list(KINDS).index(kind), machines)
     num_blocks = -(-num_photos // _BLOCK)
     bytes_in, bytes_out = KINDS[kind] * _BLOCK, ASSUMED.embedding * _BLOCK
-    work = (measured.decode[kind] + measured.network) * _BLOCK * numbers.lognormal(0, ASSUMED.noise, num_blocks)
+    work = (
+        (measured.decode[kind] + measured.network + measured.ray)
+        * _BLOCK
+        * numbers.lognormal(0, ASSUMED.noise, num_blocks)
+    )
     waiting = ASSUMED.latency * _BLOCK / ASSUMED.at_once
     is_slow = numbers.random(machines) < ASSUMED.slow_share
     is_lost = numbers.random(num_blocks)
@@ -173,5 +193,41 @@ def table(num_draws: int) -> Iterator[tuple[object, ...]]:
         )
 
 
+def read_lists() -> dict[str, dict[int, float]]:
+    """Core-seconds of the lists that `bench_cluster.py` worked through: way to number of photos to seconds."""
+    found: dict[str, dict[int, float]] = {}
+    for row in read_rows(BENCHMARKS_DIR / "results.csv"):
+        if row["benchmark"].startswith("cluster.") and row["benchmark"].endswith(".cpu"):
+            _group, way, num_photos, _cpu = row["benchmark"].split(".")
+            found.setdefault(way, {})[int(num_photos)] = float(row["median"])
+    return found
+
+
+def photo_seconds(lists: dict[int, float], num_photos: int) -> float:
+    """What a photo of a list took, the start taken off, which is what the shortest list took."""
+    fewest = min(lists)
+    return (lists[num_photos] - lists[fewest]) / (num_photos - fewest)
+
+
+def checked() -> Iterator[tuple[object, ...]]:
+    """The plan beside the measurements, both in seconds of a core.
+
+    The plan knows what Ray takes to start, from the shortest lists, and what a photo takes, from one list and a worker.
+    """
+    lists = read_lists()
+    photo = photo_seconds(lists["ray1"], _LIST_MEASURED)
+    for way, found in sorted(lists.items()):
+        for num_photos in sorted(found)[1:]:
+            if way == "alone" or (way, num_photos) == ("ray1", _LIST_MEASURED):
+                continue
+            planned = found[min(found)] + (num_photos - min(found)) * photo
+            shown = (f"{planned:.1f}", f"{found[num_photos]:.1f}", f"{found[num_photos] / planned:.2f}")
+            # In a shorter list the start, which differs by seconds from run to run, is nearly all.
+            taken = f"{1000 * photo_seconds(found, num_photos):.2f}" if num_photos >= _LIST_MEASURED else ""
+            yield (num_photos, way.removeprefix("ray"), *shown, taken)
+
+
 if __name__ == "__main__":
     write_simulation(__doc__, "scale.csv", HEADER, table, num_draws=3)
+    with CHECKED_PATH.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([CHECKED_HEADER, *checked()])

@@ -34,6 +34,7 @@ from tellapart.records import LayerRecord
 from tellapart.translation import ENGLISH, use_language
 
 if TYPE_CHECKING:
+    from tellapart.export.export_model import Export
     from tellapart.runs.job import Run
     from tellapart.training.fit import FitData
 
@@ -247,6 +248,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, animals_dir: Path, source_
     from tellapart.runs.train import train
 
     return train(animals_dir, tmp_path_factory.mktemp("runs") / "animals", config=SHORT, source=source_config)
+
+
+@pytest.fixture(scope="session")
+def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> "Export":
+    """An export made as users make it, by processes of its own; not to be changed."""
+    from tellapart.predict.model import load
+
+    export: Export = load(trained.run_dir).export("onnx-int8", tmp_path_factory.mktemp("exports") / "int8")
+    return export
 
 
 def write_film(path: Path, seeds: Sequence[int], size: tuple[int, int] = (320, 240)) -> None:

@@ -13,21 +13,26 @@ from pathlib import Path
 
 import pytest
 
+from tellapart.browser.chromium import find_browser
 from tellapart.demo.drawing import write_demo_folder
+from tellapart.export.target import TARGETS
 from tellapart.predict.bundle import Bundle, write_bundle
 
 REPOSITORY_DIR = Path(__file__).parents[1]
 WATCHED = "network,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,truncate"
 # Seconds for all commands together; strace and busy machines make them slow.
 TIMEOUT_SECONDS = 900
-# All in one process, for each start costs seconds. `demo` looks at its photos with the smallest network.
+# All in one process, for each start costs seconds. `demo` looks at its photos with the smallest network, and int8
+# answers whether or not it is faster here.
 DRIVER = r"""
 import shlex, sys
 from tellapart.cli.app import main
 from tellapart.commands import demo
 from tellapart.config import TransferConfig
+from tellapart.predict import int8_export
 
 demo.run_demo.__defaults__ = (TransferConfig(backbone="efficientnet-lite0@64"), None)
+int8_export._check_worth = lambda claim, run_dir: None
 for line in sys.stdin.read().split("\0")[0].splitlines():
     sys.argv = ["tellapart", *shlex.split(line)]
     try:
@@ -45,6 +50,7 @@ train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1
 predict out/transfer new --csv out/answers.csv --grid out/answers.png --heatmap --sort-into out/sorted
 evaluate out/transfer labelled --json out/scores.json
 export out/transfer --to onnx-int8 --accept-difference
+predict out/transfer new --runtime int8 --csv out/int8.csv
 export out/classic --to openvino --out out/openvino
 compare photos --out out/compare --recipes transfer,classic --epochs 1
 tune photos --out out/tune --recipe classic --trials 3 --image-size 46x48 --epochs 1
@@ -215,19 +221,38 @@ DNS_PORT = "53"
 
 
 def find_network_calls(calls: list[str]) -> list[str]:
-    """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one."""
+    """The calls that reach, or prepare to reach, beyond this machine; asking for an address by name is one.
+
+    A netlink socket speaks with the kernel alone, of the addresses of this machine. One for datagrams is nothing as
+    long as it is given no address: to connect it, or to send by it, takes one.
+    """
     found = []
     for call in calls:
+        if "sa_family=AF_NETLINK" in call:
+            continue
         name = call.partition("(")[0]
         parts = ADDRESS.findall(call)
         hosts = [v4 or v6 for v4, v6, _ in parts if v4 or v6]
         is_foreign = any(not LOOPBACK.fullmatch(host) for host in hosts)
         is_lookup = any(port == DNS_PORT for *_, port in parts)
-        is_other_family = name == "socket" and not re.match(r"socket\(AF_(UNIX|LOCAL|INET|INET6),", call)
-        is_datagram = name == "socket" and re.match(r"socket\(AF_INET6?, SOCK_DGRAM", call) is not None
-        if is_foreign or is_lookup or is_other_family or is_datagram:
+        is_other_family = name == "socket" and not re.match(r"socket\(AF_(UNIX|LOCAL|INET|INET6|NETLINK),", call)
+        if is_foreign or is_lookup or is_other_family:
             found.append(call)
     return found
+
+
+SOCKET = re.compile(r"\w+\(\d+<(socket:\[\d+\])>")
+# Chromium connects a socket for datagrams to it to learn whether there is a route by IPv6. That sends nothing.
+PROBED = '"2001:4860:4860::8888"'
+
+
+def without_questions_to_the_kernel(calls: list[str]) -> list[str]:
+    """The calls without the kernel's answers about addresses of this machine, and sockets that sent nothing."""
+    socket_of = [match[1] if (match := SOCKET.match(call)) else "" for call in calls]
+    sent_by = {one for one, call in zip(socket_of, calls, strict=True) if call.startswith("send")}
+    silent = {one for one, call in zip(socket_of, calls, strict=True) if PROBED in call} - sent_by - {""}
+    others = [call for call, one in zip(calls, socket_of, strict=True) if one not in silent]
+    return [call for call in others if not re.match(r"recv.*nlmsg_type=RTM_NEW", call)]
 
 
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+)")
@@ -244,7 +269,8 @@ def find_written_paths(calls: list[str], work_dir: Path) -> set[Path]:
         is_reading = match["name"] in ("open", "openat") and not re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC)", call)
         if is_reading or match["name"] not in WATCHED.split(","):
             continue
-        for found in PATH.finditer(match["arguments"]):
+        made = list(PATH.finditer(match["arguments"]))
+        for found in made[1:] if match["name"].startswith("symlink") else made:  # the first is what the link says
             paths.add(Path(os.path.normpath(Path(found["folder"] or work_dir) / found["path"])))
     return paths
 
@@ -313,6 +339,25 @@ def test_studio_answers_its_own_machine_and_writes_into_its_folder(work_dir: Pat
     assert list_stray(find_written_paths(calls, work_dir), work_dir, ("photos",)) == []
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_export_uses_the_network_or_writes_elsewhere(target: str, photos_dir: Path) -> None:
+    missing = [module for module in TARGETS[target].needs if find_spec(module) is None]
+    if missing or (TARGETS[target].takes_files and find_browser() is None):
+        pytest.skip(f"{missing or 'a browser'} is not installed")
+    commands = (
+        "train photos --out out/classic --recipe classic --image-size 46x48 --epochs 1",
+        f"export out/classic --to {target} --out out/export --accept-difference",
+    )
+    calls = watch(DRIVER, photos_dir, "\n".join(commands))
+    assert find_network_calls(without_questions_to_the_kernel(calls)) == []
+    paths = find_written_paths(calls, photos_dir)
+    assert photos_dir / "out/export" in paths
+    # Where the folder for temporary files has too long a name, a browser's profile is in another one, and goes away.
+    stray = [Path(path) for path in list_stray(paths, photos_dir, ("out",))]
+    assert [path for path in stray if path.exists() or not path.is_relative_to("/tmp")] == []
+
+
 RAY_COMMANDS = """
 predict model photos/list.csv --engine ray --workers 1 --out out/answers
 embed photos/list.csv --engine ray --workers 1 --backbone efficientnet-lite0@64 --out out/vectors
@@ -346,6 +391,20 @@ def test_a_name_that_is_looked_up_would_be_found(work_dir: Path) -> None:
     assert not any("127.0.0.1" in call and "htons(53)" not in call for call in found)
 
 
+def test_a_datagram_would_be_found(work_dir: Path) -> None:
+    code = (
+        "import contextlib\n"
+        "from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket\n"
+        "socket(AF_INET, SOCK_DGRAM).close()\n"
+        "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendto(b'a', ('198.51.100.7', 9))\n"
+        "with contextlib.suppress(OSError): socket(AF_INET6, SOCK_DGRAM).connect(('2001:db8::7', 9))\n"
+        "with contextlib.suppress(OSError): socket(AF_INET, SOCK_DGRAM).sendmsg([b'a'], (), 0, ('198.51.100.8', 9))\n"
+    )
+    found = find_network_calls(watch(code, work_dir))
+    reached = re.findall(r'"(198[\d.]+|2001[\da-f:]+)"', " ".join(found))
+    assert list(dict.fromkeys(reached)) == ["198.51.100.7", "2001:db8::7", "198.51.100.8"]
+
+
 def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
     code = (
         "import os, threading\n"
@@ -355,6 +414,18 @@ def test_a_file_written_elsewhere_would_be_found(work_dir: Path) -> None:
     paths = find_written_paths(watch(code, work_dir), work_dir)
     assert list_stray(paths, work_dir, ("out",)) == [str(work_dir / "elsewhere.txt")]
     assert work_dir / "out/fine" in paths
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_found"), [((), False), (('sendto(7<socket:[12]>, "x", 1, 0, NULL, 0) = 1',), True)]
+)
+def test_a_socket_is_a_question_to_the_kernel_only_if_nothing_is_sent_by_it(
+    sent: tuple[str, ...], is_found: bool
+) -> None:
+    connect = 'connect(7<socket:[12]>, {sa_family=AF_INET6, inet_pton(AF_INET6, "2001:4860:4860::8888", &a)}, 28) = 0'
+    answer = 'recvmsg(8<socket:[13]>, {nlmsg_type=RTM_NEWADDR, inet_addr("10.0.0.2")}, 0) = 76'
+    left = find_network_calls(without_questions_to_the_kernel([connect, answer, *sent]))
+    assert left == ([connect] if is_found else [])
 
 
 def test_interrupted_calls_are_put_together() -> None:

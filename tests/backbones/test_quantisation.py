@@ -99,3 +99,9 @@ def test_nothing_goes_back_to_float_before_the_mean(tmp_path: Path) -> None:
     counts = Counter(node.op_type for node in onnx.load_model(tmp_path / "optimised.onnx").graph.node)
     assert (counts["QLinearConv"], counts["QLinearAdd"]) == (5, 1)
     assert (counts["QuantizeLinear"], counts["DequantizeLinear"], counts["Conv"], counts["Clip"]) == (1, 1, 0, 0)
+
+
+def test_zero_points_of_weights_take_no_room(tmp_path: Path) -> None:
+    model = quantise_network(make_network(0), draw_images(0, 8), tmp_path)
+    kinds = {tensor.data_type for tensor in model.graph.initializer if tensor.name.endswith("_zero_point")}
+    assert kinds == {TensorProto.UINT8}

@@ -16,8 +16,10 @@ PETS = ("cat", "dog")
 
 
 def find_shortcuts(*arguments: object) -> tuple[Shortcut, ...]:
-    """The clues that are shortcuts; arguments as for `measure_clues`."""
-    return tuple(shortcut for shortcut, is_found in measure_clues(*arguments) if is_found)  # type: ignore[arg-type]
+    """The clues that are shortcuts; arguments as for `measure_clues`, but the clues are those of all photos."""
+    clues, *others = arguments
+    found = measure_clues(lambda rows: {name: values[rows] for name, values in clues.items()}, *others)  # type: ignore
+    return tuple(shortcut for shortcut, is_found in found if is_found)
 
 
 def draw_sizes(num_photos: int, seed: int = 0) -> NDArray[np.float64]:

@@ -112,3 +112,14 @@ def test_control_characters_in_names_are_made_visible(app: typer.Typer, tmp_path
     output = RUNNER.invoke(app, [str(tmp_path / "photos")]).output
     assert "\x1b[31m" not in output
     assert r"a\x1b[31m" in output
+
+
+def test_of_many_classes_the_largest_and_the_smallest_are_printed(app: typer.Typer, tmp_path: Path) -> None:
+    for number in range(70):
+        for copy in range(1 + (number in (13, 40))):
+            write_photo(tmp_path / "photos" / f"kind {number:02d}" / f"{copy}.jpg")
+    lines = RUNNER.invoke(app, [str(tmp_path / "photos")]).output.splitlines()
+    assert [line.split() for line in lines if line.startswith("kind")][:2] == [["kind", "13", "2"], ["kind", "40", "2"]]
+    assert len([line for line in lines if line.startswith("kind")]) == 20
+    assert any("50 more classes" in line for line in lines)
+    assert any("70 classes, each with 1 to 2 photos" in line and "--out" in line for line in lines)

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 import tellapart
-from tellapart.distribute import photo_job
+from tellapart.distribute import cluster_versions, photo_job
 from tellapart.distribute.embedding import embed_list
 from tellapart.distribute.predicting import predict_list
 from tellapart.distribute.ray_session import RayConfig, ray_session
-from tellapart.errors import DatasetError, OutputError
+from tellapart.errors import ClusterError, DatasetError, OutputError
 from tellapart.photos.loading import digest_photo
 from tellapart.predict.bundle import Bundle, write_bundle
 
@@ -184,6 +184,26 @@ def test_the_vectors_are_those_of_embed(photos: Path, tmp_path: Path, tiny_backb
     assert (summary.num_photos, summary.num_skipped) == (NUM_PHOTOS + 1, 1)
 
 
+def test_a_machine_with_another_tellapart_is_named(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = tellapart.__version__
+    monkeypatch.setattr(tellapart, "__version__", "99.1")
+    source = write_list(tmp_path / "l.parquet", names(photos))
+    with pytest.raises(ClusterError, match=rf"127\.0\.0\.1 of the Ray cluster has tellapart {version}\. Here is 99\.1"):
+        predict_list(model, source, tmp_path / "out", cluster=ONE)
+    assert list(tmp_path.glob("out/*.parquet")) == []
+
+
+def test_a_machine_without_tellapart_is_named(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_versions, "_make_question", lambda: lambda: None)
+    source = write_list(tmp_path / "l.parquet", names(photos))
+    with pytest.raises(ClusterError, match=r"127\.0\.0\.1 of the Ray cluster has no tellapart installed"):
+        predict_list(model, source, tmp_path / "out", cluster=ONE)
+
+
 @pytest.mark.soak
 def test_a_thousand_photos_survive_the_death_of_the_command_and_of_a_worker(model: Path, tmp_path: Path) -> None:
     folder, out, generator = tmp_path / "photos", tmp_path / "out", np.random.default_rng(6)
@@ -202,11 +222,12 @@ def test_a_thousand_photos_survive_the_death_of_the_command_and_of_a_worker(mode
     num_before = len(read(out))
     assert 0 < num_before < 1000
 
-    again = subprocess.Popen([sys.executable, "-c", DRIVER, *words])
+    again = subprocess.Popen([sys.executable, "-c", DRIVER, *words], stderr=subprocess.PIPE)
     wait_for(lambda: len(read(out)) > num_before)
     children = psutil.Process(again.pid).children(recursive=True)
     next(one for one in children if "MapWorker" in " ".join(one.cmdline())).kill()
-    assert again.wait() == 0
+    said = again.communicate()[1].splitlines()
+    assert ([line for line in said if not line.startswith(b"  photo ")], again.returncode) == ([], 0)
     assert read(out) == expected(model, folder)
 
 

@@ -32,9 +32,7 @@ def test_an_old_ray_is_refused(monkeypatch: pytest.MonkeyPatch, version: str) ->
         pass
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:{port}", "localhost:{port}", "ray://127.0.0.1:{port}", "nowhere", "a:b"]
-)
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "localhost:{port}", "nowhere", "a:b"])
 def test_an_address_where_nothing_answers_is_refused_at_once(address: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         named = address.format(port=free.getsockname()[1])
@@ -45,5 +43,7 @@ def test_an_address_where_nothing_answers_is_refused_at_once(address: str) -> No
 def test_settings_have_limits() -> None:
     with pytest.raises(ConfigError, match="`workers` 0 must be between 1"):
         RayConfig(workers=0)
+    with pytest.raises(ConfigError, match="`ray_address` 'ray://10.0.0.5:10001' is of Ray Client"):
+        RayConfig("ray://10.0.0.5:10001")
     with pytest.raises(ConfigError, match="`ray_settings` cannot hold 'address'"):
         RayConfig(ray_settings={"address": "auto"})

@@ -6,8 +6,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tellapart.distribute import uri_bytes
 from tellapart.distribute.uri_bytes import UriReader, join_uri, local_path
-from tellapart.errors import ImageError
+from tellapart.errors import DatasetError, ImageError
 
 OBJECTS = {"/photos/a.jpg": b"first", "/photos/deep/cat 403.jpg": b"second", "/photos/large.jpg": b"x" * 2000}
 
@@ -68,6 +69,70 @@ def test_a_bucket_says_why_not(bucket: None, uri: str, words: str) -> None:
     with pytest.raises(ImageError, match=words) as caught:
         UriReader("").read(uri, 1000)
     assert caught.value.path == uri
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "When reading information for key 'a.jpg' in bucket 'b': AWS Error NETWORK_CONNECTION during HeadObject",
+        "When resolving region for bucket 'b': AWS Error UNKNOWN (HTTP status 503) during HeadBucket operation",
+        "AWS Error SLOW_DOWN during GetObject operation: Please reduce your request rate.",
+        "google::cloud::Status(UNAVAILABLE: Retry policy exhausted, with a last message of CURL error [6])",
+        "google::cloud::Status(UNAVAILABLE: Could not create a OAuth2 access token to authenticate the request)",
+        "curlCode: 28, Timeout was reached",
+    ],
+)
+@pytest.mark.parametrize("uri", ["s3://photos/404.jpg", "gs://photos/denied.jpg", "a.jpg"])
+def test_a_store_that_cannot_be_reached_ends_the_work(said: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def open_nothing(self: UriReader, uri: str) -> None:
+        tried.append(uri)
+        raise OSError(said)
+
+    monkeypatch.setattr(UriReader, "open", open_nothing)
+    monkeypatch.setattr(uri_bytes, "_PAUSES", (0.0, 0.0))
+    with pytest.raises(DatasetError, match="cannot be reached: .*Run the same command to continue"):
+        UriReader("s3://photos").read(uri, 1000)
+    assert len(tried) == 3
+
+
+def test_a_store_that_answers_again_is_read(bucket: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, open_it = [1, 2], UriReader.open
+
+    def open_later(self: UriReader, uri: str) -> object:
+        if left:
+            left.pop()
+            raise OSError("AWS Error SLOW_DOWN during GetObject operation")
+        return open_it(self, uri)
+
+    monkeypatch.setattr(UriReader, "open", open_later)
+    monkeypatch.setattr(uri_bytes, "_PAUSES", (0.0, 0.0))
+    assert UriReader("").read("s3://photos/a.jpg", 1000) == b"first"
+
+
+def test_buckets_of_one_name_in_two_clouds_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Storage:
+        FileSystem: type
+
+        @staticmethod
+        def from_uri(uri: str) -> tuple[type, str]:
+            opened.append(uri.partition("?")[0])
+            return Storage, ""
+
+        @staticmethod
+        def open_input_file(path: str) -> object:
+            raise PermissionError(path)
+
+    Storage.FileSystem = Storage
+    monkeypatch.setattr(uri_bytes.pyarrow, "fs", Storage)
+    reader = UriReader("")
+    for uri in ("gs://photos/a.jpg", "s3://photos/a.jpg", "gs://photos/b.jpg", "gs://me@photos/b.jpg"):
+        with pytest.raises(ImageError, match="permission denied"):
+            reader.read(uri, 10)
+    assert opened == ["gs://photos", "s3://photos", "gs://me@photos"]
 
 
 def test_a_file_is_read_by_path_and_by_address(tmp_path: Path) -> None:

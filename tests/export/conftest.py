@@ -65,12 +65,6 @@ def transfer_run(
     return tellapart.train(animals_dir, out, backbone=str(tiny_backbone), cache_dir=cache_dir)
 
 
-@pytest.fixture(scope="session")
-def exported(trained: "Run", tmp_path_factory: pytest.TempPathFactory) -> "tellapart.Export":
-    """An export made as users make it, by processes of its own; not to be changed."""
-    return tellapart.load(trained.run_dir).export("onnx-int8", tmp_path_factory.mktemp("exports") / "int8")
-
-
 @dataclass(frozen=True)
 class Made:
     """An export, and the files of the run before and after."""

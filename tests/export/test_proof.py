@@ -66,3 +66,10 @@ def test_a_copy_that_cannot_be_read_is_a_difference() -> None:
 def test_photos_are_told_with_how_many_there_were() -> None:
     proof = replace(prove(answers_of([0.9, 0.8], [0.9, 0.8]), "triton"), num_photos_there=1200)
     assert describe_proof(proof)[0].endswith("on 2 photos that you gave, evenly chosen from 1,200.")
+
+
+@pytest.mark.parametrize("kind", ["held out", "given", "training"])
+@pytest.mark.parametrize(("num", "said"), [(1, " 1 photo that "), (2, " 2 photos that ")])
+def test_one_photo_is_told_as_one(kind: str, num: int, said: str) -> None:
+    proof = compare_answers(answers_of([0.9] * num, [0.9] * num), TARGETS["triton"], kind, None, RUNTIME)
+    assert said in describe_proof(proof)[0]

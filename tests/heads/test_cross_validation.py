@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from tellapart.errors import DatasetError
+from tellapart.heads.cross_validation import on_one_core
 from tellapart.heads.head import cross_validate_head, out_of_fold_probabilities
 from tellapart.heads.head_data import HeadData
 
@@ -134,3 +136,19 @@ def test_a_photo_has_all_its_probabilities_or_none(counts: list[int], folds: int
     known = ~np.isnan(probabilities).all(axis=1)
     assert np.isfinite(probabilities[known]).all()
     assert known.sum() == sum(count for count in counts if count > 1)
+
+
+def cores_of_products() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("num_photos", [2, 400, 4_999])
+def test_products_of_few_photos_use_one_core(num_photos: int) -> None:
+    found = on_one_core(lambda data: cores_of_products())(draw_data([num_photos - 1, 1], num_features=2))
+    assert set(found) == {1}
+
+
+def test_products_of_many_photos_use_all_cores_and_those_of_others_are_left_alone() -> None:
+    before = cores_of_products()
+    found = on_one_core(lambda data: cores_of_products())(draw_data([5_000, 1], num_features=2))
+    assert (found, cores_of_products()) == (before, before)

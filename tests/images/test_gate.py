@@ -589,6 +589,24 @@ def test_real_photos_decode_as_pillow_decodes_them(folder: str) -> None:
         assert difference(decode_image(data), np.asarray(expected)) <= 3, path
 
 
+def test_each_heic_is_decoded_by_its_own_thread_and_the_setting_of_the_process_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, found, open_heif = pillow_heif.options.DECODE_THREADS, [], pillow_heif.open_heif
+
+    def watch(data: bytes) -> pillow_heif.HeifFile:
+        found.append(pillow_heif.options.DECODE_THREADS)
+        return open_heif(data)
+
+    monkeypatch.setattr(pillow_heif, "open_heif", watch)
+    data = encode_heic(Image.fromarray(RGB), quality=80)
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(decode_image, [data] * 40))
+    assert found == [0] * 40
+    assert before == pillow_heif.options.DECODE_THREADS
+    np.testing.assert_array_equal(images, [images[0]] * 40)
+
+
 @pytest.mark.parametrize("size", [(64, 48), (65, 48), (131, 67), (700, 520)], ids=str)
 @pytest.mark.parametrize("tile_side", [0, 256], ids=["whole", "tiles"])
 def test_the_pixels_of_a_heic_are_those_that_pillow_gives(size: tuple[int, int], tile_side: int) -> None:

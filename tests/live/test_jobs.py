@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import ConfigError, DatasetError
-from tellapart.export.export_file import EXPORT_FILE
 from tellapart.live.detached_process import DetachedProcess
 from tellapart.live.job_records import JobStatus
 from tellapart.live.job_tasks import ExportTask, TrainingTask
 from tellapart.live.jobs import Jobs
+from tellapart.predict.bundle import EXPORT_FILE
 from tellapart.predict.model import load
 from tellapart.store import temporary_folder
 

@@ -72,6 +72,47 @@ def test_a_residual_network_answers_the_same(mirrored: bool) -> None:
     np.testing.assert_allclose(answers_of(build_keras(model), images)["probabilities"], expected, atol=1e-5)
 
 
+def normalised_model(generator: np.random.Generator, *, is_alone: bool) -> bytes:
+    """A classifier of three classes: a convolution and its normalisation, alone or with the sum of both behind it."""
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel", "bias"], ["found"], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "BatchNormalization", ["found", "scale", "shift", "mean", "variance"], ["normal"], epsilon=1e-3
+        ),
+        *([] if is_alone else [helper.make_node("Add", ["normal", "found"], ["sum"])]),
+        helper.make_node("GlobalAveragePool", ["normal" if is_alone else "sum"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    numbers = {"kernel": generator.normal(0, 0.01, (3, 3, 3, 3))}
+    numbers |= {name: generator.normal(0, 1, 3) for name in ("bias", "scale", "shift", "mean")}
+    numbers["variance"] = generator.uniform(0.1, 4, 3)
+    values = [
+        helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["batch", 8, 9, 3]),
+        helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", 3]),
+    ]
+    tensors = [onnx.numpy_helper.from_array(array.astype(np.float32), name) for name, array in numbers.items()]
+    graph = helper.make_graph(nodes, "normalised", values[:1], values[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("is_alone", "num_left"), [(True, 0), (False, 1)])
+def test_a_normalisation_is_part_of_the_convolution_that_nothing_else_takes(
+    is_alone: bool, num_left: int, seed: int
+) -> None:
+    model = normalised_model(np.random.default_rng(seed), is_alone=is_alone)
+    built = build_keras(model)
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in built.layers) == num_left
+    predictor = tellapart.Model(Bundle(("a", "b", "c"), PreprocessSpec((8, 9)), (), model, {}, "scratch"))
+    images = draw(predictor, seed)
+    np.testing.assert_allclose(answers_of(built, images)["probabilities"], predictor.predict_proba(images), atol=1e-5)
+
+
 def test_an_operator_without_a_counterpart_is_named() -> None:
     nodes = [
         onnx.helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),

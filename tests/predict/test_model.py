@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import tellapart.predict.model as model_module
 from tellapart.backbones.onnx_session import open_session
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec, load_image
@@ -255,6 +256,19 @@ def test_the_softmax_of_the_mean_of_a_map_is_the_probability(map_predictor: Mode
     np.testing.assert_allclose(
         powers / powers.sum(axis=1, keepdims=True), map_predictor.predict_proba(noise), rtol=1e-5
     )
+
+
+def test_threads_share_the_session_of_the_maps(
+    map_bundle: Bundle, noise: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(
+        model_module, "open_session", lambda *given, **more: opened.append(given) or open_session(*given, **more)
+    )
+    model = Model(map_bundle, num_threads=4)
+    model.activation_maps(noise)
+    model.activation_maps(noise)
+    assert len(opened) == 2
 
 
 def test_a_map_is_high_where_the_colour_of_its_class_is(map_predictor: Model) -> None:

@@ -206,3 +206,8 @@ def test_a_character_without_a_glyph_is_named() -> None:
 
 def test_a_long_text_loses_its_middle() -> None:
     assert drawable("a" * 30 + "z" * 30, longest=12) == "a" * 8 + "…" + "z" * 3
+
+
+def test_a_thousand_classes_fit_into_one_picture() -> None:
+    image = decode(figure_png(draw_class_counts({f"class {number}": number % 7 for number in range(1000)}), dpi=40))
+    assert max(image.shape) < 1000

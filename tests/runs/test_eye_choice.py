@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
@@ -45,7 +46,7 @@ def choose(photos: PhotoSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
                 away = distances.get(name, 0.0) * np.eye(2, 16)[some.labels]
                 found.append((away + generator.normal(0, 1, away.shape) + 3).astype(np.float32))
             digests = tuple(f"{row:064x}" for row in range(len(some)))
-            return SeenPhotos(some, digests, (), found[0], further_embeddings=tuple(found[1:]))
+            return SeenPhotos(some, digests, FactsTable(0), found[0], further_embeddings=tuple(found[1:]))
 
         monkeypatch.setattr(eye_choice, "look_at", look)
         monkeypatch.setattr(

@@ -286,3 +286,13 @@ def test_a_folder_inside_a_zip_is_none(tmp_path: Path) -> None:
         claim_dir(tmp_path / "pets.zip" / "clean", "fixed.json")
     with pytest.raises(OutputError, match="is a file. Give a folder"):
         claim_dir(tmp_path / "pets.zip", "fixed.json")
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://photos/run", "gs://photos/run", "file:///run", "S3://photos", "abfs+x://a/b"]
+)
+def test_a_folder_in_a_bucket_is_not_made_here(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is an address. Give a folder of this machine as `out`"):
+        claim_dir(Path(address), "run.json")
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tellapart.export.export_file import EXPORT_FILE
+from tellapart.predict.bundle import EXPORT_FILE
 
 from .pages import (
     PHONE_TOKEN,

@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import tellapart
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
@@ -21,6 +23,8 @@ from tellapart.tune import tuning
 from tellapart.tune.budget import Budget
 from tellapart.tune.lead import Lead, describe_lead
 from tellapart.tune.objective import Objective, TrialFailedError, TrialFit, TrialPrunedError
+from tellapart.tune.optuna_study import open_study
+from tellapart.tune.trial_pictures import draw_study
 from tellapart.tune.trial_table import TrialRecord
 from tellapart.tune.tuning import Tuning, tune_recipe
 
@@ -83,6 +87,25 @@ def test_every_trial_is_in_the_table_the_default_first(tuned: Tuning) -> None:
 def test_the_pictures_are_drawn(tuned: Tuning) -> None:
     assert {"history.png", "parallel.png"} <= set(tuned.pictures)
     assert all((tuned.out_dir / name).read_bytes().startswith(b"\x89PNG") for name in tuned.pictures)
+
+
+@pytest.mark.parametrize(("accuracies", "is_told"), [((0.5, 0.5, 0.5), False), ((0.5, 0.7, 0.6), True)])
+def test_what_mattered_is_drawn_only_where_something_did(
+    accuracies: tuple[float, ...], is_told: bool, copied: Path, tuned: Tuning
+) -> None:
+    space = tuning.space_of(read_run_file(tuned.run.run_dir).config, FIXED | {"epochs": 2})
+    with open_study(copied / "new.sqlite3", space, 0) as study:
+        for number, accuracy in enumerate(accuracies):
+            values = tuned.trials[number].values
+            study.add(replace(tuned.best, number=number, values=values, validation_accuracy=accuracy), {})
+        assert ("importance.png" in draw_study(study.study, copied)) is is_told
+
+
+def test_no_name_of_a_setting_is_cut_off(tuned: Tuning) -> None:
+    for name in tuned.pictures:
+        pixels = np.asarray(Image.open(tuned.out_dir / name).convert("L"))
+        edges = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+        assert all((edge == 255).all() for edge in edges), name
 
 
 def test_the_winner_is_a_normal_run_with_its_settings(tuned: Tuning) -> None:
@@ -228,6 +251,26 @@ def test_a_study_that_cannot_be_read_is_one_line(
     damage(copied)
     with pytest.raises(BundleError, match=r"is damaged or of another version \(.+\)\. Tune again"):
         tune_recipe(animals_dir, copied, resume=True, trials=4, epochs=2, cache_dir=cache_dir, **FIXED)
+
+
+def test_a_full_disk_is_told_as_one(copied: Path, tuned: Tuning, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def connect_to_full_disk(*args: Any, **settings: Any) -> sqlite3.Connection:
+        connection = connect(*args, **settings)
+        connection.execute("PRAGMA max_page_count = 1")  # the file keeps the size that it has
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_to_full_disk)
+    space = tuning.space_of(read_run_file(tuned.run.run_dir).config, FIXED | {"epochs": 2})
+    with pytest.raises(OutputError, match=r"cannot write .*study.sqlite3.* full\. Finished trials are kept"):
+        fill_study(copied / "study.sqlite3", space, tuned.best)
+
+
+def fill_study(path: Path, space: Any, record: TrialRecord) -> None:
+    with open_study(path, space, 0) as study:
+        for _number in range(1000):
+            study.add(replace(record, number=study.next_number), {})
 
 
 def test_other_settings_are_refused(copied: Path, animals_dir: Path, cache_dir: str) -> None:

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from tellapart.translation import use_language
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/style.css"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/photo_input.js", "/static/style.css"])
 def test_nothing_of_a_page_comes_from_elsewhere_or_stands_in_it_as_code(path: str, colours: TestClient) -> None:
     answer = colours.get(path)
     assert answer.status_code == 200

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import Embedder
+from tellapart.backbones.facts_table import FactsTable, move_rows
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.cache.cache_folder import cache_root, store_path
 from tellapart.cache.photo_store import PhotoStore
@@ -22,7 +24,7 @@ from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_dep
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
 from tellapart.images.gate import decode_for_each, measure_levels
 from tellapart.images.preprocess import THUMBNAIL_KIND, PreprocessSpec, encode_thumbnail, resize_image
-from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores
+from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores, release_freed_memory
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EmbedRecord, Skipped
 from tellapart.translation import gettext as _
@@ -33,6 +35,8 @@ from tellapart.watcher import Watcher
 _PHOTOS_A_TASK = 2
 # What is new goes to the disk after this many photos: what a kill can cost, about 2 seconds of embedding.
 _PHOTOS_A_COMMIT = 256
+# From so many photos on, the memory that a pass has used is worth handing back.
+_FEWEST_TO_RELEASE = 64
 
 _FLOATS = NDArray[np.float32]
 _PIXELS = NDArray[np.uint8]
@@ -102,34 +106,69 @@ def look_at(
     watcher.on_stage(_("reading photos"))
     report = progress_reporter(len(photos), watcher)
     with PhotoStore(path) as store:
-        looker = _Looker(photos, eyes, store, sink)
-        looks = _look_at_all(range(len(photos)), looker, store, report)
-        deep = [row for row, look in enumerate(looks) if look.levels is not None]
-        looker.depths = choose_depths(look.levels for look in looks if look.levels is not None)
-        for row, look in zip(deep, _look_at_all(deep, looker, store), strict=True):
-            looks[row] = look
+        looker, sights = _Looker(photos, eyes, store, sink), _Sights(len(photos), eyes)
+        _look_at_all(range(len(photos)), looker, store, sights, report)
+        deep = sorted(sights.levels)
+        looker.depths = choose_depths(sights.levels.values())
+        _look_at_all(deep, looker, store, sights)
         if store.note:
             watcher.on_note(store.note)
-    # A copy has what the first photo of its content has.
-    firsts = [looks[look.first_row] if look.first_row >= 0 else look for look in looks]
-    rows = [row for row, first in enumerate(firsts) if first.facts is not None]
-    skipped = tuple(
-        Skipped(path, first.reason)
-        for path, first in zip(photos.paths, firsts, strict=True)
-        if first.reason is not None
-    )
-    kept = [firsts[row] for row in rows]
-    embeddings = [_stack(kept, number, eye.embedder.embedding_size) for number, eye in enumerate(eyes)]
-    return SeenPhotos(
-        photos=replace(photos.take(rows), skipped=photos.skipped + skipped),
-        digests=tuple(first.digest for first in kept),
-        facts=tuple(first.facts for first in kept if first.facts is not None),
-        embeddings=embeddings[0] if embeddings else None,
-        num_found=sum(first.is_found for first in kept),
-        further_embeddings=tuple(embeddings[1:]),
-        store_path=path,
-        depths=looker.depths,
-    )
+    if len(photos) >= _FEWEST_TO_RELEASE:
+        release_freed_memory()
+    return sights.seen_photos(photos, path, looker.depths)
+
+
+class _Sights:
+    """What is seen of the photos of a pass so far, row by row: each number is in memory once.
+
+    Attributes:
+        levels: of deep photos that were not looked at, as how many bits they fill is not known yet, by row.
+    """
+
+    def __init__(self, num_photos: int, eyes: Sequence[Eye]) -> None:
+        self.levels: dict[int, Levels] = {}
+        self._digests = [""] * num_photos
+        # The row of the photo of this content that is looked at; -1 where it cannot be read.
+        self._first_rows = np.full(num_photos, -1, np.int64)
+        self._reasons: dict[int, str] = {}
+        self._is_found, self._is_seen = np.zeros(num_photos, np.bool_), np.zeros(num_photos, np.bool_)
+        self._facts = FactsTable(num_photos)
+        self._embeddings = [np.empty((num_photos, eye.embedder.embedding_size), np.float32) for eye in eyes]
+
+    def enter(self, row: int, look: "_Look") -> None:
+        """Takes over what is known of the photo of that row."""
+        self._digests[row], self._first_rows[row] = look.digest, look.first_row
+        self._is_found[row] = look.is_found
+        if look.levels is not None:
+            self.levels[row] = look.levels
+        if look.reason is not None:
+            self._reasons[row] = look.reason
+        elif look.facts is not None:
+            self._is_seen[row] = True
+            self._facts.enter(row, look.facts)
+            for number, vector in look.vectors.items():
+                self._embeddings[number][row] = vector
+
+    def seen_photos(self, photos: PhotoSet, path: Path, depths: SampleDepths) -> SeenPhotos:
+        """All of it; nothing can be entered afterwards. A copy has what the first photo of its content has."""
+        sources = np.where(self._first_rows >= 0, self._first_rows, np.arange(len(photos)))
+        rows = np.flatnonzero(self._is_seen[sources])
+        skipped = tuple(
+            Skipped(photos.paths[row], self._reasons[sources[row]])
+            for row in np.flatnonzero(~self._is_seen[sources]).tolist()
+            if sources[row] in self._reasons
+        )
+        embeddings = [move_rows(one, sources, rows) for one in self._embeddings]
+        return SeenPhotos(
+            photos=replace(photos.take(rows), skipped=photos.skipped + skipped),
+            digests=tuple(self._digests[sources[row]] for row in rows),
+            facts=self._facts.moved(sources, rows),
+            embeddings=embeddings[0] if embeddings else None,
+            num_found=int(self._is_found[sources[rows]].sum()),
+            further_embeddings=tuple(embeddings[1:]),
+            store_path=path,
+            depths=depths,
+        )
 
 
 @dataclass(slots=True)
@@ -278,32 +317,24 @@ def _look_at_all(
     rows: Sequence[int],
     looker: _Looker,
     store: PhotoStore,
+    sights: _Sights,
     report: Callable[[int, int], None] = lambda num_done, num_found: None,
-) -> list[_Look]:
-    """What is known of the photo of each row; what is new is kept in the store by and by."""
-    looks: list[_Look] = []
+) -> None:
+    """Enters what is known of the photo of each row; what is new is kept in the store by and by."""
     pending: dict[str, dict[str, bytes]] = {}
     threads, num_found = num_cores(), 0
     size = even_size(len(rows), _PHOTOS_A_TASK, threads)
-    for look in map_batches(len(rows), size, lambda places: looker.look(rows[one] for one in places), threads):
+    looks = map_batches(len(rows), size, lambda places: looker.look(rows[one] for one in places), threads)
+    for num_done, (row, look) in enumerate(zip(rows, looks, strict=True), start=1):
         if look.fresh:
             pending[look.digest], look.fresh = look.fresh, {}
         if len(pending) >= _PHOTOS_A_COMMIT:
             store.add(pending)
             pending = {}
         num_found += look.is_found
-        looks.append(look)
-        report(len(looks), num_found)
+        sights.enter(row, look)
+        report(num_done, num_found)
     store.add(pending)
-    return looks
-
-
-def _stack(looks: Sequence[_Look], number: int, size: int) -> _FLOATS:
-    """The embeddings by the eye of that number, float32 `(len(looks), size)`."""
-    embeddings = np.empty((len(looks), size), np.float32)
-    for row, look in enumerate(looks):
-        embeddings[row] = look.vectors[number]
-    return embeddings
 
 
 def progress_reporter(num_photos: int, watcher: Watcher) -> Callable[[int, int], None]:

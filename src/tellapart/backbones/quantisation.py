@@ -68,7 +68,26 @@ def quantise_network(model: onnx.ModelProto, images: NDArray[np.uint8], work_dir
     quantizer.quantize_model()
     quantizer.model.topological_sort()
     quantised: onnx.ModelProto = quantizer.model.model
+    _drop_zero_points(quantised)
     return quantised
+
+
+def _drop_zero_points(model: onnx.ModelProto) -> None:
+    """The zero points of weights and biases are left out of the model where all are 0, which is what is taken then."""
+    graph = model.graph
+    zeros = {
+        tensor.name
+        for tensor in graph.initializer
+        if tensor.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.INT32) and tensor.name.endswith("_zero_point")
+        if not onnx.numpy_helper.to_array(tensor).any()
+    }
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and len(node.input) == 3 and node.input[2] in zeros:
+            del node.input[2]
+    taken = {name for node in graph.node for name in node.input}
+    for number in reversed(range(len(graph.initializer))):
+        if graph.initializer[number].name in zeros - taken:
+            del graph.initializer[number]
 
 
 def find_ranges(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, _Range]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.cache.photo_store import PhotoStore
 from tellapart.images.depth import SampleDepths
-from tellapart.images.facts import PhotoFacts
 from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import (
     THUMBNAIL_KIND,
@@ -47,7 +47,7 @@ class SeenPhotos:
 
     photos: PhotoSet
     digests: tuple[str, ...]
-    facts: tuple[PhotoFacts, ...]
+    facts: FactsTable
     embeddings: NDArray[np.float32] | None
     num_found: int = 0
     further_embeddings: tuple[NDArray[np.float32], ...] = ()
@@ -69,7 +69,7 @@ class SeenPhotos:
             self,
             photos=self.photos.take(order),
             digests=tuple(self.digests[row] for row in order),
-            facts=tuple(self.facts[row] for row in order),
+            facts=self.facts.take(order),
             embeddings=None if self.embeddings is None else self.embeddings[order],
             further_embeddings=tuple(one[order] for one in self.further_embeddings),
         )

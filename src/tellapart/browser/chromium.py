@@ -151,9 +151,9 @@ def _open(browser: str) -> Iterator[_Call]:
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0o600) for number in (1, 2)]
         actions = [*quiet, *((os.POSIX_SPAWN_DUP2, end, number) for number, end in enumerate(ends, start=3))]
         try:
-            process = os.posix_spawn(
-                browser, arguments, {**os.environ, "TMPDIR": profile}, file_actions=actions, setpgroup=0
-            )
+            # Reports of crashes and settings of the desktop go where the profile does, not into the user's folders.
+            folders = dict.fromkeys(("TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), profile)
+            process = os.posix_spawn(browser, arguments, {**os.environ, **folders}, file_actions=actions, setpgroup=0)
         except OSError as exc:
             for end in (to_browser, from_browser):
                 os.close(end)

@@ -38,7 +38,7 @@ from tellapart.translation import gettext as _
 INDEX_FILE, NETWORK_FILE, WASM_FILE = "index.html", "network.onnx.gz", "runtime.wasm.gz"
 # What a page in one file holds, and what lies beside it on a server.
 SITE_PARTS = {"network": NETWORK_FILE, "runtime": WASM_FILE}
-_SCRIPTS = ("photo.js", "answer.js", "page.js")
+_SCRIPTS = ("photo_input.js", "photo.js", "answer.js", "page.js")
 # Shares that can be chosen for "not sure" and "none of these", and the one that is chosen at first.
 _RATES, _USUAL_RATE = (0.01, 0.02, 0.05, 0.1), 0.05
 _LONGEST_NAME = 60
@@ -46,6 +46,8 @@ _LONGEST_NAME = 60
 _GOLDEN_SIDE, _GOLDEN_SIZE, _TURNED = 16, (96, 128), 6
 # Between browsers' decoders of JPEG; of a network in int8 also between processors.
 _TOLERANCE, _INT8_TOLERANCE = 0.02, 0.1
+# Of what are modules elsewhere, and one script here.
+_EXPORT = re.compile(r"^export (?=class|function)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,9 @@ def _not_sure_note(bundle: Bundle, least: float | None) -> str:
     if point is None:
         return ""
     answered, measured = f"{point.num_answered:,}", count_photos(bundle.selective[0].num_answered)
-    return _(
-        "Of {photos} that it had not seen, the model answers {answered}. {wrong} of these answers are wrong."
-    ).format(photos=measured, answered=answered, wrong=f"{point.num_wrong:,}")
+    return _("Of {photos} that it had not seen, the model answers {answered}, {wrong} of them wrongly.").format(
+        photos=measured, answered=answered, wrong=f"{point.num_wrong:,}"
+    )
 
 
 def _none_of_these_choices(bundle: Bundle) -> list[dict[str, Any]]:
@@ -241,8 +243,8 @@ def _render(
 
     environment = make_environment("tellapart.browser")
     sources = {name: environment.loader.get_source(environment, name)[0] for name in (*_SCRIPTS, "style.css")}  # type: ignore[union-attr]
-    own = "\n".join(sources[name] for name in _SCRIPTS)
-    script = "\n".join([runtime.script, preprocessing.replace("export function", "function"), own])
+    own = _EXPORT.sub("", "\n".join(sources[name] for name in _SCRIPTS))
+    script = "\n".join([runtime.script, _EXPORT.sub("", preprocessing), own])
     assert "</script" not in script.lower()
     texts = json.dumps({**data, "texts": script_texts(own)}, ensure_ascii=False, allow_nan=False)
     page = environment.get_template("page.html").render(

@@ -45,14 +45,16 @@ def judge_counts(photos: PhotoSet, thresholds: CheckConfig) -> Judgement:
     figure = make_figure("few", list(counts.values()), thresholds.few, len(few), is_low_worst=True)
     if not few:
         return judgement(None, figure=figure)
-    labels = photos.labels.tolist()
-    rows = [tuple(row for row, label in enumerate(labels) if photos.class_names[label] == name) for name in few]
+    rows = {name: list[int]() for name in few}
+    for row, label in enumerate(photos.labels.tolist()):
+        if (name := photos.class_names[label]) in rows:
+            rows[name].append(row)
     finding = Finding(
         "few_photos",
         _("Fewer than {num:,} photos of {names}").format(num=thresholds.few, names=name_some(few)),
         _("Enough for training, too few to measure accuracy: its interval will be wide. Add photos of these classes."),
         sum(counts[name] for name in few),
-        tuple(rows),
+        tuple(map(tuple, rows.values())),
         tuple(few),
         is_problem=False,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.likeness import Likeness, compare_pairs
 from tellapart.checkup.neighbours import Pairs, find_pairs
@@ -49,20 +50,22 @@ _NO_PAIRS = np.zeros((2, 0), np.int64)
 
 @dataclass(frozen=True, eq=False)
 class _Photos:
-    """What photos are compared by, one a content.
+    """What photos are compared by.
 
     Attributes:
-        thumbnails: of each.
+        rows: those that are compared, one a content.
+        thumbnails: of each photo.
         camera: equal numbers for equal cameras, int64 `(n,)`.
         captured_at: seconds, float64 `(n,)`; NaN where camera or time is not known.
     """
 
+    rows: _ROWS
     thumbnails: Thumbnails
     camera: _ROWS
     captured_at: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.camera)
+        return len(self.thumbnails)
 
     def are_in_series(self, links: _ROWS, seconds: float) -> NDArray[np.bool_]:
         """Whether each pair is of one camera, and of two moments at most `seconds` apart."""
@@ -86,16 +89,13 @@ def find_groups(
     """
     if not digests:
         return ()
-    _, kept, content = np.unique(np.asarray(digests), return_index=True, return_inverse=True)
-    chosen = [facts[row] for row in kept]
-    photos = _Photos(
-        Thumbnails.of(chosen),
-        np.unique([item.camera or "" for item in chosen], return_inverse=True)[1],
-        np.array([np.nan if item.camera is None or item.captured_at is None else item.captured_at for item in chosen]),
-    )
+    _, kept, content = np.unique(np.asarray(digests, np.bytes_), return_index=True, return_inverse=True)
+    table = FactsTable.of(facts)
+    moments = np.where(table.has_moment(), table.column("captured_at"), np.nan)
+    photos = _Photos(np.sort(kept), Thumbnails.of(table), table.cameras, moments)
     near_links, series_links = _find_near(photos, burst_seconds)
     series_links = np.concatenate([series_links, _find_bursts(photos, burst_seconds)], axis=1)
-    near, burst = (_connect(links, len(kept))[content] for links in (near_links, series_links))
+    near, burst = (_connect(links, len(digests))[kept][content] for links in (near_links, series_links))
     return (
         *_list_groups("copies", content),
         *_list_groups("near", near, content),
@@ -116,23 +116,21 @@ def find_known(known: Thumbnails, asked: Thumbnails) -> NDArray[np.bool_]:
     thumbnails = Thumbnails.made_of(
         np.concatenate([known.luma, asked.luma]), np.concatenate([known.chroma, asked.chroma])
     )
-    photos = _Photos(thumbnails, np.zeros(num_all, np.int64), np.full(num_all, np.nan))
+    photos = _Photos(np.arange(num_all), thumbnails, np.zeros(num_all, np.int64), np.full(num_all, np.nan))
     numbers = _connect(_find_near(photos, 0.0)[0], num_all)
     return np.isin(numbers[num_known:], numbers[:num_known])
 
 
-def pauses_between(facts: Sequence[PhotoFacts]) -> NDArray[np.float64]:
+def pauses_between(facts: FactsTable) -> NDArray[np.float64]:
     """Seconds between photos that follow one another on one camera, in any order; those that tell no time are left out.
 
     Within a second photos may be edited copies of one, so shorter pauses are left out too.
     """
-    times: dict[str, list[float]] = {}
-    for one in facts:
-        if one.camera is not None and one.captured_at is not None:
-            times.setdefault(one.camera, []).append(one.captured_at)
-    pauses = [np.diff(np.sort(moments)) for moments in times.values()]
-    joined = np.concatenate([np.zeros(0), *pauses])
-    return joined[joined >= 1]
+    is_told = facts.has_moment()
+    cameras, moments = facts.cameras[is_told], facts.column("captured_at")[is_told]
+    order = np.lexsort((moments, cameras))
+    pauses = np.diff(moments[order])[np.diff(cameras[order]) == 0]
+    return np.asarray(pauses[pauses >= 1], np.float64)
 
 
 def group_numbers(groups: Sequence[PhotoGroup], num_photos: int) -> NDArray[np.int64]:
@@ -168,8 +166,8 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
     a thousand versions of one photo would be many groups.
     """
     thumbnails = photos.thumbnails
-    near, series = [_pair_flat(thumbnails)], [_NO_PAIRS]
-    rows = np.flatnonzero(~thumbnails.is_flat)
+    near, series = [_pair_flat(photos)], [_NO_PAIRS]
+    rows = photos.rows[~thumbnails.is_flat[photos.rows]]
     for _ in range(_MAX_ROUNDS):
         if len(rows) < 2:
             break
@@ -307,10 +305,10 @@ def _are_many(links: _ROWS, num_rows: int) -> NDArray[np.bool_]:
     return np.asarray(np.bincount(numbers)[numbers] > _MOST_CHAINED, np.bool_)
 
 
-def _pair_flat(thumbnails: Thumbnails) -> _ROWS:
+def _pair_flat(photos: _Photos) -> _ROWS:
     """Pairs of photos of one shade and of the same colour, int64 `(2, pairs)`."""
-    rows = np.flatnonzero(thumbnails.is_flat)
-    colours = thumbnails.mean_colours(rows)
+    rows = photos.rows[photos.thumbnails.is_flat[photos.rows]]
+    colours = photos.thumbnails.mean_colours(rows)
     pairs = [_NO_PAIRS]
     while len(rows):
         same = np.abs(colours - colours[0]).max(axis=1) <= _FLAT_STEP
@@ -321,7 +319,7 @@ def _pair_flat(thumbnails: Thumbnails) -> _ROWS:
 
 def _find_bursts(photos: _Photos, burst_seconds: float) -> _ROWS:
     """Pairs of alike photos of one camera, taken within `burst_seconds` of each other, int64 `(2, pairs)`."""
-    rows = np.flatnonzero(np.isfinite(photos.captured_at))
+    rows = photos.rows[np.isfinite(photos.captured_at[photos.rows])]
     rows = rows[np.lexsort((photos.captured_at[rows], photos.camera[rows]))]
     found = [_NO_PAIRS]
     for step in range(1, _BURST_STEPS + 1):

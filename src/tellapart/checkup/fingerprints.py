@@ -5,7 +5,7 @@ photos are known is `duplicates.py`'s to say, by the same comparison as between 
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,9 @@ class Fingerprints:
         return len(self.coefficients)
 
     @classmethod
-    def of(cls, facts: Sequence[PhotoFacts]) -> "Fingerprints":
+    def of(cls, facts: Iterable[PhotoFacts]) -> "Fingerprints":
         """Those of photos, any number of them."""
-        if not facts:
-            return cls(np.zeros((0, _SIZE), np.int16))
-        return cls(np.stack([fingerprint(one) for one in facts]))
+        return cls(np.fromiter(map(fingerprint, facts), np.dtype((np.int16, _SIZE))))
 
     def joined(self, other: "Fingerprints") -> "Fingerprints":
         """These and, behind them, the others."""

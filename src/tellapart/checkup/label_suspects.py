@@ -134,8 +134,10 @@ def find_label_suspects(
     suspected = _suspect(moments, CheckConfig(wrong_label=bound).wrong_label_of(probabilities.shape[1]))
     best = moments.probabilities.argmax(axis=1)
     suspects = []
+    rows = moments.rows[np.argsort(moments.of_row, kind="stable")]
+    ends = np.cumsum(np.bincount(moments.of_row))
     for moment in np.flatnonzero(suspected).tolist():
-        first, *others = moments.rows[moments.of_row == moment].tolist()
+        first, *others = rows[ends[moment - 1] if moment else 0 : ends[moment]].tolist()
         label, suggested = int(moments.labels[moment]), int(best[moment])
         of_label, of_suggested = moments.probabilities[moment, [label, suggested]].tolist()
         suspects.append(LabelSuspect(first, label, suggested, of_label, of_suggested, tuple(others)))

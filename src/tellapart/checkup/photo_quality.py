@@ -62,8 +62,8 @@ def judge_quality(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckC
 
 def _judge_empty(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Pictures of one colour."""
-    contrasts = [facts.contrast for facts in seen.facts]
-    rows = [row for row, contrast in enumerate(contrasts) if contrast < thresholds.empty]
+    contrasts = seen.facts.column("contrast")
+    rows = np.flatnonzero(contrasts < thresholds.empty).tolist()
     finding = find_single(
         "empty",
         rows,
@@ -112,13 +112,10 @@ def _judge_masks(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckCo
 
 def _judge_dark(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Very dark photos, the darkest first."""
-    light = [_light_of(facts) for facts in seen.facts]
-    rows = [
-        row
-        for row, facts in enumerate(seen.facts)
-        if light[row] < thresholds.dark and facts.contrast >= thresholds.empty
-    ]
-    order = sorted(rows, key=lambda row: seen.facts[row].brightness)
+    light, brightness = np.array([_light_of(facts) for facts in seen.facts]), seen.facts.column("brightness")
+    is_dark = (light < thresholds.dark) & (seen.facts.column("contrast") >= thresholds.empty)
+    rows = np.flatnonzero(is_dark).tolist()
+    order = sorted(rows, key=brightness.__getitem__)
     finding = find_single(
         "too_dark",
         order,
@@ -137,12 +134,9 @@ def _judge_dark(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckCon
 
 def _judge_blurred(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Photos without a sharp edge, the least sharp first."""
-    sharpness = [facts.sharpness for facts in seen.facts]
-    rows = [
-        row
-        for row, facts in enumerate(seen.facts)
-        if facts.sharpness < thresholds.blurred and facts.contrast >= thresholds.empty
-    ]
+    sharpness = seen.facts.column("sharpness")
+    is_blurred = (sharpness < thresholds.blurred) & (seen.facts.column("contrast") >= thresholds.empty)
+    rows = np.flatnonzero(is_blurred).tolist()
     finding = find_single(
         "too_blurred",
         sorted(rows, key=sharpness.__getitem__),
@@ -161,8 +155,8 @@ def _judge_blurred(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: Check
 
 def _judge_small(seen: SeenPhotos, tiles: NDArray[np.int64], thresholds: CheckConfig) -> Judgement:
     """Photos with few pixels."""
-    sides = [min(facts.height, facts.width) for facts in seen.facts]
-    rows = [row for row, side in enumerate(sides) if side < thresholds.small]
+    sides = np.minimum(seen.facts.column("height"), seen.facts.column("width"))
+    rows = np.flatnonzero(sides < thresholds.small).tolist()
     finding = find_single(
         "too_small",
         rows,
@@ -217,7 +211,7 @@ def _find_shapes(seen: SeenPhotos) -> Finding | None:
     """Sizes, formats and orientations."""
     if not seen.facts:
         return None
-    sizes = np.array([(facts.height, facts.width) for facts in seen.facts])
+    sizes = np.column_stack([seen.facts.column(name) for name in ("height", "width")]).astype(np.int64)
     smallest, largest = sizes[sizes.prod(axis=1).argmin()], sizes[sizes.prod(axis=1).argmax()]
     num_upright = int((sizes[:, 0] > sizes[:, 1]).sum())
     num_turned = sum(facts.has_exif_rotation for facts in seen.facts)

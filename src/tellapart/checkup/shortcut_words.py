@@ -88,7 +88,7 @@ def with_value(shortcut: Shortcut, facts: Sequence[PhotoFacts], labels: NDArray[
         label: the class that is given away.
     """
     of_class = labels == label
-    found = [(_told(has, of_class), value, has) for value, has in _candidates(shortcut.clue, facts)]
+    found = [(_told(has, of_class), value, has) for value, has in _candidates(shortcut.clue, facts, of_class)]
     told, value, has = max(found, key=lambda one: one[0], default=(0.0, "", of_class))
     if told < _LEAST_TOLD:
         return shortcut
@@ -179,18 +179,23 @@ def _title(shortcut: Shortcut) -> str:
     )
 
 
-def _candidates(clue: str, facts: Sequence[PhotoFacts]) -> list[tuple[str, NDArray[np.bool_]]]:
+def _candidates(
+    clue: str, facts: Sequence[PhotoFacts], of_class: NDArray[np.bool_]
+) -> list[tuple[str, NDArray[np.bool_]]]:
     """Values that could give a class away, and which photos have each."""
     if clue == "camera":
         return _of_names(
             [one.camera or "" for one in facts],
+            of_class,
             lambda name: _("camera {name}").format(name=name) if name else _("no named camera"),
         )
     if clue == "file format":
-        return _of_names([one.format for one in facts], lambda name: _("{format} files").format(format=name))
+        return _of_names([one.format for one in facts], of_class, lambda name: _("{format} files").format(format=name))
     if clue == "image size":
         sizes = _of_names(
-            [format_size((one.height, one.width)) for one in facts], lambda size: _("{size} pixels").format(size=size)
+            [format_size((one.height, one.width)) for one in facts],
+            of_class,
+            lambda size: _("{size} pixels").format(size=size),
         )
         sides = np.array([max(one.height, one.width) for one in facts], np.float64)
         say = _("{size:,.0f} pixels on the longer side")
@@ -208,9 +213,13 @@ def _bounds() -> tuple[str, str]:
     return _("at least {value}"), _("smaller than {value}")
 
 
-def _of_names(names: Sequence[str], say: Callable[[str], str]) -> list[tuple[str, NDArray[np.bool_]]]:
+def _of_names(
+    names: Sequence[str], of_class: NDArray[np.bool_], say: Callable[[str], str]
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Those that enough photos of the class have: where each photo has a size of its own, all would be too many."""
     every_name = np.array(names, dtype=np.str_)
-    return [(say(str(name)), every_name == name) for name in np.unique(every_name)]
+    found, counts = np.unique(every_name[of_class], return_counts=True)
+    return [(say(str(name)), every_name == name) for name in found[counts >= _LEAST_TOLD * of_class.sum()]]
 
 
 def _of_bounds(

@@ -5,7 +5,7 @@ a small decision tree, and its answers for photos it has not seen are held again
 and writes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ class _JudgedPhotos:
 
 
 def measure_clues(
-    clues: Mapping[str, NDArray[np.float64]],
+    clues: Callable[[NDArray[np.int64]], Mapping[str, NDArray[np.float64]]],
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     class_names: Sequence[str],
@@ -67,9 +67,10 @@ def measure_clues(
     the clues). Of photos in one group one is looked at, so that a burst counts once.
 
     Args:
-        clues: name to finite numbers of shape `(n, size)`; a clue that is the same for all photos is left out. `border`
-            and `file size` depend on the picture, so they must tell a class from the others at least nine tenths as
-            well as can be, or nine tenths as well as the whole picture does.
+        clues: from rows to name to finite numbers of shape `(len(rows), size)`; asked once, for some rows. A clue that
+            is the same for all photos is left out. `border` and `file size` depend on the picture, so they must
+            tell a class from the others at least nine tenths as well as can be, or nine tenths as well as the whole
+            picture does.
         labels: ints in `[0, num_classes)`, shape `(n,)`.
         groups: ints, shape `(n,)`; equal numbers are of one moment.
         class_names: the classes, in order.
@@ -79,8 +80,8 @@ def measure_clues(
     """
     photos = _choose_photos(labels, groups, len(class_names), seed)
     is_judged = bool((np.bincount(photos.labels) >= _FEWEST_PHOTOS).any())
-    varying = {name: values[photos.rows] for name, values in clues.items()} if is_judged else {}
-    varying = {name: values for name, values in varying.items() if (values != values[:1]).any()}
+    told = clues(photos.rows) if is_judged else {}
+    varying = {name: values for name, values in told.items() if (values != values[:1]).any()}
     measured = []
     for name, values in varying.items():
         predicted = _predict(values, photos, seed)
@@ -113,7 +114,9 @@ def judge_shortcuts(
     assert labels is not None
     reference = None if probabilities is None else _balanced_accuracy(labels, probabilities)
     least = thresholds.shortcut
-    measured = measure_clues(clues_of(seen.facts), labels, groups, names, seed, reference, least)
+    measured = measure_clues(
+        lambda rows: clues_of(seen.facts.take(rows)), labels, groups, names, seed, reference, least
+    )
     shortcuts = [
         with_value(shortcut, seen.facts, labels, names.index(shortcut.class_name))
         for shortcut, is_found in measured

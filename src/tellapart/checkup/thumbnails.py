@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import to_unit_length
-from tellapart.images.facts import THUMBNAIL_SIDE, PhotoFacts
+from tellapart.images.facts import THUMBNAIL_SIDE
 
 _FLOATS = NDArray[np.float32]
 _ROWS = NDArray[np.int64]
@@ -44,15 +45,14 @@ class Thumbnails:
         return len(self.luma)
 
     @classmethod
-    def of(cls, facts: Sequence[PhotoFacts]) -> "Thumbnails":
-        """Those of photos, at least one."""
-        return cls.made_of(np.stack([item.thumbnail for item in facts]), np.stack([item.chroma for item in facts]))
+    def of(cls, facts: FactsTable) -> "Thumbnails":
+        """Those of photos, at least one; not copied."""
+        return cls.made_of(facts.thumbnails, facts.chroma)
 
     @classmethod
     def made_of(cls, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> "Thumbnails":
         """Those with this luma and chroma, at least one."""
-        rows = luma.reshape(len(luma), -1)
-        return cls(luma, chroma, rows.max(axis=1) - rows.min(axis=1) <= _FLAT_RANGE)
+        return cls(luma, chroma, luma.max(axis=(1, 2)) - luma.min(axis=(1, 2)) <= _FLAT_RANGE)
 
     def coarse(self, rows: _ROWS, share: float = 1.0) -> _FLOATS:
         """The middle of photos in 12 x 12 cells, less their mean, as unit vectors: float32 `(len(rows), 144)`.

@@ -8,7 +8,7 @@ import typer
 
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import CacheDir, ClassLevel, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line, visible
+from tellapart.cli.output import list_classes, make_console, print_line, visible
 from tellapart.errors import ConfigError, DatasetError
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
@@ -108,7 +108,7 @@ def _parse_thresholds(given: Sequence[str]) -> dict[str, Any]:
 
 def _print_checkup(console: "Console", checkup: "Checkup") -> None:
     photos = checkup.photos
-    classes = ", ".join(f"{name} {number:,}" for name, number in photos.counts().items())
+    classes = list_classes(photos.counts())
     said = _("{photos}: {classes}") if classes else _("{photos}, without labels")
     print_line(console, said.format(photos=count_photos(len(photos)), classes=classes))
     if photos.skipped:

@@ -1,11 +1,16 @@
-"""What commands with `--engine ray` share: their flags read and checked, and what they say at the end."""
+"""What commands with `--engine ray` share: their flags, read and checked, and what they say at the end."""
 
+import functools
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+import typer
+
+from tellapart.cli.output import list_classes, make_console, print_line, print_note, print_skipped
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
@@ -17,48 +22,125 @@ if TYPE_CHECKING:
     from tellapart.distribute.ray_session import RayConfig
 
 
-def ray_config(ray_address: str | None, workers: int | None, ray_settings: str | None) -> "RayConfig":
-    """Where Ray works, from the flags.
+@dataclass(frozen=True)
+class ClusterFlags:
+    """The flags of a command that may work on a cluster, as given; `with_cluster_flags` puts them into its signature.
 
-    Raises:
-        ConfigError: a value is wrong.
+    Attributes:
+        engine: `local` or `ray`.
+        workers, ray_address, ray_settings: see `RayConfig`; of `ray` alone.
     """
-    from tellapart.distribute.ray_session import RayConfig
 
-    try:
-        settings = json.loads(ray_settings or "{}")
-    except json.JSONDecodeError as exc:
-        said = _("`ray_settings` is not JSON ({reason}). Give an object such as {example}.")
-        message = said.format(reason=exc, example='{"num_cpus": 8}')
-        raise ConfigError(message, field="ray_settings", value=ray_settings) from exc
-    if not isinstance(settings, dict):
-        said = _("`ray_settings` {value} must be a JSON object, such as {example}.")
-        message = said.format(value=ray_settings, example='{"num_cpus": 8}')
-        raise ConfigError(message, field="ray_settings", value=ray_settings)
-    return RayConfig(ray_address, workers, settings)
+    engine: Annotated[
+        str,
+        typer.Option(
+            help=_("local works through SOURCE here. ray shares out a list of photos to many processes or machines."),
+            metavar="local|ray",
+        ),
+    ] = "local"
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help=_("Processes that work at once (--engine ray)."), show_default=_("one per core"), metavar="N"
+        ),
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help=_("Ray cluster that runs already, e.g. 10.0.0.5:6379 (--engine ray)."),
+            show_default=_("Ray is started on this machine"),
+            metavar="HOST:PORT",
+        ),
+    ] = None
+    ray_settings: Annotated[
+        str | None,
+        typer.Option(
+            help=_("More settings of ray.init as JSON, e.g. '{\"num_cpus\": 8}' (--engine ray)."),
+            show_default=False,
+            metavar="JSON",
+        ),
+    ] = None
+
+    def check(self, local: Mapping[str, object] | None = None, ray: Mapping[str, object] | None = None) -> None:
+        """Nothing, if the engine is known and each setting that was given belongs to it.
+
+        Args:
+            local: settings that only `local` has, by name; `None`, `False` and empty ones were not given.
+            ray: those that only `ray` has, besides the flags here.
+
+        Raises:
+            ConfigError: the engine is not known, or a setting is the other's.
+            DependencyError: Ray is not installed.
+        """
+        check_choice("engine", self.engine, ("local", "ray"))
+        is_ray = self.engine == "ray"
+        if is_ray:
+            from tellapart.distribute.ray_session import check_installed
+
+            check_installed()
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "engine"}
+        for name, value in ((local or {}) if is_ray else {**own, **(ray or {})}).items():
+            if value:
+                said = _("`{name}` has no effect with `engine={engine!r}`. Leave it out.")
+                raise ConfigError(said.format(name=name, engine=self.engine), field=name, value=value)
+
+    def config(self) -> "RayConfig":
+        """Where Ray works.
+
+        Raises:
+            ConfigError: a value is wrong.
+        """
+        from tellapart.distribute.ray_session import RayConfig
+
+        try:
+            settings = json.loads(self.ray_settings or "{}")
+        except json.JSONDecodeError as exc:
+            said = _("`ray_settings` is not JSON ({reason}). Give an object such as {example}.")
+            message = said.format(reason=exc, example='{"num_cpus": 8}')
+            raise ConfigError(message, field="ray_settings", value=self.ray_settings) from exc
+        if not isinstance(settings, dict):
+            said = _("`ray_settings` {value} must be a JSON object, such as {example}.")
+            message = said.format(value=self.ray_settings, example='{"num_cpus": 8}')
+            raise ConfigError(message, field="ray_settings", value=self.ray_settings)
+        return RayConfig(self.ray_address, self.workers, settings)
 
 
-def check_engine(engine: str, local: Mapping[str, object], ray: Mapping[str, object]) -> None:
-    """Nothing, if the engine is known and each setting that was given belongs to it.
+@dataclass(frozen=True)
+class ListFlags(ClusterFlags):
+    """The flags of a command that a cluster helps with a list of photos.
 
-    Args:
-        engine: as given.
-        local: settings that only `local` has, by name; `None`, `False` and empty ones were not given.
-        ray: those that only `ray` has.
-
-    Raises:
-        ConfigError: the engine is not known, or a setting is the other's.
-        DependencyError: Ray is not installed.
+    Attributes:
+        uri_column: of the list.
     """
-    check_choice("engine", engine, ("local", "ray"))
-    if engine == "ray":
-        from tellapart.distribute.ray_session import check_installed
 
-        check_installed()
-    for name, value in (local if engine == "ray" else ray).items():
-        if value:
-            said = _("`{name}` has no effect with `engine={engine!r}`. Leave it out.")
-            raise ConfigError(said.format(name=name, engine=engine), field=name, value=value)
+    uri_column: Annotated[
+        str | None,
+        typer.Option(
+            help=_("Column with the paths or addresses of the list (--engine ray)."),
+            show_default=_("path or uri"),
+            metavar="NAME",
+        ),
+    ] = None
+
+
+def with_cluster_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a flag for each field of its parameter of the kind `ClusterFlags`, which must be its last."""
+    signature = inspect.signature(command)
+    *others, last = signature.parameters.values()
+    flags = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+        for one in fields(last.annotation)
+    ]
+
+    @functools.wraps(command)
+    def run_command(**values: Any) -> None:
+        given = last.annotation(**{flag.name: values.pop(flag.name) for flag in flags})
+        command(**values, **{last.name: given})
+
+    parameters = [*others, *flags]
+    run_command.__annotations__ = {one.name: one.annotation for one in parameters}
+    run_command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run_command
 
 
 def require_list(photos: Sequence[str], out: Path | None) -> tuple[str, Path]:
@@ -79,7 +161,7 @@ def print_job(summary: "JobSummary", out: Path, counts: Mapping[str, int]) -> No
     """Prints what was done of a list, what was passed over, and what cannot be read."""
     console = make_console()
     num_read = summary.num_photos - summary.num_skipped
-    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(counts.items()))
+    parts = list_classes(dict(sorted(counts.items())))
     said = _("{photos}: {classes}") if parts else _("{photos} done")
     print_line(console, said.format(photos=count_photos(num_read), classes=parts))
     if summary.num_passed:

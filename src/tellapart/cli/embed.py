@@ -5,25 +5,16 @@ from typing import Annotated
 
 import typer
 
-from tellapart.cli.cluster import check_engine, print_job, ray_config, require_list
+from tellapart.cli.cluster import ListFlags, print_job, require_list, with_cluster_flags
 from tellapart.cli.flags import with_flags
-from tellapart.cli.options import (
-    CacheDir,
-    ClassLevel,
-    Engine,
-    LabelPattern,
-    LabelsCsv,
-    RayAddress,
-    RaySettings,
-    UriColumn,
-    Workers,
-)
+from tellapart.cli.options import CacheDir, ClassLevel, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
 
 
+@with_cluster_flags
 def embed(
     photos: Annotated[
         list[str],
@@ -39,17 +30,12 @@ def embed(
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
-    engine: Engine = "local",
-    uri_column: UriColumn = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    ray_settings: RaySettings = None,
+    *,
+    cluster: ListFlags,
 ) -> None:
     """Write the embedding of each photo in SOURCE to a file that numpy.load reads."""
-    local = {"labels_csv": labels_csv, "label_pattern": label_pattern, "class_level": class_level}
-    of_ray = {"uri_column": uri_column, "workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
-    check_engine(engine, local, of_ray)
-    if engine == "ray":
+    cluster.check({"labels_csv": labels_csv, "label_pattern": label_pattern, "class_level": class_level})
+    if cluster.engine == "ray":
         from tellapart.cli.progress import watch_prediction
         from tellapart.distribute.embedding import embed_list  # needs Ray
 
@@ -60,8 +46,8 @@ def embed(
                 folder,
                 backbone=backbone,
                 cache_dir=cache_dir,
-                uri_column=uri_column,
-                cluster=ray_config(ray_address, workers, ray_settings),
+                uri_column=cluster.uri_column,
+                cluster=cluster.config(),
                 on_photo=show,
             )
         print_job(summary, folder, {})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
-from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+from tellapart.cli.output import list_classes, make_console, print_line, print_note, print_skipped
 from tellapart.measure.number_words import count_photos
 from tellapart.translation import gettext as _
 
@@ -54,7 +54,7 @@ def fix(
 
 
 def _print_summary(console: "Console", summary: "FixSummary", source: str, out: Path) -> None:
-    classes = ", ".join(f"{name} {num:,}" for name, num in summary.counts.items())
+    classes = list_classes(summary.counts)
     said = _("{photos} in {folder}: {classes}")
     if summary.num_there:
         said = _("{photos} in {folder} ({num_there:,} were there already): {classes}")

@@ -52,38 +52,3 @@ CacheDir = Annotated[
         metavar="DIR",
     ),
 ]
-Engine = Annotated[
-    str,
-    typer.Option(
-        help=_("local works through SOURCE here. ray shares out a list of photos to many processes or machines."),
-        metavar="local|ray",
-    ),
-]
-UriColumn = Annotated[
-    str | None,
-    typer.Option(
-        help=_("Column with the paths or addresses of the list (--engine ray)."),
-        show_default=_("path or uri"),
-        metavar="NAME",
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(help=_("Processes that work at once (--engine ray)."), show_default=_("one per core"), metavar="N"),
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        help=_("Ray cluster that runs already, e.g. 10.0.0.5:6379 (--engine ray)."),
-        show_default=_("Ray is started on this machine"),
-        metavar="HOST:PORT",
-    ),
-]
-RaySettings = Annotated[
-    str | None,
-    typer.Option(
-        help=_("More settings of ray.init as JSON, e.g. '{\"num_cpus\": 8}' (--engine ray)."),
-        show_default=False,
-        metavar="JSON",
-    ),
-]

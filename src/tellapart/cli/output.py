@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tellapart.records import Skipped
+
+_MOST_CLASSES_A_LINE = 20
 
 
 def escape_unencodable() -> None:
@@ -80,6 +82,16 @@ def print_table(console: "Console", headers: tuple[str, ...], rows: Sequence[tup
     if not console.is_terminal:  # on a terminal the table brings its own empty line
         print_line(console, "")
     console.print(table)
+
+
+def list_classes(counts: Mapping[str, int]) -> str:
+    """The classes with their numbers of photos: `cat 12, dog 30`; of more than a line holds the largest come first."""
+    from tellapart.photos.names import list_some
+
+    names = list(counts)
+    if len(names) > _MOST_CLASSES_A_LINE:
+        names.sort(key=lambda name: -counts[name])
+    return list_some([f"{name} {counts[name]:,}" for name in names], _MOST_CLASSES_A_LINE)
 
 
 def visible(text: str, encoding: str = "utf-8") -> str:

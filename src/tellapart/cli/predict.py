@@ -5,18 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tellapart.cli.cluster import check_engine, print_job, ray_config, require_list
-from tellapart.cli.options import (
-    Engine,
-    MaxMissed,
-    ModelDir,
-    RayAddress,
-    RaySettings,
-    Threshold,
-    UriColumn,
-    Workers,
-)
-from tellapart.cli.output import make_console, print_line, print_note, print_skipped
+from tellapart.cli.cluster import ListFlags, print_job, require_list, with_cluster_flags
+from tellapart.cli.options import MaxMissed, ModelDir, Threshold
+from tellapart.cli.output import list_classes, make_console, print_line, print_note, print_skipped
 from tellapart.cli.progress import watch_prediction
 from tellapart.errors import ConfigError
 from tellapart.measure.number_words import count_photos
@@ -27,6 +18,7 @@ if TYPE_CHECKING:
     from tellapart.commands.predict import PredictOutputs, PredictSummary
 
 
+@with_cluster_flags
 def predict(
     model: ModelDir,
     photos: Annotated[list[str], typer.Argument(help=_("Photos, and folders and zips of photos."), metavar="SOURCE")],
@@ -70,11 +62,6 @@ def predict(
             help=_("Where the submission goes. With --engine ray, the folder of the answers."), metavar="PATH"
         ),
     ] = None,
-    engine: Engine = "local",
-    uri_column: UriColumn = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    ray_settings: RaySettings = None,
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -86,13 +73,13 @@ def predict(
             metavar="RUNTIME",
         ),
     ] = None,
+    *,
+    cluster: ListFlags,
 ) -> None:
     """Classify the photos in SOURCE, in the order given."""
     files = {"csv": csv, "grid": grid, "sort_into": sort_into, "submission": submission}
-    local = {**files, "heatmap": heatmap, "runtime": runtime}
-    of_ray = {"uri_column": uri_column, "workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
-    check_engine(engine, local, of_ray)
-    if engine == "ray":
+    cluster.check({**files, "heatmap": heatmap, "runtime": runtime})
+    if cluster.engine == "ray":
         from tellapart.distribute.predicting import predict_list  # needs Ray
 
         source, folder = require_list(photos, out)
@@ -101,8 +88,8 @@ def predict(
                 model,
                 source,
                 folder,
-                uri_column=uri_column,
-                cluster=ray_config(ray_address, workers, ray_settings),
+                uri_column=cluster.uri_column,
+                cluster=cluster.config(),
                 on_photo=show,
                 not_sure=not_sure,
                 none_of_these=none_of_these,
@@ -147,7 +134,7 @@ def _print_summary(summary: "PredictSummary", outputs: "PredictOutputs") -> None
         )
     for _row, item in summary.first[: outputs.limit]:
         print_line(console, f"{item.path}  {describe_answer(item)}")
-    parts = ", ".join(f"{name} {num:,}" for name, num in sorted(summary.counts.items()))
+    parts = list_classes(dict(sorted(summary.counts.items())))
     said = _("{photos}: {classes}").format(photos=count_photos(summary.counts.total()), classes=parts)
     print_line(console, said)
     for note in summary.notes:

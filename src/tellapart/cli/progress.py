@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tellapart.cli.output import make_console, print_line, print_note
+from tellapart.cli.output import list_classes, make_console, print_line, print_note
 from tellapart.measure.number_words import count_photos
 from tellapart.records import EmbedRecord, EpochRecord, Finding, PreparedRecord, StepRecord
 from tellapart.translation import gettext as _
@@ -154,7 +154,7 @@ def _step_text(record: StepRecord) -> str:
 
 def _print_prepared(console: "Console", record: PreparedRecord) -> None:
     num = sum(record.counts.values())
-    classes = ", ".join(f"{name} {number:,}" for name, number in record.counts.items())
+    classes = list_classes(record.counts)
     print_line(console, _("{photos}: {classes}").format(photos=count_photos(num), classes=classes))
     if record.num_skipped:
         said = ngettext(

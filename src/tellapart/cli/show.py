@@ -1,5 +1,6 @@
 """`tellapart show`: what a source of photos holds, printed, and as pictures with `--out`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import ClassLevel, LabelledSource, LabelPattern, LabelsCsv
 from tellapart.cli.output import make_console, print_line, print_note, print_table, show_waiting
-from tellapart.measure.number_words import count_files, count_photos
+from tellapart.measure.number_words import count_classes, count_files, count_photos
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tellapart.commands.show import ShapeSummary, Show
+
+# Classes that are listed one by one, and how many of the largest, and of the smallest, where there are more.
+_MOST_CLASSES, _NUM_AT_ENDS = 60, 10
 
 
 def show(
@@ -59,7 +63,24 @@ def _print_counts(console: "Console", result: "Show") -> None:
         print_line(console, _("The photos have no labels. You can use them for predict, not for train."))
         print_line(console, _("  why: {reason}").format(reason=with_flags(result.photos.unlabelled_reason)))
         return
-    print_table(console, (_("class"), _("photos")), [(name, f"{num:,}") for name, num in result.counts.items()])
+    _print_classes(console, result.counts)
+
+
+def _print_classes(console: "Console", counts: Mapping[str, int]) -> None:
+    """A line for each class, or for the largest and the smallest of them where they are too many to read."""
+    rows = [(name, f"{num:,}") for name, num in counts.items()]
+    if len(rows) <= _MOST_CLASSES:
+        print_table(console, (_("class"), _("photos")), rows)
+        return
+    ordered = sorted(counts, key=lambda name: -counts[name])
+    num_left = len(ordered) - 2 * _NUM_AT_ENDS
+    said = ngettext("{num:,} more class", "{num:,} more classes", num_left)
+    rows = [(name, f"{counts[name]:,}") for name in (*ordered[:_NUM_AT_ENDS], *ordered[-_NUM_AT_ENDS:])]
+    rows.insert(_NUM_AT_ENDS, (f"... {said.format(num=num_left)} ...", ""))
+    print_table(console, (_("class"), _("photos")), rows)
+    said = _("{classes}, each with {fewest:,} to {most:,} photos. --out writes all of them to show.json.")
+    told = said.format(classes=count_classes(len(ordered)), fewest=counts[ordered[-1]], most=counts[ordered[0]])
+    print_line(console, told)
 
 
 def _print_shapes(console: "Console", summary: "ShapeSummary | None") -> None:

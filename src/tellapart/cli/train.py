@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.cluster import check_engine, ray_config, require_list
+from tellapart.cli.cluster import ListFlags, require_list, with_cluster_flags
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import (
     SOURCE_HELP,
     CacheDir,
     ClassLevel,
-    Engine,
     LabelPattern,
     LabelsCsv,
     MaxMissed,
     PerClass,
-    RayAddress,
-    RaySettings,
     Threshold,
-    UriColumn,
-    Workers,
 )
 from tellapart.cli.output import make_console, print_line
 from tellapart.cli.stopping import exit_code
@@ -44,6 +39,7 @@ _FINETUNE_PANEL = _("Recipe finetune")
 _CLASSIC_PANEL = _("Recipe classic")
 
 
+@with_cluster_flags
 def train(
     photos: Annotated[
         list[str] | None,
@@ -191,8 +187,6 @@ def train(
         bool,
         typer.Option("--no-augment", help=_("Train on the photos as they are."), rich_help_panel=_CLASSIC_PANEL),
     ] = False,
-    engine: Engine = "local",
-    uri_column: UriColumn = None,
     label_column: Annotated[
         str | None,
         typer.Option(
@@ -207,9 +201,8 @@ def train(
             metavar="N",
         ),
     ] = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    ray_settings: RaySettings = None,
+    *,
+    cluster: ListFlags,
 ) -> None:
     """Train a classifier on SOURCE and write it to a run folder, with a report."""
     from tellapart.settings import chosen_recipe
@@ -244,13 +237,13 @@ def train(
         settings["augment"] = None
     sources = choose_sources(photos, photos_now, out, resume)
     out = out or default_run_dir(sources or [""], str(chosen_recipe(settings)), resume)
-    of_list = {"uri_column": uri_column, "label_column": label_column, "sample": sample}
-    of_ray = {"workers": workers, "ray_address": ray_address, "ray_settings": ray_settings}
-    check_engine(engine, {}, of_list | of_ray)
-    if engine == "ray":
+    of_list = {"label_column": label_column, "sample": sample}
+    cluster.check(ray=of_list)
+    if cluster.engine == "ray":
         require_list(sources or [], out)
+        of_list["uri_column"] = cluster.uri_column
         settings |= {name: value for name, value in of_list.items() if value is not None}
-        settings["cluster"] = ray_config(ray_address, workers, ray_settings)
+        settings["cluster"] = cluster.config()
     _train(sources, out, resume, settings, progress)
 
 

@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tellapart.cli.cluster import check_engine, ray_config
+from tellapart.cli.cluster import ClusterFlags, with_cluster_flags
 from tellapart.cli.flags import with_flags
 from tellapart.cli.options import (
     CacheDir,
     ClassLevel,
-    Engine,
     LabelledSource,
     LabelPattern,
     LabelsCsv,
     PerClass,
-    RayAddress,
-    RaySettings,
-    Workers,
 )
 from tellapart.cli.output import make_console, print_line
 from tellapart.translation import gettext as _
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from tellapart.tune.tuning import Tuning
 
 
+@with_cluster_flags
 def tune(
     photos: LabelledSource,
     recipe: Annotated[str, typer.Option(help=_("Recipe whose settings are tuned."))] = "transfer",
@@ -63,10 +60,8 @@ def tune(
     label_pattern: LabelPattern = None,
     class_level: ClassLevel = None,
     cache_dir: CacheDir = None,
-    engine: Engine = "local",
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    ray_settings: RaySettings = None,
+    *,
+    cluster: ClusterFlags,
 ) -> None:
     """Try other settings of a recipe on SOURCE, and train the best of them."""
     from tellapart.cli.memory import keep_freed_memory
@@ -87,12 +82,12 @@ def tune(
         "cache_dir": cache_dir,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
-    check_engine(engine, {}, {"workers": workers, "ray_address": ray_address, "ray_settings": ray_settings})
+    cluster.check()
     tune_any: Any = tune_recipe
-    if engine == "ray":
+    if cluster.engine == "ray":
         from tellapart.distribute.cluster_tuning import tune_on_cluster  # needs Ray
 
-        tune_any, settings["cluster"] = tune_on_cluster, ray_config(ray_address, workers, ray_settings)
+        tune_any, settings["cluster"] = tune_on_cluster, cluster.config()
     out = out or default_run_dir(photos, "tune", resume)
     console = make_console()
     if recipe != "transfer":

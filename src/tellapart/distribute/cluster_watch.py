@@ -25,10 +25,10 @@ def answers(address: str, seconds: float) -> str | None:
     """`None` if something listens at `HOST:PORT`, else the reason why not.
 
     Args:
-        address: may begin with `ray://` or the like.
+        address: of the head.
         seconds: to wait.
     """
-    host, _colon, port = address.rpartition("://")[2].rpartition(":")
+    host, _colon, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), seconds).close()
     except (OSError, ValueError, OverflowError) as exc:

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tellapart.distribute.cluster_versions import check_machines, explain_mismatch
 from tellapart.distribute.cluster_watch import answers, cluster_watched
 from tellapart.distribute.uri_home import HOME_VARIABLE
 from tellapart.errors import ClusterError, ConfigError, DependencyError, TellapartError
@@ -32,10 +33,13 @@ from tellapart.value_checks import check_whole
 
 # Ray sends usage data, and starts its workers by `uv run`, which may download packages, unless told not to.
 # Its workers have the priority of any process: where others work too, they would hardly come to their turn.
+# What goes wrong it raises in Python. On stderr it also says that a worker whose model is lost cannot start again: that
+# is so with each worker of `ray.data`. Its log files go with its folder.
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_worker_niceness": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 # Without clusters of several machines, which is the default on macOS, Ray takes the loopback address. With them it asks
 # public name servers for the address of this machine, even where it is told 127.0.0.1.
@@ -47,7 +51,13 @@ _OLDEST = (2, 60)
 _LONGEST_FOLDER = 40
 _SHORT_FOLDER = "/tmp"
 _CLUSTER_FILE = "ray_bootstrap_config.yaml"
+_STDERR = 2
+_LEVEL_TOLD = b"Set ray log level from environment variable"
 _SECONDS_TO_ANSWER = 10
+# As an address: the cluster of which this machine is a part.
+_THIS_MACHINE = "auto"
+# With it the trials of Ray Tune, and what is kept of them, would be those of another process.
+_CLIENT = "ray://"
 _MOST_CHARACTERS = 300
 
 
@@ -67,6 +77,9 @@ class RayConfig:
     ray_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if (self.ray_address or "").startswith(_CLIENT):
+            said = _("`ray_address` {address!r} is of Ray Client, which is not used. Give HOST:PORT of the cluster.")
+            raise ConfigError(said.format(address=self.ray_address), field="ray_address", value=self.ray_address)
         if self.workers is not None:
             check_whole("workers", self.workers, 1, 100_000)
         if "address" in self.ray_settings:
@@ -91,7 +104,7 @@ def ray_session(config: RayConfig, on_note: Callable[[str], object] = lambda tex
     Raises:
         DependencyError: Ray is missing or too old.
         ConfigError: nothing answers at the address, or Ray refuses a setting.
-        ClusterError: the cluster is gone in mid-job, or Ray itself fails.
+        ClusterError: a machine has another tellapart, the cluster is gone in mid-job, or Ray itself fails.
     """
     address = config.ray_address
     _check_address(address)
@@ -104,10 +117,11 @@ def ray_session(config: RayConfig, on_note: Callable[[str], object] = lambda tex
             on_note(_("Whether this Ray cluster sends usage data to the makers of Ray is set by its owner."))
         try:
             with cluster_watched(ray.get_runtime_context().gcs_address):
+                if not is_ours:
+                    check_machines(ray)
                 yield config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         except (ray.exceptions.RayError, ConnectionError) as exc:
-            cause = getattr(exc, "cause", None)
-            raise cause if isinstance(cause, TellapartError) else _cluster_error(exc, address) from exc
+            raise _own_cause(exc) or _cluster_error(exc, address) from exc
 
 
 def check_installed() -> None:
@@ -163,7 +177,7 @@ def _started(ray: Any, config: RayConfig) -> Iterator[None]:
             settings |= {"_node_ip_address": _LOOPBACK[0], "_temp_dir": folder}
             stack.enter_context(_other_home(folder))
         try:
-            with _sigterm_kept():
+            with _sigterm_kept(), _level_not_told():
                 ray.init(address=config.ray_address or "local", **{**settings, **config.ray_settings})
         except Exception as exc:  # Ray raises bare ones too, as when its processes do not start in time
             raise _refused_start(exc, config) from exc
@@ -206,6 +220,25 @@ def _sigterm_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _level_not_told() -> Iterator[None]:
+    """Ray does not print which level of its log it was given; anything else that is printed comes after the block."""
+    try:
+        earlier = os.dup(_STDERR)
+    except OSError:  # there is no such descriptor, as in some services
+        yield
+        return
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(earlier, _STDERR)
+            os.close(earlier)
+            printed.seek(0)
+            os.write(_STDERR, b"".join(line for line in printed if _LEVEL_TOLD not in line))
+
+
+@contextlib.contextmanager
 def _session_folder() -> Iterator[str]:
     """A folder of this user's for the sockets and logs of Ray, with a short path; gone after the block."""
     parent = tempfile.gettempdir()
@@ -219,7 +252,7 @@ def _session_folder() -> Iterator[str]:
 
 
 def _host_of(address: str) -> str:
-    return address.rpartition("://")[2].rpartition(":")[0]
+    return address.rpartition(":")[0]
 
 
 def _check_address(address: str | None) -> None:
@@ -228,7 +261,7 @@ def _check_address(address: str | None) -> None:
     Raises:
         ConfigError: nothing answers.
     """
-    if address is None or address == "auto":
+    if address is None or address == _THIS_MACHINE:
         return
     reason = answers(address, _SECONDS_TO_ANSWER)
     if reason is not None:
@@ -246,6 +279,11 @@ def _refused_start(exc: Exception, config: RayConfig) -> ConfigError | ClusterEr
     """Why Ray has not started, in one line."""
     reason = _one_line(exc)
     if config.ray_address is not None:
+        if (other := explain_mismatch(str(exc), config.ray_address)) is not None:
+            return ConfigError(other, field="ray_address", value=config.ray_address)
+        if config.ray_address == _THIS_MACHINE and isinstance(exc, ConnectionError):
+            message = _("no Ray cluster runs on this machine. Start one with {command}, or give its address.")
+            return ConfigError(message.format(command="`ray start --head`"), field="ray_address", value=_THIS_MACHINE)
         message = _("cannot join the Ray cluster at `ray_address` {address!r}: {reason}.")
         return ConfigError(
             message.format(address=config.ray_address, reason=reason), field="ray_address", value=config.ray_address
@@ -254,6 +292,13 @@ def _refused_start(exc: Exception, config: RayConfig) -> ConfigError | ClusterEr
         message = _("Ray does not start with these `ray_settings`: {reason}. Correct them, or leave them out.")
         return ConfigError(message.format(reason=reason), field="ray_settings", value=dict(config.ray_settings))
     return ClusterError(_("Ray does not start on this machine: {reason}.").format(reason=reason))
+
+
+def _own_cause(exc: BaseException | None) -> TellapartError | None:
+    """The error of ours that a worker has raised, in which Ray has wrapped others; `None` where there is none."""
+    while exc is not None and not isinstance(exc, TellapartError):
+        exc = getattr(exc, "cause", None) or exc.__cause__
+    return exc
 
 
 def _cluster_error(exc: Exception, address: str | None) -> ClusterError:

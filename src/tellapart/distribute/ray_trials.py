@@ -13,6 +13,7 @@ from typing import Any
 
 from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
@@ -20,8 +21,9 @@ from ray.tune.search.optuna import OptunaSearch
 from ray.tune.stopper import NoopStopper
 
 from tellapart.config import RecipeConfig
-from tellapart.errors import TellapartError
+from tellapart.errors import ClusterError, TellapartError
 from tellapart.predict.bundle import write_bundle
+from tellapart.store import output_error
 from tellapart.translation import gettext as _
 from tellapart.tune.objective import TRIAL_PREFIX, Objective, TrialFailedError, with_length
 from tellapart.tune.optuna_study import REDUCTION, OptunaStudy, first_rung
@@ -33,6 +35,7 @@ from tellapart.tune.tuning import Search, keep_model
 _EPOCH, _ACCURACY, _LOG_LOSS, _IS_OVER = "epoch", "validation_accuracy", "validation_log_loss", "is_over"
 # Trials, as far as Ray is concerned, of a search that ends by the clock.
 _NO_END = 1_000_000
+_MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,22 @@ def _run(
                 name="trials", storage_path=str(folder), callbacks=[keeper], stop=_AllStopper(keeper), verbose=0
             ),
         ).fit()
+    except (TuneError, OSError) as exc:
+        raise _stopped(search, keeper, exc) from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stopped(search: Search, keeper: "TrialKeeper", exc: Exception) -> Exception:
+    """What has ended all trials: Ray raises another error for what a keeper has raised."""
+    if keeper.failure is not None:
+        return keeper.failure
+    if isinstance(exc, TuneError):
+        said = _("Ray has stopped: {reason}. Finished trials are kept. Give `resume=True` to continue.")
+        return ClusterError(said.format(reason=" ".join(str(exc).split())[-_MOST_CHARACTERS:].rstrip(".")))
+    if isinstance(exc, TellapartError | ConnectionError) or not isinstance(exc, OSError):
+        return exc
+    return output_error(search.out_dir, exc)
 
 
 class TrialKeeper(tune.Callback):
@@ -153,7 +170,12 @@ class TrialKeeper(tune.Callback):
     Args:
         search, study: of which.
         is_default: whether the trials have the default settings.
+
+    Attributes:
+        failure: why a trial could not be kept, as where the disk is full; all trials end.
     """
+
+    failure: Exception | None = None
 
     def __init__(self, search: Search, study: OptunaStudy, *, is_default: bool) -> None:
         self._search, self._study, self._is_default = search, study, is_default
@@ -166,8 +188,8 @@ class TrialKeeper(tune.Callback):
 
     def stop_all(self) -> bool:
         """Whether the trials that still run are to end."""
-        if self._is_default:
-            return False
+        if self._is_default or self.failure is not None:
+            return self.failure is not None
         return self._is_hopeless or self._search.budget.is_search_over(len(self._study.records()), 0.0)
 
     def on_trial_result(
@@ -190,8 +212,6 @@ class TrialKeeper(tune.Callback):
             seconds=result["time_total_s"],
             is_default=self._is_default,
         )
-        if state == COMPLETE:
-            keep_model(self._search, self._study.records(), record, lambda folder: _copy_model(trial, folder))
         self._keep(trial, record)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -209,9 +229,15 @@ class TrialKeeper(tune.Callback):
         self._keep(trial, record)
 
     def _keep(self, trial: Trial, record: TrialRecord) -> None:
-        self._study.add(record, self._reports.pop(trial.trial_id, {}))
-        self._search.keep(self._study, record)
-        self._is_hopeless = self._search.is_hopeless(self._study.records())
+        try:
+            if record.state == COMPLETE:
+                keep_model(self._search, self._study.records(), record, lambda folder: _copy_model(trial, folder))
+            self._study.add(record, self._reports.pop(trial.trial_id, {}))
+            self._search.keep(self._study, record)
+            self._is_hopeless = self._search.is_hopeless(self._study.records())
+        except Exception as exc:
+            self.failure = exc
+            raise
 
 
 class _AllStopper(tune.Stopper):
@@ -242,7 +268,7 @@ def explain_failure(error: BaseException | None) -> str:
         return _("out of memory")
     if error is None or isinstance(error, RayActorError):
         return _("its process ended, which happens when memory runs out")
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_CHARACTERS]
 
 
 def _error_of(trial: Trial) -> BaseException | None:

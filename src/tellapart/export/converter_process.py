@@ -69,28 +69,27 @@ def run(target_name: str, work_dir: Path) -> None:
     target = TARGETS[target_name]
     module = import_module(module_of(target))
     runner: Runner = module.open_runner(export_dir)
-    preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
-    answers: dict[str, list[Any]] = {"probabilities": [], "own_probabilities": [], "pixels": [], "seconds": []}
     images = np.load(work_dir / IMAGES_NAME)
-    for number, image in enumerate(images):
-        own = np.asarray(preprocess(np.load(work_dir / PHOTOS_DIR / f"{number}.npy")))
-        if own.shape != image.shape or own.dtype != np.uint8:
-            raise ExportError(_("the preprocessing of the export gives another shape than the model takes."))
-        difference = int(np.abs(own.astype(np.int16) - image).max())
-        answers["pixels"].append(difference)
-        if runner.answer_files is not None:
-            continue
-        started = time.perf_counter()
-        probabilities = _answer(runner, image)
-        answers["seconds"].append(time.perf_counter() - started)
-        answers["probabilities"].append(probabilities)
-        answers["own_probabilities"].append(_answer(runner, own) if difference else probabilities)
-    if runner.answer_files is not None:
+    own_images = _preprocess_photos(export_dir, work_dir / PHOTOS_DIR, images)
+    pixels = np.array(
+        [np.abs(own.astype(np.int16) - image).max() for own, image in zip(own_images, images, strict=True)]
+    )
+    if runner.answer_files is None:
+        probabilities, seconds = _answer_images(runner, images)
+        is_other, own_probabilities = pixels > 0, probabilities.copy()
+        if is_other.any():
+            own_probabilities[is_other] = _answer_images(runner, own_images[is_other])[0]
+    else:
         files = sorted((work_dir / FILES_DIR).iterdir(), key=lambda path: int(path.stem))
-        found, seconds = runner.answer_files(files)
-        answers |= {"probabilities": list(found), "own_probabilities": list(found), "seconds": list(seconds)}
-    arrays: dict[str, Any] = {name: np.array(values) for name, values in answers.items()}
-    np.savez(work_dir / ANSWERS_NAME, **arrays)
+        probabilities, seconds = runner.answer_files(files)
+        own_probabilities = probabilities
+    np.savez(
+        work_dir / ANSWERS_NAME,
+        probabilities=probabilities,
+        own_probabilities=own_probabilities,
+        pixels=pixels.astype(np.int64),
+        seconds=seconds,
+    )
     named = [read_labels(export_dir / LABELS_NAME), *([] if runner.class_names is None else [runner.class_names])]
     told: dict[str, Any] = {
         "runtime": runner.runtime,
@@ -113,8 +112,31 @@ def load_preprocess(path: Path) -> Callable[[_Images], _Images]:
     return preprocess
 
 
-def _answer(runner: Runner, image: _Images) -> _Numbers:
-    return np.asarray(runner.predict(image[np.newaxis]), np.float32).reshape(-1)
+def _preprocess_photos(export_dir: Path, photos_dir: Path, images: _Images) -> _Images:
+    """The photos as the reference implementation makes them, shaped as the images that the model sees.
+
+    Raises:
+        ExportError: it gives another shape.
+    """
+    preprocess = load_preprocess(export_dir / PREPROCESSING_NAME / PREPROCESSING_FILE)
+    found = np.empty_like(images)
+    for number in range(len(images)):
+        own = np.asarray(preprocess(np.load(photos_dir / f"{number}.npy")))
+        if own.shape != images.shape[1:] or own.dtype != np.uint8:
+            raise ExportError(_("the preprocessing of the export gives another shape than the model takes."))
+        found[number] = own
+    return found
+
+
+def _answer_images(runner: Runner, images: _Images) -> tuple[_Numbers, NDArray[np.float64]]:
+    """The probabilities of each image, and the seconds of each."""
+    found, seconds = list[_Numbers](), list[float]()
+    for start in range(0, len(images), runner.batch_size):
+        batch = images[start : start + runner.batch_size]
+        started = time.perf_counter()
+        found.append(np.asarray(runner.predict(batch), np.float32).reshape(len(batch), -1))
+        seconds += [(time.perf_counter() - started) / len(batch)] * len(batch)
+    return np.concatenate(found), np.array(seconds)
 
 
 def main(step: str, target_name: str, folder: str) -> int:

@@ -5,13 +5,12 @@ from typing import Any
 
 from tellapart.export.target import HEAT_MAPS, NONE_OF_THESE, Target
 from tellapart.measure.selective import threshold_for
-from tellapart.predict.bundle import BUNDLE_FILE, MODEL_FILE
+from tellapart.predict.bundle import digest_bundle
 from tellapart.predict.model import Model
 from tellapart.runs.run_tables import installed_versions
 from tellapart.store import sha256_hex
 from tellapart.translation import gettext as _
 
-EXPORT_FILE, EXPORTS_DIR = "export.json", "exports"
 _KIND, _SCHEMA = "tellapart export", 1
 # The shares that are written down for programs that have no rule of their own.
 _RATES = (0.01, 0.02, 0.05, 0.1)
@@ -46,12 +45,7 @@ def bundle_digest(model: Model) -> str:
     """SHA-256 of the files of the model's folder, else of the model alone."""
     if model.path is None:
         return sha256_hex(model.bundle.model)
-    return bundle_digest_of(model.path)
-
-
-def bundle_digest_of(run_dir: Path) -> str:
-    """SHA-256 of the two files of the model in a folder."""
-    return sha256_hex(b"".join((run_dir / name).read_bytes() for name in (BUNDLE_FILE, MODEL_FILE)))
+    return digest_bundle(model.path)
 
 
 def describe_left_out(model: Model, target: Target) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from tellapart.export.converter_process import (
     PHOTOS_DIR,
     RUNTIME_NAME,
 )
-from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR, bundle_digest, describe_export, describe_left_out
+from tellapart.export.export_file import bundle_digest, describe_export, describe_left_out
 from tellapart.export.proof import (
     Answers,
     Proof,
@@ -44,11 +44,12 @@ from tellapart.images.preprocess import encode_png
 from tellapart.images.preprocessing_folder import write_preprocessing
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import Photos, source_paths
-from tellapart.predict.bundle import write_bundle
+from tellapart.predict.bundle import EXPORT_FILE, EXPORTS_DIR, write_bundle
 from tellapart.predict.model import Model, load
 from tellapart.runs.outputs import check_dir, check_outside
 from tellapart.store import output_error, remove_quietly, temporary_folder, to_json_bytes, write_file
 from tellapart.translation import gettext as _
+from tellapart.translation import ngettext
 from tellapart.watcher import Watcher
 
 # Photos of a proof at most. An int8 export also has to be as often right.
@@ -272,9 +273,11 @@ def _without_unread(answers: Answers, target: Target) -> Answers:
     is_read: NDArray[np.bool_] = np.asarray(~np.isnan(answers.found).any(axis=1))
     if not is_read.any():
         raise ExportError(
-            _("the export to {target} could not read any of the {num:,} photos. Give others with `proof`.").format(
-                target=target.name, num=len(is_read)
-            ),
+            ngettext(
+                "the export to {target} could not read the photo. Give others with `proof`.",
+                "the export to {target} could not read any of the {num:,} photos. Give others with `proof`.",
+                len(is_read),
+            ).format(target=target.name, num=len(is_read)),
             target=target.name,
         )
     return replace(
@@ -306,9 +309,11 @@ def _write_photos(work_dir: Path, model: Model, photos: PhotoSet) -> tuple[NDArr
             rows.append(row)
     if not rows:
         raise DatasetError(
-            _("none of the {num:,} photos of {source!r} can be read. Give others with `proof`.").format(
-                num=len(photos), source=photos.source
-            ),
+            ngettext(
+                "the photo of {source!r} cannot be read. Give others with `proof`.",
+                "none of the {num:,} photos of {source!r} can be read. Give others with `proof`.",
+                len(photos),
+            ).format(num=len(photos), source=photos.source),
             paths=photos.paths,
         )
     np.save(work_dir / IMAGES_NAME, np.array(images))

@@ -12,7 +12,7 @@ from tellapart.errors import ExportError
 from tellapart.export.proof_gates import differ_in_logits, fails_in_accuracy, fails_in_answers, fails_in_numbers
 from tellapart.export.target import Target, to_label
 from tellapart.measure.mcnemar import compare_paired
-from tellapart.measure.number_words import percent
+from tellapart.measure.number_words import count_photos, percent
 from tellapart.measure.scores import PairedTest, SelectivePoint
 from tellapart.measure.selective import threshold_for
 from tellapart.predict.dial import apply_dial
@@ -274,11 +274,11 @@ def _compare_accuracies(answers: Answers) -> PairedTest | None:
 def describe_proof(proof: Proof) -> list[str]:
     """What was proved, a sentence or two a line."""
     kinds = {
-        "held out": _("{num:,} photos that the training held out"),
-        "given": _("{num:,} photos that you gave"),
-        "training": _("{num:,} photos that the model was trained on"),
+        "held out": _("{photos} that the training held out"),
+        "given": _("{photos} that you gave"),
+        "training": _("{photos} that the model was trained on"),
     }
-    photos = kinds[proof.photos].format(num=proof.num_photos)
+    photos = kinds[proof.photos].format(photos=count_photos(proof.num_photos))
     if proof.num_photos < proof.num_photos_there:
         photos = _("{photos}, evenly chosen from {num_there:,}").format(photos=photos, num_there=proof.num_photos_there)
     ran = (

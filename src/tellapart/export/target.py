@@ -52,6 +52,8 @@ _CALIBRATION_PHOTOS = 100
 # TensorFlow's converter runs each of them by a slow interpreter.
 _FEW_CALIBRATION_PHOTOS = 60
 _LITERT = {"tensorflow": "litert", "ai_edge_litert": "litert", "onnx": "train"}
+# One thread: on a busy machine threads spend most of their time on waiting for each other, layer by layer.
+_ON_TORCH = {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
 _ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
@@ -107,13 +109,14 @@ class Runner:
 
     Attributes:
         runtime: what runs it, name and version.
-        predict: from one image, uint8, shape `(1, height, width, channels)`, to probabilities as `predict` gives them,
-            float32, shape `(1, num_classes)`.
+        predict: from images, uint8, shape `(n, height, width, channels)`, to probabilities as `predict` gives them,
+            float32, shape `(n, num_classes)`.
         is_native: whether that is the runtime the export is for. Where it cannot run on this machine, the export is
             read back and computed by another.
         answer_files: what takes the place of `predict` where the target decodes photos itself: from their files to
             probabilities, float32, `(n, num_classes)`, NaN where one cannot be read, and the seconds of each, `(n,)`.
         class_names: the classes as the export itself names them, besides `labels.txt`; `None` where it does not.
+        batch_size: images that `predict` is given at once, at most.
     """
 
     runtime: str
@@ -121,6 +124,7 @@ class Runner:
     is_native: bool = True
     answer_files: Callable[[Sequence[Path]], tuple[NDArray[np.float32], NDArray[np.float64]]] | None = None
     class_names: Sequence[str] | None = None
+    batch_size: int = 1
 
 
 _ALL_OUTPUTS = frozenset({HEAT_MAPS, NONE_OF_THESE})
@@ -131,13 +135,14 @@ _ALL = (
         "keras_model",
         needs={"keras": "train", "torch": "train", "onnx": "train"},
         holds=frozenset({HEAT_MAPS}),
-        environment={"KERAS_BACKEND": "torch"},
+        environment=_ON_TORCH,
     ),
     Target(
         "coreml",
         "coreml_model",
         needs={"coremltools": "coreml", "torch": "train", "onnx": "train"},
         holds=_ALL_OUTPUTS,
+        environment=_ON_TORCH,
         is_example_run=False,
     ),
     Target("triton", "triton_repository", holds=_ALL_OUTPUTS, is_example_run=False),

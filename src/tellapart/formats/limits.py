@@ -55,7 +55,7 @@ def check_size(height: int, width: int, limits: ImageLimits, bytes_a_pixel: floa
         raise ImageError(
             _(
                 "is too large: {width} x {height} pixels of this kind take {memory:,.0f} MB to decode, "
-                "and at most {most:,.0f} MB are used. Save the photo smaller, or as JPEG"
+                "and at most {most:,.0f} MB are used. Save the photo smaller, or as an RGB JPEG"
             ).format(width=width, height=height, memory=memory / 1000000.0, most=_MAX_MEMORY / 1000000.0)
         )
 

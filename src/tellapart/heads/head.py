@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidation, Tried
+from tellapart.heads.cross_validation import SHRINKAGES, Candidate, CrossValidation, Tried, on_one_core
+from tellapart.heads.embedding_rows import EmbeddingRows, Embeddings
 from tellapart.heads.head_data import HeadData, are_same, check_arrays, check_embeddings
 from tellapart.heads.linear_models import LDA, LOGISTIC, NEAREST_MEAN, LinearModel, average, even_out_lengths
 from tellapart.measure.softmax import softmax
@@ -72,19 +73,26 @@ class FittedHead:
     class_weights: tuple[float, ...] | None
     notes: tuple[str, ...]
 
-    def probabilities(self, embeddings: _FLOATS) -> _FLOATS:
+    def probabilities(self, embeddings: Embeddings) -> _FLOATS:
         """Float32, shape `(n, num_classes)`, rows summing to 1; `embeddings` as those it was fitted to."""
-        return softmax(even_out_lengths(embeddings) @ self.weights + self.bias)
+        probabilities = np.empty((len(embeddings), len(self.bias)), np.float32)
+        for part, block in EmbeddingRows.of(embeddings).blocks():
+            probabilities[part] = softmax(even_out_lengths(block) @ self.weights + self.bias)
+        return probabilities
 
-    def rounding(self, embeddings: _FLOATS) -> float:
+    def rounding(self, embeddings: Embeddings) -> float:
         """How far a probability of one of these photos may be off because embeddings are float32, at most about.
 
         What is added up to a logit is off by a share of its size. Photos that are nearly the same are told apart by
         large weights, whose terms are far larger than their sum.
         """
-        terms = np.abs(even_out_lengths(embeddings)) @ np.abs(self.weights) + np.abs(self.bias)
+        weights, bias = np.abs(self.weights), np.abs(self.bias)
+        largest = [
+            float((np.abs(even_out_lengths(block)) @ weights + bias).max(initial=0.0))
+            for _part, block in EmbeddingRows.of(embeddings).blocks()
+        ]
         # A probability moves by half of what two logits move by together.
-        return float(terms.max(initial=0.0)) * _ROUNDING
+        return max(largest, default=0.0) * _ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the weights, as plain values."""
@@ -116,6 +124,7 @@ def tried_of(head: str | None, inverse_penalty: float | None = None) -> Tried | 
     return {HEADS[name]: strengths[name]}
 
 
+@on_one_core
 def fit_head(
     data: HeadData,
     folds: int,
@@ -145,6 +154,7 @@ def fit_head(
     return _fit(data, folds, seed, data.class_weights, tried, streamed)
 
 
+@on_one_core
 def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | None = None) -> _FLOATS:
     """Probabilities of each photo by a head that has seen neither it nor a duplicate: float32, `(n, num_classes)`.
 
@@ -169,10 +179,11 @@ def cross_validate_head(data: HeadData, folds: int, seed: int, tried: Tried | No
             probabilities[held_out] = 1 / data.num_classes
         else:
             head = _fit(part, min(folds, _INNER_FOLDS), seed, data.class_weights, tried)
-            probabilities[held_out] = head.probabilities(data.embeddings[held_out])
+            probabilities[held_out] = head.probabilities(data.take(held_out).embeddings)
     return probabilities
 
 
+@on_one_core
 def out_of_fold_probabilities(data: HeadData, folds: int, seed: int) -> _FLOATS:
     """As `cross_validate_head`, by a quick model with one penalty, so nothing is chosen: what the check-up stands on.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.errors import DatasetError
+from tellapart.heads.embedding_rows import EmbeddingRows, Embeddings
 from tellapart.measure.splits import fold_numbers
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
@@ -26,20 +27,21 @@ class HeadData:
     """What a head learns from.
 
     Attributes:
-        embeddings: float32, shape `(n, size)`.
+        embeddings: float32, shape `(n, size)`: an array, or rows of one.
         labels: int64 in `[0, num_classes)`, shape `(n,)`; every class at least once.
         groups: int64, shape `(n,)`; equal numbers are duplicates of one another, which stay together in one fold.
         num_classes: at least 2.
     """
 
-    embeddings: NDArray[np.float32]
+    embeddings: Embeddings
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
     num_classes: int
 
     def take(self, rows: NDArray[np.bool_]) -> "HeadData":
-        """Those of the rows that are true."""
-        return HeadData(self.embeddings[rows], self.labels[rows], self.groups[rows], self.num_classes)
+        """Those of the rows that are true; the embeddings are not copied."""
+        embeddings = EmbeddingRows.of(self.embeddings).take(rows)
+        return HeadData(embeddings, self.labels[rows], self.groups[rows], self.num_classes)
 
     @property
     def num_different(self) -> NDArray[np.int64]:
@@ -89,7 +91,8 @@ def check_arrays(data: HeadData) -> None:
     """
     _check_shapes(data.embeddings, data.labels, data.groups)
     _check_labels(data.labels, data.num_classes)
-    bad = np.flatnonzero(~np.isfinite(data.embeddings).all(axis=1))
+    is_finite = [np.isfinite(block).all(axis=1) for _part, block in EmbeddingRows.of(data.embeddings).blocks()]
+    bad = np.flatnonzero(~np.concatenate(is_finite))
     if len(bad):
         raise DatasetError(
             ngettext(
@@ -102,15 +105,16 @@ def check_arrays(data: HeadData) -> None:
         )
 
 
-def are_same(embeddings: NDArray[np.float32]) -> bool:
+def are_same(embeddings: Embeddings) -> bool:
     """Whether all embeddings, finite and at least one, are the same but for rounding."""
-    lowest, highest = embeddings.min(axis=0), embeddings.max(axis=0)
+    bounds = [(block.min(axis=0), block.max(axis=0)) for _part, block in EmbeddingRows.of(embeddings).blocks()]
+    lowest, highest = np.min([low for low, _high in bounds], axis=0), np.max([high for _low, high in bounds], axis=0)
     largest = max(abs(float(lowest.min())), abs(float(highest.max())))
     # Divided first, for the difference of two large numbers is not finite in float32.
     return largest == 0 or bool((highest / largest - lowest / largest).max() <= _SAME)
 
 
-def _check_shapes(embeddings: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
+def _check_shapes(embeddings: Embeddings, labels: NDArray[np.int64], groups: NDArray[np.int64]) -> None:
     fits = (
         embeddings.ndim == 2
         and min(embeddings.shape) >= 1

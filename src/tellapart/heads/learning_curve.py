@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from tellapart.heads.embedding_rows import EmbeddingRows
 from tellapart.heads.head_data import HeadData, check_embeddings
 from tellapart.heads.linear_models import LinearModel, even_out_lengths, fit_lda, make_examples
 from tellapart.measure.power_law import CurveTrials, fit_learning_curve
@@ -66,14 +67,14 @@ def measure_learning_curve(data: HeadData, seed: int) -> LearningCurve | None:
     trials = [trial for trial in [*_draw_shares(data, seed), *_draw_folds(data, seed)] if _is_enough(data, trial)]
     if not trials:
         return None
-    vectors = even_out_lengths(data.embeddings)
+    vectors = EmbeddingRows.of(data.embeddings).changed(even_out_lengths)
     is_tested = np.zeros((len(trials), len(data.labels)), np.bool_)
     is_wrong = np.zeros_like(is_tested)
     tasks = [(number, *part) for number, trial in enumerate(trials) for part in trial.parts]
 
     def find_wrong(learnt: NDArray[np.bool_], tested: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        model = _fit(vectors[learnt], data.labels[learnt], data, seed)
-        return np.asarray(model.logits(vectors[tested]).argmax(axis=1) != data.labels[tested])
+        model = _fit(vectors.take(learnt), data.labels[learnt], data, seed)
+        return np.asarray(model.logits(vectors.take(tested)).argmax(axis=1) != data.labels[tested])
 
     # Side by side, one core each: the products here are too small to be shared out well, and threads that share them
     # wait for one another wherever something else runs: 51 s instead of 2 with one of two cores busy (2026-11-24).
@@ -143,7 +144,7 @@ def _is_enough(data: HeadData, trial: _Trial) -> bool:
     )
 
 
-def _fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], data: HeadData, seed: int) -> LinearModel:
+def _fit(vectors: EmbeddingRows, labels: NDArray[np.int64], data: HeadData, seed: int) -> LinearModel:
     """A model for vectors like these, fitted in the directions that these, and no others, differ most in.
 
     Directions read off other photos as well make a worse model: 300 cats and dogs in 10 folds, with the directions of

@@ -15,6 +15,7 @@ from scipy.linalg import solve
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from tellapart.heads.embedding_rows import EmbeddingRows, Embeddings
 from tellapart.randomness import named_generator
 
 NEAREST_MEAN, LDA, LOGISTIC = "nearest mean", "LDA", "logistic regression"
@@ -62,9 +63,13 @@ class LinearModel:
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
 
-    def logits(self, vectors: _FLOATS) -> _FLOATS:
+    def logits(self, vectors: Embeddings) -> _FLOATS:
         """Float32, shape `(n, num_classes)`."""
-        return vectors @ self.weights.astype(np.float32) + self.bias.astype(np.float32)
+        weights, bias = self.weights.astype(np.float32), self.bias.astype(np.float32)
+        logits = np.empty((len(vectors), len(bias)), np.float32)
+        for part, block in EmbeddingRows.of(vectors).blocks():
+            logits[part] = block @ weights + bias
+        return logits
 
     def over(self, temperature: float) -> "LinearModel":
         """The model whose logits are these divided by `temperature`."""
@@ -98,7 +103,7 @@ class Examples:
         basis: shape `(size, num_dimensions)`; `None` for the identity.
     """
 
-    coordinates: _FLOATS
+    coordinates: Embeddings
     labels: NDArray[np.int64]
     num_classes: int
     is_corrected: bool
@@ -108,7 +113,7 @@ class Examples:
 
     def take(self, rows: NDArray[np.bool_]) -> "Examples":
         """Those of the rows that are true."""
-        return replace(self, coordinates=self.coordinates[rows], labels=self.labels[rows])
+        return replace(self, coordinates=EmbeddingRows.of(self.coordinates).take(rows), labels=self.labels[rows])
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -122,9 +127,21 @@ class Examples:
 
     def means(self) -> NDArray[np.float64]:
         """The mean of each class, shape `(num_classes, num_dimensions)`."""
-        counts, order = self.counts, np.argsort(self.labels, kind="stable")
-        sums = np.add.reduceat(self.coordinates[order], np.cumsum(counts) - counts, axis=0, dtype=np.float64)
-        return np.asarray(sums / counts[:, np.newaxis])
+        sums = np.zeros((self.num_classes, self.coordinates.shape[1]))
+        for part, block in self.blocks():
+            present, of_block = sum_by_class(block, self.labels[part])
+            sums[present] += of_block
+        return sums / self.counts[:, np.newaxis]
+
+    def blocks(self) -> Iterator[tuple[slice, _FLOATS]]:
+        """The coordinates, some photos at a time."""
+        return EmbeddingRows.of(self.coordinates).blocks()
+
+    def residuals(self, means: NDArray[np.float64]) -> Iterator[_FLOATS]:
+        """The coordinates less the mean of their class, some photos at a time."""
+        rounded = means.astype(np.float32)
+        for part, block in self.blocks():
+            yield block - rounded[self.labels[part]]
 
     def to_model(self, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> LinearModel:
         """The model of the vectors that is this one of `coordinates`."""
@@ -133,7 +150,7 @@ class Examples:
 
 
 def make_examples(
-    vectors: _FLOATS,
+    vectors: Embeddings,
     labels: NDArray[np.int64],
     num_classes: int,
     *,
@@ -149,13 +166,19 @@ def make_examples(
         num_directions: at most so many of those that the photos differ most in are kept; `None` keeps all.
         seed: decides where the search for these directions begins.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    coordinates = vectors - mean
-    scale = math.sqrt(len(vectors) / max(np.einsum("ij,ij->", coordinates, coordinates, dtype=np.float64), TINY**2))
-    coordinates *= np.float32(scale)
-    basis = _main_directions(coordinates, num_directions or vectors.shape[1], seed)
-    if basis is not None:
-        coordinates = coordinates @ basis
+    some = EmbeddingRows.of(vectors)
+    sums = [block.sum(axis=0, dtype=np.float64) for _part, block in some.blocks()]
+    mean = (np.sum(sums, axis=0) / len(some)).astype(np.float32)
+    centred = some.changed(lambda block: block - mean)
+    squares = [float(np.einsum("ij,ij->", block, block, dtype=np.float64)) for _part, block in centred.blocks()]
+    scale = math.sqrt(len(some) / max(sum(squares), TINY**2))
+    scaled = centred.changed(lambda block: block * np.float32(scale))
+    basis = _main_directions(scaled, num_directions or some.shape[1], seed)
+    coordinates: Embeddings = scaled
+    if basis is not None:  # few numbers, and worth keeping
+        coordinates = np.empty((len(some), basis.shape[1]), np.float32)
+        for part, block in scaled.blocks():
+            coordinates[part] = block @ basis
     return Examples(coordinates, labels, num_classes, is_corrected, mean, scale, basis)
 
 
@@ -166,7 +189,7 @@ def fit_nearest_mean(examples: Examples, _strengths: Sequence[float | None] = ()
     class shows how much photos of one class differ.
     """
     means, num_classes = examples.means(), examples.num_classes
-    spread = np.square(examples.coordinates - means[examples.labels]).sum()
+    spread = sum(float(np.square(block, dtype=np.float64).sum()) for block in examples.residuals(means))
     spread /= max(len(examples.labels) - num_classes, 1)
     products = means @ means.T
     distance = (num_classes * np.trace(products) - products.sum()) / (num_classes * (num_classes - 1))
@@ -204,10 +227,14 @@ def fit_lda(examples: Examples, shrinkages: Sequence[float | None]) -> list[Line
         shrinkages: as for `discriminants`.
     """
     means = examples.means()
-    residuals = examples.coordinates - means[examples.labels].astype(np.float32)
-    covariance = (residuals.T @ residuals).astype(np.float64) / len(residuals)
-    fourth_power = sum_fourth_powers(residuals) / len(residuals) if None in shrinkages else 0.0
-    moments = ClassMoments(examples.counts, means, covariance, fourth_power, len(examples.mean))
+    num_photos, size = examples.coordinates.shape
+    products, fourth_powers = np.zeros((size, size)), 0.0
+    for residuals in examples.residuals(means):
+        products += residuals.T @ residuals
+        fourth_powers += sum_fourth_powers(residuals) if None in shrinkages else 0.0
+    moments = ClassMoments(
+        examples.counts, means, products / num_photos, fourth_powers / num_photos, len(examples.mean)
+    )
     models = discriminants(moments, shrinkages, is_corrected=examples.is_corrected)
     return [examples.to_model(model.weights, model.bias) for model in models]
 
@@ -243,6 +270,13 @@ def sum_fourth_powers(residuals: _FLOATS) -> float:
     return float(np.square(np.square(residuals, dtype=np.float64).sum(axis=1)).sum())
 
 
+def sum_by_class(vectors: _FLOATS, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The classes that are there, and the sum of the vectors of each."""
+    order = np.argsort(labels, kind="stable")
+    present, firsts = np.unique(labels[order], return_index=True)
+    return present, np.add.reduceat(vectors[order], firsts, axis=0, dtype=np.float64)
+
+
 def ledoit_wolf(moments: ClassMoments) -> float:
     """The shrinkage in `[0, 1]` that Ledoit and Wolf (2004) estimate (lemmas 3.1 to 3.4).
 
@@ -268,10 +302,11 @@ def fit_logistic(examples: Examples, inverse_penalties: Sequence[float | None]) 
         inverse_penalties: scikit-learn's C, above 0: the weights are those of least
             `|weights|^2 / 2 + C * sum of log-losses`.
     """
+    coordinates = np.asarray(examples.coordinates)
     estimator = LogisticRegression(warm_start=True, tol=_TOLERANCE, max_iter=_MAX_STEPS)
     models = []
     for inverse_penalty in inverse_penalties:
-        estimator.set_params(C=inverse_penalty).fit(examples.coordinates, examples.labels)
+        estimator.set_params(C=inverse_penalty).fit(coordinates, examples.labels)
         weights, bias = np.asarray(estimator.coef_.T, np.float64), np.asarray(estimator.intercept_, np.float64)
         if len(bias) == 1:
             # For two classes scikit-learn gives the difference of their logits.
@@ -299,14 +334,14 @@ def unfinished_fits_accepted() -> Iterator[None]:
         yield
 
 
-def _main_directions(vectors: _FLOATS, num_directions: int, seed: int) -> _FLOATS | None:
+def _main_directions(vectors: EmbeddingRows, num_directions: int, seed: int) -> _FLOATS | None:
     """Orthogonal directions, shape `(size, num_directions)`, by subspace iteration; `None` where there are no more.
 
     Halko, Martinsson and Tropp 2011, algorithm 4.4. With no more photos than directions, those that the photos span.
     """
     num_photos, size = vectors.shape
     if num_photos <= num_directions:
-        return np.asarray(np.linalg.qr(vectors.T)[0], np.float32) if num_photos < size else None
+        return np.asarray(np.linalg.qr(vectors[:].T)[0], np.float32) if num_photos < size else None
     if size <= num_directions:
         return None
     some = vectors[:: max(1, num_photos // _MOST_FOR_DIRECTIONS)]

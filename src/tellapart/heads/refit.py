@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from tellapart.heads.embedding_rows import EmbeddingRows
 from tellapart.heads.head import FittedHead
 from tellapart.heads.head_data import HeadData, check_embeddings
 from tellapart.heads.linear_models import (
@@ -123,7 +124,7 @@ def refit_head(data: HeadData, choice: HeadChoice | None, seed: int) -> Refit:
     """
     check_embeddings(data)
     weights = data.class_weights
-    vectors = even_out_lengths(data.embeddings)
+    vectors = EmbeddingRows.of(data.embeddings).changed(even_out_lengths)
     examples = make_examples(
         vectors,
         data.labels,
@@ -142,7 +143,7 @@ def refit_head(data: HeadData, choice: HeadChoice | None, seed: int) -> Refit:
         ThreadPoolExecutor(num_cores(), thread_name_prefix="folds") as pool,
     ):
         of_all = pool.submit(_fit, examples, chosen)
-        logits = list(pool.map(lambda fold: _fit(examples.take(~fold), chosen).logits(vectors[fold]), held_out))
+        logits = list(pool.map(lambda fold: _fit(examples.take(~fold), chosen).logits(vectors.take(fold)), held_out))
         said = np.concatenate(logits) if logits else np.zeros((0, data.num_classes), np.float32)
         temperature = 1.0
         if choice is None and len(rows) and chosen.models[0].name == LDA:

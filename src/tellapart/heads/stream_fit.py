@@ -16,6 +16,7 @@ from tellapart.heads.linear_models import (
     LinearModel,
     discriminants,
     even_out_lengths,
+    sum_by_class,
     sum_fourth_powers,
 )
 from tellapart.randomness import named_generator
@@ -80,7 +81,7 @@ def fit_lda_stream(
     counts, sums, squares = np.zeros(num_classes, np.int64), np.zeros((num_classes, 0)), 0.0
     for embeddings, labels in batches():
         vectors = even_out_lengths(embeddings)
-        present, of_batch = _sum_by_class(vectors, labels)
+        present, of_batch = sum_by_class(vectors, labels)
         if not sums.size:
             sums = np.zeros((num_classes, vectors.shape[1]))
         sums[present] += of_batch
@@ -113,13 +114,6 @@ def _spread_about(
         fourth_powers += sum_fourth_powers(residuals)
     num_photos = int(counts.sum())
     return ClassMoments(counts, means, products / num_photos, fourth_powers / num_photos, size)
-
-
-def _sum_by_class(vectors: _FLOATS, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The classes that are there, and the sum of the vectors of each."""
-    order = np.argsort(labels, kind="stable")
-    present, firsts = np.unique(labels[order], return_index=True)
-    return present, np.add.reduceat(vectors[order], firsts, axis=0, dtype=np.float64)
 
 
 def _mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tellapart.errors import BundleError
-from tellapart.export.export_file import EXPORTS_DIR
 from tellapart.live.detached_process import DetachedProcess, describe_end, remove_folder
 from tellapart.live.live_project import RUNS_DIR_NAME, LiveProject, runs_dir, state_dir, train_command
 from tellapart.live.progress_file import Progress, read_progress
 from tellapart.live.run_list import LearnedPhotos, RunSummary, learned_photos, list_runs, read_summary
-from tellapart.predict.bundle import BUNDLE_FILE
+from tellapart.predict.bundle import BUNDLE_FILE, EXPORTS_DIR
 
 _CHOICE_DIR_NAME, _PROGRESS_NAME = "choice", "progress.json"
 # Runs of Studio's own making are numbered; the newest of them stay, and those that somebody has exported.

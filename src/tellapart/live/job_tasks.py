@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR
 from tellapart.live.detached_process import remove_folder, tellapart_command
 from tellapart.live.live_project import LiveProject, runs_dir, train_command
-from tellapart.predict.bundle import BUNDLE_FILE
+from tellapart.predict.bundle import BUNDLE_FILE, EXPORT_FILE, EXPORTS_DIR
 from tellapart.runs.run_folder import RUN_FILE_NAME
 from tellapart.store import remove_partials
 from tellapart.translation import current_language

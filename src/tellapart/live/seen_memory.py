@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import Embedder
+from tellapart.backbones.facts_table import FactsTable
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.cache.cache_folder import cache_root, store_path
@@ -133,7 +134,7 @@ class SeenMemory:
         return SeenPhotos(
             photos=_as_photos([photo.path for photo in photos], source, labels, tuple(names)),
             digests=tuple(sight.digest for sight in sights),
-            facts=tuple(sight.facts for sight in sights if sight.facts is not None),
+            facts=FactsTable.of(sight.facts for sight in sights if sight.facts is not None),
             embeddings=self.embeddings(photos),
             num_found=len(photos),
             store_path=store_path(cache_root(self._cache_dir)),

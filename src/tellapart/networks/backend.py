@@ -5,7 +5,6 @@ the environment wins; otherwise PyTorch, which of the three gives the fastest st
 (benchmarks/RESULTS.md). Nothing here changes the process of a Python caller for longer than a call.
 """
 
-import ctypes
 import os
 import random
 import sys
@@ -149,16 +148,3 @@ def _device_kind(name: str) -> str:
     if name == "torch":
         return "cpu" if keras.ops.zeros(1).device.type == "cpu" else "gpu"
     return "gpu" if any("gpu" in device.lower() for device in keras.distribution.list_devices()) else "cpu"
-
-
-def release_freed_memory() -> None:
-    """Hands memory that is free at this moment back to the kernel; called between epochs.
-
-    Blocks that are kept for reuse come to lie apart, and the process grew from 1.1 to 1.8 GB over 13 epochs of 3,200
-    photos; with this it stays where it was after the first. It costs the page faults of one step an epoch. No effect
-    where the C library is not glibc.
-    """
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):
-        return

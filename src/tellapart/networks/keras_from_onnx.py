@@ -52,7 +52,11 @@ def _convert_transpose(reader: KerasReader, node: onnx.NodeProto) -> Tensors:
 
 
 def _convert_conv(reader: KerasReader, node: onnx.NodeProto) -> Tensors:
-    kernel, *bias = reader.constants(node, 1)
+    return _convolve(reader, node, *reader.constants(node, 1))
+
+
+def _convolve(reader: KerasReader, node: onnx.NodeProto, kernel: NDArray[Any], *bias: NDArray[Any]) -> Tensors:
+    """The convolution of the node with these numbers."""
     attributes = attributes_of(node)
     groups, (num_out, num_in, *window) = attributes.get("group", 1), kernel.shape
     padded, padding = _pad(reader, node, (window[0], window[1]))
@@ -103,10 +107,16 @@ def _convert_pooling(reader: KerasReader, node: onnx.NodeProto) -> Tensors:
 
 
 def _convert_norm(reader: KerasReader, node: onnx.NodeProto) -> Tensors:
+    """The convolution before it with the normalisation multiplied into its kernels, where nothing else takes that."""
     epsilon = attributes_of(node).get("epsilon", 1e-5)
-    return reader.apply(
-        node, layers.BatchNormalization(epsilon=epsilon, name=reader.name(node)), reader.constants(node, 1)
-    )
+    scale, offset, mean, variance = numbers = reader.constants(node, 1)
+    before = reader.only_source(node)
+    if before is None or before.op_type != "Conv":
+        return reader.apply(node, layers.BatchNormalization(epsilon=epsilon, name=reader.name(node)), numbers)
+    kernel, *bias = reader.constants(before, 1)
+    factor = scale / np.sqrt(variance.astype(np.float64) + epsilon)
+    shift = offset + (sum(bias) - mean) * factor
+    return _convolve(reader, before, kernel * factor.reshape(-1, 1, 1, 1), shift)
 
 
 def _convert_clip(reader: KerasReader, node: onnx.NodeProto) -> Tensors:

@@ -98,6 +98,10 @@ class KerasReader:
         """As `OnnxGraph.constants`."""
         return self._graph.constants(node, start)
 
+    def only_source(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """As `OnnxGraph.only_source`."""
+        return self._graph.only_source(node)
+
     def is_channels_last(self, name: str) -> bool:
         """Whether the channels of the tensor are the last axis in the ONNX file too."""
         return name in self._last

@@ -4,6 +4,8 @@ Whoever writes a model in another format (`keras_from_onnx.py`, `export/coreml_m
 the image, so that what they do not need is never looked at.
 """
 
+from collections import Counter
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ class OnnxGraph:
         self.outputs = tuple(value.name for value in graph.output)
         self._makers: dict[str, onnx.NodeProto] = {output: node for node in graph.node for output in node.output}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._takers = Counter(chain(self.outputs, *(node.input for node in graph.node)))
         for node in graph.node:
             if node.op_type == "Constant":
                 self._constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
@@ -44,6 +47,11 @@ class OnnxGraph:
             raise NotImplementedError(f"nothing makes the tensor {name!r}")
         node: onnx.NodeProto = self._makers[name]
         return node
+
+    def only_source(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The node that makes the first input of this one; `None` where none does, or that is taken elsewhere too."""
+        name = node.input[0]
+        return self._makers.get(name) if self._takers[name] == 1 else None
 
     def constant(self, name: str) -> _Array | None:
         """The values of a tensor that is the same for all images; `None` for another. A cast of one is one."""

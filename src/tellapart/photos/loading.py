@@ -3,6 +3,7 @@
 What happens to one photo is `preprocess.py`'s; keeping the images is `cache.py`'s.
 """
 
+import ctypes
 import hashlib
 import math
 import os
@@ -52,6 +53,19 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def release_freed_memory() -> None:
+    """Hands memory that is free at this moment back to the kernel; called after many photos, and between epochs.
+
+    Blocks that are kept for reuse come to lie apart. The process grew from 1.1 to 1.8 GB over 13 epochs of 3,200
+    photos, and with this stays where it was after the first. It costs the page faults of one step an epoch. No effect
+    where the C library is not glibc.
+    """
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        return
 
 
 def map_photos(photos: Readable, work: Callable[[bytes], Result]) -> Generator[Result | Skipped, None, None]:

@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +110,8 @@ def _find_folder_pairs(files: Sequence[FoundFile], stems: Sequence[str]) -> dict
             parents[_key(file.parts[depth - 1])].add(file.parts[: depth - 1])
         members[()].append(number)
     found: defaultdict[tuple[str, ...], list[_Pair]] = defaultdict(list)
+    unnamed: set[str] = set()
+    around: dict[tuple[str, ...], dict[str, list[int]]] = {}
     for folder, inside in members.items():
         if not folder:
             continue
@@ -119,11 +121,24 @@ def _find_folder_pairs(files: Sequence[FoundFile], stems: Sequence[str]) -> dict
             len(parents[_key(folder[-1])]) < 2 or not all(_suffix(files[number]) in _LOSSLESS for number in inside)
         ):
             continue
-        pairs = _pair_folder(files, stems, folder, inside, members[folder[:-1]])
+        name = _key(folder[-1])
+        if not is_named and name not in unnamed and len(unnamed) == _MOST_UNNAMED:
+            continue
+        if folder[:-1] not in around:
+            around[folder[:-1]] = _by_stem(members[folder[:-1]], stems)
+        pairs = _pair_folder(files, stems, folder, inside, around[folder[:-1]])
         if 2 * len(pairs) > len(inside):
-            found["folder" if is_named else "unnamed folder", _key(folder[-1])] += pairs
-    unnamed = [key for key in found if key[0] == "unnamed folder"]
-    return {key: pairs for key, pairs in found.items() if key not in unnamed[_MOST_UNNAMED:]}
+            found["folder" if is_named else "unnamed folder", name] += pairs
+            unnamed |= set() if is_named else {name}
+    return found
+
+
+def _by_stem(numbers: Sequence[int], stems: Sequence[str]) -> dict[str, list[int]]:
+    """The files by their stem."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for number in numbers:
+        found[stems[number]].append(number)
+    return found
 
 
 def _pair_folder(
@@ -131,18 +146,22 @@ def _pair_folder(
     stems: Sequence[str],
     folder: tuple[str, ...],
     inside: Sequence[int],
-    around: Sequence[int],
+    around: Mapping[str, Sequence[int]],
 ) -> list[_Pair]:
-    """The files in a folder with photos around it that have their stem, those in a folder of the same name first."""
+    """The files in a folder with photos around it that have their stem, those in a folder of the same name first.
+
+    Args:
+        files, stems: all there are.
+        folder: of the masks.
+        inside: its files.
+        around: these and those beside or right above, by stem.
+    """
     within = set(inside)
-    by_stem: defaultdict[str, list[int]] = defaultdict(list)
-    for number in around:
-        if number not in within:
-            by_stem[stems[number]].append(number)
     pairs: list[_Pair] = []
     for number in inside:
         bases = [stems[number], *(base for base, word in _split_stem(stems[number]) if _MASK_WORD.fullmatch(word))]
-        photos = next((by_stem[base] for base in bases if by_stem.get(base)), [])
+        outside = ([one for one in around.get(base, ()) if one not in within] for base in bases)
+        photos = next(filter(None, outside), [])
         below = files[number].parts[len(folder) : -1]
         if photos:
             best = max(photos, key=lambda photo: _num_same_end(files[photo].parts[:-1], below))

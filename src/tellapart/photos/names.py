@@ -36,13 +36,23 @@ _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{0,15})?", re.ASCII)
 NaturalKey = tuple[tuple[tuple[tuple[int, str], ...], str], ...]
 
 
+# Names of photos share their words: without, the keys of 100,000 take as much memory as all else that is known of them.
+@functools.lru_cache(maxsize=4096)
+def _text_key(text: str) -> tuple[int, str]:
+    return 0, text
+
+
+def _number_key(digits: str) -> tuple[int, str]:
+    number = digits.lstrip("0")
+    return len(number), number
+
+
 # Photos share their folders; a key takes longer to make than the name takes to read.
 @functools.lru_cache(maxsize=4096)
 def _part_key(part: str) -> tuple[tuple[tuple[int, str], ...], str]:
     """A key that puts `2` before `10`, and `1` before `01`; numbers are compared as text of equal length."""
     pieces = _DIGITS.split(part)
-    numbers = {index: pieces[index].lstrip("0") for index in range(1, len(pieces), 2)}
-    return tuple((len(numbers.get(i, "")), numbers.get(i, piece)) for i, piece in enumerate(pieces)), part
+    return tuple(_number_key(piece) if i % 2 else _text_key(piece) for i, piece in enumerate(pieces)), part
 
 
 def natural_key(parts: Iterable[str]) -> NaturalKey:
@@ -164,10 +174,12 @@ class PortablePaths:
         for source in map(printable, sources):
             if os.path.isabs(source):
                 self._add(_root_of(source), taken)
+        self._name_of = dict(reversed(self._roots))
         strange = [os.path.dirname(path) for path in paths if os.path.isabs(path) and self._find(path) is None]
         if strange:
             self._add(os.path.commonpath(strange), taken)
         self._roots.sort(key=lambda item: -len(item[0]))
+        self._name_of = dict(reversed(self._roots))
 
     def __call__(self, path: str) -> str:
         """The path from the source on."""
@@ -187,14 +199,13 @@ class PortablePaths:
         return text
 
     def _find(self, path: str) -> tuple[str, str] | None:
-        return next(
-            (
-                (root, name)
-                for root, name in self._roots
-                if path == root or path.startswith(root.rstrip(os.sep) + os.sep)
-            ),
-            None,
-        )
+        """The root that a path is in, and its name: the path itself, or the nearest folder above it."""
+        here, below = path, ""
+        while here != below:
+            if here in self._name_of:
+                return here, self._name_of[here]
+            here, below = os.path.dirname(here), here
+        return ("", self._name_of[""]) if "" in self._name_of else None
 
     def _add(self, root: str, taken: set[str]) -> None:
         base = os.path.basename(root) or "photos"

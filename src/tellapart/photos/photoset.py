@@ -200,13 +200,18 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
     class_names = tuple(
         sorted({name for part in parts for name in part.class_names}, key=lambda name: natural_key((name,)))
     )
-    labels = [class_names.index(part.class_names[label]) for part in parts for label in _labels_of(part)]
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = [
+        np.array([numbers[name] for name in part.class_names], np.int64)[part.labels]
+        for part in parts
+        if part.labels is not None
+    ]
     sources = tuple(source for part in parts for source in part.sources or (part.source,))
     splits = tuple(split for part in parts for split in part.given_splits or (None,) * len(part))
     return PhotoSet(
         source=", ".join(sources),
         paths=tuple(path for part in parts for path in part.paths),
-        labels=np.array(labels, dtype=np.int64),
+        labels=np.concatenate(labels),
         class_names=class_names,
         skipped=tuple(skipped for part in parts for skipped in part.skipped),
         places=tuple(place for part in parts for place in part.places),
@@ -215,12 +220,6 @@ def join_photos(parts: Sequence[PhotoSet]) -> PhotoSet:
         sources=sources,
         notes=tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *compare_names(class_names)])),
     )
-
-
-def _labels_of(photos: PhotoSet) -> list[int]:
-    assert photos.labels is not None
-    numbers: list[int] = photos.labels.tolist()
-    return numbers
 
 
 def check_classes(counts: Mapping[str, int], source: str, min_photos: int = 2) -> None:

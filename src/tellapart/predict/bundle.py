@@ -41,6 +41,7 @@ from tellapart.untrusted import (
 BUNDLE_FILE = "bundle.json"
 MODEL_FILE = "model.onnx"
 RUN_FILE = "run.json"  # what an unfinished run already has
+EXPORT_FILE, EXPORTS_DIR = "export.json", "exports"  # what is in each export, and the folder of all of them
 
 _KIND = "tellapart bundle"
 _SCHEMA = 3  # 2 saw photos as decoder 2 does; 1 had neither `selective` nor `usual_distances`
@@ -137,6 +138,15 @@ def read_bundle(model_dir: Path) -> Bundle:
     if described.get("sha256") != _own_checksum(rest):
         raise _damaged(model_dir / BUNDLE_FILE, _("its content does not match its checksum"))
     return _parse(model_dir, described, files[MODEL_FILE])
+
+
+def digest_bundle(model_dir: Path) -> str:
+    """SHA-256 of the two files of the model in the folder, as they are.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    return sha256_hex(b"".join((model_dir / name).read_bytes() for name in (BUNDLE_FILE, MODEL_FILE)))
 
 
 def _read_both(model_dir: Path) -> dict[str, bytes]:

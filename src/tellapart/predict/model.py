@@ -33,13 +33,16 @@ from tellapart.photos.photoset import PhotoSet
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
+from tellapart.predict.int8_export import read_int8_export
 from tellapart.records import Dial, Prediction
 from tellapart.translation import gettext as _
 from tellapart.value_checks import check_choice
 
 RUNTIMES = ("float32", "int8")
-# Photos a thread predicts at once, at most.
-_BATCH_SIZE = 8
+# Photos a thread predicts at once, at most. With more, what lies between the layers leaves the cache of a core, and
+# takes more memory. 96 photos at 288 pixels, seconds of both cores and peak: 1.97 s and 267 MB with 2 at once, 2.0 s
+# and 350 MB with 4, 2.15 s and 490 MB with 8; their maps 2.1, 2.2 and 2.5 s, 460, 630 and 910 MB (2026-11-28, n = 2).
+_BATCH_SIZE = 2
 # How far a sum of float32 or float16 may be from 1, and a probability from one half.
 _LARGEST_ERROR, _HALF = 0.01, 0.51
 _PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
@@ -135,6 +138,8 @@ class Model:
         images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names), 0, 0), np.float32)
+        if self._map_session is None:  # here, so that not each thread opens one
+            self._map_session = self._open((_MAP,))
         return self._share_out(images, self._activation_maps)
 
     def check_activation_maps(self) -> None:
@@ -309,8 +314,7 @@ class Model:
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The maps of one batch, at least one image."""
-        if self._map_session is None:  # two threads may both open one, and the later is kept
-            self._map_session = self._open((_MAP,))
+        assert self._map_session is not None, "`activation_maps` opens it"
         (maps,) = self._run(self._map_session, images)
         is_known = maps.ndim == 4 and maps.shape[:2] == (len(images), len(self.class_names))
         if not is_known or not maps.size or max(maps.shape) > MAX_SIDE:
@@ -361,11 +365,8 @@ def load(run: str | Path, runtime: str = "float32") -> Model:
     """
     check_choice("runtime", runtime, RUNTIMES)
     try:
-        if runtime == "int8":
-            # The room of exports lies above this one.
-            model: Model = import_module(f"{__name__.partition('.')[0]}.export.int8_runtime").load_int8(Path(run))
-            return model
-        return Model(read_bundle(Path(run)), path=Path(run))
+        read = read_int8_export if runtime == "int8" else read_bundle
+        return Model(read(Path(run)), path=Path(run))
     except BundleError as exc:
         exc.path = exc.path or str(run)
         raise

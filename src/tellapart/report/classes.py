@@ -12,11 +12,15 @@ from tellapart.translation import gettext as _
 
 _MOST_UPRIGHT = 8
 _LONGEST_UPRIGHT = 12
+# Beyond, a picture with a bar for each would be metres long.
+_MOST_NAMED = 100
 
 
 @drawn_language()
 def draw_class_counts(counts: Mapping[str, int]) -> Figure:
     """A bar for every class with its number of photos; bars lie down when the classes are many or their names long.
+
+    More than 100 classes have no names, and stand by their numbers of photos.
 
     Args:
         counts: class name to number of photos, in the order to draw; none gives a note that says so.
@@ -24,7 +28,9 @@ def draw_class_counts(counts: Mapping[str, int]) -> Figure:
     names = [drawable(name) for name in counts]
     values = list(counts.values())
     is_upright = len(names) <= _MOST_UPRIGHT and max(map(len, names), default=0) <= _LONGEST_UPRIGHT
-    if is_upright:
+    if len(names) > _MOST_NAMED:
+        figure = new_figure(7.5, 3.8)
+    elif is_upright:
         figure = new_figure(max(4.2, 1.6 + 0.95 * len(names)), 3.8)
     else:
         figure = new_figure(7.5, 1.3 + max(0.27, 0.38 - 0.002 * len(names)) * len(names))
@@ -35,8 +41,25 @@ def draw_class_counts(counts: Mapping[str, int]) -> Figure:
         return figure
     title = _("{photos}, {classes}").format(photos=count_photos(sum(values)), classes=count_classes(len(names)))
     axes.set_title(title, fontsize=13, loc="left", pad=12, color=INK)
-    _draw_bars(axes, names, values, is_upright)
+    if len(names) > _MOST_NAMED:
+        _draw_steps(axes, values)
+    else:
+        _draw_bars(axes, names, values, is_upright)
     return figure
+
+
+def _draw_steps(axes: Axes, values: list[int]) -> None:
+    """The numbers of photos of many classes, the largest first."""
+    ordered = sorted(values, reverse=True)
+    axes.stairs(ordered, fill=True, color=PALETTE[0])
+    style_axes(axes, grid_axis="y")
+    axes.set_xlim(0, len(ordered))
+    axes.set_ylim(0, max(1, ordered[0]) * 1.1)
+    for numbers in (axes.xaxis, axes.yaxis):
+        numbers.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        numbers.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_xlabel(_("classes, the largest first"), color=FAINT_INK)
+    axes.set_ylabel(_("photos"), color=FAINT_INK)
 
 
 def _draw_bars(axes: Axes, names: list[str], values: list[int], is_upright: bool) -> None:

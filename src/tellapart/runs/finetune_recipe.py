@@ -212,7 +212,7 @@ class FinetuneRecipe(HeadRecipe):
 
         return FoldTrial(
             rows=held_out,
-            frozen=head_logits(head.weights, head.bias, unseen.embeddings),
+            frozen=head_logits(head.weights, head.bias, np.asarray(unseen.embeddings)),
             tuned=logits,
             weights=of_classes[unseen.labels],
             distances=distances,

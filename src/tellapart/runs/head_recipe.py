@@ -14,6 +14,7 @@ from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup, check_up
 from tellapart.config import TransferConfig
 from tellapart.errors import TellapartError
+from tellapart.heads.embedding_rows import EmbeddingRows
 from tellapart.heads.head import FittedHead, cross_validate_head, fit_head, out_of_fold_probabilities
 from tellapart.heads.head_data import HeadData
 from tellapart.heads.learning_curve import measure_learning_curve
@@ -263,7 +264,7 @@ def head_data(checkup: Checkup, rows: NDArray[np.int64], groups: NDArray[np.int6
     embeddings, labels = checkup.seen.embeddings, checkup.photos.labels
     assert embeddings is not None and labels is not None
     numbers = checkup.group_numbers if groups is None else groups
-    return HeadData(embeddings[rows], labels[rows], numbers[rows], len(checkup.photos.class_names))
+    return HeadData(EmbeddingRows(embeddings, rows), labels[rows], numbers[rows], len(checkup.photos.class_names))
 
 
 def _leak_accuracy(

@@ -50,7 +50,7 @@ def write_fingerprints(run_dir: Path, checkup: Checkup, split: Split) -> None:
     taken for a copy of another.
     """
     is_telling = all(finding.kind != "alike" for finding in checkup.findings)
-    learnt = Fingerprints.of([checkup.seen.facts[row] for row in split.train] if is_telling else ())
+    learnt = Fingerprints.of(checkup.seen.facts[row] for row in split.train.tolist() if is_telling)
     write_file(run_dir / FINGERPRINTS_NAME, learnt.to_bytes())
 
 
@@ -97,7 +97,7 @@ def find_known_photos(run_dir: Path | None, seen: SeenPhotos) -> KnownPhotos:
             ),
         )
     elif asked:
-        is_known = find_known(kept.thumbnails(), Fingerprints.of([seen.facts[row] for row in asked]).thumbnails())
+        is_known = find_known(kept.thumbnails(), Fingerprints.of(seen.facts[row] for row in asked).thumbnails())
         near = frozenset(row for row, known in zip(asked, is_known, strict=True) if known)
     return KnownPhotos(of_split["train"], near, of_split["validation"] - near, notes)
 

@@ -5,6 +5,7 @@
 
 import codecs
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _RUN_FILES = frozenset(
 )
 # Held by a training while it writes into a folder; one that was killed leaves it there.
 LOCK_NAME = "run.lock"
+# As of a bucket, `s3://photos/run`, of which a path keeps one slash. One letter is a drive of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 # The first bytes of a page, a table or a picture of ours say that it is one.
 _HEAD_BYTES = 64 * 1024
 _PAGE_MARK = b'<meta name="generator" content="tellapart">'
@@ -138,14 +141,26 @@ def claim_dir(path: Path, marker: str, setting: str = "out") -> None:
         raise _refused_dir(path, exc, setting) from exc
 
 
+def lock_name_of(marker: str) -> str:
+    """The name of the lock of a folder with this marker.
+
+    Where the marker begins with `_` the lock does too: readers of a folder of Parquet files pass over such names.
+    """
+    return f"_{LOCK_NAME}" if marker.startswith("_") else LOCK_NAME
+
+
 def check_dir(path: Path, marker: str, setting: str = "out") -> None:
     """Nothing, if `claim_dir` would take the folder; it is not made, so that a wrong photo leaves no empty folder.
 
     Raises:
         OutputError: it holds something else, or cannot be made.
     """
+    if _ADDRESS.match(str(path)) and not path.exists():
+        said = _("{path!r} is an address. Give a folder of this machine as `{setting}`.")
+        raise OutputError(said.format(path=str(path), setting=setting), path=path)
     try:
-        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name != LOCK_NAME]
+        own = (LOCK_NAME, lock_name_of(marker))
+        names = [entry.name for entry in path.iterdir() if not is_partial(entry.name) and entry.name not in own]
     except FileNotFoundError:
         names = []
     except NotADirectoryError as exc:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.checkup.check_up import Checkup
 from tellapart.errors import ImageError
-from tellapart.images.gate import decode_for_each, decode_image
+from tellapart.images.gate import decode_for_each
 from tellapart.images.preprocess import THUMBNAIL_LONGEST_SIDE, resize_image, shrink_image
 from tellapart.measure.measurement import Measurement
 from tellapart.photos.loading import map_batches, map_photos, num_cores
@@ -115,6 +115,7 @@ def _cut_details(seen: SeenPhotos, maps: Mapping[int, _Map], rows: Iterable[int]
 
 def _cut_one(seen: SeenPhotos, row: int, activation: _Map) -> _Image | None:
     try:
-        return cut_detail(decode_image(seen.photos.read(row), seen.photos.limits), activation)
+        (decoded,) = decode_for_each(seen.photos.read(row), seen.photos.limits, [None])
+        return cut_detail(decoded.image, activation)
     except ImageError:  # gone, or too large to be decoded in full
         return None

@@ -24,7 +24,7 @@ from tellapart.config import (
 from tellapart.errors import BundleError, ConfigError, DatasetError, OutputError
 from tellapart.photos.names import name_some
 from tellapart.photos.photoset import PhotoSet
-from tellapart.runs.outputs import LOCK_NAME, claim_dir
+from tellapart.runs.outputs import claim_dir, lock_name_of
 from tellapart.store import output_error, to_json_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import number_of, read_json, reason_of, short_repr, text_of, whole_of
@@ -126,7 +126,7 @@ def claimed(run_dir: Path, marker: str = RUN_FILE_NAME) -> Iterator[None]:
     try:
         yield
     finally:
-        path = run_dir / LOCK_NAME
+        path = run_dir / lock_name_of(marker)
         with suppress(OSError):  # Windows removes no file that is open
             path.unlink(missing_ok=True)
         os.close(lock)
@@ -139,7 +139,7 @@ def claimed(run_dir: Path, marker: str = RUN_FILE_NAME) -> Iterator[None]:
 
 def _lock_folder(run_dir: Path, marker: str) -> int:
     """The open lock file of the folder, which no other training has."""
-    path = run_dir / LOCK_NAME
+    path = run_dir / lock_name_of(marker)
     for _try in range(_MOST_TRIES):
         claim_dir(run_dir, marker)
         try:

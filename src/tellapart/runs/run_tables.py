@@ -16,7 +16,7 @@ from tellapart.measure.splits import Split
 from tellapart.photos.csv_table import read_table
 from tellapart.photos.photoset import PhotoSet
 from tellapart.records import EpochRecord, Skipped
-from tellapart.store import to_csv_bytes, write_file
+from tellapart.store import open_whole, to_csv_bytes, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import read_json, reason_of
 
@@ -73,14 +73,15 @@ def write_predictions(run_dir: Path, photos: PhotoSet, digests: Sequence[str], m
         measurement: its rows are those of `photos`.
     """
     names = photos.class_names
-    rows: list[list[object]] = [
-        ["path", "content", "class", "predicted_class", "probability", *(f"p_{name}" for name in names)]
-    ]
+    header = ["path", "content", "class", "predicted_class", "probability", *(f"p_{name}" for name in names)]
     said = zip(measurement.rows, measurement.labels, measurement.predicted, measurement.probabilities, strict=True)
-    for row, label, best, probabilities in said:
-        numbers = [f"{value:.9g}" for value in (probabilities[best], *probabilities)]
-        rows.append([photos.paths[row], digests[row], names[label], names[best], *numbers])
-    write_file(run_dir / PREDICTIONS_NAME, to_csv_bytes(rows))
+    # Row by row: the numbers of a thousand classes as text, all at once, would fill the memory.
+    with open_whole(run_dir / PREDICTIONS_NAME) as file:
+        file.write(to_csv_bytes([header]))
+        for row, label, best, probabilities in said:
+            numbers = [f"{value:.9g}" for value in (probabilities[best], *probabilities.tolist())]
+            cells = [photos.paths[row], digests[row], names[label], names[best], *numbers]
+            file.write(to_csv_bytes([cells], is_start=False))
 
 
 def read_predictions(

@@ -13,12 +13,12 @@ from starlette.background import BackgroundTask
 
 from tellapart.commands.compare_runs import RunAnswer, RunComparison, compare_runs
 from tellapart.errors import ConfigError, DatasetError, DependencyError, OutputError
-from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR
 from tellapart.export.target import TARGETS
 from tellapart.installation import install_extra
 from tellapart.live.job_records import JobStatus
 from tellapart.measure.mcnemar import describe_test
 from tellapart.measure.number_words import percent
+from tellapart.predict.bundle import EXPORT_FILE, EXPORTS_DIR
 from tellapart.project.effects import INCOMING_DIR
 from tellapart.runs.run_report import REPORT_NAME, rebuild_report
 from tellapart.store import output_error, remove_quietly

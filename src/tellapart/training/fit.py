@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from tellapart.cache.decoded_cache import CachedImages
 from tellapart.measure.splits import Split
-from tellapart.networks.backend import keras, release_freed_memory
-from tellapart.photos.loading import num_cores
+from tellapart.networks.backend import keras
+from tellapart.photos.loading import num_cores, release_freed_memory
 from tellapart.records import EpochRecord, StepRecord
 from tellapart.training.random_crops import single_threaded_opencv
 

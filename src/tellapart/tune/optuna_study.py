@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from tellapart.errors import BundleError
+from tellapart.errors import BundleError, OutputError
 from tellapart.randomness import named_generator
 from tellapart.translation import gettext as _
 from tellapart.tune.search_space import Choices, NumberRange, Range, decode_values, encode_values
@@ -28,6 +28,8 @@ _STUDY_NAME, _RECORD, _DEFAULT = "tellapart", "record", "is_default"
 _STATES = {COMPLETE: TrialState.COMPLETE, PRUNED: TrialState.PRUNED, FAILED: TrialState.FAIL}
 # Of the trials that reach a rung of epochs, a third goes on to the next; there are three rungs.
 REDUCTION, _RUNGS = 3, 3
+# What SQLite says where the disk is at fault, and not the file.
+_OF_THE_DISK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 # Settings of a finite space are listed one by one up to so many.
 _MOST_LISTED = 1000
 
@@ -177,6 +179,7 @@ def open_study(path: Path, space: Mapping[str, Range], seed: int) -> Iterator[Op
 
     Raises:
         BundleError: the file is damaged, or of another version of Optuna or of tellapart.
+        OutputError: the disk is full, or does not let the file be written.
     """
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -184,8 +187,8 @@ def open_study(path: Path, space: Mapping[str, Range], seed: int) -> Iterator[Op
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             yield _open(path, space, seed)
-    except (SQLAlchemyError, sqlite3.Error) as exc:
-        raise _unusable(path, str(exc.__cause__ or exc)) from exc
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.StorageInternalError) as exc:
+        raise _refused(path, exc) from exc
     finally:
         optuna.logging.set_verbosity(verbosity)
 
@@ -216,6 +219,17 @@ def first_rung(epochs: int) -> int:
 
 def _stored(record: TrialRecord) -> str:
     return json.dumps(asdict(record) | {"values": {name: show_value(value) for name, value in record.values.items()}})
+
+
+def _refused(path: Path, exc: BaseException) -> BundleError | OutputError:
+    """The error for what SQLite has refused, which others have passed on: the disk is at fault, or the file."""
+    while not isinstance(exc, sqlite3.Error) and exc.__cause__ is not None:
+        exc = exc.__cause__
+    # The lowest byte is the kind; the others say more of it.
+    if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _OF_THE_DISK:
+        return _unusable(path, str(exc))
+    said = _("cannot write {path!r}: {reason}. Finished trials are kept. Make room, then give `resume=True`.")
+    return OutputError(said.format(path=str(path), reason=exc), path=path)
 
 
 def _unusable(path: Path, reason: str) -> BundleError:

@@ -7,9 +7,11 @@ from typing import Any
 
 import matplotlib
 import optuna
+from optuna.trial import TrialState
 
 from tellapart.report.figures import figure_png
 from tellapart.store import write_file
+from tellapart.translation import gettext as _
 
 HISTORY_NAME, PARALLEL_NAME, IMPORTANCE_NAME = "history.png", "parallel.png", "importance.png"
 
@@ -24,14 +26,16 @@ def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
         PARALLEL_NAME: drawings.plot_parallel_coordinate,
         IMPORTANCE_NAME: drawings.plot_param_importances,
     }
+    if len({trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}) < 2:
+        del plots[IMPORTANCE_NAME]  # no setting has changed anything, and all would be shown as of one importance
     written = []
     for name, plot in plots.items():
         before = set(pyplot.get_fignums())
-        # Optuna chooses a style for the whole process.
-        with warnings.catch_warnings(), matplotlib.rc_context({"backend": "agg"}):
+        # Optuna chooses a style for the whole process. The names of the settings are longer than the margins.
+        with warnings.catch_warnings(), matplotlib.rc_context({"backend": "agg", "savefig.bbox": "tight"}):
             warnings.simplefilter("ignore")
             try:
-                figure = _figure_of(plot(study))
+                figure = _figure_of(plot(study, target_name=_("accuracy")))
                 write_file(out_dir / name, figure_png(figure))
                 written.append(name)
             except (RuntimeError, ValueError):  # too few trials, or all with the same values

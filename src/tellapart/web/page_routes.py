@@ -14,14 +14,18 @@ from tellapart.translation import current_language
 from tellapart.web.predict_routes import refusals
 from tellapart.web.service_state import ServiceState
 
-_KINDS = {"page.js": "text/javascript", "style.css": "text/css"}
+# What the page loads: the room and the folder that hold it, and its kind.
+_STATIC = {
+    "page.js": ("tellapart.web", "static", "text/javascript"),
+    "photo_input.js": ("tellapart.browser", "templates", "text/javascript"),
+    "style.css": ("tellapart.web", "static", "text/css"),
+}
 
 
 def make_page_routes(app: FastAPI, state: ServiceState) -> APIRouter:
     """The routes of an app that has all others already."""
     router = APIRouter()
-    folder = files("tellapart.web")
-    static = {name: (folder / "static" / name).read_bytes() for name in _KINDS}
+    static = {name: (files(room) / folder / name).read_bytes() for name, (room, folder, _kind) in _STATIC.items()}
     environment = make_environment("tellapart.web")
     page = environment.get_template("page.html").render(language=current_language())
 
@@ -40,7 +44,7 @@ def make_page_routes(app: FastAPI, state: ServiceState) -> APIRouter:
     async def static_file(name: str) -> Response:
         if name not in static:
             return Response(status_code=404)
-        return Response(static[name], media_type=_KINDS[name])
+        return Response(static[name], media_type=_STATIC[name][2])
 
     @router.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **refusals()})
     async def metrics() -> Response:

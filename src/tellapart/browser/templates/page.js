@@ -16,7 +16,8 @@ const MOST_BARS = 10, MAP_SIDE = 64;
 const rows = [];
 const state = { test: "running", reason: "", difference: null };
 globalThis.tellapart = { rows, state };
-let shown = null, camera = null, isBusy = false, isStopped = false;
+const camera = new Camera(find("video"), find("camera"));
+let shown = null, isBusy = false, isStopped = false;
 
 function percent(share) {
   if (share <= 1e-9 || share >= 1 - 1e-9) return `${Math.round(share) * 100}%`;
@@ -73,7 +74,7 @@ function showReason(text) {
 }
 
 function showRow(row) {
-  stopCamera();
+  camera.stop();
   shown?.line?.removeAttribute("aria-current");
   shown = row;
   row.line?.setAttribute("aria-current", "true");
@@ -132,7 +133,7 @@ async function answerRow(row) {
 async function answerPhotos(photos) {
   const added = photos.map(({ path, file }) => ({ path, file }));
   if (!added.length) return;
-  stopCamera();
+  camera.stop();
   rows.push(...added);
   if (isBusy || state.test === "running") return; // the loop that runs, or that starts after the test, takes them too
   await work();
@@ -208,37 +209,23 @@ function download() {
 }
 
 async function startCamera() {
+  const video = find("video");
   try {
-    camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    await camera.start(() => say(_("The camera has stopped. Check its cable, and start it again."), "problem"));
   } catch {
     say(_("The camera cannot be used. Allow the camera in the browser, or choose a photo."), "problem");
     return;
   }
-  const video = find("video");
+  if (!camera.isOn) return;
   shown?.line?.removeAttribute("aria-current");
   shown = null;
-  video.srcObject = camera;
-  camera.getVideoTracks()[0].addEventListener("ended", () => {
-    stopCamera();
-    say(_("The camera has stopped. Check its cable, and start it again."), "problem");
-  });
-  await video.play();
-  video.hidden = false;
   find("photo").hidden = find("hint").hidden = true;
   find("name").textContent = "";
-  find("camera").setAttribute("aria-pressed", "true");
-  while (camera) {
+  await camera.watch(async () => {
     const result = await runNetwork(putOnGround(drawnPixels(video, video.videoHeight, video.videoWidth)));
-    if (camera) showAnswer(result, decide(result, settings()));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-function stopCamera() {
-  camera?.getTracks().forEach((track) => track.stop());
-  camera = null;
-  find("video").hidden = true;
-  find("camera").setAttribute("aria-pressed", "false");
+    if (camera.isOn) showAnswer(result, decide(result, settings()));
+    return 50;
+  });
 }
 
 // Files that systems leave in folders are no photos of anybody's.
@@ -287,7 +274,7 @@ function listen() {
     target.value = "";
     await answerPhotos(photos);
   });
-  find("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
+  find("camera").addEventListener("click", () => (camera.isOn ? camera.stop() : startCamera()));
   find("with-heat").addEventListener("change", () => shown?.result && showHeat(shown.result, shown.answer));
   find("not-sure").addEventListener("change", decideAgain);
   find("none-of-these").addEventListener("change", decideAgain);
@@ -295,17 +282,7 @@ function listen() {
   find("download").addEventListener("click", download);
   find("clear").addEventListener("click", clearRows);
   find("stop").addEventListener("click", () => { isStopped = true; });
-  document.addEventListener("paste", (event) => takeTransfer(event.clipboardData));
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    find("drop").classList.add("over");
-  });
-  document.addEventListener("dragleave", () => find("drop").classList.remove("over"));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    find("drop").classList.remove("over");
-    takeTransfer(event.dataTransfer);
-  });
+  listenForPhotos(find("drop"), takeTransfer);
 }
 
 async function start() {

@@ -1,5 +1,7 @@
 // The page to try photos: a photo comes from a drop, the clipboard, a file or the camera, and its answer goes to the bars.
 
+import { Camera, listenForPhotos } from "./photo_input.js";
+
 const find = (id) => document.getElementById(id);
 const words = find("words").dataset;
 const MOST_BARS = 10;
@@ -8,7 +10,7 @@ const CAMERA_SIDE = 640;
 let models = [];
 let token = sessionStorage.getItem("token") ?? "";
 let shownPhoto = null;
-let camera = null;
+const camera = new Camera(find("video"), find("camera"));
 let asked = 0;
 
 function showError(text) {
@@ -118,41 +120,34 @@ function showPhoto(photo) {
 }
 
 async function startCamera() {
+  const video = find("video");
   try {
-    camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    await camera.start(() => {
+      asked++;
+      showError(words.cameraStopped);
+    });
   } catch {
     showError(words.noCamera);
     return;
   }
+  if (!camera.isOn) return;
   shownPhoto = null;
-  const video = find("video");
-  video.srcObject = camera;
-  camera.getVideoTracks()[0].addEventListener("ended", () => {
-    stopCamera();
-    showError(words.cameraStopped);
-  });
-  await video.play();
-  video.hidden = false;
   find("photo").hidden = find("hint").hidden = true;
-  find("camera").setAttribute("aria-pressed", "true");
   const canvas = document.createElement("canvas");
-  while (camera) {
+  await camera.watch(async () => {
     const scale = Math.min(1, CAMERA_SIDE / Math.max(video.videoWidth, video.videoHeight));
     canvas.width = Math.max(1, Math.round(video.videoWidth * scale));
     canvas.height = Math.max(1, Math.round(video.videoHeight * scale));
     canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
     const frame = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
-    const pause = camera && frame ? await answerPhoto(frame) : 1;
-    await new Promise((resolve) => setTimeout(resolve, pause * 1000 || 100));
-  }
+    const pause = camera.isOn && frame ? await answerPhoto(frame) : 1;
+    return pause * 1000 || 100;
+  });
 }
 
 function stopCamera() {
-  camera?.getTracks().forEach((track) => track.stop());
-  camera = null;
+  camera.stop();
   asked++;
-  find("video").hidden = true;
-  find("camera").setAttribute("aria-pressed", "false");
 }
 
 function firstFile(transfer) {
@@ -164,22 +159,12 @@ function firstFile(transfer) {
 find("model").addEventListener("change", chooseModel);
 find("with-heat").addEventListener("change", () => shownPhoto && answerPhoto(shownPhoto));
 find("file").addEventListener("change", (event) => showPhoto(event.target.files[0]));
-find("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
+find("camera").addEventListener("click", () => (camera.isOn ? stopCamera() : startCamera()));
 find("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   token = find("token").value.trim();
   sessionStorage.setItem("token", token);
   loadModels();
 });
-document.addEventListener("paste", (event) => event.clipboardData.files.length && showPhoto(firstFile(event.clipboardData)));
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  find("drop").classList.add("over");
-});
-document.addEventListener("dragleave", () => find("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  find("drop").classList.remove("over");
-  showPhoto(firstFile(event.dataTransfer));
-});
+listenForPhotos(find("drop"), (transfer) => showPhoto(firstFile(transfer)));
 loadModels();

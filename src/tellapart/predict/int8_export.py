@@ -1,4 +1,4 @@
-"""A run that answers by its export to `onnx-int8`: only where its proof passed on this machine, and where it is faster.
+"""The export of a run to `onnx-int8`, to answer by: only if its proof passed on this machine, and it is faster.
 
 What the export says of itself is checked first: that it is whole, that it was made from this model, and that it was
 proved by this processor and this ONNX Runtime. Thresholds, the dial and the distances of usual photos stay the run's.
@@ -10,9 +10,7 @@ from typing import Any
 
 from tellapart.backbones.onnx_session import describe_processor, describe_runtime
 from tellapart.errors import ConfigError
-from tellapart.export.export_file import EXPORT_FILE, EXPORTS_DIR, bundle_digest_of
-from tellapart.predict.bundle import MODEL_FILE, read_bundle
-from tellapart.predict.model import Model
+from tellapart.predict.bundle import EXPORT_FILE, EXPORTS_DIR, MODEL_FILE, Bundle, digest_bundle, read_bundle
 from tellapart.store import sha256_hex
 from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES, number_of, read_json, read_regular, text_of
@@ -41,8 +39,8 @@ class _Claim:
     speed_ratio: float
 
 
-def load_int8(run_dir: Path) -> Model:
-    """The model of a run, with the network of its int8 export.
+def read_int8_export(run_dir: Path) -> Bundle:
+    """The bundle of a run, with the network of its int8 export.
 
     Raises:
         BundleError: the folder holds no model that can be used.
@@ -59,13 +57,13 @@ def load_int8(run_dir: Path) -> Model:
         raise _refused(_("the int8 export of {run!r} cannot be read."), run_dir) from exc
     if sha256_hex(model) != claim.model:
         raise _refused(_("the int8 export of {run!r} is damaged."), run_dir)
-    if bundle_digest_of(run_dir) != claim.bundle:
+    if digest_bundle(run_dir) != claim.bundle:
         raise _refused(_("the int8 export of {run!r} was made from an earlier model."), run_dir)
     if (claim.runtime, claim.processor) != (describe_runtime(), describe_processor()):
         raise _refused(_("the int8 export of {run!r} was not proved on this machine."), run_dir)
     _check_worth(claim, run_dir)
     # The temperature is inside the export.
-    return Model(replace(bundle, model=model, temperature=1.0), path=run_dir)
+    return replace(bundle, model=model, temperature=1.0)
 
 
 def _read_claim(told: Any) -> _Claim:
