@@ -3,6 +3,7 @@
 The only module that knows Optuna. What is kept is one SQLite file; Optuna sends nothing.
 """
 
+import copy
 import itertools
 import json
 import sqlite3
@@ -97,7 +98,7 @@ class OptunaStudy:
         epochs = 0 if finished is None else finished.num_epochs
         self.study.pruner = optuna.pruners.NopPruner()
         if epochs > 1:
-            self.study.pruner = optuna.pruners.SuccessiveHalvingPruner(first_rung(epochs), reduction_factor=REDUCTION)
+            self.study.pruner = _halving(epochs)
         trial = self.study.ask(self.distributions)
 
         def report(epoch: int, accuracy: float) -> bool:
@@ -109,10 +110,22 @@ class OptunaStudy:
     def tell(self, record: TrialRecord) -> None:
         """The trial is over, and survives a kill from now on."""
         storage = self.study._storage
-        (trial,) = (one for one in self.study.get_trials(deepcopy=False) if one.number == record.number)
-        storage.set_trial_user_attr(trial._trial_id, _RECORD, _stored(record))
+        storage.set_trial_user_attr(self._running(record.number)._trial_id, _RECORD, _stored(record))
+        if record.is_default and record.state == COMPLETE and record.num_epochs > 1:
+            self._enter_rungs(record)
         value = record.validation_accuracy if record.state == COMPLETE else None
         self.study.tell(record.number, value, state=_STATES[record.state])
+
+    def _enter_rungs(self, default: TrialRecord) -> None:
+        """Has the default take part in the halving, whose rungs its epochs decide, so that no trial lacks a rival."""
+        pruner = _halving(default.num_epochs)
+        for epoch in sorted(self._running(default.number).intermediate_values):
+            trial = copy.deepcopy(self._running(default.number))
+            trial.intermediate_values = {at: value for at, value in trial.intermediate_values.items() if at <= epoch}
+            pruner.prune(self.study, trial)  # enters its value; what it says of the default does not matter
+
+    def _running(self, number: int) -> optuna.trial.FrozenTrial:
+        return next(one for one in self.study.get_trials(deepcopy=False) if one.number == number)
 
     def add(self, record: TrialRecord, reports: Mapping[int, float]) -> None:
         """Takes a trial that was run elsewhere and is over; it survives a kill from now on.
@@ -215,6 +228,11 @@ def _open(path: Path, space: Mapping[str, Range], seed: int) -> OptunaStudy:
 def first_rung(epochs: int) -> int:
     """The epoch at which trials of so many epochs are compared first."""
     return max(1, epochs // int(REDUCTION ** (_RUNGS - 1)))
+
+
+def _halving(epochs: int) -> optuna.pruners.BasePruner:
+    """Ends trials of so many epochs that are behind the others at a rung."""
+    return optuna.pruners.SuccessiveHalvingPruner(first_rung(epochs), reduction_factor=REDUCTION)
 
 
 def _stored(record: TrialRecord) -> str:

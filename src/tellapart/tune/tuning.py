@@ -243,10 +243,9 @@ def _try_one(search: Search, study: "OptunaStudy", asked: "AskedTrial", num_epoc
     started = search.budget.seconds
     record = TrialRecord(asked.number, FAILED, asked.values, is_default=asked.is_default)
     most = search.budget.trial_seconds
-    report = (lambda epoch, accuracy: False) if asked.is_default else asked.report
     try:
         config = with_length(with_values(search.config, asked.values), num_epochs or None, most)
-        fit = search.objective.fit(config, report, most)
+        fit = search.objective.fit(config, asked.report, most)
         record = replace(
             record,
             state=COMPLETE,
