@@ -18,13 +18,13 @@ import numpy as np
 from PIL import Image
 
 from recording import Measurement, make_parser, record
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.duplicates import find_groups, group_numbers
 from tellapart.checkup.neighbours import find_pairs
 from tellapart.checkup.thumbnails import Thumbnails
 from tellapart.config import ImageLimits
 from tellapart.images.facts import PhotoFacts, facts_of
+from tellapart.images.facts_table import FactsTable
 from tellapart.images.gate import decode_image
 
 Change = Callable[[np.ndarray, np.random.Generator], bytes]

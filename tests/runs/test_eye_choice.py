@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.config import SourceConfig, TransferConfig
 from tellapart.errors import ConfigError
+from tellapart.images.facts_table import FactsTable
 from tellapart.photos.photoset import PhotoSet
 from tellapart.photos.sources import open_photos
 from tellapart.runs import eye_choice

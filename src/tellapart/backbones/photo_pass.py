@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import Embedder
-from tellapart.backbones.facts_table import FactsTable, move_rows
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.cache.cache_folder import cache_root, store_path
 from tellapart.cache.photo_store import PhotoStore
 from tellapart.errors import ImageError
 from tellapart.images.depth import LEVELS_KIND, Levels, SampleDepths, choose_depths
 from tellapart.images.facts import FACTS_KIND, FACTS_SIZE, PhotoFacts, measure_facts
+from tellapart.images.facts_table import FactsTable, move_rows
 from tellapart.images.gate import decode_for_each, measure_levels
 from tellapart.images.preprocess import THUMBNAIL_KIND, PreprocessSpec, encode_thumbnail, resize_image
 from tellapart.photos.loading import digest_photo, even_size, map_batches, num_cores, release_freed_memory

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.cache.photo_store import PhotoStore
 from tellapart.images.depth import SampleDepths
+from tellapart.images.facts_table import FactsTable
 from tellapart.images.gate import decode_photo
 from tellapart.images.preprocess import (
     THUMBNAIL_KIND,

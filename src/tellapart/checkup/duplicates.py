@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import Cells, find_directions, sample_rows, to_unit_length
 from tellapart.checkup.likeness import Likeness, compare_pairs
 from tellapart.checkup.neighbours import Pairs, find_pairs
 from tellapart.checkup.thumbnails import COARSE_SIDE, NUM_TURNS, Thumbnails, turn_each
 from tellapart.images.facts import PhotoFacts
+from tellapart.images.facts_table import FactsTable
 from tellapart.records import PhotoGroup
 
 _ROWS = NDArray[np.int64]

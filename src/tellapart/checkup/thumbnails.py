@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.checkup.cells import to_unit_length
 from tellapart.images.facts import THUMBNAIL_SIDE
+from tellapart.images.facts_table import FactsTable
 
 _FLOATS = NDArray[np.float32]
 _ROWS = NDArray[np.int64]

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.backbones.embedder import Embedder
-from tellapart.backbones.facts_table import FactsTable
 from tellapart.backbones.photo_pass import Eye, look_at
 from tellapart.backbones.seen_photos import SeenPhotos
 from tellapart.cache.cache_folder import cache_root, store_path
 from tellapart.images.facts import PhotoFacts
+from tellapart.images.facts_table import FactsTable
 from tellapart.live.live_project import ModelPhoto
 from tellapart.photos.files import DiskFile
 from tellapart.photos.names import natural_key

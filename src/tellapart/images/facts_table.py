@@ -1,6 +1,6 @@
 """The facts of many photos in one array: no object a photo, and no copy where thumbnails are compared.
 
-`photo_pass.py` fills it, the check-up reads it. What a fact is, `images/facts.py` says.
+`backbones/photo_pass.py` fills it, the check-up reads it. What a fact is, `facts.py` says.
 """
 
 from collections.abc import Iterable, Sequence

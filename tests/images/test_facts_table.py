@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tellapart.backbones.facts_table import FactsTable, move_rows
 from tellapart.images.facts import PhotoFacts
+from tellapart.images.facts_table import FactsTable, move_rows
 
 
 def draw_facts(seed: int) -> PhotoFacts:
