@@ -54,6 +54,12 @@ def test_a_name_that_cannot_be_a_folder_is_refused(name: str, page: Page, folder
     assert [path.name for path in folder.iterdir()] == [".tellapart"]
 
 
+def test_a_class_that_was_just_deleted_has_no_photos(page: Page) -> None:
+    answer = page.do("add_class", name="cat")
+    page.do("delete_class", **{"class": answer["class"]})
+    assert page.photos(answer["class"]) == []
+
+
 @pytest.mark.parametrize("name", ["cat", "CAT", " cat "])
 def test_a_name_that_a_class_has_is_refused(name: str, page: Page) -> None:
     page.do("add_class", name="cat")

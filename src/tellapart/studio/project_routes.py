@@ -177,11 +177,9 @@ def _list_photos(state: StudioState, chosen: str) -> bytes:
     if chosen in (UNSORTED, BIN):
         photos = [photo for photo in now.photos if photo.state == chosen]
     else:
-        try:
-            name = commands.find_class(state.project, chosen)
-        except DatasetError as exc:
-            raise RequestError(404, str(exc), reason="class") from exc
-        photos = [photo for photo in now.photos if photo.label == name]
+        # One that was deleted or merged a moment ago has no photos; the page is about to learn of it.
+        names = {name for name in now.classes if class_id(name) == chosen}
+        photos = [photo for photo in now.photos if photo.label in names]
     proposals = state.proposals() if chosen == UNSORTED else {}
     order = {identity: place for place, identity in enumerate(proposals)}
     photos.sort(key=lambda photo: order.get(photo.id, len(order)))
