@@ -98,9 +98,10 @@ def main() -> None:
                 line = ", ".join(f"{what} {value:.4g}" for what, value in turns[side][-1].items())
                 print(f"{side}: {line}", flush=True)
                 shutil.rmtree(turn_dir)
+    prefix = f"checkouts.{arguments.num_photos}"
     record(
         [
-            Measurement(f"checkouts.{side}.{what}", tuple(turn[what] for turn in found), unit_of(what))
+            Measurement(f"{prefix}.{side}.{what}", tuple(turn[what] for turn in found), unit_of(what))
             for side, found in turns.items()
             for what in found[0]
         ],
