@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tellapart.export.proof import Answers, Proof, compare_answers, describe_proof
+from tellapart.export.proof import Answers, Proof, compare_answers, describe_proof, sure_threshold
 from tellapart.export.proof_gates import differ_in_logits
 from tellapart.export.target import TARGETS
+from tellapart.measure.selective import selective_points, threshold_for
 from tellapart.records import Dial
 
 RUNTIME = {"runtime": "a runtime 1.0", "is_native": True, "processor": "a processor", "speed_ratio": None}
@@ -36,6 +37,17 @@ def test_without_a_threshold_an_answer_is_sure_from_a_fixed_probability_on() -> 
     proof = prove(answers_of([0.89, 0.91], [0.49, 0.49]), "onnx-int8")
     assert (proof.num_changed_sure, proof.sure_from, proof.has_threshold) == (1, 0.9, False)
     assert "as the model has no threshold of 'not sure'" in describe_proof(proof)[-1]
+
+
+def test_a_threshold_that_leaves_no_photo_out_is_none() -> None:
+    first = np.linspace(0.5, 1, 400)
+    probabilities = np.stack([first, 1 - first], axis=1)
+    rarely_wrong = selective_points((np.arange(400) % 100 == 0).astype(int), probabilities)
+    often_wrong = selective_points((np.arange(400) < 60).astype(int), probabilities)
+    assert threshold_for(rarely_wrong, 0.05) == 0
+    assert sure_threshold(rarely_wrong) is None
+    assert sure_threshold(often_wrong) == threshold_for(often_wrong, 0.05)
+    assert sure_threshold(()) is None
 
 
 def test_a_class_is_that_of_the_dial() -> None:

@@ -91,7 +91,7 @@ class Proof:
         failures: the gates that it has not passed, a sentence each.
         is_accepted: whether the difference was accepted.
         num_photos_there: of that kind, from which those of the proof were chosen.
-        has_threshold: whether the model has such a threshold; without one, 0.9 takes its place.
+        has_threshold: whether the model has such a threshold, which leaves photos out; else 0.9 takes its place.
         logit_difference: the root of the mean square by which logits differ, as a share of their size, for photos that
             both sides decode alike.
         is_example_run: whether the example was run, and named the class.
@@ -124,8 +124,12 @@ class Proof:
 
 
 def sure_threshold(selective: tuple[SelectivePoint, ...]) -> float | None:
-    """The threshold of the usual "not sure"; `None` where the model was not measured, or no answer is as sure."""
-    return threshold_for(selective, _NOT_SURE) if selective else None
+    """The threshold of the usual "not sure"; `None` where there is none, or it leaves no photo out.
+
+    A model that is rarely wrong answers every photo, also those of which it is not sure
+    (docs/decisions/021-when-an-answer-is-sure.md).
+    """
+    return threshold_for(selective, _NOT_SURE) or None if selective else None
 
 
 def compare_answers(
