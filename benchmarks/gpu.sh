@@ -6,8 +6,7 @@
 # PHOTOS is a folder of cat.0.jpg, dog.1.jpg, ...; MINUTES is the time of each training, 2 if not given. The whole takes
 # twice that, and one or two minutes more. PYTHON is an environment with tellapart's extras `train` and `backbones`, and
 # a PyTorch for this GPU (`make setup TORCH_INDEX=...`). RESULTS is the CSV that the figures go to, RUNS how often a step
-# is measured. ANY_DEVICE=1 runs it without a GPU, to try it. No figures of a GPU are in results.csv yet, and the blocks
-# that `finetune` trains are trained on the CPU so far.
+# is measured. ANY_DEVICE=1 runs it without a GPU, to try it. No figures of a GPU are in results.csv yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

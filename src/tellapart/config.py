@@ -357,7 +357,9 @@ class TransferConfig:
 
 @dataclass(frozen=True)
 class FinetuneConfig(TransferConfig):
-    """How the last blocks of a built-in backbone are fine-tuned, where that pays; else it is as `TransferConfig`.
+    """How a built-in backbone is fine-tuned, where that pays; else it is as `TransferConfig`.
+
+    On a CPU its last blocks are trained, on a GPU of NVIDIA all of it.
 
     Attributes:
         recipe: `finetune`.

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 import tellapart
 from tellapart.config import FinetuneConfig, SourceConfig
@@ -207,6 +209,21 @@ def test_uneven_classes_are_fine_tuned_to_count_the_same(
     assert metrics_of(run)["fine_tuning"]["is_kept"]
 
 
+def test_what_is_fast_enough_trains_the_whole_network(
+    train_here: TrainHere, tuned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune_recipe, "choose_device", lambda: (torch.device("cpu"), True))
+    run = train_here()
+    kernels = [
+        next(value for value in onnx.load(one.run_dir / "model.onnx").graph.initializer if "_conv_stem" in value.name)
+        for one in (tuned, run)
+    ]
+
+    assert metrics_of(run)["fine_tuning"]["is_kept"]
+    assert metrics_of(run)["onnx_largest_difference"] < 1e-3
+    assert np.abs(np.subtract(*map(onnx.numpy_helper.to_array, kernels))).max() > 0
+
+
 def test_a_run_remembers_its_recipe(tuned: Run) -> None:
     assert read_run_file(tuned.run_dir).config == CONFIG
 
@@ -221,7 +238,9 @@ def test_another_network_than_a_built_in_one_is_refused(
 def test_features_of_an_earlier_training_are_used_again(
     train_here: TrainHere, tuned: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finetune_recipe.FirstBlocks, "features", lambda self, images: np.zeros((1, 2, 2, 192)))
+    monkeypatch.setattr(
+        finetune_recipe.FrozenPart, "features", lambda self, images: np.zeros((1, 2, 2, 192), np.float16)
+    )
     again = train_here()
 
     assert (again.run_dir / "model.onnx").read_bytes() == (tuned.run_dir / "model.onnx").read_bytes()
@@ -231,7 +250,7 @@ def test_a_package_that_fine_tuning_lacks_is_named(
     photos_dir: Path, source_config: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "tellapart.runs.finetune_recipe")
-    monkeypatch.delitem(sys.modules, "tellapart.training.last_blocks")
+    monkeypatch.delitem(sys.modules, "tellapart.training.trained_part")
     monkeypatch.setitem(sys.modules, "torch", None)
 
     with pytest.raises(DependencyError, match="training needs torch, which is not installed. Install it with"):

@@ -26,7 +26,7 @@ BATCH_NORM_EPSILON = 1e-3
 _BATCH_NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 # (pixel - 127) / 128, the scaling the weights were trained with. ImageNet's mean and deviation instead of it: 90.8 % of
 # 120 cats and dogs right, against 93.3 %.
-_PIXEL_OFFSET, _PIXEL_RANGE = 127, 128
+PIXEL_OFFSET, PIXEL_RANGE = 127, 128
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -118,9 +118,9 @@ class _Network:
         """What the first block takes in."""
         x = self.nodes.add("Transpose", [INPUT_NAME], "planes", perm=[0, 3, 1, 2])
         x = self.nodes.add("Cast", [x], "pixels", to=TensorProto.FLOAT)
-        x = self.nodes.add("Sub", [x, self.nodes.constant("pixel_offset", float(_PIXEL_OFFSET))], "centred")
+        x = self.nodes.add("Sub", [x, self.nodes.constant("pixel_offset", float(PIXEL_OFFSET))], "centred")
         # A range that is a power of two leaves the weights exact.
-        return self.relu6(self.conv(x, "_conv_stem", "_bn0", stride=2, scale=1 / _PIXEL_RANGE))
+        return self.relu6(self.conv(x, "_conv_stem", "_bn0", stride=2, scale=1 / PIXEL_RANGE))
 
     def conv(self, source: str, kernel_name: str, norm_name: str, stride: int = 1, scale: float = 1.0) -> str:
         """The normalised convolution with that kernel times `scale`; a channel by itself where it has one input."""

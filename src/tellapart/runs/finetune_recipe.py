@@ -1,4 +1,7 @@
-"""The recipe `finetune`: that of `transfer`, and where it pays, the last blocks of the network trained as well."""
+"""The recipe `finetune`: that of `transfer`, and where it pays, the last blocks of the network trained as well.
+
+On a GPU all of the network is trained, from the pixels of the views on.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 
 from tellapart.backbones.backbone import Backbone
 from tellapart.backbones.embedder import Embedder, OpenBackbone
-from tellapart.backbones.first_blocks import FirstBlocks
+from tellapart.backbones.frozen_part import FrozenPart
 from tellapart.backbones.photo_pass import ImageSink
 from tellapart.backbones.pretrained import find_packaged
 from tellapart.backbones.seen_photos import SeenPhotos
@@ -43,7 +46,7 @@ from tellapart.runs.run_folder import CHECKPOINT_DIR_NAME
 from tellapart.runs.run_tables import installed_versions
 from tellapart.training.cached_views import choose_num_views, views_form
 from tellapart.training.fine_tuning import FineTuningPlan, ViewData, embed_views, fine_tune, mix_arrays
-from tellapart.training.last_blocks import LastBlocks
+from tellapart.training.trained_part import TrainedPart, choose_device
 from tellapart.translation import gettext as _
 
 # With fewer, the difference on two halves says more about luck than about fine-tuning.
@@ -67,12 +70,12 @@ class Tuned:
         num_steps: that it took.
     """
 
-    network: LastBlocks
+    network: TrainedPart
     before: dict[str, _FLOATS]
     after: dict[str, _FLOATS]
     num_steps: int
 
-    def at(self, share: float) -> LastBlocks:
+    def at(self, share: float) -> TrainedPart:
         """The network so far on the way from the weights before to those after the training."""
         self.network.take_arrays(mix_arrays(self.before, self.after, share))
         return self.network
@@ -105,7 +108,8 @@ class FinetuneRecipe(HeadRecipe):
         packaged = find_packaged(self._eyes.chosen)
         assert packaged is not None
         self._packaged = packaged
-        self._blocks: FirstBlocks | None = None
+        self._device, self._is_whole = choose_device()
+        self._frozen_part: FrozenPart | None = None
         self._images: CachedImages | None = None
         self._num_views = 0
 
@@ -121,8 +125,8 @@ class FinetuneRecipe(HeadRecipe):
     def _embed(self, sink: Callable[[], ImageSink | None] = lambda: None) -> SeenPhotos:
         if not self._num_views:
             return super()._embed()
-        self._blocks = blocks = FirstBlocks(self._packaged)
-        form = views_form(blocks, self._num_views, self._settings.flip)
+        self._frozen_part = FrozenPart(self._packaged, is_empty=self._is_whole)
+        form = views_form(self._frozen_part, self._num_views, self._settings.flip)
         spec, limits = PreprocessSpec(self._packaged.image_size), self._job.photos.limits
         folder, writers = images_dir(cache_root(self._job.source.cache_dir)), list[ImageWriter]()
         with ExitStack() as stack:
@@ -247,15 +251,17 @@ class FinetuneRecipe(HeadRecipe):
             tested_frozen_accuracy=None if tested is None else tested.accuracy,
         )
         bundle = replace(fitted.bundle, versions=installed_versions("scikit-learn", "torch"))
-        return replace(fitted, bundle=bundle, metrics={**fitted.metrics, "fine_tuning": choice.to_json()})
+        described = {"fine_tuning": choice.to_json(), "device": "cpu" if self._device.type == "cpu" else "gpu"}
+        return replace(fitted, bundle=bundle, metrics={**fitted.metrics, **described})
 
     def _train(self, head: FittedHead, data: ViewData, number: int, seconds: float | None) -> Tuned:
         """One of the trainings, counted from 0."""
         self._job.watcher.on_stage(
             _("fine-tuning, {number} of {num_all}").format(number=number + 1, num_all=NUM_FOLDS + 1)
         )
-        assert self._blocks is not None
-        network = LastBlocks(self._blocks.tensors, head.weights, head.bias)
+        assert self._frozen_part is not None
+        tensors = self._frozen_part.tensors
+        network = TrainedPart(tensors, head.weights, head.bias, is_whole=self._is_whole, device=self._device)
         before = network.to_arrays()
         num_steps = self._settings.steps or (_USUAL_STEPS if seconds is None else None)
         plan = FineTuningPlan(self._config.seed, number + 1, NUM_FOLDS + 1, num_steps, seconds)
@@ -276,7 +282,7 @@ class FinetuneRecipe(HeadRecipe):
         assert labels is not None and images is not None
         return ViewData(images.store, images.places[rows], labels[rows], frequencies, self._settings.flip)
 
-    def _embed_views(self, network: LastBlocks, data: ViewData) -> _FLOATS:
+    def _embed_views(self, network: TrainedPart, data: ViewData) -> _FLOATS:
         return embed_views(network, data, mirrored=self._packaged.is_mirrored)
 
     def _fit_novelty(self, data: HeadData, trials: list[FoldTrial], share: float) -> Novelty | None:
@@ -292,14 +298,14 @@ class FinetuneRecipe(HeadRecipe):
             return None
         return replace(novelty, usual=np.sort(np.concatenate(found)))
 
-    def _open_tuned(self, network: LastBlocks) -> OpenBackbone:
-        assert self._blocks is not None
+    def _open_tuned(self, network: TrainedPart) -> OpenBackbone:
+        assert self._frozen_part is not None
         name = f"{self._packaged.name}, fine-tuned"
-        backbone = Backbone(name, self._blocks.build_with(network.to_tensors()), self._packaged.image_size)
+        backbone = Backbone(name, self._frozen_part.build_with(network.to_tensors()), self._packaged.image_size)
         return OpenBackbone(backbone, Embedder(backbone.model, backbone.image_size, name))
 
 
-def _split_head(network: LastBlocks) -> tuple[_FLOATS, _FLOATS]:
+def _split_head(network: TrainedPart) -> tuple[_FLOATS, _FLOATS]:
     """Weights and bias of the head, float32, shapes `(size, num_classes)` and `(num_classes,)`."""
     arrays = network.to_arrays()
     return arrays["weights"], arrays["bias"]

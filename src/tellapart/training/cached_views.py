@@ -1,15 +1,16 @@
 """The views of each photo that fine-tuning learns from: drawn once, by the content of the photo, and kept as features.
 
 The first view is the whole photo, the second its mirror image. The others are crops, every other one mirrored. What the
-first blocks of the network make of them is kept in the cache by network, size and number of views.
+frozen part of the network makes of them is kept in the cache by network, size and number of views.
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.first_blocks import FirstBlocks
+from tellapart.backbones.frozen_part import FrozenPart
 from tellapart.cache.decoded_cache import StoredForm
 from tellapart.config import CropConfig
 from tellapart.randomness import named_generator
@@ -55,11 +56,11 @@ def draw_photo_views(digest: str, image: NDArray[np.uint8], num_views: int, flip
     return np.concatenate([whole, make_views(np.stack([image] * number), views, size, in_colour=True)])
 
 
-def views_form(blocks: FirstBlocks, num_views: int, flip: bool) -> StoredForm:
-    """What is kept of a photo: features of its views, float16, shape `(num_views, *blocks.shape)`."""
+def views_form(frozen: FrozenPart, num_views: int, flip: bool) -> StoredForm:
+    """What is kept of a photo: features of its views, `frozen.dtype`, shape `(num_views, *frozen.shape)`."""
 
-    def make(digest: str, image: NDArray[np.uint8]) -> NDArray[np.float16]:
-        return blocks.features(draw_photo_views(digest, image, num_views, flip))
+    def make(digest: str, image: NDArray[np.uint8]) -> NDArray[Any]:
+        return frozen.features(draw_photo_views(digest, image, num_views, flip))
 
-    name = f"views {_VERSION}, {num_views}, {flip}, {sorted(asdict(_CROPS).items())}, {blocks.key}"
-    return StoredForm(name, (num_views, *blocks.shape), np.dtype(np.float16), make)
+    name = f"views {_VERSION}, {num_views}, {flip}, {sorted(asdict(_CROPS).items())}, {frozen.key}"
+    return StoredForm(name, (num_views, *frozen.shape), frozen.dtype, make)

@@ -1,4 +1,4 @@
-"""Fine-tuning of the last blocks of a network on cached views, from a head that is already fitted (LP-FT).
+"""Fine-tuning of a network, or of its last blocks, on cached views, from a head that is already fitted (LP-FT).
 
 The head comes first, so that its gradients do not distort what the blocks know (Kumar et al. 2022, "Fine-tuning can
 distort pretrained features", section 4). The weights are pulled towards the pretrained ones (L2-SP, Li et al. 2018,
@@ -26,7 +26,7 @@ from tellapart.photos.loading import num_cores
 from tellapart.randomness import named_generator
 from tellapart.records import EpochRecord, StepRecord
 from tellapart.training.checkpoints import TrainingState, load_checkpoint, save_checkpoint
-from tellapart.training.last_blocks import LastBlocks
+from tellapart.training.trained_part import TrainedPart
 from tellapart.translation import gettext as _
 
 BATCH_SIZE = 32
@@ -49,8 +49,8 @@ class ViewData:
     """Photos as features of their views.
 
     Attributes:
-        store: float16, shape `(number, num_views, h, w, channels)`; the first view of a photo is the whole, the second
-            its mirror image.
+        store: as the frozen part gives them, shape `(number, num_views, h, w, channels)`; the first view of a photo is
+            the whole, the second its mirror image.
         places: where in `store` each photo is, int64, shape `(n,)`.
         labels: int64 in `[0, num_classes)`, shape `(n,)`.
         log_frequencies: of the classes, float32, shape `(num_classes,)`, where all are taken to be equally frequent;
@@ -58,17 +58,17 @@ class ViewData:
         flip: whether a mirrored photo is still one of its class.
     """
 
-    store: NDArray[np.float16]
+    store: NDArray[Any]
     places: NDArray[np.int64]
     labels: NDArray[np.int64]
     log_frequencies: _FLOATS | None
     flip: bool
 
     def gather(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> torch.Tensor:
-        """Features of one view of each of the rows, float32, shape `(len(rows), channels, h, w)`, channels last."""
-        features = self.store[self.places[rows], views].astype(np.float32)
+        """A copy of the features of one view of each of the rows, shape `(len(rows), h, w, channels)`."""
+        features = torch.from_numpy(self.store[self.places[rows], views])
         release_pages(self.store)
-        return torch.from_numpy(features).permute(0, 3, 1, 2)
+        return features
 
     def draw(self, seed: int, number: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows and views of a step, counted from 0: each photo once in each round, in any of its views."""
@@ -109,7 +109,7 @@ class FineTuningPlan:
 
 
 def fine_tune(
-    network: LastBlocks,
+    network: TrainedPart,
     data: ViewData,
     plan: FineTuningPlan,
     checkpoint_dir: Path,
@@ -158,7 +158,7 @@ def mix_arrays(before: Mapping[str, _FLOATS], after: Mapping[str, _FLOATS], shar
     return {name: ((1 - share) * value + share * after[name]).astype(np.float32) for name, value in before.items()}
 
 
-def embed_views(network: LastBlocks, data: ViewData, *, mirrored: bool) -> _FLOATS:
+def embed_views(network: TrainedPart, data: ViewData, *, mirrored: bool) -> _FLOATS:
     """Embeddings of all photos as wholes, float32, shape `(n, size)`; with `mirrored` the mean of those of both views.
 
     Two views are averaged as `add_mirrored_view` does it.
@@ -167,7 +167,7 @@ def embed_views(network: LastBlocks, data: ViewData, *, mirrored: bool) -> _FLOA
     def embed(rows: NDArray[np.int64]) -> _FLOATS:
         with torch.no_grad():
             views = range(2 if mirrored else 1)
-            found = [network.embed(data.gather(rows, np.full(len(rows), view))).numpy() for view in views]
+            found = [network.embed(data.gather(rows, np.full(len(rows), view))).cpu().numpy() for view in views]
         return np.asarray(np.mean(found, axis=0), np.float32)
 
     parts = np.array_split(np.arange(len(data.labels)), max(1, -(-len(data.labels) // _PREDICT_BATCH_SIZE)))
@@ -178,7 +178,7 @@ def embed_views(network: LastBlocks, data: ViewData, *, mirrored: bool) -> _FLOA
 class _Trainer:
     """A network, its optimizer and what it is pulled towards."""
 
-    def __init__(self, network: LastBlocks, data: ViewData) -> None:
+    def __init__(self, network: TrainedPart, data: ViewData) -> None:
         self._network, self._data = network, data
         groups = network.rates()
         self._shares = [share for _group, share in groups]
@@ -186,14 +186,15 @@ class _Trainer:
         self._before = [[value.detach().clone() for value in group] for group, _share in groups]
         self.optimizer = torch.optim.Adam([{"params": group} for group, _share in groups], lr=_RATE)
         shift = data.log_frequencies
-        self._shift = None if shift is None else torch.from_numpy(shift)
+        self._shift = None if shift is None else torch.from_numpy(shift).to(network.device)
 
     def step(
         self, drawn: tuple[NDArray[np.int64], NDArray[np.int64]], rate: float, pool: ThreadPoolExecutor
     ) -> tuple[float, int, int]:
         """Learns from these rows in these views; sum of the losses in nats, photos that were right, photos."""
         rows, views = drawn
-        num_shares = max(1, min(num_cores(), _MOST_SHARES, len(rows) // _LEAST_SHARE))
+        is_on_cpu = self._network.device.type == "cpu"
+        num_shares = max(1, min(num_cores(), _MOST_SHARES, len(rows) // _LEAST_SHARE)) if is_on_cpu else 1
         parts = np.array_split(np.arange(len(rows)), num_shares)
         found = list(pool.map(lambda part: self._differentiate(rows[part], views[part], len(rows)), parts))
         total = found[0][0]
@@ -212,7 +213,7 @@ class _Trainer:
     def _differentiate(
         self, rows: NDArray[np.int64], views: NDArray[np.int64], num_all: int
     ) -> tuple[list[torch.Tensor], float, int]:
-        labels = torch.from_numpy(self._data.labels[rows])
+        labels = torch.from_numpy(self._data.labels[rows]).to(self._network.device)
         logits = self._network(self._data.gather(rows, views))
         # Classes that are to count the same are taken as frequent as they are (Menon et al. 2021, equation 10).
         shifted = logits if self._shift is None else logits + self._shift
@@ -222,11 +223,11 @@ class _Trainer:
 
     def capture(self, history: tuple[EpochRecord, ...]) -> TrainingState:
         """A copy of where the training is; the moments of the optimizer are left out where it is over."""
-        variables = tuple(value.detach().numpy().copy() for value in self._parameters)
+        variables = tuple(value.detach().cpu().numpy().copy() for value in self._parameters)
         if history[-1].progress >= 1:
             return TrainingState(history, variables, ())
         states = [self.optimizer.state[value] for value in self._parameters]
-        moments = tuple(state[name].numpy().copy() for state in states for name in _MOMENTS)
+        moments = tuple(state[name].cpu().numpy().copy() for state in states for name in _MOMENTS)
         return TrainingState(history, variables, moments)
 
     def restore(self, state: TrainingState) -> None:
@@ -284,12 +285,18 @@ def _rate_at(progress: float) -> float:
 
 @contextmanager
 def _open_pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads that divide the cores among them; PyTorch has all of them again afterwards."""
-    before = torch.get_num_threads()
+    """Threads that divide the cores among them; PyTorch has all of them again afterwards.
+
+    A GPU rounds to no fewer digits meanwhile: its TensorFloat-32 has ten bits, and the model that is written would
+    answer otherwise than what was trained.
+    """
+    before, is_rounding = torch.get_num_threads(), torch.backends.cudnn.allow_tf32
     num_threads = min(num_cores(), _MOST_SHARES)
     each: tuple[Any, ...] = (max(1, num_cores() // num_threads),)
+    torch.backends.cudnn.allow_tf32 = False
     try:
         with ThreadPoolExecutor(num_threads, "fine-tuning", torch.set_num_threads, each) as pool:
             yield pool
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.allow_tf32 = is_rounding
