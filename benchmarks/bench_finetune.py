@@ -2,7 +2,7 @@
 
 `python benchmarks/bench_finetune.py NAME=PHOTOS ...` holds out 30 % of each class of each collection, without copies on
 both sides, and trains on the rest: a head on EfficientNet-Lite0 at 224 pixels, one on the network that `eyes="auto"`
-chooses, and `finetune` from that network with so many steps. Beside them stands plain logistic regression, as
+chooses, and `finetune` from that network with so many steps or minutes. Beside them stands plain logistic regression, as
 scikit-learn has it, on the embeddings of the chosen network. What is recorded beside their figures is the share of the
 errors of the frozen network at 224 pixels, and of the chosen one, that fine-tuning has taken away (negative where there
 are more), minutes of one core, and whether the interval that a run gives for its own accuracy holds the one of the
@@ -91,9 +91,10 @@ def compare(photos_dir: str, arguments: argparse.Namespace, seed: int, folder: P
     assert config.backbone is not None
     plain = plain_regression(config.backbone, learned, test, cache_dir)
     figures["plain_regression.accuracy"], figures["plain_regression.log_loss"] = plain
-    if not arguments.steps:
+    if not (arguments.steps or arguments.minutes):
         return figures
-    tuned = train(_TUNED, recipe="finetune", steps=arguments.steps, backbone=config.backbone)
+    length = {"minutes": arguments.minutes} if arguments.minutes else {"steps": arguments.steps}
+    tuned = train(_TUNED, recipe="finetune", backbone=config.backbone, **length)
     decided = json.loads((tuned / "metrics.json").read_bytes())
     print(f"  {config.backbone}: {decided['fine_tuning']}", flush=True)
     figures["finetune.is_kept"] = float(decided["fine_tuning"]["is_kept"])
@@ -112,7 +113,8 @@ def measure(collection: str, photos_dir: str, arguments: argparse.Namespace, fol
         for name, value in compare(photos_dir, arguments, seed, folder).items():
             found[name].append(value)
     size = "all" if arguments.per_class is None else str(arguments.per_class)
-    prefix = f"finetune.{collection}.{size}.{arguments.steps or 'frozen'}"
+    length = f"{arguments.minutes:g}min" if arguments.minutes else arguments.steps or "frozen"
+    prefix = f"finetune.{collection}.{size}.{length}"
     units = {"log_loss": "nats", "core_minutes": "min"}
     return [
         Measurement(f"{prefix}.{name}", tuple(values), units.get(name.rpartition(".")[2], "share"))
@@ -125,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("collections", nargs="+", metavar="NAME=PHOTOS")
     parser.add_argument("--steps", type=int, default=600, help="of each training (default 600); 0 does not fine-tune")
+    parser.add_argument("--minutes", type=float, help="of the whole fine-tuning, in place of steps")
     parser.add_argument("--seeds", type=int, default=3, help="splits (default 3)")
     parser.add_argument("--per-class", type=int, help="photos of each class to train with (default all)")
     parser.add_argument("--folder", type=Path, help="where runs and cache stay (default: they are deleted)")
