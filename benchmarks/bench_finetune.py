@@ -2,11 +2,11 @@
 
 `python benchmarks/bench_finetune.py NAME=PHOTOS ...` holds out 30 % of each class of each collection, without copies on
 both sides, and trains on the rest: a head on EfficientNet-Lite0 at 224 pixels, one on the network that `eyes="auto"`
-chooses, and `finetune` from that network with so many steps or minutes. Beside them stands plain logistic regression, as
-scikit-learn has it, on the embeddings of the chosen network. What is recorded beside their figures is the share of the
-errors of the frozen network at 224 pixels, and of the chosen one, that fine-tuning has taken away (negative where there
-are more), minutes of one core, and whether the interval that a run gives for its own accuracy holds the one of the
-test, which is itself of few photos.
+chooses, and `finetune` from that network with so many steps or minutes. Beside them stands plain logistic regression,
+as scikit-learn has it, on the embeddings of the chosen network. What is recorded beside their figures is the share of
+the errors of the frozen network at 224 pixels, and of the chosen one, that fine-tuning has taken away (negative where
+there are more), minutes of one core, and whether the interval that a run gives for its own accuracy holds the one of
+the test, which is itself of few photos.
 """
 
 import argparse
