@@ -18,8 +18,9 @@ from tellapart.photos.sources import Photos
 from tellapart.settings import TuneSettings
 from tellapart.translation import gettext as _
 from tellapart.tune.objective import Objective
+from tellapart.tune.search import Search, refused_default
 from tellapart.tune.trial_table import TrialRecord, find_default
-from tellapart.tune.tuning import Search, Tuning, refused_default, tune_recipe
+from tellapart.tune.tuning import Tuning, tune_recipe
 from tellapart.watcher import Watcher
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from tellapart.store import output_error
 from tellapart.translation import gettext as _
 from tellapart.tune.objective import TRIAL_PREFIX, Objective, TrialFailedError, with_length
 from tellapart.tune.optuna_study import REDUCTION, OptunaStudy, first_rung
+from tellapart.tune.search import Search, keep_model
 from tellapart.tune.search_space import Range, decode_values, with_values
 from tellapart.tune.trial_table import COMPLETE, FAILED, PRUNED, TrialRecord
-from tellapart.tune.tuning import Search, keep_model
 
 # What a trial tells of an epoch, and at its end.
 _EPOCH, _ACCURACY, _LOG_LOSS, _IS_OVER = "epoch", "validation_accuracy", "validation_log_loss", "is_over"

@@ -1,6 +1,7 @@
-"""Images and photos to class probabilities with ONNX Runtime; neither Keras nor PyTorch is needed or loaded.
+"""A model as people use it: images and photos to probabilities and answers; neither Keras nor PyTorch is loaded.
 
-Reading the model folder is `predict/bundle.py`'s, decoding photos is `photos/`'s.
+Reading the model folder is `predict/bundle.py`'s, running the network `predict/model_network.py`'s, decoding photos
+`photos/`'s.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,27 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.backbones.onnx_session import (
-    ORT_ERRORS,
-    WHAT_TO_DO,
-    InferenceSession,
-    NodeArg,
-    open_session,
-    refused,
-    signature,
-)
-from tellapart.backbones.onnx_wire import keep_outputs, output_names
-from tellapart.config import MAX_SIDE, AnswerConfig, ClassNumber, ImageLimits
+from tellapart.config import AnswerConfig, ClassNumber, ImageLimits
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec
 from tellapart.measure.scores import SelectivePoint
-from tellapart.measure.softmax import temper
 from tellapart.photos.loading import even_size, map_images, num_cores
 from tellapart.photos.photoset import PhotoSet
 from tellapart.predict.answers import AnswerMaker, AnswerRule, Predictions
 from tellapart.predict.bundle import Bundle, read_bundle
 from tellapart.predict.inputs import AnyPhotos, Inputs
 from tellapart.predict.int8_export import read_int8_export
+from tellapart.predict.model_network import ModelNetwork
 from tellapart.records import Dial, Prediction
 from tellapart.translation import gettext as _
 from tellapart.value_checks import check_choice
@@ -43,9 +34,6 @@ RUNTIMES = ("float32", "int8")
 # takes more memory. 96 photos at 288 pixels, seconds of both cores and peak: 1.97 s and 267 MB with 2 at once, 2.0 s
 # and 350 MB with 4, 2.15 s and 490 MB with 8; their maps 2.1, 2.2 and 2.5 s, 460, 630 and 910 MB (2026-11-28, n = 2).
 _BATCH_SIZE = 2
-# How far a sum of float32 or float16 may be from 1, and a probability from one half.
-_LARGEST_ERROR, _HALF = 0.01, 0.51
-_PROBABILITIES, _MAP, _DISTANCE = "probabilities", "activation_map", "distance"
 
 
 class Model:
@@ -74,35 +62,15 @@ class Model:
         self.path = path
         self.class_names: tuple[str, ...] = bundle.class_names
         self.preprocess: PreprocessSpec = bundle.preprocess
-        outputs = _find_outputs(bundle.model)
-        self.has_activation_maps: bool = _MAP in outputs
-        self.has_distances: bool = _DISTANCE in outputs
+        self._network = ModelNetwork(bundle, path)
+        self.has_activation_maps: bool = self._network.has_maps
+        self.has_distances: bool = self._network.has_distances
         self.selective: tuple[SelectivePoint, ...] = bundle.selective
         self.usual_distances: tuple[float, ...] = bundle.usual_distances
         self.dial: Dial | None = bundle.dial
         self.bundle: Bundle = bundle
         self._bundle = bundle if self.has_distances else replace(bundle, usual_distances=())
         self._num_threads = num_threads or num_cores()
-        # A model with an output of another name is opened whole, and refused for it.
-        is_known = set(outputs) <= {_PROBABILITIES, _MAP, _DISTANCE}
-        self._has_more = len(outputs) > 1 and is_known
-        self._session = self._open((_PROBABILITIES, _DISTANCE) if self.has_distances else (_PROBABILITIES,))
-        # Maps are rarely asked for, and computed in a session of their own, opened when they are.
-        self._map_session: InferenceSession | None = None
-
-    def _open(self, outputs: tuple[str, ...]) -> InferenceSession:
-        """A session that computes these outputs alone."""
-        num_classes = len(self.class_names)
-        shapes: dict[str, tuple[int | None, ...]] = {
-            _PROBABILITIES: (num_classes,),
-            _MAP: (num_classes, None, None),
-            _DISTANCE: (),
-        }
-        model = keep_outputs(self._bundle.model, outputs) if self._has_more else self._bundle.model
-        # One thread a run, and as many runs at once as there are threads: so no core waits for another between layers.
-        session = open_session(model, num_threads=1)
-        _check_session(session, self.preprocess.shape, [shapes[output] for output in outputs])
-        return session
 
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32, shape `(n, num_classes)`, each row summing to 1; no images give no rows.
@@ -118,7 +86,7 @@ class Model:
         images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names)), np.float32)
-        return self._share_out(images, self._numbers)[:, : len(self.class_names)]
+        return self._share_out(images, self._network.numbers)[:, : len(self.class_names)]
 
     def activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Where the evidence for each class is: float32, shape `(n, num_classes, map_height, map_width)`.
@@ -138,9 +106,8 @@ class Model:
         images = self._check_images(images)
         if not len(images):
             return np.empty((0, len(self.class_names), 0, 0), np.float32)
-        if self._map_session is None:  # here, so that not each thread opens one
-            self._map_session = self._open((_MAP,))
-        return self._share_out(images, self._activation_maps)
+        self._network.open_maps()
+        return self._share_out(images, self._network.maps)
 
     def check_activation_maps(self) -> None:
         """Nothing, if the model has activation maps.
@@ -190,9 +157,9 @@ class Model:
             BundleError: the model fails.
         """
         maker = self.answer_maker(not_sure, none_of_these, threshold, max_missed)
-        inputs = Inputs(photos, limits)
+        inputs, run = Inputs(photos, limits), self._network.numbers
         numbers = map_images(
-            inputs.paths, lambda row: inputs.load(row, self.preprocess), self._numbers, _BATCH_SIZE, self._num_threads
+            inputs.paths, lambda row: inputs.load(row, self.preprocess), run, _BATCH_SIZE, self._num_threads
         )
         return Predictions(inputs, maker, numbers)
 
@@ -246,7 +213,7 @@ class Model:
             DatasetError: the image has another shape or dtype.
             BundleError: the model fails.
         """
-        (numbers,) = self._numbers(self._check_images(image)[:1])
+        (numbers,) = self._network.numbers(self._check_images(image)[:1])
         return maker.make(path, numbers)
 
     def _check_images(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -275,81 +242,6 @@ class Model:
         with ThreadPoolExecutor(min(self._num_threads, len(batches)), thread_name_prefix="images") as pool:
             return np.concatenate(list(pool.map(run, batches)))
 
-    def _numbers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The probabilities of one batch, at least one image, and behind them a column with the distances, if any."""
-        probabilities, *more = self._run(self._session, images)
-        if not more:
-            return self._checked(probabilities, len(images))
-        (distances,) = more
-        if distances.shape != (len(images),):
-            raise BundleError(
-                _("the model gives distances of shape {shape} for {num_images} photos. {what_to_do}.").format(
-                    shape=distances.shape, num_images=len(images), what_to_do=_(WHAT_TO_DO)
-                ),
-                path=self.path,
-            )
-        return np.column_stack([self._checked(probabilities, len(images)), distances])
-
-    def _checked(self, probabilities: NDArray[np.float32], num_images: int) -> NDArray[np.float32]:
-        """The probabilities at the temperature of the bundle."""
-        if probabilities.shape != (num_images, len(self.class_names)):
-            raise BundleError(
-                _(
-                    "the model gives an array of shape {shape} for {num_images} photos and "
-                    "{num_class_names} classes. {what_to_do}."
-                ).format(
-                    shape=probabilities.shape,
-                    num_images=num_images,
-                    num_class_names=len(self.class_names),
-                    what_to_do=_(WHAT_TO_DO),
-                ),
-                path=self.path,
-            )
-        if abs(probabilities - 0.5).max() > _HALF or abs(probabilities.sum(axis=1) - 1).max() > _LARGEST_ERROR:
-            raise BundleError(
-                _("the model gives numbers that are not probabilities. {what_to_do}.").format(what_to_do=_(WHAT_TO_DO)),
-                path=self.path,
-            )
-        return temper(probabilities, self._bundle.temperature)
-
-    def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The maps of one batch, at least one image."""
-        assert self._map_session is not None, "`activation_maps` opens it"
-        (maps,) = self._run(self._map_session, images)
-        is_known = maps.ndim == 4 and maps.shape[:2] == (len(images), len(self.class_names))
-        if not is_known or not maps.size or max(maps.shape) > MAX_SIDE:
-            raise BundleError(
-                _(
-                    "the model gives maps of shape {shape} for {num_images} photos and {num_class_names} "
-                    "classes. {what_to_do}."
-                ).format(
-                    shape=maps.shape,
-                    num_images=len(images),
-                    num_class_names=len(self.class_names),
-                    what_to_do=_(WHAT_TO_DO),
-                ),
-                path=self.path,
-            )
-        with np.errstate(over="ignore"):  # such a map shows nothing
-            return maps / np.float32(self._bundle.temperature)
-
-    def _run(self, session: InferenceSession, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """All outputs of the session for a batch."""
-        try:
-            outputs = session.run(None, {session.get_inputs()[0].name: images})
-        except ORT_ERRORS as exc:
-            raise refused(_("the model fails on a batch of photos"), exc, path=self.path) from exc
-        results = [np.asarray(raw, np.float32) for raw in outputs]
-        if not all(np.isfinite(result).all() for result in results):
-            raise BundleError(
-                _(
-                    "the model gives numbers that are not finite. Its training diverged. Train again with a smaller "
-                    "`learning_rate`."
-                ),
-                path=self.path,
-            )
-        return results
-
 
 def load(run: str | Path, runtime: str = "float32") -> Model:
     """The model in the folder of a run, ready to predict.
@@ -370,55 +262,3 @@ def load(run: str | Path, runtime: str = "float32") -> Model:
     except BundleError as exc:
         exc.path = exc.path or str(run)
         raise
-
-
-def _find_outputs(model: bytes) -> list[str]:
-    try:
-        return output_names(model)
-    except ValueError:
-        return []  # no ONNX at all, which ONNX Runtime refuses with its reason
-
-
-def _check_session(
-    session: InferenceSession, shape: tuple[int, int, int], output_shapes: list[tuple[int | None, ...]]
-) -> None:
-    """Nothing, if the model takes images of this shape and gives these outputs.
-
-    Args:
-        session: the opened model.
-        shape: `(height, width, channels)`.
-        output_shapes: without the batch axis; `None` is any size.
-
-    Raises:
-        BundleError: it does not.
-    """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    fits_input = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and tuple(inputs[0].shape[1:]) == shape
-    has_free_batch = fits_input and not isinstance(inputs[0].shape[0], int)
-    fits_outputs = len(outputs) == len(output_shapes) and all(map(_fits, outputs, output_shapes))
-    # A map without places shows nothing.
-    has_places = all(side != 0 for output in outputs for side in output.shape)
-    if not (has_free_batch and fits_outputs and has_places):
-        wanted = ", ".join(
-            f"float ({', '.join(['batch', *('size' if side is None else str(side) for side in sides)])})"
-            for sides in output_shapes
-        )
-        raise BundleError(
-            _(
-                "the model does not fit its bundle.json: found {found}, not uint8 (batch, {shape}) -> {wanted} with a "
-                "free batch axis. {what_to_do}."
-            ).format(
-                found=f"{signature(inputs)} -> {signature(outputs)}",
-                shape=", ".join(map(str, shape)),
-                wanted=wanted,
-                what_to_do=_(WHAT_TO_DO),
-            )
-        )
-
-
-def _fits(output: NodeArg, sides: tuple[int | None, ...]) -> bool:
-    return (
-        output.type == "tensor(float)"
-        and len(output.shape) == 1 + len(sides)
-        and all(wanted is None or found == wanted for found, wanted in zip(output.shape[1:], sides, strict=True))
-    )
