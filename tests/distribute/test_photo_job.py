@@ -19,8 +19,11 @@ from PIL import Image
 import tellapart
 from tellapart.distribute import cluster_versions, photo_job
 from tellapart.distribute.embedding import embed_list
+from tellapart.distribute.part_folder import PartFolder, SeenUris
+from tellapart.distribute.photo_job import PhotoWorkers, run_job
 from tellapart.distribute.predicting import predict_list
 from tellapart.distribute.ray_session import RayConfig, ray_session
+from tellapart.distribute.uri_list import open_uri_list
 from tellapart.errors import ClusterError, DatasetError, OutputError
 from tellapart.photos.loading import digest_photo
 from tellapart.predict.bundle import Bundle, write_bundle
@@ -161,6 +164,32 @@ def test_a_list_of_which_nothing_can_be_read_leaves_no_part(model: Path, tmp_pat
     with pytest.raises(DatasetError, match=r"none of the first 2 photos.*there is no such file"):
         predict_list(model, source, tmp_path / "out", cluster=ONE)
     assert list((tmp_path / "out").glob("*.parquet")) == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "words"),
+    [
+        pytest.param(
+            DatasetError("the storage of 's3://a/b' cannot be reached", paths=["s3://a/b"]),
+            DatasetError,
+            "^the storage of 's3://a/b' cannot be reached$",
+            id="of ours",
+        ),
+        pytest.param(KeyError("boom"), ClusterError, r"^Ray has stopped: KeyError: 'boom'\. What", id="of Python"),
+    ],
+)
+def test_what_a_worker_raises_is_told_in_its_own_words(
+    raised: Exception, expected: type[Exception], words: str, photos: Path, tmp_path: Path
+) -> None:
+    class Worker:
+        def __call__(self, table: pa.Table) -> pa.Table:
+            raise raised
+
+    uris = open_uri_list(write_list(tmp_path / "list.parquet", names(photos)), None)
+    with pytest.raises(expected, match=words) as caught, ray_session(ONE):
+        run_job(uris, PartFolder(tmp_path, SeenUris(), 0), PhotoWorkers(Worker, (), 1))
+
+    assert type(caught.value) is expected
 
 
 def test_answers_of_another_setting_are_refused(model: Path, photos: Path, tmp_path: Path) -> None:

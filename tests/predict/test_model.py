@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import tellapart.predict.model as model_module
 from tellapart.backbones.onnx_session import open_session
 from tellapart.errors import BundleError, ConfigError, DatasetError
 from tellapart.images.preprocess import PreprocessSpec, load_image
 from tellapart.photos.sources import list_photos
+from tellapart.predict import model_network
 from tellapart.predict.bundle import Bundle
 from tellapart.predict.model import Model, load
 from tellapart.records import Skipped
@@ -263,7 +263,7 @@ def test_threads_share_the_session_of_the_maps(
 ) -> None:
     opened = []
     monkeypatch.setattr(
-        model_module, "open_session", lambda *given, **more: opened.append(given) or open_session(*given, **more)
+        model_network, "open_session", lambda *given, **more: opened.append(given) or open_session(*given, **more)
     )
     model = Model(map_bundle, num_threads=4)
     model.activation_maps(noise)

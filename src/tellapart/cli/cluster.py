@@ -165,11 +165,18 @@ def print_job(summary: "JobSummary", out: Path, counts: Mapping[str, int]) -> No
     said = _("{photos}: {classes}") if parts else _("{photos} done")
     print_line(console, said.format(photos=count_photos(num_read), classes=parts))
     if summary.num_passed:
-        said = ngettext(
-            "{num:,} row of the list is done already and was passed over",
-            "{num:,} rows of the list are done already and were passed over",
-            summary.num_passed,
-        )
+        if summary.num_found:
+            said = ngettext(
+                "{num:,} row of the list is done already and was passed over",
+                "{num:,} rows of the list are done already and were passed over",
+                summary.num_passed,
+            )
+        else:
+            said = ngettext(
+                "{num:,} row of the list names a photo again and was passed over",
+                "{num:,} rows of the list name a photo again and were passed over",
+                summary.num_passed,
+            )
         print_line(console, said.format(num=summary.num_passed))
     if summary.num_blank:
         said = ngettext("{num:,} row has no address", "{num:,} rows have no address", summary.num_blank)

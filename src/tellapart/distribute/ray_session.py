@@ -59,6 +59,7 @@ _THIS_MACHINE = "auto"
 # With it the trials of Ray Tune, and what is kept of them, would be those of another process.
 _CLIENT = "ray://"
 _MOST_CHARACTERS = 300
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ def ray_session(config: RayConfig, on_note: Callable[[str], object] = lambda tex
         is_ours = address is None and not ray.is_initialized()
         if not ray.is_initialized():
             stack.enter_context(_started(ray, config))
+        # Otherwise `ray.data` wraps what a worker raises, and loses it on the way here.
+        ray.data.DataContext.get_current().raise_original_map_exception = True
         if not is_ours:
             on_note(_("Whether this Ray cluster sends usage data to the makers of Ray is set by its owner."))
         try:
@@ -121,7 +124,10 @@ def ray_session(config: RayConfig, on_note: Callable[[str], object] = lambda tex
                     check_machines(ray)
                 yield config.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         except (ray.exceptions.RayError, ConnectionError) as exc:
-            raise _own_cause(exc) or _cluster_error(exc, address) from exc
+            raised = _raised_by_worker(exc)
+            if not isinstance(raised, TellapartError):
+                raised = _cluster_error(raised, address)
+            raise raised from exc
 
 
 def check_installed() -> None:
@@ -294,22 +300,25 @@ def _refused_start(exc: Exception, config: RayConfig) -> ConfigError | ClusterEr
     return ClusterError(_("Ray does not start on this machine: {reason}.").format(reason=reason))
 
 
-def _own_cause(exc: BaseException | None) -> TellapartError | None:
-    """The error of ours that a worker has raised, in which Ray has wrapped others; `None` where there is none."""
-    while exc is not None and not isinstance(exc, TellapartError):
-        exc = getattr(exc, "cause", None) or exc.__cause__
+def _raised_by_worker(exc: BaseException) -> BaseException:
+    """The error that a worker has raised, of which Ray makes one of its own that is of both kinds; else the error."""
+    while (cause := getattr(exc, "cause", None)) is not None:
+        exc = cause
+    if exc.args and isinstance(exc.args[0], str):  # `ray.data` puts lines of its own behind what an error says
+        exc.args = (exc.args[0].strip().partition("\n")[0], *exc.args[1:])
     return exc
 
 
-def _cluster_error(exc: Exception, address: str | None) -> ClusterError:
-    """What to tell the user when Ray fails in mid-job."""
-    reason = _one_line(exc)
+def _cluster_error(exc: BaseException, address: str | None) -> ClusterError:
+    """What to tell the user when Ray or a worker fails in mid-job."""
+    is_of_ray = type(exc).__module__.partition(".")[0] == "ray"
+    reason = _one_line(exc) if is_of_ray else f"{type(exc).__name__}: {_one_line(exc)}"
     message = _("Ray has stopped: {reason}. What is written so far is kept. Run the same command to continue.")
     return ClusterError(message.format(reason=reason), address=address)
 
 
-def _one_line(exc: Exception) -> str:
-    """The first line of an error that says something, at most 300 characters."""
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+def _one_line(exc: BaseException) -> str:
+    """The first line of an error that says something, without colours, at most 300 characters."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(exc)).splitlines() if line.strip()]
     said = lines[0] if lines else type(exc).__name__
     return said[:_MOST_CHARACTERS].rstrip(". ")
