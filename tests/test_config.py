@@ -22,7 +22,7 @@ from tellapart.config import (
     check_pattern,
 )
 from tellapart.errors import ConfigError
-from tellapart.value_checks import check_choice, check_range, check_whole
+from tellapart.value_checks import check_choice, check_range, check_whole, find_similar
 
 STAGES = [
     ArchiveLimits,
@@ -270,9 +270,26 @@ def accepts(check: Any, *values: float) -> bool:
 
 
 @given(value=st.text(max_size=12))
-def test_an_unknown_choice_is_always_answered_with_an_accepted_one(value: str) -> None:
-    with pytest.raises(ConfigError, match="Did you mean '(one|two|three)'\\? Choose"):
+def test_an_unknown_choice_is_always_answered_with_the_accepted_ones(value: str) -> None:
+    with pytest.raises(
+        ConfigError, match="is not known\\.( Did you mean '(one|two|three)'\\?)? Choose from one, two, "
+    ):
         check_choice("setting", f"{value}?", ("one", "two", "three"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("openvno", "openvino"),
+        ("CoreMl", "CoreML"),
+        ("int8", "web-int8"),
+        ("pytorch", None),
+        ("tensorrt", None),
+        ("", None),
+    ],
+)
+def test_only_a_choice_that_looks_like_what_was_typed_is_suggested(typed: str, meant: str | None) -> None:
+    assert find_similar(typed, ("openvino", "CoreML", "triton", "litert", "web-int8")) == meant
 
 
 @given(value=st.text(max_size=12))
@@ -303,7 +320,7 @@ def test_minutes_and_epochs_together_are_refused() -> None:
         ({"image_size": (8, 64)}, r"`image_size` 8 must be"),
         ({"channels": 2}, r"`channels` 2 must be 3"),
         ({"seed": -1}, r"`seed` -1 must be"),
-        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'scratch'"),
+        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Choose from scratch"),
     ],
 )
 def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], words: str) -> None:
@@ -314,7 +331,7 @@ def test_what_scratch_does_not_accept_is_named(settings: dict[str, object], word
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Did you mean 'transfer'"),
+        ({"recipe": "classic"}, r"`recipe` 'classic' is not known\. Choose from transfer"),
         (
             {"backbone": ""},
             r"`backbone` '' is not a backbone\. Give a name such as 'efficientnet-lite0@288', the path of an ONNX",

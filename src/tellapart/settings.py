@@ -3,7 +3,6 @@
 A keyword is a field of a config; `tests/test_settings.py` holds the two together.
 """
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal, TypedDict
@@ -22,7 +21,7 @@ from tellapart.config import (
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
-from tellapart.value_checks import check_choice
+from tellapart.value_checks import check_choice, did_you_mean
 
 
 class SourceSettings(TypedDict, total=False):
@@ -116,13 +115,9 @@ def check_names(given: Collection[str], legal: Collection[str]) -> None:
     """
     for name in given:
         if name not in legal:
-            nearest = difflib.get_close_matches(name, legal, n=1, cutoff=0.0)
-            raise ConfigError(
-                _("There is no setting `{name}`. Did you mean `{nearest}`? Choose from {legal}.").format(
-                    name=name, nearest=nearest[0], legal=", ".join(sorted(legal))
-                ),
-                field=name,
-            )
+            hint = did_you_mean(name, legal, "`{}`".format)
+            said = _("There is no setting `{name}`.{hint} Choose from {legal}.")
+            raise ConfigError(said.format(name=name, hint=hint, legal=", ".join(sorted(legal))), field=name)
 
 
 def source_config(settings: Mapping[str, Any], base: SourceConfig = SourceConfig()) -> SourceConfig:

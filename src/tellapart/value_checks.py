@@ -1,6 +1,7 @@
 """The checks that settings of all kinds share: one of some choices, a number in a range, a whole number."""
 
 import difflib
+from collections.abc import Callable, Iterable
 
 from tellapart.errors import ConfigError
 from tellapart.translation import gettext as _
@@ -15,18 +16,25 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         choices: what it may be.
 
     Raises:
-        ConfigError: it is none of them; the message names the setting and the nearest choice.
+        ConfigError: it is none of them; the message names the setting and the choice that looks like it.
     """
     if value in choices:
         return
-    nearest = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.0)
-    raise refused(
-        name,
-        value,
-        _("is not known. Did you mean {nearest!r}? Choose from {choices}.").format(
-            nearest=nearest[0], choices=", ".join(choices)
-        ),
-    )
+    said = _("is not known.{hint} Choose from {choices}.")
+    raise refused(name, value, said.format(hint=did_you_mean(str(value), choices), choices=", ".join(choices)))
+
+
+def find_similar(value: str, choices: Iterable[str]) -> str | None:
+    """The choice that looks like `value`, whatever the case of its letters; `None` where none does."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    nearest = difflib.get_close_matches(value.lower(), by_lower, n=1)
+    return by_lower[nearest[0]] if nearest else None
+
+
+def did_you_mean(value: str, choices: Iterable[str], quoted: Callable[[str], str] = repr) -> str:
+    """A question that names the choice that looks like `value`, with a space before it; empty where none does."""
+    similar = find_similar(value, choices)
+    return "" if similar is None else _(" Did you mean {names}?").format(names=quoted(similar))
 
 
 def check_range(name: str, value: float, low: float, high: float, *, open_ends: bool = False) -> None:

@@ -6,7 +6,6 @@ and kept under the hash of their content. After that neither Keras nor PyTorch i
 them.
 """
 
-import difflib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tellapart.installation import install_extra
 from tellapart.store import sha256_hex, write_file
 from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES, read_regular
+from tellapart.value_checks import did_you_mean
 
 # Raised when the graphs of the built-in backbones change, so that those an earlier version wrote are not used.
 _EXPORT_VERSION = 2
@@ -66,12 +66,10 @@ def open_backbone(name: str, cache_dir: Path) -> Backbone:
     path = Path(name).expanduser()
     if path.suffix.lower() == _ONNX_SUFFIX or path.is_file():
         return _open_file(path, name)
-    nearest = difflib.get_close_matches(name.lower(), PACKAGED_BACKBONES, n=1, cutoff=0.0)
     raise ConfigError(
         _(
-            "`backbone` {name!r} is not known. Did you mean {nearest!r}? Give one of {known}, the path "
-            "of a FILE.onnx, or hf:OWNER/NAME."
-        ).format(name=name, nearest=nearest[0], known=", ".join(PACKAGED_BACKBONES)),
+            "`backbone` {name!r} is not known.{hint} Give one of {known}, the path of a FILE.onnx, or hf:OWNER/NAME."
+        ).format(name=name, hint=did_you_mean(name, PACKAGED_BACKBONES), known=", ".join(PACKAGED_BACKBONES)),
         field="backbone",
         value=name,
     )

@@ -6,7 +6,6 @@ The file's own graph stays as it is: nodes before it make its input of the pixel
 the file does not say, `onnx_preprocessing.py` reads from the JSON beside it; nothing is guessed.
 """
 
-import difflib
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from tellapart.networks.onnx_nodes import EMBEDDING_NAME, FEATURES_NAME, INPUT_N
 from tellapart.photos.names import name_some
 from tellapart.translation import gettext as _
 from tellapart.untrusted import MAX_ONNX_BYTES
+from tellapart.value_checks import did_you_mean
 
 _USER_PREFIX = "backbone/"
 _IR_VERSION = 8  # at least: before 4, constants have to be inputs
@@ -236,11 +236,10 @@ def _choose_output(graph: GraphProto, settings: OnnxPreprocessing, shown: str) -
         return outputs[0]
     if len(settings.outputs) == 1:
         (wanted,) = settings.outputs
-        nearest = difflib.get_close_matches(wanted, sorted(tensors), n=1, cutoff=0.0)[0]
+        said = _('"output" in {source!r}, {wanted!r}, is not in {shown}.{hint} Its outputs are {outputs}.')
+        hint = did_you_mean(wanted, sorted(tensors))
         raise ConfigError(
-            _('"output" in {source!r}, {wanted!r}, is not in {shown}. Did you mean {nearest!r}?').format(
-                source=settings.source, wanted=wanted, shown=shown, nearest=nearest
-            )
+            said.format(source=settings.source, wanted=wanted, shown=shown, hint=hint, outputs=name_some(outputs, 5))
         )
     raise ConfigError(
         _(

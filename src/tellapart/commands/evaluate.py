@@ -1,6 +1,5 @@
 """`tellapart evaluate`: labelled photos in, how right a model is on those that it has not learnt from out."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from tellapart.settings import SourceSettings, source_config
 from tellapart.store import write_file
 from tellapart.translation import gettext as _
 from tellapart.translation import ngettext
+from tellapart.value_checks import find_similar
 from tellapart.watcher import Watcher
 
 
@@ -288,19 +288,16 @@ def _check_classes(source: str, found: Sequence[str], known: Sequence[str]) -> N
     unknown = [name for name in found if name not in known]
     if not unknown:
         return
-    by_lower = {name.lower(): name for name in known}
-    nearest = difflib.get_close_matches(unknown[0].lower(), by_lower, n=1)
+    similar = find_similar(unknown[0], known)
     found = ngettext(
         "{source!r} has the class {unknown}, which the model does not know.",
         "{source!r} has the classes {unknown}, which the model does not know.",
         len(unknown),
     ).format(source=source, unknown=name_some(unknown))
     legal = _("The model knows {known}.").format(known=name_some(known, 20))
-    hint = _("Did you mean {known!r} by {unknown!r}?").format(
-        known=by_lower[nearest[0]] if nearest else "", unknown=unknown[0]
-    )
+    hint = _("Did you mean {known!r} by {unknown!r}?").format(known=similar, unknown=unknown[0])
     what_to_do = _("Rename the classes, or leave these photos out.")
     raise DatasetError(
-        " ".join([found, legal, *([hint] if nearest else []), what_to_do]),
+        " ".join([found, legal, *([] if similar is None else [hint]), what_to_do]),
         paths=[source],
     )

@@ -4,7 +4,6 @@ A new bundle is loaded beside the old one and put in its place in one step, betw
 loaded is refused, and the old one goes on.
 """
 
-import difflib
 import hashlib
 import threading
 import time
@@ -25,6 +24,7 @@ from tellapart.predict.model import Model
 from tellapart.records import Prediction
 from tellapart.report.pictures import map_uri
 from tellapart.translation import gettext as _
+from tellapart.value_checks import did_you_mean
 from tellapart.web.refusals import RequestError, photo_error
 from tellapart.web.serve_config import ServeConfig
 
@@ -161,9 +161,9 @@ class ServedModels:
         if name is None:
             raise RequestError(400, _("Several models are served. Give `model`, one of: {names}.").format(names=names))
         if name not in served:
-            nearest = difflib.get_close_matches(name, served, n=1, cutoff=0.0)[0]
-            message = _("There is no model {name!r}. Did you mean {nearest!r}? These are served: {names}.")
-            raise RequestError(404, message.format(name=name[:64], nearest=nearest, names=names), reason="no model")
+            message = _("There is no model {name!r}.{hint} These are served: {names}.")
+            said = message.format(name=name[:64], hint=did_you_mean(name[:64], served), names=names)
+            raise RequestError(404, said, reason="no model")
         return served[name]
 
     def refresh(self) -> None:
