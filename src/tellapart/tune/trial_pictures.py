@@ -17,7 +17,11 @@ HISTORY_NAME, PARALLEL_NAME, IMPORTANCE_NAME = "history.png", "parallel.png", "i
 
 
 def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
-    """Writes the pictures that the trials are enough for; their names."""
+    """Writes the pictures that the trials are enough for; their names.
+
+    A trial that has ended early is shown with the accuracy that it had then: Optuna would leave it out, and what most
+    settings are worth would be told from a few of them.
+    """
     from matplotlib import pyplot
     from optuna.visualization import matplotlib as drawings
 
@@ -26,7 +30,8 @@ def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
         PARALLEL_NAME: drawings.plot_parallel_coordinate,
         IMPORTANCE_NAME: drawings.plot_param_importances,
     }
-    if len({trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}) < 2:
+    shown = _with_pruned(study)
+    if len({trial.value for trial in shown.get_trials(deepcopy=False)}) < 2:
         del plots[IMPORTANCE_NAME]  # no setting has changed anything, and all would be shown as of one importance
     written = []
     for name, plot in plots.items():
@@ -35,7 +40,7 @@ def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
         with warnings.catch_warnings(), matplotlib.rc_context({"backend": "agg", "savefig.bbox": "tight"}):
             warnings.simplefilter("ignore")
             try:
-                figure = _figure_of(plot(study, target_name=_("accuracy")))
+                figure = _figure_of(plot(shown, target_name=_("accuracy")))
                 write_file(out_dir / name, figure_png(figure))
                 written.append(name)
             except (RuntimeError, ValueError):  # too few trials, or all with the same values
@@ -44,6 +49,17 @@ def draw_study(study: optuna.Study, out_dir: Path) -> list[str]:
                 for number in set(pyplot.get_fignums()) - before:
                     pyplot.close(number)
     return written
+
+
+def _with_pruned(study: optuna.Study) -> optuna.Study:
+    """A copy in memory in which trials that ended early are complete, and failed ones are missing."""
+    copied = optuna.create_study(direction=study.direction)
+    for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        if trial.state == TrialState.PRUNED and trial.intermediate_values:
+            trial.state, trial.value = TrialState.COMPLETE, trial.intermediate_values[max(trial.intermediate_values)]
+        if trial.state == TrialState.COMPLETE:
+            copied.add_trial(trial)
+    return copied
 
 
 def _figure_of(axes: Any) -> Any:
