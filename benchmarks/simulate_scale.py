@@ -31,7 +31,8 @@ NUM_PHOTOS, MACHINES = (10_000_000, 1_000_000_000), (1, 10, 100, 1_000)
 KINDS = {"small (25 KB)": 25e3, "phone (3 MB)": 3e6}
 _BLOCK = 4096
 _CORES_MEASURED = 2
-_LIST_MEASURED = 10_000
+# A shorter list says nothing about a photo: the start of Ray differs by seconds from run to run.
+_SHORTEST_TOLD = 10_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def read_measured() -> Measured:
     decode = {kind: _CORES_MEASURED / newest[name] for kind, name in kinds}
     network = newest["serve.cpu"] / 1e3  # with the default network; the photo is small, so decoding is hardly in it
     lists = read_lists()
-    ray = photo_seconds(lists["ray1"], _LIST_MEASURED) - photo_seconds(lists["alone"], _LIST_MEASURED)
+    ray = photo_seconds(lists["ray1"], max(lists["ray1"])) - photo_seconds(lists["alone"], max(lists["alone"]))
     return Measured(decode, network, ray, streams[-1] / 1e6)
 
 
@@ -212,18 +213,19 @@ def photo_seconds(lists: dict[int, float], num_photos: int) -> float:
 def checked() -> Iterator[tuple[object, ...]]:
     """The plan beside the measurements, both in seconds of a core.
 
-    The plan knows what Ray takes to start, from the shortest lists, and what a photo takes, from one list and a worker.
+    The plan knows what Ray takes to start, from the shortest lists, and what a photo takes, from the longest list and
+    one worker.
     """
     lists = read_lists()
-    photo = photo_seconds(lists["ray1"], _LIST_MEASURED)
+    longest = max(lists["ray1"])
+    photo = photo_seconds(lists["ray1"], longest)
     for way, found in sorted(lists.items()):
         for num_photos in sorted(found)[1:]:
-            if way == "alone" or (way, num_photos) == ("ray1", _LIST_MEASURED):
+            if way == "alone" or (way, num_photos) == ("ray1", longest):
                 continue
             planned = found[min(found)] + (num_photos - min(found)) * photo
             shown = (f"{planned:.1f}", f"{found[num_photos]:.1f}", f"{found[num_photos] / planned:.2f}")
-            # In a shorter list the start, which differs by seconds from run to run, is nearly all.
-            taken = f"{1000 * photo_seconds(found, num_photos):.2f}" if num_photos >= _LIST_MEASURED else ""
+            taken = f"{1000 * photo_seconds(found, num_photos):.2f}" if num_photos >= _SHORTEST_TOLD else ""
             yield (num_photos, way.removeprefix("ray"), *shown, taken)
 
 
