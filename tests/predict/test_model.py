@@ -292,7 +292,7 @@ def test_the_maps_are_not_computed_when_only_probabilities_are_wanted(
         opened.append(model)
         return open_session(model, num_threads)
 
-    monkeypatch.setattr("tellapart.predict.model.open_session", open_and_keep)
+    monkeypatch.setattr("tellapart.predict.model_network.open_session", open_and_keep)
     Model(map_bundle).predict_proba(noise)
     (model,) = opened
     assert "map" not in [node.name for node in onnx.load_from_string(model).graph.node]
