@@ -61,7 +61,8 @@ def write_trials(out_dir: Path, records: Sequence[TrialRecord]) -> None:
     for record in records:
         values = asdict(record) | {"seconds": f"{record.seconds:.1f}"}
         shown = ["" if values[name] is None else values[name] for name in [*columns, "reason"]]
-        rows.append([*shown, *(show_value(record.values.get(name)) for name in names)])
+        tried = record.values  # a trial that was killed at its very beginning lacks some
+        rows.append([*shown, *(show_value(tried[name]) if name in tried else "" for name in names)])
     write_file(out_dir / TRIALS_NAME, to_csv_bytes(rows))
 
 
