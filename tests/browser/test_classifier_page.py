@@ -7,10 +7,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tellapart.browser import classifier_page
 from tellapart.browser.classifier_page import PageFiles
 from tellapart.predict.bundle import Bundle
 from tellapart.records import Dial
@@ -37,8 +40,16 @@ def test_nothing_is_loaded_from_elsewhere(files: PageFiles) -> None:
     assert "connect-src 'self'" in index
 
 
-def test_the_same_model_gives_the_same_page(files: PageFiles, whole_bundle: Bundle, make_files: Callable) -> None:
-    assert make_files(whole_bundle).one_file == files.one_file
+def test_the_same_model_gives_the_same_page_on_a_day(
+    whole_bundle: Bundle, make_files: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = []
+    for day in (date(2026, 1, 31), date(2026, 1, 31), date(2026, 2, 1)):
+        monkeypatch.setattr(classifier_page, "date", SimpleNamespace(today=lambda day=day: day))
+        pages.append(make_files(whole_bundle).one_file)
+
+    assert pages[0] == pages[1]
+    assert pages[0].replace(b"2026-01-31", b"2026-02-01") == pages[2]
 
 
 def test_names_of_classes_are_text(make_bundle: Callable[..., Bundle], make_files: Callable) -> None:
