@@ -187,8 +187,9 @@ def _find_near(photos: _Photos, burst_seconds: float) -> tuple[_ROWS, _ROWS]:
 
 
 def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
-    """Pairs of `rows`, as places in it, that may show one photo, from all searches."""
-    searches = [(pairs, np.arange(len(rows))) for pairs in _find_lying(photos.thumbnails, rows)]
+    """Pairs of `rows`, as places in it, that may show one photo, from all searches; like photos follow one another."""
+    cells, lying = _find_lying(photos.thumbnails, rows)
+    searches = [(pairs, np.arange(len(rows))) for pairs in lying]
     searches.append(_find_turned(photos.thumbnails, rows))
     keys = []
     is_cut = np.zeros(len(rows), np.bool_)
@@ -197,11 +198,17 @@ def _find_candidates(photos: _Photos, rows: _ROWS) -> Pairs:
         keys.append(np.minimum(first, second) * len(rows) + np.maximum(first, second))
         is_cut[owners[pairs.is_cut]] = True
     first, second = np.divmod(np.unique(np.concatenate(keys)), max(1, len(rows)))
-    return Pairs(first[first < second], second[first < second], is_cut)
+    first, second = first[first < second], second[first < second]
+    # What a photo looks like in parts is then computed once for many of its pairs.
+    order = np.argsort(cells.places[first], kind="stable")
+    return Pairs(first[order], second[order], is_cut)
 
 
-def _find_lying(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Pairs, Pairs]:
-    """Pairs of photos that are alike as they lie, and of those whose middle is like another one as a whole."""
+def _find_lying(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Cells, tuple[Pairs, Pairs]]:
+    """Pairs of photos that are alike as they lie, and of those whose middle is like another one as a whole.
+
+    Before them stand the cells in which `rows` were looked for.
+    """
 
     def view(places: _ROWS) -> NDArray[np.float32]:
         """Whole photos, then their middles."""
@@ -213,7 +220,7 @@ def _find_lying(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Pairs, Pairs]:
     cells = Cells.of(_project(view, np.arange(len(rows)), directions))
     lying = find_pairs(cells, _LIES_ALIKE, _MOST_EACH)
     middles = _project(view, np.arange(len(rows), 2 * len(rows)), directions)
-    return lying, find_pairs(cells, _CROPPED_ALIKE, _MOST_EACH, middles)
+    return cells, (lying, find_pairs(cells, _CROPPED_ALIKE, _MOST_EACH, middles))
 
 
 def _find_turned(thumbnails: Thumbnails, rows: _ROWS) -> tuple[Pairs, _ROWS]:

@@ -32,8 +32,8 @@ _ANSWERS = NDArray[np.bool_]
 
 # What a thread takes at once: small enough for its cache.
 _PAIRS_AT_ONCE, _PHOTOS_AT_ONCE = 128, 128
-# Pairs whose windows are in memory at once: 100 to 200 MB.
-_PAIRS_IN_MEMORY = 8192
+# Pairs whose windows are in memory at once: 100 to 400 MB.
+_PAIRS_IN_MEMORY = 16_384
 # Correlation of few cells of whole thumbnails that may show one photo as they lie, and of one with a part of another.
 _MAY_LIE, _MAY_BE_PART = 0.92, 0.88
 _ALIGNED_LEAST = 0.97
