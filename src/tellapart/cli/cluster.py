@@ -167,8 +167,8 @@ def print_job(summary: "JobSummary", out: Path, counts: Mapping[str, int]) -> No
     if summary.num_passed:
         if summary.num_found:
             said = ngettext(
-                "{num:,} row of the list is done already and was passed over",
-                "{num:,} rows of the list are done already and were passed over",
+                "{num:,} row of the list is done already or names a photo again, and was passed over",
+                "{num:,} rows of the list are done already or name a photo again, and were passed over",
                 summary.num_passed,
             )
         else:
