@@ -126,7 +126,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("collections", nargs="+", metavar="NAME=PHOTOS")
-    parser.add_argument("--steps", type=int, default=600, help="of each training (default 600); 0 does not fine-tune")
+    parser.add_argument("--steps", type=int, default=1200, help="of each training (default 1200); 0 does not fine-tune")
     parser.add_argument("--minutes", type=float, help="of the whole fine-tuning, in place of steps")
     parser.add_argument("--seeds", type=int, default=3, help="splits (default 3)")
     parser.add_argument("--per-class", type=int, help="photos of each class to train with (default all)")

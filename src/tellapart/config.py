@@ -369,7 +369,7 @@ class FinetuneConfig(TransferConfig):
         folds, seed: as in `TransferConfig`.
         minutes: wall time of the whole training, from the first photo to the last file; excludes `steps`.
         steps: updates of each of the three trainings: two that decide whether it pays, and one that is kept; `None`
-            with `minutes` is what there is time for, and else 600.
+            with `minutes` is what there is time for, and else 1,200.
         flip: whether a mirrored photo is still one of its class.
     """
 

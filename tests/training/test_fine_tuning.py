@@ -134,11 +134,11 @@ def test_the_checkpoint_of_another_network_is_refused(
 @pytest.mark.parametrize("flip", [True, False])
 def test_each_round_has_every_photo_once_in_a_view_that_may_be_used(data: ViewData, flip: bool) -> None:
     flipped = ViewData(data.store, data.places, data.labels, None, flip)
-    drawn = [flipped.draw(0, 1, step) for step in range(4)]
+    drawn = [flipped.draw(0, 1, step) for step in range(8)]
     views = np.concatenate([views for _rows, views in drawn])
 
-    for start in (0, 2):  # 70 photos are two steps
-        assert sorted(np.concatenate([rows for rows, _views in drawn[start : start + 2]])) == list(range(NUM_PHOTOS))
+    for start in (0, 4):  # 70 photos are four steps
+        assert sorted(np.concatenate([rows for rows, _views in drawn[start : start + 4]])) == list(range(NUM_PHOTOS))
     assert set(views.tolist()) == ({0, 1, 2} if flip else {0, 2})
 
 

@@ -122,7 +122,7 @@ def train(
         float | None,
         typer.Option(
             help=_("How long the whole training takes, instead of --epochs or --steps."),
-            show_default=_("finetune: 600 steps, scratch: by the number of photos"),
+            show_default=_("finetune: 1,200 steps, scratch: by the number of photos"),
             rich_help_panel=_TIMED_PANEL,
         ),
     ] = None,

@@ -52,7 +52,7 @@ from tellapart.translation import gettext as _
 # With fewer, the difference on two halves says more about luck than about fine-tuning.
 _FEWEST = 150
 _VALIDATION_FRACTION = 0.2
-_USUAL_STEPS = 600
+_USUAL_STEPS = 1_200
 # By the clock: what each training of a half gets of the time that is left, what the model and the report take, and the
 # least that is worth beginning with.
 _SHARE_OF_A_FOLD, _SECONDS_AT_END, _LEAST_SECONDS = 0.28, 15.0, 30.0
