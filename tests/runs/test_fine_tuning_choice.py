@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tellapart.heads.head import FittedHead
-from tellapart.runs.fine_tuning_choice import SHARES, FoldTrial, choose, log_frequencies
+from tellapart.runs.fine_tuning_choice import SHARES, FoldTrial, choose, describe_few_errors, log_frequencies
 
 NUM = 400
 
@@ -45,6 +45,19 @@ def test_a_clear_gain_is_kept_at_the_share_that_gains_most() -> None:
     assert (choice.gain or 0) > (choice.standard_error or 9)
     assert choice.sentence.startswith("Fine-tuning pays: the log loss falls by 0.")
     assert (choice.num_photos, choice.num_views, choice.num_steps) == (NUM, 8, (7, 7))
+
+
+@pytest.mark.parametrize("num_errors", [0, 1, 9, 10, 60])
+def test_few_errors_leave_nothing_to_decide_on(num_errors: int) -> None:
+    generator = np.random.default_rng(num_errors)
+    labels = generator.integers(0, 3, 90)
+    logits = np.eye(3, dtype=np.float32)[labels] + generator.uniform(0, 0.4, (90, 3)).astype(np.float32)
+    wrong = generator.choice(90, num_errors, replace=False)
+    logits[wrong] = np.roll(logits[wrong], 1, axis=1)
+    said = describe_few_errors([(logits[:50], labels[:50]), (logits[50:], labels[50:])])
+
+    assert (said is None) == (num_errors >= 10)
+    assert said is None or f" {num_errors} of 90 photos wrong" in said
 
 
 @pytest.mark.parametrize(("strength", "said"), [(0.8, "rises by"), (0.2, "rises by")])

@@ -42,9 +42,12 @@ def train_here(
 ) -> Callable[..., Run]:
     """A function that trains on few photos; fine-tuning is kept from so many standard errors on."""
 
-    def run(errors: float = KEPT, out: Path | None = None, fewest: int = 40, **settings: Any) -> Run:
+    def run(
+        errors: float = KEPT, out: Path | None = None, fewest: int = 40, fewest_wrong: int = 0, **settings: Any
+    ) -> Run:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fine_tuning_choice, "_STANDARD_ERRORS", errors)
+            patch.setattr(fine_tuning_choice, "_FEWEST_ERRORS", fewest_wrong)
             patch.setattr(finetune_recipe, "_FEWEST", fewest)
             patch.setattr(fine_tuning, "_STEPS_A_CHECKPOINT", 2)
             folder = out or tmp_path_factory.mktemp("runs") / "animals"
@@ -177,6 +180,18 @@ def test_few_photos_are_trained_on_as_by_the_recipe_transfer(train_here: TrainHe
     assert not (run.run_dir / "checkpoints").exists()
 
 
+def test_photos_that_are_nearly_all_right_are_answered_with_the_pretrained_network(
+    train_here: TrainHere, frozen: Run
+) -> None:
+    run = train_here(fewest_wrong=1_000)
+
+    said = metrics_of(run)["fine_tuning"]["sentence"]
+    assert said.startswith("Fine-tuning was not tried. The pretrained network gets ")
+    assert said.endswith(" photos wrong, and 1000 are needed to tell whether it helps.")
+    assert (run.run_dir / "model.onnx").read_bytes() == (frozen.run_dir / "model.onnx").read_bytes()
+    assert not (run.run_dir / "checkpoints").exists()
+
+
 def test_minutes_that_leave_no_time_are_answered_with_the_pretrained_network(train_here: TrainHere) -> None:
     run = train_here(config=replace(CONFIG, steps=None, minutes=0.1))
 
@@ -202,6 +217,7 @@ def test_uneven_classes_are_fine_tuned_to_count_the_same(
         path.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fine_tuning_choice, "_STANDARD_ERRORS", KEPT)
+        patch.setattr(fine_tuning_choice, "_FEWEST_ERRORS", 0)
         patch.setattr(finetune_recipe, "_FEWEST", 30)
         run = train(tmp_path / "photos", tmp_path / "run", config=replace(CONFIG, steps=1), source=source_config)
 

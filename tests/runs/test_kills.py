@@ -82,7 +82,8 @@ import sys
 import tellapart
 from tellapart.runs import fine_tuning_choice, finetune_recipe
 from tellapart.training import fine_tuning
-fine_tuning_choice._STANDARD_ERRORS, finetune_recipe._FEWEST, fine_tuning._STEPS_A_CHECKPOINT = -100.0, 20, 1
+fine_tuning_choice._STANDARD_ERRORS, fine_tuning_choice._FEWEST_ERRORS = -100.0, 0
+finetune_recipe._FEWEST, fine_tuning._STEPS_A_CHECKPOINT = 20, 1
 source, out, cache_dir, is_resumed = sys.argv[1:]
 tellapart.train(
     source,

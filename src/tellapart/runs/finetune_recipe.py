@@ -35,6 +35,7 @@ from tellapart.runs.fine_tuning_choice import (
     FineTuningChoice,
     FoldTrial,
     choose,
+    describe_few_errors,
     distances_of,
     head_logits,
     log_frequencies,
@@ -79,6 +80,22 @@ class Tuned:
         """The network so far on the way from the weights before to those after the training."""
         self.network.take_arrays(mix_arrays(self.before, self.after, share))
         return self.network
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """What a training on one half of the photos is compared with.
+
+    Attributes:
+        learned, held_out: rows of the photos of this half and of the other one, int64, shapes `(m,)` and `(n,)`.
+        head: on the pretrained network, fitted to the photos of this half.
+        frozen: its logits for the photos of the other one, float32, shape `(n, num_classes)`.
+    """
+
+    learned: _ROWS
+    held_out: _ROWS
+    head: FittedHead
+    frozen: _FLOATS
 
 
 class FinetuneRecipe(HeadRecipe):
@@ -181,26 +198,33 @@ class FinetuneRecipe(HeadRecipe):
         assert checkup.photos.labels is not None
         labels = checkup.photos.labels
         folds = fold_numbers(labels[split.train], checkup.group_numbers[split.train], NUM_FOLDS, self._config.seed)
+        halves = [
+            self._fit_half(checkup, split.train[folds != number], split.train[folds == number])
+            for number in range(NUM_FOLDS)
+        ]
+        said = describe_few_errors([(half.frozen, labels[half.held_out]) for half in halves])
+        if said is not None:
+            return FineTuningChoice(False, said), []
         seconds = self._seconds_left()
         if seconds is not None and seconds < _LEAST_SECONDS:
             said = _("Fine-tuning was not tried, because `minutes` leaves no time for it. Give more `minutes`.")
             return FineTuningChoice(False, said), []
         each = None if seconds is None else _SHARE_OF_A_FOLD * seconds
-        trials = [
-            self._try_fold(checkup, split.train[folds != number], split.train[folds == number], number, each)
-            for number in range(NUM_FOLDS)
-        ]
+        trials = [self._try_half(checkup, half, number, each) for number, half in enumerate(halves)]
         return choose(trials, labels, self._num_views), trials
 
-    def _try_fold(
-        self, checkup: Checkup, learned: _ROWS, held_out: _ROWS, number: int, seconds: float | None
-    ) -> FoldTrial:
+    def _fit_half(self, checkup: Checkup, learned: _ROWS, held_out: _ROWS) -> _Half:
+        head = fit_head(head_data(checkup, learned), self._config.folds, self._config.seed)
+        unseen = np.asarray(head_data(checkup, held_out).embeddings)
+        return _Half(learned, held_out, head, head_logits(head.weights, head.bias, unseen))
+
+    def _try_half(self, checkup: Checkup, half: _Half, number: int, seconds: float | None) -> FoldTrial:
         """What a training on some rows says of others."""
-        data, unseen = head_data(checkup, learned), head_data(checkup, held_out)
-        head = fit_head(data, self._config.folds, self._config.seed)
-        frequencies = log_frequencies(head, data.labels)
-        tuned = self._train(head, self._view_data(checkup, learned, frequencies), number, seconds)
-        of_unseen = self._view_data(checkup, held_out, None)
+        data, labels = head_data(checkup, half.learned), checkup.photos.labels
+        assert labels is not None
+        frequencies = log_frequencies(half.head, data.labels)
+        tuned = self._train(half.head, self._view_data(checkup, half.learned, frequencies), number, seconds)
+        of_unseen = self._view_data(checkup, half.held_out, None)
         logits = {}
         for share in SHARES:
             logits[share] = head_logits(*_split_head(tuned.at(share)), self._embed_views(tuned.network, of_unseen))
@@ -209,16 +233,16 @@ class FinetuneRecipe(HeadRecipe):
 
         def distances(share: float) -> _FLOATS | None:
             network = tuned.at(share)
-            seen = self._embed_views(network, self._view_data(checkup, learned, None))
+            seen = self._embed_views(network, self._view_data(checkup, half.learned, None))
             return distances_of(
                 replace(data, embeddings=seen), self._embed_views(network, of_unseen), self._config.seed
             )
 
         return FoldTrial(
-            rows=held_out,
-            frozen=head_logits(head.weights, head.bias, np.asarray(unseen.embeddings)),
+            rows=half.held_out,
+            frozen=half.frozen,
             tuned=logits,
-            weights=of_classes[unseen.labels],
+            weights=of_classes[labels[half.held_out]],
             distances=distances,
             num_steps=tuned.num_steps,
         )
