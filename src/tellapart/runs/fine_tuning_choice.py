@@ -22,9 +22,9 @@ NUM_FOLDS = 2
 SHARES = (0.5, 0.75, 1.0)
 # A gain is kept from so many standard errors of the paired difference on.
 _STANDARD_ERRORS = 1.0
-# Errors that the pretrained network has to make. Below, a gain is in how sure it is of photos that it gets right, and
-# does not last: of 160 cats and dogs two were wrong, fine-tuning lowered the log-loss by two standard errors on these,
-# and raised it on 1,200 others (docs/decisions/015-when-fine-tuning-is-kept.md).
+# Errors that the pretrained network has to make. With fewer a gain rests on a few photos, and does not last: two of 160
+# cats and dogs were wrong, fine-tuning lowered the log-loss by two standard errors on them, and raised it on 1,200
+# others (docs/decisions/015-when-fine-tuning-is-kept.md).
 _FEWEST_ERRORS = 10
 _FLOATS = NDArray[np.float32]
 _EXACT = NDArray[np.float64]
