@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tellapart.heads.head import FittedHead
+from tellapart.measure.calibration import fit_temperature, log_loss_terms
 from tellapart.runs.fine_tuning_choice import SHARES, FoldTrial, choose, describe_few_errors, log_frequencies
 
 NUM = 400
@@ -33,8 +34,8 @@ def trial(number: int, strengths: dict[float, float], frozen: float = 1.0, seed:
 LABELS = np.random.default_rng(5).integers(0, 2, NUM)
 
 
-def trials(strengths: dict[float, float], **settings: float) -> list[FoldTrial]:
-    return [trial(number, strengths, **settings) for number in range(2)]
+def trials(strengths: dict[float, float], frozen: float = 1.0, seed: int = 0) -> list[FoldTrial]:
+    return [trial(number, strengths, frozen, seed) for number in range(2)]
 
 
 def test_a_clear_gain_is_kept_at_the_share_that_gains_most() -> None:
@@ -45,6 +46,23 @@ def test_a_clear_gain_is_kept_at_the_share_that_gains_most() -> None:
     assert (choice.gain or 0) > (choice.standard_error or 9)
     assert choice.sentence.startswith("Fine-tuning pays: the log loss falls by 0.")
     assert (choice.num_photos, choice.num_views, choice.num_steps) == (NUM, 8, (7, 7))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_standard_error_counts_that_other_halves_would_make_other_networks(seed: int) -> None:
+    halves = trials(dict.fromkeys(SHARES, 1.1), seed=seed)
+    choice = choose(halves, LABELS, 8)
+    gains = list[float]()
+    for half, other in zip(halves, reversed(halves), strict=True):
+        temperature = fit_temperature(other.tuned[1.0], LABELS[other.rows])
+        tuned = log_loss_terms(half.tuned[1.0] / temperature, LABELS[half.rows])
+        gains.extend(log_loss_terms(half.frozen, LABELS[half.rows]) - tuned)
+    # Of two trainings, Nadeau and Bengio 2003: 1 / 2 + 1 / 1 in place of 1 / 2.
+    expected = np.sqrt(3 * np.var(gains, ddof=1) / NUM)
+
+    assert choice.gain == pytest.approx(np.mean(gains))
+    assert choice.standard_error == pytest.approx(expected)
+    assert choice.is_kept == (np.mean(gains) > expected)
 
 
 @pytest.mark.parametrize("num_errors", [0, 1, 9, 10, 60])

@@ -64,7 +64,7 @@ class FineTuningChoice:
         num_steps: of each training.
         frozen_log_loss, tuned_log_loss: of the pretrained and the fine-tuned network, in nats, on photos that each had
             not seen; `None` where nothing was tried.
-        gain, standard_error: of the paired difference of the two; `None` likewise.
+        gain, standard_error: of the paired difference of the two, as `choose` has it; `None` likewise.
         share: of the way from the pretrained to the fine-tuned weights; 0 where they stay.
         temperature: what the logits of the fine-tuned network are divided by.
         tested_frozen_log_loss, tested_frozen_accuracy: of the pretrained network on the photos of the test.
@@ -136,6 +136,11 @@ def choose(trials: Sequence[FoldTrial], labels: NDArray[np.int64], num_views: in
     How far to go and the temperature are chosen for each half on the other one, so the paired difference says what the
     whole way of training brings. What is then used is chosen on both.
 
+    The standard error of a mean over photos leaves out that another half would have made another network. As each half
+    is as large as the other, it is multiplied by the square root of 3: with J trainings the variance of their means
+    counts `1 / J + n2 / n1` times and not `1 / J`, where n1 photos train and n2 judge (Nadeau and Bengio 2003,
+    "Inference for the generalization error", section 3).
+
     Args:
         trials: of both halves.
         labels: of all photos that the rows of the trials count.
@@ -152,7 +157,8 @@ def choose(trials: Sequence[FoldTrial], labels: NDArray[np.int64], num_views: in
         gains.append((of_frozen - of_tuned) * trial.weights)
     all_gains, mean_weight = np.concatenate(gains), float(np.concatenate(weights).mean())
     gain = float(all_gains.mean()) / mean_weight
-    error = float(all_gains.std(ddof=1) / np.sqrt(len(all_gains))) / mean_weight
+    of_photos = float(all_gains.std(ddof=1) / np.sqrt(len(all_gains))) / mean_weight
+    error = of_photos * float(np.sqrt(1 + NUM_FOLDS / (NUM_FOLDS - 1)))
     share, temperature = _best_share(trials, labels)
     is_kept = gain > _STANDARD_ERRORS * error
     losses = [float(np.concatenate(one).mean()) / mean_weight for one in (frozen, tuned)]
